@@ -1,0 +1,66 @@
+# What a developer needs, from Python 3.11 or newer and make alone: `make help` lists it.
+
+# The first Python that is new enough and can make an environment; one may also be named: make test PYTHON=python3.12
+SUITABLE = import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
+	$$python -c '$(SUITABLE)' >/dev/null 2>&1 && { echo $$python; break; }; done)
+NO_PYTHON = simlr needs Python 3.11 or newer with its venv module (on Debian or Ubuntu: apt install python3-venv)
+
+VENV = .venv
+RUN = $(VENV)/bin/python
+
+# An environment is whole when no install into it was cut off, it was made in this folder (a copied one would run the
+# original's code) and its Python still starts; a Python named by the user has to be the one that it was made with.
+NAMED_PYTHON = $(if $(filter file undefined,$(origin PYTHON)),,$(PYTHON))
+WHOLE := $(shell test ! -e $(VENV)/unfinished && test "$$(cat $(VENV)/made-in 2>/dev/null)" = "$(CURDIR)" \
+	&& version=$$($(RUN) -V 2>/dev/null) \
+	&& { test -z "$(NAMED_PYTHON)" || test "$$version" = "$$($(NAMED_PYTHON) -V 2>/dev/null)"; } && echo yes)
+
+.PHONY: help demo test bench lint clean remake
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo     run the reference problem (Nakkiran 2020) and make its report"
+	@echo "make test     run the tests                    (ARGS='-k store -x' goes to pytest)"
+	@echo "make bench    measure the speed of the kernels (ARGS=--peers: beside NumPy and JAX)"
+	@echo "make lint     check the style"
+	@echo "make clean    remove .venv, caches, build products, and the runs and reports in data/"
+	@echo "Each sets up .venv when needed; PYTHON=... names the Python to use."
+
+demo: $(VENV)/with-report
+	$(RUN) -m simlr.grid --overwrite
+	$(RUN) -m simlr.report data/nakkiran2020.h5
+
+test: $(VENV)/with-test
+	$(RUN) -m pytest $(ARGS)
+
+# JAX is large, and only the comparison needs it.
+bench: $(VENV)/with-$(if $(findstring --peers,$(ARGS)),bench,nothing)
+	$(RUN) -m simlr.bench $(ARGS)
+
+lint: $(VENV)/with-test
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+clean:
+	rm -rf $(VENV) build dist simlr.egg-info .pytest_cache .hypothesis .ruff_cache .coverage htmlcov
+	rm -rf data/*.h5 data/*-report data/*.new data/*.lock
+	find simlr kernels tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One stamp an extra, touched only when pip has finished. The install is editable: a change of code takes effect at once.
+$(VENV)/with-%: $(VENV)/made-in setup.cfg pyproject.toml
+	@echo "setting up $(VENV)$(if $(filter nothing,$*),, for $*): takes a minute or two the first time ..."
+	@touch $(VENV)/unfinished
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.$(if $(filter nothing,$*),,[$*])'
+	@rm $(VENV)/unfinished
+	@touch $@
+
+$(VENV)/made-in: $(if $(WHOLE),,remake)
+	@$(if $(PYTHON),,$(error $(NO_PYTHON)))
+	@$(PYTHON) -c '$(SUITABLE)' 2>/dev/null || { echo "$(PYTHON): $(NO_PYTHON)" >&2; exit 1; }
+	@rm -f $@
+	@$(PYTHON) -m venv --clear $(VENV)
+	@echo "$(CURDIR)" > $@
+
+remake:

@@ -1,0 +1,302 @@
+"""How simlr compiles: the only file that names Numba's options, chooses the cache and launches threads.
+
+`cell` compiles a function, `inline` one that always melts into its caller, and `sweep` one with a parallel loop. A
+sweep is run by `launch`, which holds the one lock: two parallel launches at once abort the process under Numba's
+workqueue layer. Never fork after a launch, since OpenMP ends the child: start processes by spawn.
+
+Compiled code is kept in a directory of its own for every state of the kernel sources. Numba looks only at the file of
+the function it loads, so with one directory for all states a caller would keep the old code of an edited callee.
+Nothing that happens to that directory makes an import or a call fail; at worst each start compiles anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import logging
+import os
+import re
+import shutil
+import stat
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import llvmlite
+import numba
+from llvmlite import binding
+
+OPTIONS = {"nogil": True, "fastmath": False, "error_model": "numpy"}
+STALE_SECONDS = 30 * 86400
+
+_log = logging.getLogger("simlr.kernels")
+_launching = threading.Lock()
+_wanted_threads = None
+
+
+# ---- what the compiled code depends on ----
+
+
+@functools.cache
+def digest():
+    """16 hexadecimal digits of the SHA-256 of all kernel sources, names and contents; the same on every machine."""
+    total = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        content = path.read_bytes().replace(b"\r\n", b"\n")
+        total.update(f"{path.name} {len(content)}\n".encode() + content)
+    return total.hexdigest()[:16]
+
+
+def processor():
+    """The processor's name and features, as the compiler sees them."""
+    try:
+        return binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
+    except RuntimeError:  # LLVM does not know the features of every processor
+        return binding.get_host_cpu_name(), ""
+
+
+def _directory_name():
+    """The name of the cache directory: sources, Python, Numba, and a hash of the processor and compiler switches.
+
+    Machines that share a home start at once, and Numba's index can lose a race between two processors: with a
+    directory each they cannot meet.
+    """
+    switches = [str(getattr(numba.config, name, "")) for name in ("CPU_NAME", "CPU_FEATURES", "OPT", "BOUNDSCHECK")]
+    machine = hashlib.sha256(repr((processor(), llvmlite.__version__, switches)).encode()).hexdigest()[:8]
+    return f"{digest()}-{sys.implementation.cache_tag}-numba{numba.__version__}-{machine}"
+
+
+# ---- where it is kept ----
+
+
+def _bases():
+    """The places to try for the cache, the best first."""
+    if numba.config.CACHE_DIR:
+        yield Path(numba.config.CACHE_DIR) / "simlr"
+    if os.environ.get("XDG_CACHE_HOME"):
+        yield Path(os.environ["XDG_CACHE_HOME"]) / "simlr"
+    with contextlib.suppress(RuntimeError):  # no home at all
+        yield Path.home() / ".cache" / "simlr"
+    with contextlib.suppress(OSError):  # no temporary directory at all
+        yield _private_temporary()
+
+
+def _private_temporary():
+    """A directory in the shared temporary one that only this user can have written; OSError where there is none.
+
+    Loading a cache file runs what is in it, so a directory that somebody else laid out beforehand is refused.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    path = Path(tempfile.gettempdir()) / f"simlr-{user}"
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or (hasattr(os, "getuid") and (found.st_uid != user or found.st_mode & 0o077)):
+        raise PermissionError(f"{path} is not private")
+    return path
+
+
+def _opened(base):
+    """The cache directory below `base`, made and written to for trial; OSError where that fails."""
+    path = base / _directory_name()
+    base.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir()
+    except FileExistsError:
+        with contextlib.suppress(OSError):
+            os.utime(path)  # the mark that it is still in use
+    else:
+        _remove_stale(base)
+    with tempfile.TemporaryFile(dir=path) as probe:
+        probe.write(b"probe")
+    return path
+
+
+def _remove_stale(base):
+    """Remove what other states of the sources left in `base` and nobody has opened for a month; never fails."""
+    ours = re.compile(r"[0-9a-f]{16}-.+-numba.+-[0-9a-f]{8}")
+    limit = time.time() - STALE_SECONDS
+    with contextlib.suppress(OSError):
+        for path in base.iterdir():
+            if ours.fullmatch(path.name) and path.stat().st_mtime < limit:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+@functools.cache
+def cache_directory():
+    """The directory of the compiled code, as a Path; None where no place can be written to."""
+    for base in _bases():
+        try:
+            return _opened(base.absolute())
+        except OSError as error:
+            _log.debug("no cache in %s: %s", base, error)
+    _log.warning("found no place to keep compiled code, so each start compiles anew; NUMBA_CACHE_DIR can name one")
+    return None
+
+
+class SteadyCache:
+    """Numba's cache of one function, with this difference: no state of the disk makes a call fail.
+
+    A file that cannot be loaded, such as one cut short by a crash, is thrown away and compiled again; where nothing
+    can be saved, nothing is.
+    """
+
+    def __init__(self, cache):
+        self._cache = cache
+
+    @property
+    def cache_path(self):
+        """The directory of this function's files."""
+        return self._cache.cache_path
+
+    def load_overload(self, signature, target_context):
+        """The compiled code for these argument types, or None."""
+        try:
+            loaded = self._cache.load_overload(signature, target_context)
+        except Exception as error:  # a broken pickle may raise anything
+            _log.info("compiled code in %s was unreadable: %s", self.cache_path, error)
+            self._forget()
+            return None
+        # Two processes that save two signatures at once may both take file 1: what it holds is not what was asked for.
+        if loaded is not None and tuple(loaded.signature.args) != tuple(getattr(signature, "args", signature)):
+            return None
+        return loaded
+
+    def save_overload(self, signature, data):
+        """Save compiled code, or give up saving for this process."""
+        try:
+            self._cache.save_overload(signature, data)
+        except Exception as error:
+            _log.warning("could not save compiled code in %s: %s", self.cache_path, error)
+            self._forget()
+            self.disable()
+
+    def _forget(self):
+        """Empty the index, so that nothing half-written is ever loaded."""
+        try:
+            self.flush()
+        except Exception:
+            self.disable()
+
+    def flush(self):
+        """Forget this function's compiled code."""
+        self._cache.flush()
+
+    def enable(self):
+        """Load and save from now on."""
+        self._cache.enable()
+
+    def disable(self):
+        """Neither load nor save from now on."""
+        self._cache.disable()
+
+
+@contextlib.contextmanager
+def _cache_settings(directory):
+    """Numba's cache settings as we want them, for the duration; the user's own functions see theirs.
+
+    Numba chooses a function's directory when it is decorated. Naming the one locator keeps it from falling back on a
+    directory that all states of the sources share.
+    """
+    wanted = {"CACHE_DIR": str(directory), "CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
+    before = {name: getattr(numba.config, name, "") for name in wanted}
+    try:
+        for name, value in wanted.items():
+            setattr(numba.config, name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(numba.config, name, value)
+
+
+def _enable_cache(dispatcher):
+    """Let a dispatcher load and save its code in our directory, if there is one."""
+    directory = cache_directory()
+    if directory is None:
+        return
+    try:
+        with _cache_settings(directory):
+            dispatcher.enable_caching()
+    except (OSError, RuntimeError) as error:  # Numba's words for "not a file" and "not writable"
+        _log.debug("no cache for %s: %s", dispatcher, error)
+    else:
+        dispatcher._cache = SteadyCache(dispatcher._cache)
+
+
+# ---- compiling ----
+
+
+def _compiled(function, **options):
+    """The function under our options; itself where NUMBA_DISABLE_JIT is set."""
+    dispatcher = numba.njit(**OPTIONS, **options)(function)
+    if dispatcher is not function:
+        _enable_cache(dispatcher)
+    return dispatcher
+
+
+def cell(function):
+    """Decorator: compile one cell's work, IEEE-strict and without the GIL, to be called from other kernels.
+
+    It gets no wrapper for Python, which for a function of many arrays takes longer to compile than the function.
+    """
+    if numba.config.DISABLE_JIT:
+        return function
+    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+def kernel(function):
+    """Decorator: the same, to be called from Python as well."""
+    return _compiled(function)
+
+
+def inline(function):
+    """Decorator: the same, always inlined into its callers, for short functions that return several values."""
+    return _compiled(function, forceinline=True)
+
+
+def sweep(function):
+    """Decorator: the same with numba.prange over independent cells in parallel. Call it through `launch`."""
+    return _compiled(function, parallel=True)
+
+
+# ---- running ----
+
+
+def set_threads(count):
+    """Use `count` threads for every launch from now on, at most as many as Numba has; None for all of them."""
+    global _wanted_threads
+    _wanted_threads = count
+
+
+def threads():
+    """The number of threads that a launch uses."""
+    available = numba.config.NUMBA_NUM_THREADS
+    return available if _wanted_threads is None else max(1, min(_wanted_threads, available))
+
+
+def threading_layer():
+    """The layer that ran the parallel launches of this process, such as "omp"; "" before the first."""
+    try:
+        return numba.threading_layer()
+    except ValueError:
+        return ""
+
+
+def launch(sweep_function, *arguments):
+    """Call a sweep, one at a time in this process, with the threads that `set_threads` chose.
+
+    Numba keeps the number of threads for each calling thread by itself, so it is set here, not once at the start.
+    """
+    with _launching:
+        if not numba.config.DISABLE_JIT:
+            numba.set_num_threads(threads())
+        return sweep_function(*arguments)
+
+
+def is_warm():
+    """Whether compiled code of this state of the sources lies in the cache, so that a run starts at once."""
+    directory = cache_directory()
+    return directory is not None and any(Path(directory).rglob("*descend_sweep*.nbc"))

@@ -1,0 +1,84 @@
+"""What the kernels are given and what they fill, as named tuples of arrays.
+
+Letters of the shapes: S schedules, N seeds of one block, E levels, K recorded moments, R recorded seeds of the block,
+d axes, T steps of one chunk. Every array is C-contiguous; floats are float64, counts int64, statuses uint8.
+
+A cell (one schedule with one seed) is carried as x = sqrt(lam) r, so that 2 (train loss - floor) = sum_i x_i^2.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+# The outcome of a cell at a level.
+NOT_RUN, REACHED, OUT_OF_STEPS, DIVERGED, AT_FLOOR = 0, 1, 2, 3, 4
+
+# In `decided`: the cell has diverged and takes part in nothing more.
+GONE = 1 << 30
+
+# A run has diverged at the first step where not (train loss <= 1e100); beside that, no floor counts.
+DIVERGED_SUM = 2e100
+
+
+class Cells(NamedTuple):
+    """The quadratics of one block of seeds, as far as the steps see them."""
+
+    scale: np.ndarray  # (2, N, d) what a rate is multiplied with: lam, and lam / sharpness
+    threshold: np.ndarray  # (N, E) 2 (level - train floor), highest level first; below 0 where out of reach
+    row: np.ndarray  # (N,) row of the seed's trajectory, -1 where none is kept
+
+
+class Rates(NamedTuple):
+    """One chunk of steps of every schedule, in the schedule's own unit."""
+
+    eta: np.ndarray  # (S, T) learning rates
+    time: np.ndarray  # (S, T + 1) sum of the learning rates before each step of the chunk, and after the last
+    unit: np.ndarray  # (S,) which scale they meet: 0 absolute, 1 in units of 1/sharpness
+    length: np.ndarray  # (S,) discrete steps of the whole schedule
+    record_step: np.ndarray  # (S, K) ascending steps to record, -1 where the slot is not a step
+    last_record: np.ndarray  # (S,) step to which a recorded cell goes on
+
+
+class Course(NamedTuple):
+    """Where every cell stands, and where it passed its levels and moments."""
+
+    x: np.ndarray  # (S, N, d) now
+    decided: np.ndarray  # (S, N) levels decided so far, or GONE
+    status: np.ndarray  # (S, N, E) in the order of `threshold`
+    stop_step: np.ndarray  # (S, N, E)
+    stop_time: np.ndarray  # (S, N, E) in the schedule's unit
+    stop_x: np.ndarray  # (S, N, E, d)
+    record_x: np.ndarray  # (S, R, K, d)
+
+
+def empty_course(x, levels, recorded, points):
+    """The course of every cell before its first step: x (S, N, d), E levels, R recorded seeds, K moments (NaN)."""
+    cells, axes = x.shape[:2], x.shape[2]
+    shape = (*cells, levels)
+    return Course(
+        x=x,
+        decided=np.zeros(cells, np.int64),
+        status=np.zeros(shape, np.uint8),
+        stop_step=np.zeros(shape, np.int64),
+        stop_time=np.zeros(shape),
+        stop_x=np.zeros((*shape, axes)),
+        record_x=np.full((cells[0], recorded, points, axes), np.nan),
+    )
+
+
+class Flows(NamedTuple):
+    """The phase after the steps, for every schedule."""
+
+    flows: np.ndarray  # (S,) 1 where a gradient flow follows, 0 where the run is over
+    record_time: np.ndarray  # (S, K) flow time of the slots that lie in the flow, in the schedule's unit; else NaN
+
+
+class Landscape(NamedTuple):
+    """What turns x into residuals and losses."""
+
+    curvature: np.ndarray  # (N, d) eigenvalues lam of the train Hessian
+    residual: np.ndarray  # (N, d) r at the start
+    offset: np.ndarray  # (N, d) delta = Q^T (theta_hat - theta_star)
+    test_matrix: np.ndarray  # (N, d, d) M, or (1, d, d) where it is common to all
+    train_floor: np.ndarray  # (N,)
+    test_floor: np.ndarray  # (N,)

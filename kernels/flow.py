@@ -1,0 +1,53 @@
+"""Gradient flow on diagonal quadratics, x_i(tau) = exp(-lam_i tau) x_i, and the exact time of crossing a level."""
+
+import math
+
+import numpy as np
+
+from .intrinsics import fma
+from .jit import cell, kernel
+
+MOST_ITERATIONS = 500
+RESOLUTION = 2.0**-52
+
+
+@cell
+def flow_sums(x, lam, tau):
+    """q = sum_i x_i(tau)^2 = 2 (train loss - floor), and -q'/2 = sum_i lam_i x_i(tau)^2."""
+    total = 0.0
+    slope = 0.0
+    for i in range(x.size):
+        y = x[i] * math.exp(-lam[i] * tau) if lam[i] > 0.0 else x[i]
+        total = fma(y, y, total)
+        slope = fma(lam[i] * y, y, slope)
+    return total, slope
+
+
+@kernel
+def crossing_time(x, lam, threshold, start):
+    """The time tau at which q(tau) = threshold, given q(start) > threshold >= 0; inf where q never falls so far.
+
+    log q is convex and falling (a sum of exponentials is log-convex), so Newton's method on log q - log threshold,
+    begun where q lies above, climbs to the root from below without passing it; each iterate is a lower bound. Rounding
+    may carry the last one past the root, which then becomes the upper end of a bracket that is halved instead.
+    """
+    low, high = start, np.inf
+    tau = start
+    for _ in range(MOST_ITERATIONS):
+        total, slope = flow_sums(x, lam, tau)
+        if total > threshold:
+            low = tau
+        else:
+            high = tau
+        step = 0.5 * total / slope * math.log(total / threshold) if slope > 0.0 else np.inf
+        if not abs(step) > RESOLUTION * tau:
+            return tau
+        following = tau + step
+        if not low <= following <= high:
+            following = 0.5 * (low + high)
+            if following <= low or following >= high:
+                return high
+        if following == np.inf:
+            return np.inf
+        tau = following
+    return tau

@@ -1,0 +1,83 @@
+"""Losses at the stops and at the recorded moments, from x = sqrt(lam) r.
+
+r_i        = x_i / sqrt(lam_i);  along null directions (lam_i = 0) the residual of the start, which never moves
+train loss = train_floor + 1/2 sum_i x_i^2
+test loss  = test_floor + (r + delta)^T M (r + delta)
+"""
+
+import math
+
+import numpy as np
+from numba import prange
+
+from .descent import square_sum
+from .intrinsics import claim, fma
+from .jit import cell, sweep
+
+ROWS_A_TASK = 64
+
+
+@cell
+def to_residual(x, lam, start):
+    """Turn x into r, in place."""
+    for i in range(x.size):
+        x[i] = x[i] / math.sqrt(lam[i]) if lam[i] > 0.0 else start[i]
+
+
+@cell
+def quadratic_form(residual, offset, matrices, which):
+    """(r + delta)^T M (r + delta)."""
+    total = 0.0
+    for i in range(residual.size):
+        row = 0.0
+        for j in range(residual.size):
+            row = fma(matrices[which, i, j], residual[j] + offset[j], row)
+        total = fma(row, residual[i] + offset[i], total)
+    return total
+
+
+@cell
+def weigh_rows(landscape, seed, moments, train_loss, test_loss, first, last):
+    """Losses of some rows at each of M moments; moments (R, M, d) become residuals."""
+    matrices = landscape.test_matrix
+    curvature, start, offsets = landscape.curvature, landscape.residual, landscape.offset
+    train_floor, test_floor = landscape.train_floor, landscape.test_floor
+    axes = curvature.shape[1]
+    x, lam, residual, offset = np.empty(axes), np.empty(axes), np.empty(axes), np.empty(axes)
+    for row in range(first, last):
+        n = seed[row]
+        for i in range(axes):
+            lam[i], residual[i], offset[i] = curvature[n, i], start[n, i], offsets[n, i]
+        for k in range(moments.shape[1]):
+            for i in range(axes):
+                x[i] = moments[row, k, i]
+            train_loss[row, k] = train_floor[n] + 0.5 * square_sum(x)
+            to_residual(x, lam, residual)
+            test_loss[row, k] = test_floor[n] + quadratic_form(x, offset, matrices, n if matrices.shape[0] > 1 else 0)
+            for i in range(axes):
+                moments[row, k, i] = x[i]
+
+
+@cell
+def losses_worker(landscape, seed, moments, train_loss, test_loss, tasks):
+    """Claim tasks of a few rows with one schedule each."""
+    groups = (seed.size + ROWS_A_TASK - 1) // ROWS_A_TASK
+    while tasks[1] == 0:
+        task = claim(tasks)
+        if task >= moments.shape[0] * groups:
+            return
+        s = task // groups
+        first = task % groups * ROWS_A_TASK
+        last = min(first + ROWS_A_TASK, seed.size)
+        weigh_rows(landscape, seed, moments[s], train_loss[s], test_loss[s], first, last)
+
+
+@sweep
+def losses_sweep(landscape, seed, moments, train_loss, test_loss, tasks, workers):
+    """Losses at M moments of R seeds with each schedule; NaN where x is.
+
+    Parameters: `Landscape` of `arrays`; seed (R,), the seeds of the rows; moments (S, R, M, d), x at each, which
+    becomes the residual; train_loss, test_loss (S, R, M), filled; tasks and workers as in `descent.descend_sweep`.
+    """
+    for _ in prange(workers):
+        losses_worker(landscape, seed, moments, train_loss, test_loss, tasks)

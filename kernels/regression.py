@@ -1,0 +1,220 @@
+"""Least squares on some rows of a table, measured on others: each seed draws its own split.
+
+train loss  (1/n) |X theta - y|^2, Hessian H = (2/n) X^T X = Q diag(lam) Q^T
+theta_hat   the train minimiser nearest to the start 0;  r = Q^T (theta - theta_hat)
+test loss   (1/m) |Z theta - z|^2 on m held-out rows = test_floor + (theta - theta_star)^T A (theta - theta_star),
+            A = Z^T Z / m, theta_star its minimiser nearest to theta_hat
+"""
+
+import math
+
+import numpy as np
+from numba import prange
+
+from .draws import SPLIT, fill_order
+from .intrinsics import claim, fma
+from .jit import cell, sweep
+from .spectrum import symmetric_eigen
+
+# Statistics for standardising: none, of the train rows, of all rows.
+RAW, TRAIN, ALL = 0, 1, 2
+
+
+@cell
+def mean_and_spread(column, rows):
+    """Mean and standard deviation (1/n) of a column over some rows; a constant column has spread 1."""
+    mean = 0.0
+    for row in rows:
+        mean += column[row]
+    mean /= rows.size
+    square = 0.0
+    for row in rows:
+        square = fma(column[row] - mean, column[row] - mean, square)
+    spread = math.sqrt(square / rows.size)
+    # A column that is constant but for rounding has nothing to be scaled by.
+    return mean, spread if spread > 1e-12 * abs(mean) else 1.0
+
+
+@cell
+def take_rows(columns, picked, basis, standardize, out):
+    """out (rows, columns) = the picked rows, standardised by the statistics of the rows `basis`."""
+    for j in range(columns.shape[0]):
+        mean, spread = 0.0, 1.0
+        if standardize != RAW:
+            mean, spread = mean_and_spread(columns[j], basis)
+        for i in range(picked.size):
+            out[i, j] = (columns[j, picked[i]] - mean) / spread
+
+
+@cell
+def gram(table, d, matrix, vector):
+    """X^T X and X^T y of a table whose last column is y."""
+    for i in range(d):
+        vector[i] = 0.0
+        for j in range(d):
+            matrix[i, j] = 0.0
+    for k in range(table.shape[0]):
+        for i in range(d):
+            for j in range(i + 1):
+                matrix[i, j] = fma(table[k, i], table[k, j], matrix[i, j])
+            vector[i] = fma(table[k, i], table[k, d], vector[i])
+    for i in range(d):
+        for j in range(i):
+            matrix[j, i] = matrix[i, j]
+
+
+@cell
+def multiply(matrix, vector, out):
+    """out = matrix vector."""
+    for i in range(out.size):
+        total = 0.0
+        for j in range(vector.size):
+            total = fma(matrix[i, j], vector[j], total)
+        out[i] = total
+
+
+@cell
+def multiply_transposed(matrix, vector, out):
+    """out = matrix^T vector."""
+    for j in range(out.size):
+        out[j] = 0.0
+    for i in range(vector.size):
+        for j in range(out.size):
+            out[j] = fma(matrix[i, j], vector[i], out[j])
+
+
+@cell
+def turn(matrix, axes, spare, out):
+    """out = Q^T A Q; `spare` is used up."""
+    d = matrix.shape[0]
+    for i in range(d):
+        for j in range(d):
+            total = 0.0
+            for k in range(d):
+                total = fma(matrix[i, k], axes[k, j], total)
+            spare[i, j] = total
+    for i in range(d):
+        for j in range(i + 1):
+            total = 0.0
+            for k in range(d):
+                total = fma(axes[k, i], spare[k, j], total)
+            out[i, j] = total
+            out[j, i] = total
+
+
+@cell
+def drop_null(values, rows):
+    """Set eigenvalues at or below max(n, d) 2^-52 of the largest to 0."""
+    least = max(rows, values.size) * 2.0**-52 * max(values[0], 0.0)
+    for i in range(values.size):
+        if not values[i] > least:
+            values[i] = 0.0
+
+
+@cell
+def step_to_minimum(values, axes, gradient, work, out):
+    """out = pinv(A) gradient, for A with these eigenvalues and eigenvectors as rows."""
+    multiply(axes, gradient, work)
+    for i in range(values.size):
+        work[i] = work[i] / values[i] if values[i] > 0.0 else 0.0
+    multiply_transposed(axes, work, out)
+
+
+@cell
+def mean_square(table, d, theta):
+    """(1/n) |X theta - y|^2, from the errors themselves."""
+    total = 0.0
+    for k in range(table.shape[0]):
+        error = -table[k, d]
+        for i in range(d):
+            error = fma(table[k, i], theta[i], error)
+        total = fma(error, error, total)
+    return total / table.shape[0]
+
+
+@cell
+def train_quadratic(table, d, curvature, axes, residual, minimiser):
+    """Curvature, its axes (columns of Q), the start's residual and theta_hat of one train table; return its floor."""
+    n = table.shape[0]
+    hessian, rows = np.empty((d, d)), np.empty((d, d))
+    vector, work = np.empty(d), np.empty(d)
+    gram(table, d, hessian, vector)
+    for i in range(d):
+        vector[i] *= 2.0 / n
+        for j in range(d):
+            hessian[i, j] *= 2.0 / n
+    symmetric_eigen(hessian, curvature, rows)
+    drop_null(curvature, n)
+    step_to_minimum(curvature, rows, vector, work, minimiser)
+    multiply(rows, minimiser, residual)
+    for i in range(d):
+        residual[i] = -residual[i] if curvature[i] > 0.0 else 0.0
+        for j in range(d):
+            axes[j, i] = rows[i, j]
+    return mean_square(table, d, minimiser)
+
+
+@cell
+def test_quadratic(table, d, axes, minimiser, matrix, offset):
+    """M = Q^T A Q and delta = Q^T (theta_hat - theta_star) of one held-out table; return its floor."""
+    m = table.shape[0]
+    second, spare, rows = np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
+    values, vector, work, away = np.empty(d), np.empty(d), np.empty(d), np.empty(d)
+    gram(table, d, second, vector)
+    for i in range(d):
+        vector[i] /= m
+        for j in range(d):
+            second[i, j] /= m
+            spare[i, j] = second[i, j]
+    multiply(second, minimiser, work)
+    for i in range(d):
+        vector[i] -= work[i]
+    symmetric_eigen(spare, values, rows)
+    drop_null(values, m)
+    step_to_minimum(values, rows, vector, work, away)
+    turn(second, axes, spare, matrix)
+    multiply_transposed(axes, away, offset)
+    for i in range(d):
+        offset[i] = -offset[i]
+        work[i] = minimiser[i] + away[i]
+    return mean_square(table, d, work)
+
+
+@cell
+def split_cell(columns, root, draw, train_rows, test_rows, standardize, n, problem):
+    """One seed: draw the split, and write its quadratics into row n of the problem's arrays."""
+    d = columns.shape[0] - 1
+    order = np.empty(columns.shape[1], np.int64)
+    fill_order(order, root, draw, SPLIT, 0)
+    train, test = order[:train_rows], order[train_rows : train_rows + test_rows]
+    basis = train if standardize == TRAIN else order
+    table = np.empty((train_rows, d + 1))
+    take_rows(columns, train, basis, standardize, table)
+    curvature, axes, residual, minimiser, matrix, offset, train_floor, test_floor = problem
+    train_floor[n] = train_quadratic(table, d, curvature[n], axes[n], residual[n], minimiser[n])
+    held_out = np.empty((test_rows, d + 1))
+    take_rows(columns, test, basis, standardize, held_out)
+    test_floor[n] = test_quadratic(held_out, d, axes[n], minimiser[n], matrix[n], offset[n])
+
+
+@cell
+def split_worker(columns, root, draws, train_rows, test_rows, standardize, problem, tasks):
+    """Claim one seed after the other."""
+    while tasks[1] == 0:
+        n = claim(tasks)
+        if n >= draws.size:
+            return
+        split_cell(columns, root, draws[n], train_rows, test_rows, standardize, n, problem)
+
+
+@sweep
+def split_sweep(columns, root, draws, train_rows, test_rows, standardize, problem, tasks, workers):
+    """The train and test quadratics of one split a seed.
+
+    Parameters: columns (d + 1, rows), the target last; root; draws (N,) int64; the numbers of rows; standardize, one of
+    RAW, TRAIN, ALL; problem, a tuple of arrays to fill: curvature (N, d), axes (N, d, d), residual (N, d), minimiser
+    (N, d), test matrix (N, d, d), offset (N, d), train floor (N,), test floor (N,); tasks and workers as in
+    `descent.descend_sweep`.
+    """
+    for _ in prange(workers):
+        split_worker(columns, root, draws, train_rows, test_rows, standardize, problem, tasks)

@@ -1,0 +1,142 @@
+"""Numbers from other people's files: CSV, NPZ and HDF5, with one clear line for whatever is wrong with them."""
+
+import csv
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from .errors import InputError, show, unknown
+
+LARGEST_BYTES = 8 << 30
+
+
+def digest(path):
+    """SHA-256 of a file's bytes, hexadecimal."""
+    with _opened(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_table(path, target, header):
+    """Feature columns and the target of a CSV file, as float64 (features + 1, rows) with the target last.
+
+    `target` is a column's name, or its number (0 is the first, -1 the last); without a header, only its number.
+    """
+    path = Path(path)
+    with _opened(path, newline="", encoding="utf-8-sig", errors="replace") as file:
+        try:
+            lines = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(f.strip() for f in row)]
+        except csv.Error as error:
+            raise InputError(f"{path}: not a CSV file: {error}") from None
+    names = [name.strip() for name in lines.pop(0)[1]] if header and lines else []
+    if not lines:
+        raise InputError(f"{path}: no rows of numbers")
+    width = len(names or lines[0][1])
+    rows = [_numbers(path, number, row, width) for number, row in lines]
+    return _target_last(path, np.array(rows, dtype=np.float64).T, names, target)
+
+
+def read_arrays(path, names):
+    """The named arrays of an NPZ or HDF5 file: name -> float64 array; a name that is not there is left out."""
+    path = Path(path)
+    if path.suffix == ".npz":
+        return _read_npz(path, names)
+    if path.suffix in (".h5", ".hdf5"):
+        return _read_hdf5(path, names)
+    raise InputError(f"{path}: the file name must end in .npz, .h5 or .hdf5")
+
+
+def _opened(path, *arguments, **keywords):
+    """open(), refusing in one line."""
+    try:
+        return open(path, *arguments, **keywords)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _numbers(path, number, row, width):
+    """The fields of one line as floats."""
+    if len(row) != width:
+        raise InputError(f"{path}, line {number}: {len(row)} fields, expected {width}")
+    values = []
+    for field in row:
+        try:
+            values.append(float(field))
+        except ValueError:
+            raise InputError(f"{path}, line {number}: {show(field, 40)} is not a number") from None
+        if not np.isfinite(values[-1]):
+            raise InputError(f"{path}, line {number}: {show(field, 40)} is not finite")
+    return values
+
+
+def _target_last(path, columns, names, target):
+    """The columns with the target moved to the end."""
+    if isinstance(target, str):
+        if target not in names:
+            where = f"{path}: target column"
+            raise unknown(where, target, names, "name") if names else InputError(f"{where} {target!r}: no header row")
+        index = names.index(target)
+    else:
+        if not -len(columns) <= target < len(columns):
+            raise InputError(f"{path}: target column {target} is not there; it has {len(columns)} columns")
+        index = target % len(columns)
+    if len(columns) < 2:
+        raise InputError(f"{path}: one column only; a target and at least one feature are needed")
+    order = [i for i in range(len(columns)) if i != index] + [index]
+    return np.ascontiguousarray(columns[order])
+
+
+def _cast(path, name, array):
+    """An array as float64, refused where it holds anything but finite real numbers."""
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{path}: array {name!r} holds {array.dtype}, not real numbers")
+    array = np.ascontiguousarray(array, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise InputError(f"{path}: array {name!r} holds values that are not finite")
+    return array
+
+
+def _check_size(path, name, size):
+    """Refuse, before reading, what cannot be meant to be read whole."""
+    if size > LARGEST_BYTES:
+        raise InputError(
+            f"{path}: array {name!r} takes {size} bytes, more than the {LARGEST_BYTES} that are read whole"
+        )
+
+
+def _read_npz(path, names):
+    """NPZ without pickle."""
+    found = {}
+    with _opened(path, "rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                sizes = {Path(info.filename).stem: info.file_size for info in archive.zip.infolist()}
+                for name in names:
+                    if name in archive.files:
+                        _check_size(path, name, sizes.get(name, 0))
+                        found[name] = _cast(path, name, archive[name])
+        except InputError:
+            raise
+        except Exception as error:  # whatever a damaged archive makes its reader raise
+            raise InputError(f"{path}: not a readable NPZ file: {show(str(error))}") from None
+    return found
+
+
+def _read_hdf5(path, names):
+    """Datasets of an HDF5 file."""
+    import h5py
+
+    found = {}
+    _opened(path, "rb").close()
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            for name in names:
+                dataset = file.get(name)
+                if isinstance(dataset, h5py.Dataset):
+                    _check_size(path, name, dataset.size * max(dataset.dtype.itemsize, 8) if dataset.shape else 8)
+                    found[name] = _cast(path, name, np.asarray(dataset[()]))
+    except InputError:
+        raise
+    except Exception as error:  # whatever a damaged file makes its reader raise
+        raise InputError(f"{path}: not a readable HDF5 file: {show(str(error))}") from None
+    return found

@@ -1,0 +1,236 @@
+"""From a grid description to the work: which cells, which blocks, which moments are recorded, what it takes.
+
+No input, no output, no compiled code: everything here is arithmetic on the description.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from .config import GridConfig
+from .errors import InputError
+from .tables import RateTables
+
+# Seeds a block where the grid leaves the choice to us: enough to fill the SIMD lanes of all cores, few enough that a
+# block takes a fraction of a second and its arrays stay small.
+CELLS_A_BLOCK = 1 << 15
+BYTES_A_BLOCK = 32 << 20
+LEAST_SEEDS = 64
+LEAST_BLOCKS = 16
+LANES = 8
+# A piece of fewer steps is stepped through in less time than its closed form takes.
+STEPS_A_PIECE = 64
+MOST_CELLS = 1 << 52
+FIRST_FLOW_FRACTION = 1000.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The work of one grid. `sizes` holds (d, number of draws) of every combination of problem parameters."""
+
+    config: GridConfig
+    sizes: tuple
+    schedules: tuple = field(init=False)
+    parameters: tuple = field(init=False)
+
+    def __post_init__(self):
+        made = self.config.schedules()
+        optimizers = self.config.optimizer
+        object.__setattr__(self, "schedules", tuple(s for s, _ in made for _ in optimizers))
+        object.__setattr__(
+            self, "parameters", tuple({**p, "optimizer": o["kind"]} for _, p in made for o in optimizers)
+        )
+        for schedule in self.schedules if self.config.engine == "closed-form" else ():
+            self._pieces(schedule)  # refuses
+        if self.cells > MOST_CELLS:
+            raise InputError(f"grid: {self.cells} cells, more than the {MOST_CELLS} that can be counted in one file")
+
+    # ---- the axes of the run file ----
+
+    @property
+    def names(self):
+        """Names of the S schedules."""
+        return [schedule.name for schedule in self.schedules]
+
+    @cached_property
+    def offsets(self):
+        """First seed of every combination of problem parameters, and the number of all seeds."""
+        offsets = [0]
+        for _, draws in self.sizes:
+            offsets.append(offsets[-1] + draws)
+        return offsets
+
+    @property
+    def seeds(self):
+        """N."""
+        return self.offsets[-1]
+
+    @property
+    def axes(self):
+        """d, the largest where it varies."""
+        return max(axes for axes, _ in self.sizes)
+
+    @property
+    def levels(self):
+        """E."""
+        return len(self.config.levels)
+
+    @property
+    def cells(self):
+        """S N."""
+        return len(self.schedules) * self.seeds
+
+    def pieces(self, first, last):
+        """Seeds first..last - 1 by combination: [(combination, first seed, first draw, last draw), ...]."""
+        found = []
+        for index, start in enumerate(self.offsets[:-1]):
+            begin, end = max(first, start), min(last, self.offsets[index + 1])
+            if begin < end:
+                found.append((index, begin, begin - start, end - start))
+        return found
+
+    # ---- how the steps are taken ----
+
+    @cached_property
+    def pieces_of(self):
+        """For every schedule its constant pieces [(learning rate, steps), ...] where it skips its steps, else None."""
+        return [self._pieces(schedule) for schedule in self.schedules]
+
+    def _pieces(self, schedule):
+        """The constant pieces of a schedule that is to be computed in closed form."""
+        engine = self.config.engine
+        pieces = schedule.constant_pieces() if engine != "recurrence" and schedule.length else None
+        if engine == "closed-form" and schedule.length and pieces is None:
+            raise InputError(
+                f"engine 'closed-form': schedule {schedule.name!r} has pieces that are not constant; use 'auto'"
+            )
+        if engine == "auto" and pieces and schedule.length < STEPS_A_PIECE * len(pieces):
+            return None
+        return pieces
+
+    # ---- what is recorded ----
+
+    @property
+    def points(self):
+        """K, 0 where nothing is recorded."""
+        return self.config.record["points"] if self._recorded_draws else 0
+
+    @property
+    def _recorded_draws(self):
+        """How many draws of every combination are recorded."""
+        wanted = self.config.record["seeds"]
+        return 0 if not self.config.record["points"] else self.seeds if wanted == "all" else wanted
+
+    @cached_property
+    def _recorded_offsets(self):
+        """First row of every combination, and the number of all rows."""
+        rows = [min(self._recorded_draws, draws) for _, draws in self.sizes]
+        return [sum(rows[:i]) for i in range(len(rows) + 1)]
+
+    @property
+    def recorded(self):
+        """R."""
+        return self._recorded_offsets[-1]
+
+    def recorded_rows(self, first, last):
+        """The rows of seeds first..last - 1: (first row, the seeds themselves); rows of one block lie together."""
+        seeds, row = [], None
+        for index, begin, first_draw, last_draw in self.pieces(first, last):
+            kept = min(last_draw, self._recorded_offsets[index + 1] - self._recorded_offsets[index])
+            if first_draw < kept:
+                row = self._recorded_offsets[index] + first_draw if row is None else row
+                seeds.append(np.arange(begin, begin + kept - first_draw, dtype=np.int64))
+        return (row or 0), np.concatenate(seeds) if seeds else np.empty(0, np.int64)
+
+    @cached_property
+    def record_step(self):
+        """(S, K) int64: discrete steps taken at each recorded moment; -1 in slots that are not used."""
+        return np.stack([steps for steps, _ in self._all_slots])
+
+    @cached_property
+    def record_flow_time(self):
+        """(S, K) float64: flow time at the moments that lie in a flow, in the schedule's unit; NaN elsewhere."""
+        return np.stack([flow for _, flow in self._all_slots])
+
+    @cached_property
+    def _all_slots(self):
+        """Steps and flow times of every schedule."""
+        return [self._slots(schedule) for schedule in self.schedules]
+
+    def _slots(self, schedule):
+        """Steps and flow times of one schedule's slots: the start, steps from 1 to T, then the flow."""
+        steps = np.full(self.points, -1, np.int64)
+        flow = np.full(self.points, np.nan)
+        if not self.points:
+            return steps, flow
+        steps[0] = 0
+        room = self.points - 1
+        taken = _spread_steps(schedule.length, room // 2 if schedule.flows else room)
+        steps[1 : 1 + taken.size] = taken
+        if schedule.flows and taken.size < room:
+            longest = self.config.record["flow_time"]
+            steps[1 + taken.size :] = schedule.length
+            flow[1 + taken.size :] = np.geomspace(longest / FIRST_FLOW_FRACTION, longest, room - taken.size)
+        return steps, flow
+
+    # ---- blocks ----
+
+    @cached_property
+    def block_starts(self):
+        """(B,) int64: the first seed of every block."""
+        return np.arange(0, self.seeds, self.block_seeds, dtype=np.int64)
+
+    @property
+    def blocks(self):
+        """B, without making the list of them."""
+        known = self.__dict__.get("block_starts")
+        return -(-self.seeds // self.block_seeds) if known is None else len(known)
+
+    @property
+    def block_sizes(self):
+        """(B,) seeds of every block."""
+        return np.diff([*self.block_starts, self.seeds]).tolist()
+
+    def with_blocks(self, starts):
+        """The same plan, cut as a file has it."""
+        twin = Plan(self.config, self.sizes)
+        twin.__dict__["block_starts"] = np.asarray(starts, dtype=np.int64)
+        return twin
+
+    @property
+    def block_seeds(self):
+        """Seeds a block, as the grid says or as suits its size."""
+        wanted = self.config.run["block_seeds"]
+        if wanted:
+            return min(wanted, self.seeds)
+        few_cells = max(LEAST_SEEDS, CELLS_A_BLOCK // len(self.schedules))
+        most = min(few_cells, BYTES_A_BLOCK // self.bytes_a_seed, self.seeds // LEAST_BLOCKS)
+        return max(1, most // LANES * LANES or most)
+
+    @property
+    def bytes_a_seed(self):
+        """What one seed takes while it is computed: state, stops and, at most, trajectories, of all schedules."""
+        losses = 8 * (self.axes + 5) * self.levels
+        trajectory = 8 * self.points * (self.axes + 2) if self.recorded == self.seeds else 0
+        return len(self.schedules) * (losses + trajectory + 8 * self.axes + 16) + 8 * 4 * self.axes * (self.axes + 2)
+
+    @cached_property
+    def tables(self):
+        """The learning rates of all schedules."""
+        return RateTables(self.schedules)
+
+    @property
+    def most_steps(self):
+        """Discrete steps of the longest schedule."""
+        return max(schedule.length for schedule in self.schedules)
+
+
+def _spread_steps(steps, slots):
+    """At most `slots` steps from 1 to `steps`, in geometric progression, rounded, without repeats."""
+    wanted = min(steps, slots)
+    if wanted < 1:
+        return np.empty(0, np.int64)
+    if wanted == steps:
+        return np.arange(1, steps + 1)
+    return np.unique(np.rint(np.geomspace(1, steps, wanted)).astype(np.int64))

@@ -1,0 +1,90 @@
+"""TOML: read with one clear line for what is wrong, changed by dotted keys, and written, which Python cannot do."""
+
+import json
+import tomllib
+from pathlib import Path
+
+from .errors import InputError, show
+
+
+def read(source):
+    """The tables of a TOML file (a path) or of TOML text, and the folder that relative paths in it start from."""
+    text, folder = _text_of(source)
+    try:
+        return tomllib.loads(text), folder
+    except (ValueError, RecursionError) as error:  # not TOML, too many digits, nested too deep
+        where = source if text is not source else "grid"
+        raise InputError(f"{where}: not valid TOML: {error}") from None
+
+
+def _text_of(source):
+    """The TOML text of a path or of the text itself, and the folder."""
+    if isinstance(source, str) and ("\n" in source or ("=" in source and not source.endswith(".toml"))):
+        return source, "."
+    path = Path(source)
+    try:
+        return path.read_text(encoding="utf-8-sig"), str(path.parent)
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8 text") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}") from None
+
+
+def override(tables, key, value):
+    """Put one value at a dotted key; a number picks an entry of a list."""
+    *parents, last = key.split(".")
+    here = tables
+    for part in parents:
+        here = _child(here, part, key)
+    here[_entry(here, last, key) if isinstance(here, list) else last] = value
+
+
+def _child(here, part, key):
+    """The table or list at one part of a dotted key; a table is made where it is missing."""
+    child = here[_entry(here, part, key)] if isinstance(here, list) else here.setdefault(part, {})
+    if not isinstance(child, dict | list):
+        raise InputError(f"--set {key}: {part!r} is a value, not a table")
+    return child
+
+
+def _entry(entries, part, key):
+    """The number of an entry of a list."""
+    if not (part.isascii() and part.isdecimal() and len(part) < 10 and int(part) < len(entries)):
+        raise InputError(f"--set {key}: {part!r} is no entry; there are {len(entries)}, counted from 0")
+    return int(part)
+
+
+def write(tables):
+    """TOML of nested dicts: plain values first, then tables, then lists of tables."""
+    lines = [f"{key} = {_toml_value(v)}" for key, v in tables.items() if not _is_table(v) and not _is_tables(v)]
+    for key, value in tables.items():
+        if _is_table(value):
+            lines += ["", f"[{key}]", *(f"{k} = {_toml_value(v)}" for k, v in value.items())]
+        elif _is_tables(value):
+            for entry in value:
+                lines += ["", f"[[{key}]]", *(f"{k} = {_toml_value(v)}" for k, v in entry.items())]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _is_table(value):
+    return isinstance(value, dict)
+
+
+def _is_tables(value):
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(v, dict) for v in value)
+
+
+def _toml_value(value):
+    """One value on one line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        # JSON's escapes are TOML's, but for DEL, which JSON leaves as it is.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml_value(v) for v in value) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k} = {_toml_value(v)}" for k, v in value.items()) + " }"
+    raise InputError(f"a value of type {type(value).__name__} cannot be written: {show(value)}")

@@ -1,0 +1,137 @@
+"""Running a grid: `simlr.run`, and the command `python -m simlr.grid`. The only place where all parts meet."""
+
+import itertools
+import os
+import sys
+import time
+from pathlib import Path
+
+from . import __version__, problems, store
+from .errors import InputError
+from .pipeline import Pipeline
+from .plan import Plan
+from .rundata import MemoryWriter, Run
+
+
+def run(config, out=None, *, threads=None, overwrite=False, resume=False, progress=None):
+    """Run a grid and return its `Run`.
+
+    Parameters: config, a GridConfig; out, the run file, or None to keep everything in memory; threads, how many to use
+    (default: all); overwrite, replace an existing file; resume, go on with it, or start it where there is none;
+    progress, a function of (seeds done, all seeds), called now and then by this thread.
+
+    Raises InputError (a ValueError) before anything is touched, RunError where the run cannot go on, and
+    KeyboardInterrupt, after which what was computed is in the file.
+    """
+    job = Job(config)
+    writer, blocks = job.open(out, overwrite, resume)
+    job.run(writer, blocks, threads, progress)
+    return Run(writer.source) if out is None else store.load(out)
+
+
+class Job:
+    """One grid on its way: its problems, its plan, and what is to be done."""
+
+    def __init__(self, config):
+        self.config = config
+        kind = problems.find("problem.kind", config.problem["kind"])
+        _, combinations = config.problem_combinations()
+        self._sources = [kind.prepare(combination, config.folder) for combination in combinations]
+        wanted = config.seeds["count"]
+        sizes = tuple((source.axes, min(wanted, source.limit or wanted)) for source in self._sources)
+        self.plan = Plan(config, sizes)
+
+    def open(self, out, overwrite=False, resume=False):
+        """The writer, and the numbers of the blocks to compute."""
+        if resume and overwrite:
+            raise InputError("resume and overwrite cannot both be asked for")
+        if out is None:
+            return MemoryWriter(self.plan, self._attributes()), range(len(self.plan.block_starts))
+        if resume and os.path.exists(out):
+            writer = store.resume(out, self._with_blocks, self._attributes())
+            try:
+                missing = writer.missing_blocks()
+                writer.reopen(missing)
+            except BaseException:
+                writer.close()
+                raise
+            return writer, missing
+        store.check_target(Path(out), overwrite)  # before anything that takes long
+        store.check_room(Path(out).parent, store.bytes_needed(self.plan), out)
+        writer = store.create(out, self.plan, self._attributes(), overwrite)
+        return writer, range(len(self.plan.block_starts))
+
+    def _with_blocks(self, starts):
+        """Take over a file's own blocks."""
+        self.plan = self.plan.with_blocks(starts)
+        return self.plan
+
+    def _attributes(self):
+        """The root attributes of the run file: what ran, on what, when."""
+        from .execute import environment
+
+        identities = [source.identity for source in self._sources]
+        return {
+            "format": store.runfile.FORMAT,
+            "format_version": store.runfile.FORMAT_VERSION,
+            "config": self.config.to_toml(),
+            "identity": self.config.identity(),
+            "problem_identity": " ".join(identities).strip(),
+            "simlr_version": __version__,
+            **environment(),
+            "started_at": time.time(),
+        }
+
+    def run(self, writer, blocks, threads=None, progress=None, on_interrupt=lambda: None):
+        """Compute and write the blocks; whatever happens, what is written gets committed."""
+        begin, complete = time.monotonic(), False
+        try:
+            if blocks:
+                self._compute(writer, list(blocks), threads, progress, on_interrupt)
+            complete = True
+        finally:
+            self._close(writer, time.monotonic() - begin if blocks else 0.0, complete)
+
+    def _compute(self, writer, blocks, threads, progress, on_interrupt):
+        """The same, without the end."""
+        from .execute import Engine
+
+        plan = self.plan
+        engine = Engine(plan, self._sources, threads)
+        starts, sizes = [*plan.block_starts.tolist(), plan.seeds], plan.block_sizes
+        done = plan.seeds - sum(sizes[b] for b in blocks)
+        seeds_done = list(itertools.accumulate((sizes[b] for b in blocks), initial=done))
+
+        def tell(count):
+            if progress:
+                progress(seeds_done[count], plan.seeds)
+
+        def compute(block):
+            return engine.block(starts[block], starts[block + 1])
+
+        def write(block, arrays):
+            writer.write_block(block, starts[block], starts[block + 1], arrays)
+
+        Pipeline(blocks, compute, write).run(tell, engine.stop, on_interrupt)
+
+    @staticmethod
+    def _close(writer, seconds, complete):
+        """Commit and let go; an error here must not hide an earlier one."""
+        try:
+            writer.finish(seconds, complete)
+        except Exception:
+            if complete:
+                raise
+        finally:
+            writer.close()
+
+
+def main(arguments=None):
+    """The command `python -m simlr.grid`; returns the exit status."""
+    from .commands import grid_command
+
+    return grid_command(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

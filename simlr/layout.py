@@ -1,0 +1,274 @@
+"""Rows laid out for a reader: short tables of text, which the terminal, Markdown and HTML share."""
+
+import math
+import textwrap
+from typing import NamedTuple
+
+MOST_LINES, MOST_LEVELS, MOST_GROUPS, MOST_NOTES, MOST_NAMES = 24, 8, 4, 6, 6
+NAME_WIDTH, WIDTH = 34, 110
+# A train loss at the stop below this share of the level: a discrete step went past it.
+OVERSHOT = 0.95
+MISSING, BELOW = "*", "~"
+MARKS = MISSING + BELOW
+WHOLE = "the report's summary.csv"
+
+
+class Table(NamedTuple):
+    """A table for a reader, all text."""
+
+    title: str
+    header: tuple
+    lines: tuple  # of tuples as long as the header
+    notes: tuple
+
+
+# ---- pieces of text ----
+
+
+def printable(text):
+    """Text from a file on one line: what is not printable (control sequences of a terminal, too) is escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
+def shortened(text, width=NAME_WIDTH):
+    """Printable text of at most `width` letters, the middle left out where it is longer."""
+    text = printable(text)
+    tail = width // 3
+    return text if len(text) <= width else f"{text[: width - tail - 2]}..{text[-tail:]}"
+
+
+def number(value):
+    """A number in four digits or so; "-" for NaN."""
+    if math.isnan(value):
+        return "-"
+    if value != 0.0 and not 1e-2 <= abs(value) < 1e4:
+        return f"{value:.2e}"
+    return f"{value:.3f}" if abs(value) < 100.0 else f"{value:.1f}"
+
+
+def level_text(level):
+    """A level as one writes it: 0.1, 0.001, 1e-4."""
+    if level == 0.0 or level >= 1e-3:
+        return f"{level:g}"
+    digits, power = f"{level:e}".split("e")
+    return f"{float(digits):g}e{int(power)}"
+
+
+def many(count, noun):
+    """1 seed, 2 seeds."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def listed(names, most=MOST_NAMES):
+    """Names in one line: the first few, and how many more there are."""
+    shown = ", ".join(shortened(name) for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def describe(rows):
+    """What the rows cover, in one line: schedules, seeds, levels, and how many seeds are done."""
+    groups = list(dict.fromkeys(row.problem for row in rows))
+    seeds = sum(max(row.seeds for row in rows if row.problem == problem) for problem in groups)
+    left = sum(max(row.not_run for row in rows if row.problem == problem) for problem in groups)
+    parts = [many(len(names(rows)), "schedule"), many(seeds, "seed"), many(len(levels(rows)), "level")]
+    over = f", {len(groups)} problems" if len(groups) > 1 else ""
+    return " x ".join(parts) + over + (f"; unfinished: {seeds - left} of {many(seeds, 'seed')} done" if left else "")
+
+
+def names(rows):
+    """The schedules, each once, in order."""
+    return list(dict.fromkeys(row.schedule for row in rows))
+
+
+def levels(rows):
+    """The levels, each once, in order."""
+    return list(dict.fromkeys(row.level for row in rows))
+
+
+def verdict_text(verdict):
+    """A `simlr.papers.Verdict` for a terminal."""
+    lines = textwrap.wrap(printable(verdict.claim), WIDTH)
+    for finding in verdict.findings:
+        lines += textwrap.wrap(printable(finding), WIDTH, initial_indent="  - ", subsequent_indent="    ")
+    return "\n".join([*lines, f"verdict: {verdict.outcome}"])
+
+
+# ---- tables ----
+
+
+def table(rows, most=MOST_LINES):
+    """The tables as text for a terminal, at most 120 columns for names of ordinary length."""
+    return "\n\n".join([describe(rows), *(as_text(one) for one in tables(rows, most))])
+
+
+def as_text(one):
+    """A `Table` in columns, numbers to the right."""
+    lines = _aligned([one.header, *one.lines])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(one.header))]
+    body = [_in_columns(line, widths) for line in lines]
+    return "\n".join([one.title, body[0], "-" * max(map(len, body)), *body[1:], *one.notes])
+
+
+def _aligned(lines):
+    """The lines with room for the widest mark of each column, so that the digits stand below each other."""
+    columns = []
+    for column in zip(*lines, strict=True):
+        room = max(len(cell) - len(cell.rstrip(MARKS)) for cell in column)
+        columns.append([cell + " " * (room - len(cell) + len(cell.rstrip(MARKS))) for cell in column])
+    return list(zip(*columns, strict=True))
+
+
+def _in_columns(line, widths):
+    """One line of a table, padded."""
+    numbers = (cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))
+    return "  ".join([line[0].ljust(widths[0]), *numbers]).rstrip()
+
+
+def tables(rows, most=MOST_LINES):
+    """Two `Table`s for each problem combination: test loss, and ratio to the baseline's; long ones are shortened."""
+    problems = list(dict.fromkeys(row.problem for row in rows))
+    found = []
+    for problem in problems[:MOST_GROUPS]:
+        cells = {(row.schedule, row.level): row for row in rows if row.problem == problem}
+        found += _pair_of_tables(_Group(cells, most), "".join(f" [{key} = {value}]" for key, value in problem))
+    if len(problems) > MOST_GROUPS:
+        note = f"{len(problems) - MOST_GROUPS} more problem combinations: see {WHOLE}"
+        found[-1] = found[-1]._replace(notes=(*found[-1].notes, note))
+    return found
+
+
+class _Group:
+    """The cells of one problem combination, and what of them is shown."""
+
+    def __init__(self, cells, most):
+        self.cells, self.rows = cells, list(cells.values())
+        self.base = self.rows[0].baseline
+        self.names, self.all_levels = names(self.rows), levels(self.rows)
+        shared = [row.level for row in self.rows if row.pairs and row.schedule != self.base]
+        # The lowest level that some schedule shares with the baseline; the lowest of all where none does.
+        self.last = min(shared or self.all_levels)
+        self.levels = self._levels_with_room()
+        self.shown = self.names if len(self.names) <= most else self._best(most)
+
+    def _levels_with_room(self):
+        """The levels that have room, the first and the last among them."""
+        count = len(self.all_levels)
+        if count <= MOST_LEVELS:
+            return self.all_levels
+        return [self.all_levels[round(i * (count - 1) / (MOST_LEVELS - 1))] for i in range(MOST_LEVELS)]
+
+    def _best(self, most):
+        """The baseline and the schedules with the highest ratios at the last level."""
+        ratio = {name: self.cells[name, self.last].ratio for name in self.names if name != self.base}
+        rest = sorted(ratio, key=lambda name: math.inf if math.isnan(ratio[name]) else -ratio[name])
+        return [self.base, *rest[: most - 1]]
+
+    def of(self, name):
+        """The rows of one schedule at the levels shown."""
+        return [self.cells[name, level] for level in self.levels]
+
+
+def _pair_of_tables(group, label):
+    """The table of test losses and, where there is something to compare, that of ratios."""
+    label = printable(label)
+    pair = [_loss_table(group, label)]
+    if len(group.shown) > 1:
+        pair.append(_ratio_table(group, label))
+    return pair
+
+
+def _loss_table(group, label):
+    """Median test loss: over the level where the test loss can vanish with it, else as it is."""
+    relative = all(row.test_floor == 0.0 and row.level > 0.0 for row in group.rows)
+    field = "test_loss_over_level" if relative else "test_loss"
+    title = (
+        f"Test loss{' / level' if relative else ''} when the train loss reaches each level, median over seeds{label}"
+    )
+    lines = []
+    for name in group.shown:
+        mark = " (baseline)" if name == group.base else ""
+        values = (number(getattr(row, field)) + _marks(row) for row in group.of(name))
+        lines.append((shortened(name) + mark, *values))
+    header = ("schedule", *map(level_text, group.levels))
+    return Table(title, header, tuple(lines), tuple(_notes(group)))
+
+
+def _ratio_table(group, label):
+    """Median paired ratio to the baseline, and how often it is above 1 at the last level that pairs have reached."""
+    lines = []
+    for name in group.shown:
+        if name != group.base:
+            ratios = (number(row.ratio) + _marks(row) for row in group.of(name))
+            lines.append((shortened(name), *ratios, _share(group.cells[name, group.last])))
+    title = (
+        f"Test loss of {shortened(group.base)} / that of the schedule, same seed, same level: median, and share above 1"
+    )
+    header = ("schedule", *map(level_text, group.levels), f"above 1 at {level_text(group.last)} (95 %)")
+    discrete = any(group.cells[name, group.last].train_loss_over_level < 1.0 - 1e-6 for name in group.shown)
+    notes = (
+        ("above 1 by any amount; a discrete schedule gains a little by stopping below the level",) if discrete else ()
+    )
+    return Table(title + label, header, tuple(lines), notes)
+
+
+def _share(row):
+    """Share of pairs above 1 with its interval."""
+    if not row.pairs:
+        return "-"
+    return f"{100 * row.above_1:.1f} % ({100 * row.above_1_low:.1f} to {100 * row.above_1_high:.1f})"
+
+
+def _marks(row):
+    """What the notes say of a cell: * seeds are missing, ~ the stop lies well below the level."""
+    missing = MISSING if row.diverged or row.out_of_steps else ""
+    return missing + (BELOW if row.train_loss_over_level < OVERSHOT else "")
+
+
+# ---- notes ----
+
+
+def _notes(group):
+    """What is left out, where schedules did not reach a level, and which went past it."""
+    notes = []
+    if len(group.shown) < len(group.names):
+        left_out = len(group.names) - len(group.shown)
+        notes.append(
+            f"the baseline and the highest ratios of {len(group.names)} schedules; {left_out} more: see {WHOLE}"
+        )
+    missed = _missed(group)
+    notes += missed[:MOST_NOTES]
+    if len(missed) > MOST_NOTES:
+        notes.append(f"* {len(missed) - MOST_NOTES} more notes of this kind: see the counts in {WHOLE}")
+    if any(BELOW in _marks(row) for name in group.shown for row in group.of(name)):
+        notes.append("~ the stopping step goes more than 5 % below the level, which changes the test loss too")
+    return notes
+
+
+def _missed(group):
+    """Notes on seeds that did not reach levels; schedules with the same counts share a note."""
+    meanings = {
+        "diverged": "* diverged",
+        "out_of_steps": "* out of steps",
+        "at_floor": "level at or below the train floor",
+    }
+    notes = []
+    for field, meaning in meanings.items():
+        by_counts = {}
+        for name in group.shown:
+            counts = tuple(getattr(group.cells[name, level], field) for level in group.all_levels)
+            by_counts.setdefault(counts, []).append(name)
+        for counts, same in by_counts.items():
+            if any(counts):
+                who = "all schedules" if len(same) == len(group.shown) > 1 else listed(same)
+                notes.append(f"{meaning}: {who}, {_counted(group, counts)}")
+    return notes
+
+
+def _counted(group, counts):
+    """How many seeds, at which levels."""
+    done = group.rows[0].seeds - group.rows[0].not_run
+    if len(set(counts)) == 1:
+        return f"{counts[0]} of {many(done, 'seed')} at every level"
+    places = [f"{count} at {level_text(level)}" for count, level in zip(counts, group.all_levels, strict=True) if count]
+    shown = ", ".join(places[:MOST_LEVELS]) + (", ..." if len(places) > MOST_LEVELS else "")
+    return f"{shown} of {many(done, 'seed')}"

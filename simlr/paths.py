@@ -1,0 +1,118 @@
+"""The paper's figure: paths of gradient descent in the plane of two parameters."""
+
+import numpy as np
+
+from . import plane, style
+from .layout import level_text, shortened
+
+PIXELS = 160
+
+
+def trajectories(view):
+    """Paths of a small and of a large-then-small learning rate, over the train loss and over the test loss."""
+    found = _paths(view)
+    if found is None:
+        return None
+    land, level, paths = found
+    known = bool(np.isfinite(land.target).all())
+    figure, axes = style.figure(1 + known, width=6.6 * (1 + known), height=5.4)
+    for panel in axes:
+        _draw_paths(view, panel, land, paths)
+    _contours(axes[0], land.train_loss, "train loss")
+    height = level + land.train_floor * view.excess
+    _through(axes[0], land.train_loss, [height], colors="#D55E00", linewidths=2.6)
+    stops = {name: float(land.test_loss(theta[-1])) for name, theta in paths.items()}
+    if known:
+        _contours(axes[1], land.test_loss, "test loss")
+        _through(axes[1], land.test_loss, stops.values(), colors="#000000", linestyles="--", linewidths=1.2)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", frameon=False, ncols=3)
+    style.title(figure, _told(view, level, stops if known else {}))
+    both = (
+        (" (left)", " and of the test loss (right)", " Dashed: the test losses of the stops.") if known else ("",) * 3
+    )
+    caption = (
+        f"Paths of one seed in the plane of its two parameters, over contours of the train loss{both[0]}{both[1]}. "
+        f"Thick line: where the train loss is {level_text(level)}; large markers: the stops; cross: the train "
+        f"minimum.{both[2]}{view.problem}"
+    )
+    return style.Picture("paths", caption, figure)
+
+
+def _told(view, level, stops):
+    """The title: where both stop, and with what test loss."""
+    where = f"Both stop at train loss {level_text(level)}" + (" above the floor" if view.excess else "")
+    told = " and ".join(f"{value:.3g} ({shortened(name)})" for name, value in stops.items())
+    return where + (f", with test loss {told}" if told else "")
+
+
+def _paths(view):
+    """(landscape, level, {schedule: theta (T, 2)}) of a seed that tells, or None where there is none."""
+    run = view.run
+    if view.rival is None or run["axis"].size != 2:
+        return None
+    pair = [view.index(view.base), view.index(view.rival)]
+    reached = (run["status"][pair] == 1).all(axis=0)
+    test = run["test_loss"][pair]
+    last = view.levels.index(view.last)
+    with np.errstate(all="ignore"):
+        ratio = np.where(reached[view.seeds, last], test[0, view.seeds, last] / test[1, view.seeds, last], np.nan)
+    typical = plane.telling_seed(ratio)
+    seed = None if typical is None else view.seeds[typical]
+    land = None if seed is None else plane.landscape(run, seed)
+    if land is None:
+        return None
+    floor = land.train_floor if view.excess else 0.0
+    level = plane.telling_level(view.levels, reached[seed], float(land.train_loss(land.theta(land.start))) - floor)
+    found = {view.names[i]: plane.path(run, i, seed, view.levels[level] + floor) for i in pair}
+    found = {name: theta for name, theta in found.items() if theta is not None and len(theta)}
+    return (land, view.levels[level], found) if len(found) == 2 else None
+
+
+def _draw_paths(view, axes, land, paths):
+    """The paths, their stops, the start and the minimiser."""
+    for name, theta in paths.items():
+        look = style.look(view, name)
+        few = len(theta) < 60
+        axes.plot(*theta.T, **{**look, "marker": look["marker"] if few else ""}, markersize=5, zorder=4)
+        axes.plot(
+            *theta[-1], color=look["color"], marker=look["marker"], markersize=13, markeredgecolor="white", zorder=6
+        )
+    axes.plot(*land.theta(land.start), "o", markersize=9, markerfacecolor="white", markeredgecolor="black", zorder=5)
+    axes.plot(*land.minimiser, "+", markersize=14, markeredgewidth=2, color="black", zorder=5)
+    axes.annotate("start", land.theta(land.start), xytext=(8, -4), textcoords="offset points")
+    points = np.vstack([*paths.values(), land.minimiser])
+    low, high = points.min(axis=0), points.max(axis=0)
+    wide = max(*(high - low), 1e-300)
+    middle, half = (low + high) / 2, np.maximum((high - low) / 2, 0.3 * wide) + 0.12 * wide
+    axes.set_xlim(middle[0] - half[0], middle[0] + half[0])
+    axes.set_ylim(middle[1] - half[1], middle[1] + half[1])
+    axes.grid(False)
+    axes.set_aspect("equal")
+    axes.set_xlabel("theta_1")
+    axes.set_ylabel("theta_2")
+
+
+def _mesh(axes, loss):
+    """The loss on the pixels of a panel."""
+    x, y = (np.linspace(*limits, PIXELS) for limits in (axes.get_xlim(), axes.get_ylim()))
+    return x, y, loss(np.stack(np.meshgrid(x, y), axis=-1))
+
+
+def _contours(axes, loss, title):
+    """Contours of a loss, closer near its minimum."""
+    x, y, values = _mesh(axes, loss)
+    smallest, largest = values.min(), values.max()
+    axes.set_title(title)
+    if not largest > smallest:
+        return
+    heights = smallest + (largest - smallest) * np.linspace(0.0, 1.0, 12)[1:] ** 2
+    axes.contourf(x, y, values, levels=[smallest, *heights], cmap="Greys", alpha=0.35, zorder=0)
+    axes.contour(x, y, values, levels=heights, colors="#9a9a9a", linewidths=0.7, zorder=1)
+
+
+def _through(axes, loss, heights, **look):
+    """The contours at given losses, where the panel holds them."""
+    x, y, values = _mesh(axes, loss)
+    inside = sorted({height for height in heights if values.min() < height < values.max()})
+    if inside:
+        axes.contour(x, y, values, levels=inside, zorder=3, **look)

@@ -1,0 +1,112 @@
+"""Two threads and a main one: one computes the next block while the other writes the last; the main one waits.
+
+The main thread does nothing but wait, so that Ctrl-C and signals are answered at once.
+"""
+
+import queue
+import threading
+import time
+
+WAIT_SECONDS = 0.05
+BLOCKS_IN_FLIGHT = 2
+PATIENCE_SECONDS = 1.5
+THREAD_NAME = "simlr-pipeline"
+
+
+def still_working():
+    """Whether a thread of an interrupted pipeline has not ended yet: the compiler cannot be told to stop."""
+    return any(thread.name.startswith(THREAD_NAME) for thread in threading.enumerate())
+
+
+class Pipeline:
+    """Runs `compute(block)` and `write(block, result)` for every block, overlapping the two."""
+
+    def __init__(self, blocks, compute, write):
+        self._blocks, self._compute, self._write = list(blocks), compute, write
+        self._results = queue.Queue(maxsize=BLOCKS_IN_FLIGHT)
+        self._ending = threading.Event()
+        self._failure = None
+        self.done = 0
+
+    def run(self, tell, stop, on_interrupt=lambda: None):
+        """Go through all blocks. `tell(number done)` is called by this thread; `stop()` makes a computation return.
+
+        Raises what `compute`, `write` or `tell` raised, and KeyboardInterrupt, after `on_interrupt()`. By then both
+        threads have ended, unless one still compiles.
+        """
+        threads = [self._thread(work) for work in (self._produce, self._consume)]
+        try:
+            for thread in threads:
+                thread.start()
+            self._wait(threads, tell, stop)
+        except BaseException as error:
+            self._ending.set()
+            stop()
+            if isinstance(error, KeyboardInterrupt):
+                on_interrupt()
+            self._abandon(threads)
+            raise
+        if self._failure:
+            raise self._failure
+        tell(self.done)
+
+    def _thread(self, work):
+        """A thread that does not keep the process alive, with a name by which it is known."""
+        return threading.Thread(target=self._guarded, args=(work,), daemon=True, name=f"{THREAD_NAME} {work.__name__}")
+
+    def _wait(self, threads, tell, stop):
+        """Wait for the threads, telling how far they are; where one has failed, the other need not go on."""
+        told = 0
+        while any(thread.is_alive() for thread in threads):
+            for thread in threads:
+                thread.join(WAIT_SECONDS)
+            if self._failure:
+                stop()
+            if self.done != told:
+                told = self.done
+                tell(told)
+
+    @staticmethod
+    def _abandon(threads):
+        """Give the threads a moment to end."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _guarded(self, work):
+        """Run one thread's work; its failure ends the other."""
+        try:
+            work()
+        except BaseException as error:
+            if not self._ending.is_set():
+                self._failure = error
+            self._ending.set()
+
+    def _produce(self):
+        """Compute blocks in order."""
+        for block in self._blocks:
+            if self._ending.is_set():
+                return
+            self._put((block, self._compute(block)))
+        self._put(None)
+
+    def _put(self, item):
+        """Hand over an item, unless the run ends meanwhile."""
+        while not self._ending.is_set():
+            try:
+                return self._results.put(item, timeout=WAIT_SECONDS)
+            except queue.Full:
+                continue
+
+    def _consume(self):
+        """Write blocks as they come."""
+        while not self._ending.is_set():
+            try:
+                item = self._results.get(timeout=WAIT_SECONDS)
+            except queue.Empty:
+                continue
+            if item is None:
+                return
+            self._write(*item)
+            self.done += 1

@@ -1,0 +1,145 @@
+"""A run as its user sees it: datasets as attributes, from a file or from memory."""
+
+import numpy as np
+
+from . import runfile
+from .config import GridConfig
+from .errors import unknown
+
+NOT_YET = -1
+
+
+class Run:
+    """One run. Every dataset of the run file is an attribute: `run.test_loss`, `run.schedule`, `run.curvature`, ...
+
+    Where a cell has not been computed yet, floating-point values are NaN and stop_step is -1. Each access looks anew, so
+    a run that goes on in another process shows how far it is.
+    """
+
+    def __init__(self, source):
+        self._source = source
+
+    def __getattr__(self, name):
+        if name.startswith("_"):  # not set yet, as in a copy
+            raise AttributeError(name)
+        if name not in self._source.dims:
+            raise AttributeError(f"run has no dataset {name!r}; it has {', '.join(self.names)}")
+        return self[name]
+
+    def __dir__(self):
+        return sorted({*super().__dir__(), *self._source.dims})
+
+    def __getitem__(self, name):
+        """One dataset as an array, not yet computed cells masked."""
+        if name not in self._source.dims:
+            raise unknown("run", name, sorted(self._source.dims), "dataset")
+        dims = self._source.dims[name]
+        if name not in runfile.BLOCK_DATASETS:
+            return self._source.read(name)
+        # The status is looked at first: what is then found to be final was written before it.
+        missing = None if self.complete else self._missing(dims)
+        values = self._source.read(name)
+        if missing is None or not missing.any():
+            return values
+        missing = missing.reshape(missing.shape + (1,) * (values.ndim - missing.ndim))
+        return np.where(missing, values.dtype.type(NOT_YET if values.dtype.kind == "i" else np.nan), values)
+
+    def _missing(self, dims):
+        """Where nothing is final yet, along the leading dimensions."""
+        missing = self._source.read("status") == runfile.STATUS_NOT_RUN
+        if dims[0] == "seed":
+            return missing.any(axis=(0, 2))
+        if dims[1] == "recorded_seed":
+            return missing[:, self._source.read("recorded_seed")].any(axis=2)
+        return missing
+
+    @property
+    def config(self):
+        """The grid, as a GridConfig."""
+        return GridConfig.from_toml(self._source.attributes["config"])
+
+    @property
+    def attributes(self):
+        """The run's provenance: versions, kernel digest, processor, start time, the grid's TOML."""
+        return dict(self._source.attributes)
+
+    @property
+    def complete(self):
+        """Whether the run has ended with nothing missing."""
+        return float(self._source.read("finished_at")) != 0.0
+
+    @property
+    def names(self):
+        """The names of all datasets."""
+        return sorted(self._source.dims)
+
+    def dims(self, name):
+        """The names of a dataset's dimensions."""
+        return self._source.dims[name]
+
+    def to_xarray(self):
+        """The run as an xarray.Dataset with named dimensions (needs the extra `xarray`)."""
+        import xarray
+
+        variables = {name: (self._source.dims[name], self[name]) for name in self.names}
+        coordinates = {name for name, (dims, _) in variables.items() if dims == (name,)}
+        dataset = xarray.Dataset(
+            {name: variable for name, variable in variables.items() if name not in coordinates},
+            coords={name: variables[name] for name in coordinates},
+            attrs=self.attributes,
+        )
+        return dataset
+
+
+class MemorySource:
+    """A run held in arrays."""
+
+    def __init__(self, plan, attributes):
+        self.attributes = dict(attributes)
+        sizes = runfile.dimensions(plan)
+        self._arrays = {field.name: array for field, array in runfile.small_datasets(plan)}
+        fields = [field for field, _ in runfile.small_datasets(plan)]
+        for field, along in runfile.index_fields(plan):
+            self._arrays[field.name] = along(0, plan.seeds)
+            fields.append(field)
+        for field in (*runfile.block_fields(plan), *runfile.ledger_fields()):
+            self._arrays[field.name] = np.zeros(tuple(sizes[name] for name in field.dims), field.dtype)
+            fields.append(field)
+        self.dims = {field.name: field.dims for field in fields}
+
+    def read(self, name):
+        """One dataset."""
+        return self._arrays[name]
+
+
+class MemoryWriter:
+    """Puts blocks into the arrays of a MemorySource: the store's writer without a file."""
+
+    def __init__(self, plan, attributes):
+        self.source = MemorySource(plan, attributes)
+        self._plan = plan
+        self._fields = runfile.block_fields(plan)
+
+    def write_block(self, block, first, last, arrays):
+        """Copy the arrays of a block to their place."""
+        row, seeds = self._plan.recorded_rows(first, last)
+        for field in self._fields:
+            whole = self.source.read(field.name)
+            along_seeds = "seed" in field.dims
+            place = slice(first, last) if along_seeds else slice(row, row + seeds.size)
+            whole[place if field.dims[0] == "seed" else (slice(None), place)] = arrays[field.name]
+        self.source.read("block_done")[block] = 1
+
+    def commit(self):
+        """Nothing: memory needs no commit."""
+
+    def finish(self, wall_seconds, complete):
+        """Note how long it took and, where nothing is missing, when it ended."""
+        import time
+
+        self.source.read("wall_seconds")[...] += wall_seconds
+        if complete and self.source.read("block_done").all():
+            self.source.read("finished_at")[...] = time.time()
+
+    def close(self):
+        """Nothing to let go of."""

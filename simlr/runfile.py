@@ -1,0 +1,193 @@
+"""The layout of a run file: names, dimensions, types and meanings of its datasets. What is here is the format."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+FORMAT = "simlr"
+FORMAT_VERSION = 1
+LARGEST_MATRIX_AXES = 16
+ENGINE_RECURRENCE, ENGINE_CLOSED_FORM, ENGINE_MIXED = 1, 2, 3
+STATUS_MEANINGS = ("not_run", "reached", "out_of_steps", "diverged", "level_at_or_below_train_floor")
+STATUS_NOT_RUN, STATUS_REACHED, STATUS_OUT_OF_STEPS, STATUS_DIVERGED, STATUS_AT_FLOOR = range(5)
+# Datasets that say how a run went, not what came out: they differ between two runs of one grid.
+LEDGER = ("block_start", "block_done", "block_crc32", "finished_at", "wall_seconds")
+
+
+class Field(NamedTuple):
+    """One dataset."""
+
+    name: str
+    dims: tuple
+    dtype: str
+    meaning: str
+    units: str = ""
+
+
+RESULTS = (
+    Field("train_loss", ("schedule", "seed", "level"), "<f8", "train loss at the stop of that level, else at the end"),
+    Field("test_loss", ("schedule", "seed", "level"), "<f8", "test loss at the stop of that level, else at the end"),
+    Field("stop_step", ("schedule", "seed", "level"), "<i8", "discrete steps taken", "steps"),
+    Field(
+        "stop_time",
+        ("schedule", "seed", "level"),
+        "<f8",
+        "sum of absolute learning rates plus flow time",
+        "1/curvature",
+    ),
+)
+PROBLEM = (
+    Field("train_floor", ("seed",), "<f8", "smallest train loss"),
+    Field("test_floor", ("seed",), "<f8", "smallest test loss"),
+    Field("sharpness", ("seed",), "<f8", "largest curvature"),
+    Field("curvature", ("seed", "axis"), "<f8", "eigenvalues lam of the train Hessian"),
+    Field("initial_residual", ("seed", "axis"), "<f8", "r = Q^T (theta - theta_hat) at the start"),
+    Field("train_minimiser", ("seed", "axis"), "<f8", "theta_hat, the train minimiser nearest to the start"),
+    Field("target", ("seed", "axis"), "<f8", "theta_star where it is known"),
+)
+MATRICES = (
+    Field("curvature_axes", ("seed", "axis", "axis_2"), "<f8", "Q: columns are the curvature's axes"),
+    Field("test_matrix", ("seed", "axis", "axis_2"), "<f8", "M = Q^T Sigma Q"),
+)
+STATUS = Field("status", ("schedule", "seed", "level"), "|u1", "outcome; what is not 0 is final")
+TRAJECTORIES = ("trajectory_train_loss", "trajectory_test_loss", "trajectory_iterate")
+# What is worth nothing where the status is 0.
+BLOCK_DATASETS = frozenset((*TRAJECTORIES, *(field.name for field in (*RESULTS, *PROBLEM, *MATRICES))))
+
+
+def trajectory_fields(plan):
+    """Datasets of the recorded moments that are written block by block."""
+    if not plan.points:
+        return ()
+    dtype = {"float64": "<f8", "float32": "<f4"}[plan.config.record["dtype"]]
+    dims = ("schedule", "recorded_seed", "record")
+    fields = (
+        Field("trajectory_train_loss", dims, dtype, "train loss at the recorded moments; NaN beyond a divergence"),
+        Field("trajectory_test_loss", dims, dtype, "test loss at the recorded moments"),
+    )
+    if plan.config.record["iterates"]:
+        fields += (Field("trajectory_iterate", (*dims, "axis"), dtype, "theta at the recorded moments"),)
+    return fields
+
+
+def block_fields(plan):
+    """Datasets that are written block by block, in the order in which they are written: `status` last."""
+    matrices = MATRICES if plan.axes <= LARGEST_MATRIX_AXES else ()
+    return (*PROBLEM, *matrices, *trajectory_fields(plan), *RESULTS, STATUS)
+
+
+def dimensions(plan):
+    """Length of every dimension of the run file."""
+    sizes = {"schedule": len(plan.schedules), "seed": plan.seeds, "level": plan.levels, "axis": plan.axes}
+    if plan.axes <= LARGEST_MATRIX_AXES:
+        sizes["axis_2"] = plan.axes
+    if plan.points:
+        sizes |= {"record": plan.points, "recorded_seed": plan.recorded}
+    return sizes | {"block": plan.blocks}
+
+
+def index_fields(plan):
+    """Coordinates along the seeds, known beforehand but too long to be held: (Field, function of first and last)."""
+
+    def draws(first, last):
+        return np.concatenate([np.arange(a, b, dtype=np.int64) for _, _, a, b in plan.pieces(first, last)])
+
+    fields = [
+        (Field("seed", ("seed",), "<i8", "index"), lambda first, last: np.arange(first, last, dtype=np.int64)),
+        (Field("draw", ("seed",), "<i8", "the draw's id, equal across problem parameters"), draws),
+    ]
+    axes, combinations = plan.config.problem_combinations()
+    for name in axes:
+        values = [combination[name] for combination in combinations]
+        fields.append(_parameter_along_seeds(plan, f"problem_{name}", values))
+    return fields
+
+
+def _parameter_along_seeds(plan, name, values):
+    """A problem parameter that is an axis, repeated along the seeds; text where it is not a number."""
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    values = np.array(values, dtype=np.float64) if numbers else np.array([_text(v) for v in values], dtype=object)
+
+    def along(first, last):
+        return np.concatenate(
+            [np.full(b - a, values[i], dtype=values.dtype) for i, _, a, b in plan.pieces(first, last)]
+        )
+
+    return Field(name, ("seed",), "<f8" if numbers else "str", "problem parameter"), along
+
+
+def _text(value):
+    return value if isinstance(value, str) else repr(value)
+
+
+def small_datasets(plan):
+    """Everything that is known and short beforehand: [(Field, array), ...]."""
+    found = [
+        (Field("schedule", ("schedule",), "str", "name"), np.array(plan.names, dtype=object)),
+        (Field("level", ("level",), "<f8", plan.config.level_kind), np.array(plan.config.levels)),
+        (Field("axis", ("axis",), "<i8", "coordinate"), np.arange(plan.axes)),
+    ]
+    if plan.axes <= LARGEST_MATRIX_AXES:
+        found.append((Field("axis_2", ("axis_2",), "<i8", "coordinate"), np.arange(plan.axes)))
+    units = np.array([schedule.unit for schedule in plan.schedules], dtype=object)
+    found.append((Field("schedule_unit", ("schedule",), "str", "unit of the learning rates"), units))
+    found += _schedule_parameters(plan)
+    engines = np.array([_engine(*both) for both in zip(plan.schedules, plan.pieces_of, strict=True)], dtype=np.uint8)
+    found.append((Field("engine", ("schedule",), "|u1", "1 recurrence, 2 closed form, 3 mixed"), engines))
+    if plan.points:
+        found += _record_axes(plan)
+    blocks = np.arange(len(plan.block_starts))
+    found.append((Field("block", ("block",), "<i8", "index"), blocks))
+    found.append((Field("block_start", ("block",), "<i8", "first seed of the block"), plan.block_starts))
+    return found
+
+
+def ledger_fields():
+    """What is filled in as the run goes on; zero until then."""
+    return (
+        Field("block_done", ("block",), "|u1", "1 once the block is on the disk"),
+        Field("block_crc32", ("block",), "<u4", "CRC-32 of the block's datasets in their order of writing"),
+        Field("finished_at", (), "<f8", "Unix seconds, 0 = unfinished", "s"),
+        Field("wall_seconds", (), "<f8", "seconds of computing, all parts of an interrupted run together", "s"),
+    )
+
+
+def _engine(schedule, pieces):
+    """How a schedule is computed: its steps, and the flow after them, which is always in closed form."""
+    if not schedule.phases or pieces:
+        return ENGINE_CLOSED_FORM
+    return ENGINE_MIXED if schedule.flows else ENGINE_RECURRENCE
+
+
+def _schedule_parameters(plan):
+    """The schedules' parameters, NaN or "" where they do not apply."""
+    keys = dict.fromkeys(key for parameters in plan.parameters for key in parameters)
+    found = []
+    for key in keys:
+        values = [parameters.get(key) for parameters in plan.parameters]
+        if any(isinstance(value, str) for value in values):
+            array, dtype = np.array(["" if v is None else v for v in values], dtype=object), "str"
+        else:
+            array, dtype = np.array([np.nan if v is None else v for v in values], dtype=np.float64), "<f8"
+        found.append((Field(f"schedule_{key}", ("schedule",), dtype, "schedule parameter"), array))
+    return found
+
+
+def _record_axes(plan):
+    """The recorded moments of every schedule, and the recorded seeds."""
+    _, recorded = plan.recorded_rows(0, plan.seeds)
+    rates, times = zip(*(plan.tables.at(s, plan.record_step[s]) for s in range(len(plan.schedules))), strict=True)
+    flow = plan.record_flow_time
+    times = np.array(times) + np.where(np.isnan(flow), 0.0, flow)
+    rates = np.where(np.isnan(flow), np.array(rates), 0.0)
+    dims = ("schedule", "record")
+    return [
+        (Field("record", ("record",), "<i8", "slot"), np.arange(plan.points)),
+        (Field("recorded_seed", ("recorded_seed",), "<i8", "seeds whose trajectories are kept"), recorded),
+        (Field("recorded_step", dims, "<i8", "discrete steps taken; -1 in slots not used", "steps"), plan.record_step),
+        (Field("recorded_time", dims, "<f8", "sum of learning rates plus flow time, in the schedule's unit"), times),
+        (
+            Field("learning_rate", dims, "<f8", "learning rate of the next step, in the schedule's unit; 0 in a flow"),
+            rates,
+        ),
+    ]

@@ -1,0 +1,121 @@
+"""`simlr.descend`: gradient descent on many quadratics with many schedules, arrays in, arrays out."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .errors import InputError
+from .tables import CHUNK
+
+
+class Descent(NamedTuple):
+    """Where each cell stood when its train loss first was at or below each level, else at the end.
+
+    S schedules, N seeds, E levels, d axes; status 1 reached, 2 out of steps, 3 diverged, 4 level at or below the floor.
+    """
+
+    stop_step: np.ndarray  # (S, N, E) int64
+    status: np.ndarray  # (S, N, E) uint8
+    train_loss: np.ndarray  # (S, N, E) float64
+    test_loss: np.ndarray  # (S, N, E) float64
+    residual: np.ndarray  # (S, N, E, d) float64
+
+
+def descend(curvature, residual, learning_rate, levels, test_matrix=None):
+    """Run r_i <- (1 - eta_t lam_i) r_i until train loss = 1/2 sum_i lam_i r_i^2 is at or below each level.
+
+    Parameters
+    ----------
+    curvature : (N, d), lam >= 0, the eigenvalues of each seed's Hessian.
+    residual : (N, d), r at the start, in the Hessian's axes.
+    learning_rate : (S, T), eta_t >= 0 of each schedule, in units of 1/curvature.
+    levels : (E,), train losses >= 0 (a single number is one level).
+    test_matrix : (d, d) or (N, d, d); the test loss is r^T M r. Default M = I/2.
+
+    Returns a `Descent`. The check is made at every step, step 0 (the start) included. A cell has diverged at the first
+    step where not (train loss <= 1e100). Raises InputError (a ValueError) for wrong shapes, negative curvature,
+    rates or levels, and values that are not finite.
+    """
+    curvature = _array("curvature", curvature, 2, least=0.0)
+    residual = _array("residual", residual, 2)
+    eta = _array("learning_rate", learning_rate, 2, least=0.0)
+    levels = _array("levels", np.atleast_1d(levels), 1, least=0.0)
+    if residual.shape != curvature.shape:
+        raise InputError(f"residual must have the shape of curvature, {curvature.shape}, got {residual.shape}")
+    matrix = _test_matrix(test_matrix, *curvature.shape)
+    return _descend(curvature, residual, eta, levels, matrix)
+
+
+def _array(name, values, axes, least=-np.inf):
+    """A finite C-contiguous float64 array with a number of axes, none of them empty."""
+    try:
+        array = np.ascontiguousarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} must be an array of numbers") from None
+    if array.ndim != axes or array.size == 0:
+        raise InputError(f"{name} must have {axes} axes, none empty, got shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise InputError(f"{name} must be finite")
+    if array.min() < least:
+        raise InputError(f"{name} must be >= {least:g}, got {array.min():g}")
+    return array
+
+
+def _test_matrix(matrix, seeds, axes):
+    """M as (1, d, d) or (N, d, d)."""
+    if matrix is None:
+        return 0.5 * np.eye(axes)[None]
+    matrix = _array("test_matrix", matrix, np.ndim(matrix) if np.ndim(matrix) in (2, 3) else 2)
+    if matrix.shape not in ((axes, axes), (seeds, axes, axes)):
+        raise InputError(f"test_matrix must have shape {(axes, axes)} or {(seeds, axes, axes)}, got {matrix.shape}")
+    return matrix.reshape(-1, axes, axes)
+
+
+def _descend(curvature, residual, eta, levels, matrix):
+    """The same for checked arrays."""
+    from .kernels import arrays
+    from .kernels.descent import descend_sweep
+    from .kernels.finish import finish_sweep, mark_out_of_reach
+    from .kernels.losses import losses_sweep
+
+    (seeds, axes), (schedules, steps), count = curvature.shape, eta.shape, levels.size
+    order = np.argsort(-levels, kind="stable")
+    threshold = np.where(levels[order] > 0.0, 2.0 * levels[order], -1.0)
+    zeros, no_steps = np.zeros(seeds), np.zeros((schedules, 0), np.int64)
+    cells = arrays.Cells(
+        np.ascontiguousarray(np.broadcast_to(curvature, (2, seeds, axes))),
+        np.ascontiguousarray(np.broadcast_to(threshold, (seeds, count))),
+        np.full(seeds, -1, np.int64),
+    )
+    x = np.ascontiguousarray(np.broadcast_to(np.sqrt(curvature) * residual, (schedules, seeds, axes)))
+    course = arrays.empty_course(x, count, 0, 0)
+    length, none = np.full(schedules, steps, np.int64), np.zeros(schedules, np.int64)
+    for first in range(0, steps, CHUNK):
+        part = np.ascontiguousarray(eta[:, first : first + CHUNK])
+        rates = arrays.Rates(part, np.zeros((schedules, part.shape[1] + 1)), none, length, no_steps, none)
+        _launch(descend_sweep, cells, rates, course, first)
+        if (course.decided >= count).all():
+            break
+    if (course.decided < count).any():
+        flows = arrays.Flows(none, np.zeros((schedules, 0)))
+        _launch(finish_sweep, curvature, cells, rates, course, flows, np.zeros(schedules))
+    mark_out_of_reach(cells, course)
+    landscape = arrays.Landscape(curvature, residual, np.zeros_like(residual), matrix, zeros, zeros)
+    train, test = np.empty(course.status.shape), np.empty(course.status.shape)
+    _launch(losses_sweep, landscape, np.arange(seeds), course.stop_x, train, test)
+    return _in_order_given(order, Descent(course.stop_step, course.status, train, test, course.stop_x))
+
+
+def _launch(sweep, *arguments):
+    """Run one sweep on all threads."""
+    from .kernels import jit
+
+    jit.launch(sweep, *arguments, np.zeros(2, np.int64), jit.threads())
+
+
+def _in_order_given(order, found):
+    """Levels back in the caller's order."""
+    if (order == np.arange(order.size)).all():
+        return found
+    back = np.argsort(order)
+    return Descent(*(np.ascontiguousarray(values[:, :, back]) for values in found))

@@ -1,0 +1,371 @@
+"""Run files: created whole, written by pwrite, committed block by block, and read at any time.
+
+The only module that knows h5py (but for the user's own data files, in `datafiles`). A file is laid out under another
+name, closed, synced and renamed; after that its metadata never changes and no HDF5 handle is open for writing: the
+`writer` puts the blocks at the datasets' file offsets.
+"""
+
+import contextlib
+import os
+import resource
+import shutil
+import tomllib
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from . import runfile
+from .errors import InputError, RunError, show
+from .writer import Place, Writer, locked, pwrite
+
+PIECE = 1 << 20
+MARGIN_BYTES = 1 << 20
+# What must agree for a file to be gone on with, besides the grid.
+PROVENANCE = ("problem_identity", "kernel_digest", "numba_version", "numpy_version", "processor", "processor_features")
+
+
+# ---- creating ----
+
+
+def bytes_needed(plan):
+    """Size of the run file, by arithmetic; a little more than it comes to."""
+    sizes = runfile.dimensions(plan)
+    index = [field for field, _ in runfile.index_fields(plan)]
+    fields = [*runfile.block_fields(plan), *runfile.ledger_fields(), *index]
+    total = sum(_field_bytes(field, sizes) for field in fields) + 16 * sizes["block"] + 8 * sizes["level"]
+    # Names, units and parameters of the schedules; the recorded moments.
+    total += sizes["schedule"] * (512 + 24 * sizes.get("record", 0)) + 8 * sizes.get("recorded_seed", 0)
+    return total + len(plan.config.to_toml()) * 3 + 64 * 1024
+
+
+def _field_bytes(field, sizes):
+    """Bytes of one dataset; a string takes a reference and an entry in the file's heap."""
+    count = 1
+    for name in field.dims:
+        count *= sizes[name]
+    return count * (64 if field.dtype == "str" else np.dtype(field.dtype).itemsize)
+
+
+def check_room(folder, needed, path):
+    """Refuse a file for which the disk, or the limit on the size of a file, has no room."""
+    free = shutil.disk_usage(folder).free
+    if needed + MARGIN_BYTES > free:
+        raise InputError(f"{path}: needs {needed:,} bytes, and the disk has {free:,} free")
+
+
+def _check_limit(size, path):
+    """Refuse a file that is larger than this process may write."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if limit != resource.RLIM_INFINITY and size > limit:
+        raise InputError(f"{path}: needs {size:,} bytes, and the limit on the size of a file is {limit:,} (ulimit -f)")
+
+
+def check_target(path, overwrite=False):
+    """Refuse an output that must not or cannot be made; touches nothing."""
+    try:
+        if not path.parent.is_dir():
+            raise InputError(f"--out {path}: the folder {path.parent} does not exist")
+        if path.is_dir():
+            raise InputError(f"--out {path}: is a folder")
+        if path.exists() and not path.is_file():
+            raise InputError(f"--out {path}: is no ordinary file")
+        if path.exists() and not overwrite:
+            raise InputError(f"--out {path}: exists; --resume goes on with it, --overwrite replaces it")
+        path.with_name(path.name + ".new").exists()  # whose name may be too long
+    except OSError as error:
+        raise InputError(f"--out {path}: cannot be written: {error.strerror}") from None
+
+
+def create(path, plan, attributes, overwrite=False):
+    """Lay out the run file of a plan and return its `Writer`; InputError where it may not or cannot be."""
+    path = Path(path)
+    check_target(path, overwrite)
+    path = Path(os.path.realpath(path))  # behind a link, the file itself is replaced
+    needed = bytes_needed(plan)
+    check_room(path.parent, needed, path)
+    _check_limit(needed, path)
+    with contextlib.ExitStack() as held:
+        new = path.with_name(path.name + ".new")
+        descriptor, lock = _locked(new, path, os.O_CREAT)
+        try:
+            # Looked at once more: whoever had the lock before may have made the file meanwhile.
+            check_target(path, overwrite)
+            if path.exists():
+                held.callback(_let_go, *_locked(path, path))
+            places = _laid_out(new, descriptor, plan, attributes)
+            os.rename(new, path)
+            _sync_folder(path.parent)
+        except BaseException as error:
+            with contextlib.suppress(OSError):
+                os.unlink(new)
+            _let_go(descriptor, lock)
+            if isinstance(error, InputError | RunError | MemoryError) or not isinstance(error, Exception):
+                raise
+            # Whatever h5py raises on a full disk.
+            raise RunError(f"{path}: could not be laid out: {show(str(error))}") from None
+    return Writer(path, descriptor, lock, plan, places)
+
+
+def _locked(file, path, flags=0):
+    """The descriptor and the lock of a file; InputError where it cannot be written."""
+    try:
+        return locked(file, flags)
+    except OSError as error:
+        raise InputError(f"--out {path}: cannot be written: {error.strerror}") from None
+
+
+def _let_go(descriptor, lock):
+    os.close(descriptor)
+    lock.close()
+
+
+def _laid_out(path, descriptor, plan, attributes):
+    """Everything but the blocks, on the disk; the places of the datasets."""
+    _lay_out(path, plan, attributes)
+    with h5py.File(path, "r", locking=False) as file:
+        places = _places(file)
+    _fill_indices(descriptor, plan, places)
+    for field in runfile.ledger_fields():
+        # Written, so that a disk which fills up later still has the place where blocks are noted as done.
+        pwrite(descriptor, bytes(places[field.name].bytes), places[field.name].start)
+    os.fsync(descriptor)
+    return places
+
+
+def _lay_out(path, plan, attributes):
+    """All metadata and the short datasets; the long ones without their data."""
+    sizes = runfile.dimensions(plan)
+    with h5py.File(path, "w", libver=("v108", "v108"), locking=False) as file:
+        for name, value in attributes.items():
+            file.attrs[name] = value
+        small, long = runfile.small_datasets(plan), (*runfile.block_fields(plan), *runfile.ledger_fields())
+        for field, array in small:
+            _describe(file, field, _written(file, field, array))
+        for field in long:
+            _describe(file, field, _reserved(file, field, tuple(sizes[name] for name in field.dims)))
+        index = runfile.index_fields(plan)
+        for field, along in index:
+            of_text = field.dtype == "str"
+            made = _written_texts(file, field, along, plan.seeds) if of_text else _reserved(file, field, (plan.seeds,))
+            _describe(file, field, made)
+        file["status"].attrs["flag_values"] = np.arange(len(runfile.STATUS_MEANINGS), dtype=np.uint8)
+        file["status"].attrs["flag_meanings"] = " ".join(runfile.STATUS_MEANINGS)
+        file["level"].attrs["level_kind"] = plan.config.level_kind
+        _attach_scales(file, sizes, [*(field for field, _ in (*small, *index)), *long])
+
+
+def _written(file, field, array):
+    """A dataset with its data."""
+    dtype = h5py.string_dtype("utf-8") if field.dtype == "str" else field.dtype
+    return file.create_dataset(field.name, data=array.astype(dtype) if field.dtype != "str" else array, dtype=dtype)
+
+
+def _written_texts(file, field, along, seeds):
+    """A dataset of strings along the seeds, written a piece at a time."""
+    dataset = file.create_dataset(field.name, (seeds,), dtype=h5py.string_dtype("utf-8"))
+    for first in range(0, seeds, PIECE):
+        last = min(first + PIECE, seeds)
+        dataset[first:last] = along(first, last)
+    return dataset
+
+
+def _reserved(file, field, shape):
+    """A contiguous dataset whose place in the file is fixed now and filled later."""
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_layout(h5py.h5d.CONTIGUOUS)
+    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    space = h5py.h5s.create_simple(shape) if shape else h5py.h5s.create(h5py.h5s.SCALAR)
+    kind = h5py.h5t.py_create(np.dtype(field.dtype), logical=True)
+    return h5py.Dataset(h5py.h5d.create(file.id, field.name.encode(), kind, space, properties))
+
+
+def _describe(file, field, dataset):
+    """What a dataset means, in its attributes."""
+    dataset.attrs["long_name"] = field.meaning
+    if field.units:
+        dataset.attrs["units"] = field.units
+
+
+def _attach_scales(file, dimensions, fields):
+    """A dimension scale on every axis of every variable; without one xarray guesses."""
+    for name in dimensions:
+        file[name].make_scale(name)
+    for field in fields:
+        for axis, name in enumerate(field.dims):
+            if field.name != name:
+                file[field.name].dims[axis].attach_scale(file[name])
+
+
+def _fill_indices(descriptor, plan, places):
+    """The numbers along the seeds, a piece at a time."""
+    for field, along in runfile.index_fields(plan):
+        if field.dtype == "str":
+            continue
+        for first in range(0, plan.seeds, PIECE):
+            values = along(first, min(first + PIECE, plan.seeds)).astype(field.dtype)
+            pwrite(descriptor, values, places[field.name].start + first * values.itemsize)
+
+
+def _places(file):
+    """The place of every contiguous dataset of an open file."""
+    datasets = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
+    offsets = {name: item.id.get_offset() for name, item in datasets.items()}
+    found = {name: offset for name, offset in offsets.items() if offset is not None}
+    return {name: Place(offset, datasets[name].shape, datasets[name].dtype) for name, offset in found.items()}
+
+
+def _sync_folder(folder):
+    """Make a rename last."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# ---- resuming ----
+
+
+def resume(path, make_plan, attributes):
+    """The `Writer` of a run file that is to be gone on with; InputError where it is of another grid or other code.
+
+    `make_plan(block_starts)` gives the plan with the file's own blocks.
+    """
+    path = Path(os.path.abspath(path))
+    with _looked_into(path) as file:
+        _check_same(path, file.attrs, attributes)
+        starts, places = file["block_start"][()], _places(file)
+    starts = np.asarray(starts, dtype=np.int64)
+    plan = make_plan(starts)
+    _check_layout(path, plan, starts, places)
+    size, stat = max(place.start + place.bytes for place in places.values()), os.stat(path)
+    if stat.st_size < size:
+        raise InputError(f"{path}: is cut short: {stat.st_size:,} bytes of {size:,}; --overwrite starts anew")
+    check_room(path.parent, max(0, size - stat.st_blocks * 512), path)
+    _check_limit(size, path)
+    descriptor, lock = _locked(path, path)
+    return Writer(path, descriptor, lock, plan, places)
+
+
+def _check_same(path, found, wanted):
+    """Refuse to go on with a file of another grid, other data or other code, by name."""
+    if found.get("identity") != wanted["identity"]:
+        other = _first_difference(found.get("identity"), wanted["identity"])
+        raise InputError(f"{path}: holds another grid ({other}); --resume needs the same one, --overwrite replaces it")
+    for key in PROVENANCE:
+        if found.get(key) != wanted[key]:
+            label = key.replace("_", " ")
+            raise InputError(
+                f"{path}: was written with {label} {show(found.get(key), 40)}, here is {show(wanted[key], 40)}; "
+                "going on would mix results that differ in their last bits"
+            )
+
+
+def _first_difference(found, wanted):
+    """The first key in which two grids differ, with what it is in both."""
+    try:
+        found, wanted = (dict(_flat("", tomllib.loads(text))) for text in (found, wanted))
+    except (AttributeError, TypeError, ValueError):
+        return "its description is damaged"
+    missing = "nothing"
+    for key in {**wanted, **found}:
+        there, here = found.get(key, missing), wanted.get(key, missing)
+        if there != here:
+            return f"{key} is {show(there, 40)} there, {show(here, 40)} here"
+    return "its description is damaged"
+
+
+def _flat(prefix, value):
+    """The values of nested tables by dotted key."""
+    if isinstance(value, dict):
+        pairs = value.items()
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        pairs = enumerate(value)
+    else:
+        yield prefix, value
+        return
+    for key, inner in pairs:
+        yield from _flat(f"{prefix}.{key}" if prefix else str(key), inner)
+
+
+def _check_layout(path, plan, starts, places):
+    """Refuse a file whose datasets are not where, or not what, its grid wants: writing would destroy it."""
+    sizes = runfile.dimensions(plan)
+    in_order = starts.ndim == 1 and starts.size and starts[0] == 0 and (np.diff([*starts, plan.seeds]) > 0).all()
+    for field in (*runfile.block_fields(plan), *runfile.ledger_fields()):
+        wanted = (tuple(sizes[name] for name in field.dims), np.dtype(field.dtype))
+        place = places.get(field.name)
+        if not in_order or place is None or (place.shape, place.dtype) != wanted:
+            raise InputError(f"{path}: is damaged (dataset {field.name}); --overwrite starts anew")
+
+
+# ---- reading ----
+
+
+@contextlib.contextmanager
+def _looked_into(path):
+    """The run file open for reading; InputError where it is none, or so damaged that h5py cannot read it."""
+    path = Path(path)
+    try:
+        open(path, "rb").close()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}") from None
+    try:
+        file = h5py.File(path, "r", locking=False)
+    except Exception as error:  # whatever a damaged file makes h5py raise
+        raise InputError(f"{path}: is no simlr run, or damaged: {show(str(error))}") from None
+    try:
+        with file:
+            _check_format(path, file)
+            yield file
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        raise InputError(f"{path}: is damaged: {show(str(error))}") from None
+
+
+def _check_format(path, file):
+    """Refuse another program's HDF5 and newer formats."""
+    name, version = file.attrs.get("format"), file.attrs.get("format_version")
+    if not isinstance(name, str) or name != runfile.FORMAT:
+        raise InputError(f"{path}: is no simlr run (the attribute `format` is not {runfile.FORMAT!r})")
+    if not isinstance(version, int | np.integer) or version > runfile.FORMAT_VERSION:
+        raise InputError(f"{path}: has format version {version}; this simlr reads up to {runfile.FORMAT_VERSION}")
+
+
+class FileSource:
+    """Looks into a run file, opening it anew each time: an open dataset would keep showing old zeros."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        with _looked_into(self.path) as file:
+            self.attributes = {name: _plain(value) for name, value in file.attrs.items()}
+            self.dims = {name: _dims(name, item) for name, item in file.items() if isinstance(item, h5py.Dataset)}
+        if "config" not in self.attributes or not {"status", "finished_at"} <= set(self.dims):
+            raise InputError(f"{self.path}: is damaged (something that every run has is missing)")
+
+    def read(self, name):
+        """One dataset, whole; strings as Python's."""
+        with _looked_into(self.path) as file:
+            dataset = file[name]
+            return dataset.asstr()[()] if h5py.check_string_dtype(dataset.dtype) else dataset[()]
+
+
+def _plain(value):
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _dims(name, dataset):
+    """Names of a dataset's dimensions."""
+    if dataset.is_scale:
+        return (name,)
+    return tuple(dim[0].name.lstrip("/") if len(dim) else f"{name}_{i}" for i, dim in enumerate(dataset.dims))
+
+
+def load(path):
+    """The run in a file, finished or not; InputError (a ValueError) where the file is no simlr run."""
+    from .rundata import Run
+
+    return Run(FileSource(path))

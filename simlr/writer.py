@@ -1,0 +1,251 @@
+"""The one writer of a run file: os.pwrite at the datasets' places, and a lock that dies with its owner. No HDF5 here.
+
+A block's datasets are written, `status` last, then its CRC; once that is on the disk, its done byte. So whoever opens
+the file after a crash, or beside the run, finds every committed block right.
+"""
+
+import errno
+import fcntl
+import os
+import struct
+import threading
+import time
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from . import runfile
+from .errors import RunError
+
+SYNC_SECONDS = 1.0
+LOCK_BYTE = 1 << 62
+# Where the system cannot sync the data alone (macOS), all is synced.
+sync = getattr(os, "fdatasync", os.fsync)
+
+
+class Place(NamedTuple):
+    """Where a contiguous dataset lies in the file."""
+
+    start: int
+    shape: tuple
+    dtype: np.dtype
+
+    @property
+    def row_bytes(self):
+        """Bytes of one entry along the first axis."""
+        return self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
+
+    @property
+    def bytes(self):
+        """All bytes."""
+        return self.dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
+
+
+# ---- locking ----
+
+
+def locked(path, flags=0):
+    """A descriptor for reading and writing, and the lock that makes it the only writer.
+
+    RunError where another has the lock, OSError where the file cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o666)
+    lock = None
+    try:
+        lock = _Lock(path, descriptor)
+        # The lock may be that of a file which was renamed or replaced since it was opened.
+        if os.fstat(descriptor).st_ino != os.stat(path).st_ino:
+            raise BlockingIOError
+    except BaseException as error:
+        os.close(descriptor)
+        if lock:
+            lock.close()
+        if isinstance(error, BlockingIOError | PermissionError | FileNotFoundError):
+            raise RunError(f"{path}: another run is writing to it") from None
+        raise
+    return descriptor, lock
+
+
+class _Lock:
+    """A lock that dies with its owner: on a byte far beyond the end of the file, held by the open file itself.
+
+    Where the system has no such lock, flock on a file beside it. Never flock on the run file: readers would fail.
+    """
+
+    def __init__(self, path, descriptor):
+        self._beside = None
+        if hasattr(fcntl, "F_OFD_SETLK"):
+            request = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, LOCK_BYTE, 1, 0)
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, request)
+        else:
+            self._beside = open(f"{path}.lock", "w")  # noqa: SIM115 - held until close
+            fcntl.flock(self._beside, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def close(self):
+        """Give up what is not given up with the descriptor."""
+        if self._beside:
+            self._beside.close()
+
+
+def pwrite(descriptor, data, offset):
+    """Write all bytes of a contiguous buffer."""
+    view = memoryview(data).cast("B")
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def pread(descriptor, size, offset):
+    """`size` bytes, or what there is of them."""
+    parts = []
+    while size:
+        part = os.pread(descriptor, min(size, 1 << 30), offset)
+        if not part:
+            break
+        parts.append(part)
+        offset, size = offset + len(part), size - len(part)
+    return b"".join(parts)
+
+
+# ---- writing ----
+
+
+class Writer:
+    """The one writer of a run file.
+
+    `places` are those of its datasets. Two threads may call it at once: one that writes, and one that ends the run.
+    """
+
+    def __init__(self, path, descriptor, lock, plan, places):
+        self.path, self._descriptor, self._lock, self._plan = Path(path), descriptor, lock, plan
+        self._fields = runfile.block_fields(plan)
+        self._places = places
+        self._uncommitted = []
+        self._synced = time.monotonic()
+        self._mutex = threading.RLock()
+
+    def write_block(self, block, first, last, arrays):
+        """Write the arrays of a block, seeds first..last - 1, and its CRC; its done byte follows with the next sync."""
+        with self._mutex:
+            crc = 0
+            for field in self._fields:
+                array = np.ascontiguousarray(arrays[field.name], field.dtype)
+                data = memoryview(array).cast("B") if array.size else memoryview(b"")
+                for offset, size in self._spans(field, first, last):
+                    piece, data = data[:size], data[size:]
+                    crc = zlib.crc32(piece, crc)
+                    self._write(piece, offset)
+            self._put("block_crc32", crc, block)
+            self._uncommitted.append(block)
+            if time.monotonic() - self._synced >= SYNC_SECONDS:
+                self.commit()
+
+    def _spans(self, field, first, last):
+        """Offset and size of the contiguous pieces of a block's part of a dataset, in the order of its array."""
+        place = self._places[field.name]
+        begin, count = first, last - first
+        if "recorded_seed" in field.dims:
+            begin, seeds = self._plan.recorded_rows(first, last)
+            count = seeds.size
+        if not count:
+            return []
+        if field.dims[0] != "schedule":
+            return [(place.start + begin * place.row_bytes, count * place.row_bytes)]
+        inner = place.row_bytes // place.shape[1]
+        return [(place.start + s * place.row_bytes + begin * inner, count * inner) for s in range(place.shape[0])]
+
+    def _put(self, name, value, index=0):
+        """Write one number of a short dataset."""
+        place = self._places[name]
+        self._write(np.array([value], place.dtype), place.start + index * place.dtype.itemsize)
+
+    def _get(self, name):
+        """All numbers of a short dataset."""
+        place = self._places[name]
+        return np.frombuffer(pread(self._descriptor, place.bytes, place.start), place.dtype)
+
+    def _write(self, data, offset):
+        """pwrite; what goes wrong is told with what to do about it."""
+        if self._descriptor is None:
+            raise RunError(f"{self.path}: is closed")
+        try:
+            pwrite(self._descriptor, data, offset)
+        except OSError as error:
+            raise self._failure(error) from None
+
+    def _failure(self, error):
+        """The RunError of a failed write."""
+        room = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        advice = "; make room, then go on with --resume" if room else "; --resume goes on from there"
+        return RunError(f"{self.path}: writing failed: {error.strerror}; what was committed is kept{advice}")
+
+    def commit(self):
+        """Bring what is written to the disk, then set the done bytes of its blocks."""
+        with self._mutex:
+            self._check_in_place()
+            try:
+                sync(self._descriptor)
+            except OSError as error:
+                raise self._failure(error) from None
+            for block in self._uncommitted:
+                self._put("block_done", 1, block)
+            self._uncommitted.clear()
+            self._synced = time.monotonic()
+
+    def _check_in_place(self):
+        """RunError where the file is no longer the one at its path: everything would be written to nowhere."""
+        try:
+            found = os.stat(self.path).st_ino
+        except OSError:
+            found = None
+        if self._descriptor is None or os.fstat(self._descriptor).st_ino != found:
+            raise RunError(f"{self.path}: was removed or replaced while the run went on")
+
+    def finish(self, wall_seconds, complete):
+        """Commit, and note how long it took and, where nothing is missing, when it ended."""
+        with self._mutex:
+            self.commit()
+            self._put("wall_seconds", self._get("wall_seconds")[0] + wall_seconds)
+            if complete and self._get("block_done").all() and not self._get("finished_at")[0]:
+                self._put("finished_at", time.time())
+            self.commit()
+
+    def close(self):
+        """Let go of the file; nothing is written."""
+        with self._mutex:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
+                self._lock.close()
+
+    # ---- resuming ----
+
+    def missing_blocks(self):
+        """The blocks that are not done, or whose bytes do not have their CRC."""
+        done, crc = self._get("block_done"), self._get("block_crc32")
+        starts = [*self._plan.block_starts.tolist(), self._plan.seeds]
+        return [b for b in range(len(done)) if done[b] != 1 or self._crc_of(starts[b], starts[b + 1]) != crc[b]]
+
+    def _crc_of(self, first, last):
+        """The CRC-32 of a block as it lies in the file."""
+        crc = 0
+        for field in self._fields:
+            for offset, size in self._spans(field, first, last):
+                crc = zlib.crc32(pread(self._descriptor, size, offset), crc)
+        return crc
+
+    def reopen(self, blocks):
+        """Take back that these blocks, which are to be computed once more, are done and their values final."""
+        if not blocks:
+            return
+        starts = [*self._plan.block_starts.tolist(), self._plan.seeds]
+        self._put("finished_at", 0.0)
+        done = self._get("block_done")
+        for block in blocks:
+            if done[block]:
+                self._put("block_done", 0, block)
+            for offset, size in self._spans(runfile.STATUS, starts[block], starts[block + 1]):
+                if any(pread(self._descriptor, size, offset)):
+                    self._write(bytes(size), offset)

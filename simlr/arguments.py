@@ -1,0 +1,78 @@
+"""What the commands share: arguments and errors that end in one line, and output that may fail."""
+
+import argparse
+import contextlib
+import os
+import sys
+
+from .errors import InputError, RunError, show
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+MOST_DIGITS = 18
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, with exit status 2."""
+
+    def error(self, message):
+        """Say what is wrong with the arguments, and where help is."""
+        self.exit(BAD_INPUT, f"{self.prog}: {message} (--help lists the options)")
+
+    def exit(self, status=DONE, message=None):
+        """End the process, after one line where there is something to say."""
+        if message:
+            say(_on_one_line(message))
+        _flush()
+        sys.exit(status)
+
+
+def positive(text):
+    """An argument that is a whole number of 1 or more."""
+    if not text.isdecimal() or len(text) > MOST_DIGITS or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 10^{MOST_DIGITS}, got {show(text, 40)}")
+    return int(text)
+
+
+def say(text):
+    """Print to standard error, if anybody still listens there: what a run says must never end it."""
+    with contextlib.suppress(OSError, ValueError):
+        if sys.stderr is not None:
+            print(text, file=sys.stderr, flush=True)
+
+
+def one_line(name, work):
+    """Run `work()`, which returns an exit status; expected errors become one line on standard error."""
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        # A name that the terminal's encoding lacks is shown by its code.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        status = work()
+        _flush()
+        return status
+    except InputError as error:
+        say(_on_one_line(f"{name}: {error}"))
+        return BAD_INPUT
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`).
+        _flush()
+        return DONE
+    except (RunError, MemoryError, OSError) as error:
+        say(_on_one_line(f"{name}: {str(error) or 'out of memory'}"))
+        return FAILED
+
+
+def _on_one_line(text):
+    """Text without line breaks, which a file's name may bring."""
+    return " ".join(text.splitlines())
+
+
+def _flush():
+    """Bring standard output to where it goes; where that is gone or full, be silent about it now and at exit."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

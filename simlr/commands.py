@@ -1,0 +1,200 @@
+"""The command `python -m simlr.grid`: arguments in, messages and an exit status out."""
+
+import argparse
+import os
+import shlex
+import signal
+import sys
+import threading
+import tomllib
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from . import listing, papers, progress, store
+from .arguments import DONE, INTERRUPTED, Parser, one_line, positive, say
+from .config import GridConfig
+from .errors import InputError, RunError, unknown
+from .pipeline import still_working
+
+DEFAULT_PAPER = "nakkiran2020"
+PROGRAM = "python -m simlr.grid"
+
+
+def parser():
+    """The command's arguments."""
+    made = Parser(
+        prog=PROGRAM,
+        description="Run a grid of learning-rate schedules x seeds and stream it into one HDF5 file.",
+        epilog="exit status: 0 done, 1 failed, 2 bad usage or bad input, 130 interrupted (what was computed is kept)",
+        allow_abbrev=False,
+    )
+    made.add_argument(
+        "grid", nargs="?", metavar="GRID.toml | PAPER", default=DEFAULT_PAPER,
+        help="a grid file, or the name of a published claim (default: %(default)s)",
+    )  # fmt: skip
+    made.add_argument("--out", metavar="FILE", help="the run file (default: data/<name>.h5)")
+    made.add_argument(
+        "--set", metavar="KEY.PATH=VALUE", action="append", default=[], type=_setting, dest="settings",
+        help="replace one value of the grid, e.g. seeds.root=7 or schedule.0.learning_rate=[0.1,1.0]; may repeat",
+    )  # fmt: skip
+    made.add_argument(
+        "--seeds", metavar="N", type=positive, help="the number of seeds: the same as --set seeds.count=N"
+    )
+    made.add_argument("--threads", metavar="N", type=positive, help="threads to compute with (default: all)")
+    existing = made.add_mutually_exclusive_group()
+    existing.add_argument(
+        "--resume", action="store_true", help="go on with the run file, or start it where there is none"
+    )
+    existing.add_argument("--overwrite", action="store_true", help="replace the run file")
+    made.add_argument("--dry-run", action="store_true", help="print cells, steps, bytes and memory; run nothing")
+    made.add_argument("--list", action="store_true", help="print papers, problems and schedules with their parameters")
+    made.add_argument("--quiet", action="store_true", help="no progress, no table; errors only")
+    return made
+
+
+def _setting(text):
+    """KEY.PATH=VALUE as (key, value); the value as TOML reads it, else as a string."""
+    key, sign, value = text.partition("=")
+    key = key.strip()
+    if not sign or not key or not all(key.split(".")):
+        raise argparse.ArgumentTypeError(f"must be KEY.PATH=VALUE, got {text!r}")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except (ValueError, RecursionError):  # no TOML, or a whole number of too many digits
+        return key, value.strip()
+
+
+def grid_command(arguments=None):
+    """Run the command; return its exit status."""
+    options = parser().parse_args(arguments)
+    if options.list:
+        return one_line("simlr", lambda: _print(listing.everything()))
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        with _terminate_as_interrupt():
+            return one_line("simlr", lambda: _run(options))
+    except KeyboardInterrupt:
+        say(f"interrupted; what was computed is kept. Go on with: {_resume_command(given)}")
+        if still_working():
+            # A thread is still in the compiler, which cannot be told to stop; all that is to be kept is on the disk.
+            os._exit(INTERRUPTED)
+        return INTERRUPTED
+
+
+def _resume_command(given):
+    """The command that goes on with what this one left."""
+    kept = [argument for argument in given if argument not in ("--overwrite", "--resume")]
+    return shlex.join([*PROGRAM.split(), *kept, "--resume"])
+
+
+def _print(text):
+    print(text)
+    return DONE
+
+
+def read_grid(source, overrides):
+    """The GridConfig of a file or of a paper's name."""
+    if source in papers.names():
+        return GridConfig.from_toml(papers.load(source).GRID, overrides)
+    if not source.endswith(".toml") and not os.path.exists(source):
+        raise unknown("grid", source, papers.names(), "file or paper")
+    return GridConfig.from_toml(Path(source), overrides)
+
+
+def _run(options):
+    """Read, check, run, and tell."""
+    overrides = list(options.settings)
+    if options.seeds:
+        overrides.append(("seeds.count", options.seeds))
+    config = read_grid(options.grid, overrides)
+    out = _out(options.out, config)
+    from .grid import Job
+
+    job = Job(config)
+    if options.dry_run:
+        return _print(listing.estimate(job.plan, store.bytes_needed(job.plan), out))
+    _require_jit()
+    with _default_folder(out.parent, options.out is None):
+        writer, blocks = job.open(out, options.overwrite, options.resume)
+    _execute(job, writer, list(blocks), out, options)
+    if not options.quiet:
+        print(listing.outcome(out))
+    return DONE
+
+
+def _out(given, config):
+    """The run file's path."""
+    if given is None:
+        return Path("data") / f"{config.name}.h5"
+    if not given.strip():
+        raise InputError("--out: needs a file name")
+    return Path(given)
+
+
+@contextmanager
+def _default_folder(folder, wanted):
+    """The default folder, made where it is missing, and removed again where the run does not come to be."""
+    made = wanted and not os.path.lexists(folder)
+    try:
+        if made:
+            folder.mkdir()
+    except OSError as error:
+        raise InputError(f"--out: the default folder {folder} cannot be made: {error.strerror}") from None
+    try:
+        yield
+    except BaseException:
+        if made:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _require_jit():
+    """Refuse to crawl: without the compiler a grid would take thousands of times longer."""
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        raise RunError("NUMBA_DISABLE_JIT is set: simlr's kernels need the compiler; unset it")
+
+
+def _execute(job, writer, blocks, out, options):
+    """Compute the blocks with progress; an interruption ends in one line that says how to go on."""
+    from .kernels import jit
+
+    plan = job.plan
+    jit.set_threads(options.threads)
+    tell = (lambda text: None) if options.quiet else say
+    if not blocks:
+        tell(f"{out}: nothing is missing")
+    else:
+        size = f"{len(plan.schedules)} schedules x {plan.seeds} seeds"
+        tell(f"{job.config.name}: {size}, {jit.threads()} threads -> {out}")
+        if not jit.is_warm():
+            tell("compiling the kernels (once on this machine, up to half a minute) ...")
+    sizes = plan.block_sizes
+    done = plan.seeds - sum(sizes[b] for b in blocks)
+    display = progress.show(plan.seeds, done, quiet=options.quiet or not blocks)
+
+    def on_interrupt():
+        display.close()
+        tell("stopping ...")
+
+    try:
+        job.run(writer, blocks, options.threads, lambda seeds, _: display.update(seeds), on_interrupt)
+    finally:
+        display.close()
+
+
+@contextmanager
+def _terminate_as_interrupt():
+    """Let SIGTERM do what Ctrl-C does; only a main thread can."""
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

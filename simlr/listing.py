@@ -1,0 +1,86 @@
+"""Texts that the grid command prints: what there is, what a grid would take, what came out of a run."""
+
+from . import papers, problems, schedules, store, summary
+from .config import OPTIMIZERS
+
+
+def everything():
+    """Papers, problems, schedules and optimisers with their parameters."""
+    parts = [
+        ("PAPERS  (python -m simlr.grid NAME runs one)", [_paper(name) for name in papers.names()]),
+        (
+            "PROBLEMS  ([problem] kind = ...; a list of values is a grid axis)",
+            [_problem(kind) for kind in problems.kinds()],
+        ),
+        (
+            "SCHEDULES  ([[schedule]] kind = ..., or phases of these; a list is a grid axis)",
+            [_schedule(kind) for kind in schedules.kinds()],
+        ),
+        (
+            "OPTIMISERS  ([[optimizer]] kind = ...)",
+            [f"  {kind}\n      {meaning}" for kind, meaning in OPTIMIZERS.items()],
+        ),
+    ]
+    return "\n\n".join("\n".join([title, *entries]) for title, entries in parts)
+
+
+def _paper(name):
+    module = papers.load(name)
+    return f"  {name}\n      {module.SOURCE}\n      {module.CLAIM}"
+
+
+def _problem(kind):
+    problem = problems.find("problem.kind", kind)
+    lines = [f"  {kind}\n      {problem.meaning}"]
+    for parameter in problem.parameters:
+        default = "required" if parameter.default is problems.REQUIRED else f"default {_plain(parameter.default)}"
+        lines.append(f"      {parameter.name:<14} {parameter.meaning} ({default})")
+    return "\n".join(lines)
+
+
+def _plain(value):
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _schedule(kind):
+    parameters = [
+        name if default is None else f"{name} = {default:g}" for name, default in schedules.parameters(kind).items()
+    ]
+    if kind != schedules.FLOW:
+        parameters.append("steps" if schedules.needs_steps(kind) else "steps = to max_steps")
+    return f"  {kind:<12} {', '.join(parameters)}\n      {schedules.describe(kind)}"
+
+
+def estimate(plan, needed, out):
+    """What a grid would take: cells, steps, bytes and memory."""
+    schedules_, seeds = len(plan.schedules), plan.seeds
+    steps = sum(schedule.length for schedule in plan.schedules) * seeds
+    lines = [
+        ("grid", plan.config.name),
+        ("cells", f"{plan.cells:,} ({schedules_:,} schedules x {seeds:,} seeds), {plan.levels} levels each"),
+        ("steps", f"at most {steps:,}; cells stop at their last level"),
+        ("recorded", f"{plan.points} moments of {plan.recorded:,} seeds" if plan.points else "nothing"),
+        ("blocks", f"{plan.blocks:,} of {plan.block_seeds:,} seeds"),
+        ("file", f"{needed:,} bytes -> {out}"),
+        ("memory", f"about {_memory(plan):,} bytes beside the interpreter's"),
+    ]
+    return "\n".join(f"{name:<9} {value}" for name, value in lines)
+
+
+def _memory(plan):
+    """Bytes held at a time: a block in the kernels, one waiting, one being written; and the rate tables."""
+    tables = min(64 << 20, 16 * sum(min(s.length, 1 << 20) for s in plan.schedules))
+    return 4 * plan.block_seeds * plan.bytes_a_seed + tables
+
+
+def outcome(path):
+    """The summary of a run file, the verdict where there is one, and where the file is."""
+    run = store.load(path)
+    parts = [summary.table(summary.rows(run))]
+    verdict = summary.verdict(run)
+    if verdict:
+        parts.append(
+            "\n".join([verdict.claim, *(f"  {line}" for line in verdict.findings), f"verdict: {verdict.outcome}"])
+        )
+    parts.append(f"{path}\npython -m simlr.report {path}")
+    return "\n\n".join(parts)

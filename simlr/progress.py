@@ -1,0 +1,75 @@
+"""Progress: a bar on a terminal, sparse plain lines in a log, nothing where it is not wanted.
+
+What a display cannot write, because its terminal or log is gone or full, is dropped: it must never end a run.
+"""
+
+import contextlib
+import sys
+import time
+
+LINE_SECONDS = 30.0
+LINE_SHARE = 0.05
+LEAST_SECONDS = 1.0
+
+
+class Silent:
+    """No progress."""
+
+    def update(self, done):
+        """Nothing."""
+
+    def close(self):
+        """Nothing."""
+
+
+class Bar:
+    """A tqdm bar on a terminal."""
+
+    def __init__(self, total, done, unit, stream):
+        from tqdm import tqdm
+
+        self._bar = tqdm(total=total, initial=done, unit=f" {unit}", file=stream, unit_scale=True, dynamic_ncols=True)
+
+    def update(self, done):
+        """Show that `done` are done in all."""
+        with contextlib.suppress(OSError, ValueError):
+            self._bar.update(done - self._bar.n)
+
+    def close(self):
+        """Leave the bar as it is."""
+        with contextlib.suppress(OSError, ValueError):
+            self._bar.close()
+
+
+class Lines:
+    """One line at a time: each 5 %, or after 30 s, whichever is rarer to come first."""
+
+    def __init__(self, total, done, unit, stream):
+        self._total, self._unit, self._stream = total, unit, stream
+        self._told, self._told_at, self._start, self._began = done, time.monotonic(), time.monotonic(), done
+
+    def update(self, done):
+        """Write a line where one is due."""
+        now = time.monotonic()
+        enough = done - self._told >= LINE_SHARE * self._total and now - self._told_at >= LEAST_SECONDS
+        if enough or now - self._told_at >= LINE_SECONDS:
+            rate = (done - self._began) / (now - self._start)
+            left = f", {(self._total - done) / rate:.0f} s left" if rate > 0 else ""
+            share = 100 * done / self._total
+            with contextlib.suppress(OSError, ValueError):
+                print(f"{share:.0f} %: {done} of {self._total} {self._unit}{left}", file=self._stream, flush=True)
+            self._told, self._told_at = done, now
+
+    def close(self):
+        """Nothing to end."""
+
+
+def show(total, done=0, unit="seeds", quiet=False, stream=None):
+    """The progress display that suits the stream (standard error by default)."""
+    stream = stream or sys.stderr
+    if quiet or not total or stream is None:
+        return Silent()
+    try:
+        return (Bar if stream.isatty() else Lines)(total, done, unit, stream)
+    except (OSError, ValueError):
+        return Silent()

@@ -1,0 +1,284 @@
+"""Pictures of a run: what is drawn, and what is said of it.
+
+    from simlr import figures, summary
+    for picture in figures.pictures(run, summary.rows(run)):
+        picture.figure.savefig(f"{picture.key}.png", dpi=150)
+
+Needs matplotlib. Each function takes a `simlr.view.View` and returns a `Picture`, or None where the run lacks its data.
+"""
+
+import numpy as np
+
+from . import style, summary
+from .layout import OVERSHOT, level_text, number, shortened
+from .paths import trajectories
+from .view import GRID_POINTS, View, most_medians
+
+MAIN = "test-against-train"
+MOST_STAIRS = 500
+
+
+def pictures(run, rows):
+    """All `Picture`s that the run has data for."""
+    view = View(run, rows)
+    makers = (trajectories, losses_at_equal_train_loss, ratios, distribution, losses_against_time)
+    with style.applied():
+        drawn = [maker(view) for maker in makers]
+    return [picture for picture in drawn if picture]
+
+
+# ---- test loss at equal train loss ----
+
+
+def losses_at_equal_train_loss(view):
+    """Test loss against train loss: medians at the levels and, where recorded, along the way there."""
+    drawn = [name for name in view.shown if any(view.rows[name, level].reached for level in view.levels)]
+    if not drawn:
+        return None
+    figure, (axes,) = style.figure()
+    grid, curves = view.curves()
+    # Where the test loss can vanish with the train loss, their quotient shows what the decades would hide.
+    unit = "" if view.noisy else " / train loss"
+    shaded = [_draw_losses(view, axes, name, (grid, curves.get(name))) for name in drawn]
+    style.train_loss_axis(view, axes)
+    style.log_where_wide(axes, [line.get_ydata() for line in axes.get_lines() if len(line.get_ydata())])
+    axes.set_ylabel("test loss" + unit)
+    style.legend(figure, axes)
+    style.title(figure, view.sentence())
+    along = "; lines: along the way, over the recorded seeds" if curves else ""
+    caption = (
+        f"Test loss{unit} against train loss, median over seeds. Markers: where the schedules stop at each level{along}"
+        f"{_shading(shaded)}. What lies lower at the same place generalises better.{view.left_out}{view.problem}"
+    )
+    return style.Picture(MAIN, caption, figure)
+
+
+def _draw_losses(view, axes, name, curve):
+    """One schedule's losses; whether its quartiles are shaded, None where they are not wanted."""
+    look = style.look(view, name)
+    rows = [view.rows[name, level] for level in view.levels if view.rows[name, level].reached]
+    train = np.array([row.train_loss_over_level * row.level if view.excess else row.train_loss for row in rows])
+    with np.errstate(all="ignore"):
+        unit = np.ones(train.size) if view.noisy else train
+        test, low, high = (
+            np.array([getattr(row, field) for row in rows]) / unit
+            for field in ("test_loss", "test_loss_q25", "test_loss_q75")
+        )
+        along = (train, test) if curve[1] is None else (curve[0], curve[1] / (1.0 if view.noisy else curve[0]))
+    thin = {"linewidth": 1.5, "alpha": 0.8} if curve[1] is not None else {}
+    axes.plot(*along, **{**look, "marker": "", "label": None}, **thin)
+    axes.plot(train, test, **{**look, "linestyle": "", "label": None})
+    axes.plot([], [], **look)
+    return style.band(axes, look, train, test, (low, high)) if name in (view.base, view.rival) else None
+
+
+def _shading(shaded):
+    """The clause of a caption about the shading that was, or was not, drawn."""
+    wanted = [one for one in shaded if one is not None]
+    if not wanted:
+        return ""
+    if any(wanted):
+        return "; shaded: the middle half of the seeds"
+    return "; not shaded, for a quarter of the seeds lies far away (see the distribution)"
+
+
+# ---- ratio against level ----
+
+
+def ratios(view):
+    """The ratio to the baseline's test loss against the level, beside the theory where there is one."""
+    rows, beside = _comparable(view)
+    if not rows:
+        return None
+    figure, (axes,) = style.figure()
+    shaded = None
+    axes.axhline(1.0, color="#000000", linewidth=1.0)
+    for name, own in rows.items():
+        look = style.look(view, name)
+        levels, middle = [row.level for row in own], [row.ratio for row in own]
+        axes.plot(levels, middle, **look)
+        # Without noise the ratio takes few values, and shading between them would show what is not there.
+        if name == view.rival and view.noisy:
+            quarters = [row.ratio_q25 for row in own], [row.ratio_q75 for row in own]
+            shaded = style.band(axes, look, levels, middle, quarters)
+    said = _draw_theory(view, axes)
+    style.train_loss_axis(view, axes)
+    style.log_where_wide(axes, [[row.ratio for own in rows.values() for row in own]])
+    axes.set_ylabel("ratio of test losses")
+    style.legend(figure, axes)
+    style.title(figure, said or view.sentence())
+    base = shortened(view.base)
+    caption = (
+        f"Test loss of {base} over that of each schedule, in the same seed at the same train loss: median over seeds"
+        f"{_shading([shaded])}. Above 1 the schedule generalises better than {base}."
+        f"{beside}{view.left_out}{view.problem}"
+    )
+    return style.Picture("ratio", caption, figure)
+
+
+def _comparable(view):
+    """Rows to compare, {schedule: rows}, and a sentence on those that are not at equal train loss and are left out."""
+    pairs = {
+        name: [row for level in view.levels if (row := view.rows[name, level]).pairs and level > 0.0]
+        for name in view.shown
+        if name != view.base
+    }
+    exact = {name: [row for row in rows if not row.train_loss_over_level < OVERSHOT] for name, rows in pairs.items()}
+    some = any(exact.values())
+    chosen = {name: rows for name, rows in (exact if some else pairs).items() if rows}
+    if exact == pairs:
+        return chosen, ""
+    if not some:
+        return chosen, " Every schedule stops well below the levels, which raises its ratio."
+    return chosen, " Left out: stops more than 5 % below their level, which are not at equal train loss."
+
+
+def _draw_theory(view, axes):
+    """The paper's line for its own pair of schedules; a clause that says how near the measurement is, or None."""
+    paper = summary.paper(view.run)
+    levels = [level for level in view.levels if level > 0.0]
+    if not hasattr(paper, "theory") or not levels or view.problem:
+        return None
+    theory = paper.theory(view.run)
+    if theory is None or view.rival is None or view.index(view.rival) not in paper.annealers(view.run):
+        return None
+    grid = np.geomspace(max(levels), min(levels), GRID_POINTS)
+    axes.plot(grid, theory.ratio(grid), color="#7f7f7f", linewidth=6, alpha=0.45, zorder=0, label=theory.label)
+    measured, expected = view.ratio(view.rival), float(theory.ratio(view.last))
+    return (
+        f"At train loss {level_text(view.last)}, {shortened(view.base)} has {measured:.6f} times the test loss of "
+        f"{shortened(view.rival)}; theory {expected:.6f}"
+    )
+
+
+# ---- distribution over seeds ----
+
+
+def distribution(view):
+    """The share of seeds whose test loss is at or below a value, at the lowest level."""
+    level = view.levels.index(view.last)
+    status, test = view.run["status"], view.run["test_loss"]
+    values = {}
+    for name in view.shown:
+        index = view.index(name)
+        reached = status[index, view.seeds, level] == 1
+        values[name] = np.sort(test[index, view.seeds[reached], level])
+    values = {name: own for name, own in values.items() if own.size}
+    if not values:
+        return None
+    unit = view.last if view.last > 0.0 and not view.run["test_floor"].any() else 1.0
+    figure, (axes,) = style.figure()
+    for name, own in values.items():
+        total = (status[view.index(name), view.seeds, level] != 0).sum()
+        look = {**style.look(view, name), "marker": ""}
+        kept = np.unique(np.linspace(0, own.size - 1, min(own.size, MOST_STAIRS)).astype(np.int64))
+        axes.step([own[0] / unit, *own[kept] / unit], [0.0, *(kept + 1) / total], where="post", **look)
+    beyond = _clip(axes, [own / unit for own in values.values()])
+    axes.set_ylim(0.0, 1.02)
+    axes.set_xlabel("test loss" if unit == 1.0 else "test loss / train loss")
+    axes.set_ylabel("share of seeds at or below")
+    style.legend(figure, axes)
+    style.title(figure, _wins(view))
+    caption = (
+        f"Share of all seeds whose test loss is at or below the value, when the train loss has reached "
+        f"{level_text(view.last)}; seeds that do not reach it count as above. Further left is better."
+        f"{beyond}{view.left_out}{view.problem}"
+    )
+    return style.Picture("distribution", caption, figure)
+
+
+def _clip(axes, values):
+    """Leave out the far tail, and use a logarithmic axis where it is needed; a sentence that says what lies beyond."""
+    known = np.concatenate(values)
+    known = known[np.isfinite(known) & (known > 0.0)]
+    if not known.size:
+        return ""
+    right = max(2.0 * max(np.median(own) for own in values), 1.02 * known.min())
+    clipped = known.max() > 3.0 * right
+    if clipped:
+        axes.set_xlim(known.min() / 1.3, right)
+    if min(known.max(), right if clipped else np.inf) > 30.0 * known.min():
+        axes.set_xscale("log")
+    share = np.mean(np.concatenate(values) > right)
+    return f" Beyond the right edge: {100 * share:.0f} % of the values, up to {number(known.max())}." if clipped else ""
+
+
+def _wins(view):
+    """In how many seeds the rival beats the baseline."""
+    if view.rival is None:
+        return f"Test loss of {shortened(view.base)} over the seeds, at train loss {level_text(view.last)}"
+    row = view.rows[view.rival, view.last]
+    return (
+        f"{shortened(view.rival)} has a lower test loss than {shortened(view.base)} in {100 * row.above_1:.0f} % of "
+        f"the seeds, at train loss {level_text(view.last)}"
+    )
+
+
+# ---- losses against time ----
+
+
+def losses_against_time(view):
+    """Train and test loss against time, over the recorded seeds."""
+    if not view.recorded()[0].size:
+        return None
+    figure, panels = style.figure(2, width=13.0)
+    drawn = [name for name in view.shown if _draw_course(view, name, panels)]
+    if not drawn:
+        return None
+    for axes, title in zip(panels, ("train loss", "test loss"), strict=True):
+        axes.set_xscale("log")
+        style.log_where_wide(axes, [line.get_ydata() for line in axes.get_lines()])
+        axes.set_title(title)
+        axes.set_xlabel("time: sum of learning rates, plus flow time")
+    _limit(view, panels, drawn)
+    for level in view.levels:
+        panels[0].axhline(level, color="#7f7f7f", linewidth=0.8, linestyle=(0, (2, 3)), zorder=0)
+    style.legend(figure, panels[0])
+    style.title(figure, _speed(view))
+    caption = (
+        f"Losses against time, median over the {view.recorded()[0].size} recorded seeds; dotted: the levels. "
+        f"{_units(view)}{view.left_out.strip()}{view.problem}"
+    )
+    return style.Picture("time", caption, figure)
+
+
+def _draw_course(view, name, panels):
+    """Draw one schedule's losses in both panels; False where it has none."""
+    times, look = view.times(name), style.look(view, name)
+    later = np.flatnonzero(times > 0.0)
+    losses = list(view.trajectories(name))
+    if not later.size or not any(np.isfinite(values[:, later]).any() for values in losses):
+        return False
+    for axes, values in zip(panels, losses, strict=True):
+        middle = most_medians(values)[later]
+        axes.plot(times[later], middle, **look, linewidth=1.8, markevery=(view.shown.index(name) * 3, 24), markersize=6)
+    return True
+
+
+def _limit(view, panels, drawn):
+    """Leave out what lies far below the levels, far above the start, and long before the first schedule moves."""
+    stops = [row.stop_time for row in view.rows.values() if row.schedule in drawn and row.stop_time > 0.0]
+    lowest = min((level for level in view.levels if level > 0.0), default=0.0)
+    for axes, start in zip(panels, view.start_losses(), strict=True):
+        first = min(line.get_xdata()[0] for line in axes.get_lines())
+        if stops:
+            axes.set_xlim(max(min(stops) / 30.0, 0.8 * first), 3.0 * max(stops))
+        bottom, top = axes.get_ylim()
+        if axes.get_yscale() == "log" and start > 0.0:
+            axes.set_ylim(max(bottom, lowest / 5.0, start * 1e-12), min(top, 20.0 * start))
+
+
+def _units(view):
+    """How the time of schedules in units of 1/sharpness is drawn."""
+    units = view.run["schedule_unit"]
+    some = any(units[view.index(name)] == "sharpness" for name in view.shown)
+    return "Rates in units of 1/sharpness are drawn with the median sharpness. " if some else ""
+
+
+def _speed(view):
+    """How long the baseline and its rival take to the lowest level."""
+    names = [name for name in (view.base, view.rival) if name and view.rows[name, view.last].reached]
+    took = [f"{shortened(name)} after time {view.rows[name, view.last].stop_time:.3g}" for name in names]
+    if not took:
+        return f"No schedule drawn has reached train loss {level_text(view.last)}"
+    return f"Train loss {level_text(view.last)} is reached by " + ", by ".join(took)

@@ -1,0 +1,127 @@
+"""Paths of gradient descent in the plane of two parameters, redrawn from a run: pure arithmetic on its arrays.
+
+In curvature axes the path is known in closed form: r_i(t) = prod (1 - eta lam_i) r_i(0); r_i exp(-lam_i tau) in a flow.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+# Steps redrawn at most, points along a flow, and halvings of the interval that holds the crossing time.
+MOST_STEPS, FLOW_POINTS, HALVINGS = 20000, 200, 80
+# The picture's level is at most this share of the train loss at the start, so that there is a way to see.
+FAR_BELOW_START = 0.03
+
+
+class Landscape(NamedTuple):
+    """The two quadratics of one seed with d = 2."""
+
+    curvature: np.ndarray  # (2,) lam
+    axes: np.ndarray  # (2, 2) Q
+    start: np.ndarray  # (2,) r at the start
+    minimiser: np.ndarray  # (2,) theta_hat
+    target: np.ndarray  # (2,) theta_star, NaN where it is not known
+    test_matrix: np.ndarray  # (2, 2) M
+    train_floor: float
+    test_floor: float
+
+    def train_loss(self, theta):
+        """Train loss at theta (..., 2)."""
+        residual = (theta - self.minimiser) @ self.axes
+        return self.train_floor + 0.5 * (self.curvature * residual**2).sum(axis=-1)
+
+    def test_loss(self, theta):
+        """Test loss at theta (..., 2); NaN where the target is not known."""
+        offset = (theta - self.target) @ self.axes
+        return self.test_floor + np.einsum("...i,ij,...j->...", offset, self.test_matrix, offset)
+
+    def theta(self, residual):
+        """theta = theta_hat + Q r, for r (..., 2)."""
+        return self.minimiser + residual @ self.axes.T
+
+
+def landscape(run, seed):
+    """The `Landscape` of one seed; None where the run is not of two parameters, or the seed is not done."""
+    if run["axis"].size != 2 or "curvature_axes" not in run.names:
+        return None
+    names = ("curvature", "curvature_axes", "initial_residual", "train_minimiser", "target", "test_matrix")
+    found = Landscape(*(run[name][seed] for name in (*names, "train_floor", "test_floor")))
+    known = found._replace(target=np.zeros(2))
+    return found if all(np.isfinite(part).all() for part in known) else None
+
+
+def path(run, index, seed, level):
+    """theta (T, 2) of schedule `index` from the start to its stop at a train loss, or None where it is not known.
+
+    From the recorded iterates where there are any, else in closed form.
+    """
+    recorded = np.flatnonzero(run["recorded_seed"] == seed) if "trajectory_iterate" in run.names else []
+    if len(recorded):
+        return _until(
+            level, run["trajectory_iterate"][index, recorded[0]], run["trajectory_train_loss"][index, recorded[0]]
+        )
+    if "schedule_optimizer" in run.names and run["schedule_optimizer"][index] != "gd":
+        return None
+    made = {made.name: made for made, _ in run.config.schedules()}.get(str(run["schedule"][index]))
+    return None if made is None else redrawn(made, landscape(run, seed), level)
+
+
+def _until(level, theta, train):
+    """The recorded iterates up to the first at or below the level."""
+    below = np.flatnonzero(train <= level)
+    last = below[0] + 1 if below.size else np.isfinite(train).sum()
+    return theta[:last]
+
+
+def redrawn(made, land, level):
+    """theta (T, 2) of a `simlr.schedules.Schedule` by the closed form, up to the first point at or below the level."""
+    unit = land.curvature.max() if made.unit == "sharpness" else 1.0
+    rates = made.rates(0, min(made.length, MOST_STEPS)) / unit
+    factors = np.vstack([np.ones(2), 1.0 - rates[:, None] * land.curvature])
+    with np.errstate(over="ignore", invalid="ignore"):
+        residual = land.start * np.cumprod(factors, axis=0)
+        theta = land.theta(residual)
+        below = np.flatnonzero(land.train_loss(theta) <= level)
+    if below.size:
+        return theta[: below[0] + 1]
+    if made.flows and made.length <= MOST_STEPS:
+        return np.vstack([theta, land.theta(_flow(land, residual[-1], level))])
+    return theta
+
+
+def _flow(land, residual, level):
+    """r (FLOW_POINTS, 2) along the flow from r until the level, or until little is left to move."""
+    fastest = land.curvature.max()
+    if fastest == 0.0:
+        return residual[None]
+
+    def train(tau):
+        return land.train_loss(land.theta(residual * np.exp(-land.curvature * tau)))
+
+    low, high = 0.0, 1.0 / fastest
+    while train(high) > level and high < 1e6 / fastest:
+        high *= 2.0
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if train(middle) > level else (low, middle)
+    taus = high * np.linspace(0.0, 1.0, FLOW_POINTS) ** 2
+    return residual * np.exp(-land.curvature * taus[:, None])
+
+
+def telling_seed(ratio):
+    """The seed whose ratio (N,) is typical of those with an effect: the quartile farther from 1; None without any."""
+    logs = np.log(np.where(ratio > 0.0, ratio, np.nan))
+    known = logs[np.isfinite(logs)]
+    if not known.size:
+        return None
+    wanted = np.quantile(known, 0.75 if np.median(known) >= 0.0 else 0.25)
+    return int(np.nanargmin(np.where(np.isfinite(logs), abs(logs - wanted), np.nan)))
+
+
+def telling_level(levels, reached, start_loss):
+    """Index of the highest level far below the start that both reached, else of the lowest; None without any."""
+    known = np.flatnonzero(reached)
+    if not known.size:
+        return None
+    low = [e for e in known if levels[e] <= FAR_BELOW_START * start_loss]
+    return max(low, key=lambda e: levels[e]) if low else min(known, key=lambda e: levels[e])

@@ -1,0 +1,231 @@
+"""The report of a run, from its file alone: the command `python -m simlr.report`. It runs nothing and loads no Numba.
+
+On the terminal the tables and the verdict; in a folder report.html (with matplotlib), report.md and summary.csv.
+"""
+
+import csv
+import io
+import logging
+import os
+import re
+import sys
+import zlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from . import figures, store, style, summary
+from .arguments import DONE, Parser, one_line, say
+from .errors import InputError
+from .layout import as_text, describe, printable, verdict_text
+from .page import page
+
+PROGRAM = "python -m simlr.report"
+FORMATS = {"html": "report.html", "csv": "summary.csv", "md": "report.md"}
+INSTALL = 'pip install "simlr[report]"'
+
+
+class Material(NamedTuple):
+    """All that a report says in words and numbers."""
+
+    title: str
+    covers: str
+    rows: list
+    tables: list
+    verdict: object  # simlr.papers.Verdict, or None
+    provenance: list  # [(name, value), ...]
+    grid: str  # TOML
+
+
+def main(arguments=None):
+    """The command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    return one_line("simlr", lambda: _report(Path(options.run), options.out, options.format))
+
+
+def _parser():
+    """The command's arguments."""
+    made = Parser(
+        prog=PROGRAM,
+        description="Report on a run file, finished or not: tables, verdict, CSV, Markdown and a page with pictures.",
+        epilog="exit status: 0 done, 1 failed, 2 bad usage or bad input",
+        allow_abbrev=False,
+    )
+    made.add_argument("run", metavar="RUN.h5", help="the run file")
+    made.add_argument("--out", metavar="DIR", help="where to write (default: <run>-report beside the run file)")
+    made.add_argument(
+        "--format", metavar="html,csv,md", type=_formats, help="what to write (default: all that can be made)"
+    )
+    return made
+
+
+def _formats(text):
+    """Names of formats, separated by commas, each once."""
+    import argparse
+
+    named = dict.fromkeys(name.strip() for name in text.split(","))
+    for name in named:
+        if name not in FORMATS:
+            raise argparse.ArgumentTypeError(f"unknown format {name!r}; valid are {', '.join(FORMATS)}")
+    return list(named)
+
+
+def _report(path, out, formats):
+    """Read everything, make everything, then write."""
+    run = store.load(path)
+    folder = _folder(path, out)
+    wanted = formats or list(FORMATS)
+    if "html" in wanted and not style.available():
+        if formats:
+            raise InputError(f"--format html: needs matplotlib; {INSTALL}")
+        wanted = [name for name in wanted if name != "html"]
+        say(f"simlr: no page with pictures, for matplotlib is missing; {INSTALL}")
+    found, files = _made(path, run, wanted)
+    print(as_terminal(found))
+    _write(folder, files)
+    print("\n" + "\n".join(printable(folder / name) for name in files))
+    return DONE
+
+
+def _folder(path, out):
+    """The folder to write to; InputError where it cannot be one."""
+    folder = Path(out) if out else path.with_name(f"{path.stem}-report")
+    if not folder.parent.is_dir():
+        raise InputError(f"--out {folder}: the folder {folder.parent} does not exist")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder}: is not a folder")
+    return folder
+
+
+def _made(path, run, wanted):
+    """The `Material` of a run, and the contents of the files: {name: bytes}."""
+    try:
+        found = material(run, path.name)
+        makers = {"html": lambda: as_html(run, found), "csv": lambda: as_csv(found), "md": lambda: as_markdown(found)}
+        return found, {FORMATS[name]: makers[name]().encode("utf-8") for name in wanted}
+    except InputError as error:
+        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a damaged file makes its readers raise
+        raise InputError(f"{path}: is damaged: {type(error).__name__}: {error}") from error
+
+
+def _write(folder, files):
+    """Write all files, each at once: who looks at an older report never sees half of a new one."""
+    try:
+        folder.mkdir(exist_ok=True)
+        for name, content in files.items():
+            new = folder / f"{name}.new"
+            new.write_bytes(content)
+            os.replace(new, folder / name)
+    except OSError as error:
+        raise InputError(f"--out {folder}: cannot be written: {error.strerror}") from None
+
+
+# ---- what is said ----
+
+
+def material(run, name):
+    """The `Material` of a run whose file has the name `name`."""
+    rows = summary.rows(run)
+    paper = summary.paper(run)
+    source = f": {paper.SOURCE}" if paper else ""
+    return Material(
+        title=run.config.name + source,
+        covers=describe(rows),
+        rows=rows,
+        tables=summary.tables(rows),
+        verdict=summary.verdict(run),
+        provenance=_provenance(run, name),
+        grid=run.attributes["config"],
+    )
+
+
+def _provenance(run, name):
+    """What the numbers were made with: [(name, value), ...]."""
+    told = run.attributes
+    versions = ("simlr", "numba", "numpy", "h5py", "python")
+    done, crc = run["block_done"], run["block_crc32"]
+    state = f"{int((done == 1).sum())} of {done.size} done"
+    if (done == 1).all():
+        state += f"; CRC-32 of their CRCs {zlib.crc32(crc.astype('<u4').tobytes()):08x}"
+    return [
+        ("run file", name),
+        ("versions", ", ".join(f"{key} {told.get(f'{key}_version', 'unknown')}" for key in versions)),
+        ("kernel digest", told.get("kernel_digest", "unknown")),
+        ("processor", told.get("processor", "unknown")),
+        ("root seed", run.config.seeds["root"]),
+        ("started", _moment(told.get("started_at"))),
+        ("finished", _moment(float(run["finished_at"]))),
+        ("computing took", f"{float(run['wall_seconds']):.3g} s"),
+        ("blocks", state),
+    ]
+
+
+def _moment(seconds):
+    """Unix seconds as a date and time."""
+    if not seconds:
+        return "not yet"
+    return datetime.fromtimestamp(float(seconds), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def as_terminal(found):
+    """The report as text: tables, then the verdict."""
+    parts = [printable(found.title) + "\n" + found.covers, *map(as_text, found.tables)]
+    if found.verdict:
+        parts.append(verdict_text(found.verdict))
+    return "\n\n".join(parts)
+
+
+# ---- files ----
+
+
+def as_csv(found):
+    """All rows as CSV, with a header; NaN is an empty field, numbers have all their digits."""
+    text = io.StringIO()
+    records = [row.record() for row in found.rows]
+    writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    for record in records:
+        writer.writerow({key: "" if value != value else value for key, value in record.items()})
+    return text.getvalue()
+
+
+def as_markdown(found):
+    """The report in Markdown, without pictures."""
+    parts = [f"# {_marked(found.title)}", _marked(found.covers)]
+    if found.verdict:
+        findings = "\n".join(f"- {_marked(finding)}" for finding in found.verdict.findings)
+        parts += [f"**Verdict: {found.verdict.outcome}.** {_marked(found.verdict.claim)}", findings]
+    parts += map(_markdown_table, found.tables)
+    parts += ["## Where this comes from", "\n".join(f"- {name}: {_marked(v)}" for name, v in found.provenance)]
+    indented = "\n".join(f"    {printable(line)}" for line in found.grid.rstrip("\n").split("\n"))
+    return "\n\n".join([*parts, "The whole grid:", indented]) + "\n"
+
+
+def _markdown_table(table):
+    """One table with its title and notes."""
+    lines = [table.header, ["---"] + ["---:"] * (len(table.header) - 1)]
+    rows = [f"| {' | '.join(map(_marked, table.header))} |", f"| {' | '.join(lines[1])} |"]
+    rows += [f"| {' | '.join(map(_marked, line))} |" for line in table.lines]
+    notes = "\n".join(f"- {_marked(note)}" for note in table.notes)
+    return "\n\n".join(part for part in (f"## {_marked(table.title)}", "\n".join(rows), notes) if part)
+
+
+def _marked(text):
+    """Text on one line in which nothing is Markdown or HTML."""
+    escaped = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]()#+!|~$-])", r"\\\1", escaped)
+
+
+def as_html(run, found):
+    """The page, with the pictures that the run has data for."""
+    # Matplotlib tells of its caches and fonts; that is nothing to the reader of a report.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    images = [(picture.caption, style.svg(picture.figure)) for picture in figures.pictures(run, found.rows)]
+    return page(found, images)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""How pictures look: palette, figure, title, legend and saving. matplotlib is imported only when a picture is made.
+
+Colours are those of Okabe and Ito (2008), told apart by the colour-blind; every line has dashes and a marker of its
+own as well, for grey print.
+"""
+
+import io
+import textwrap
+import warnings
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+
+from .layout import level_text, printable, shortened
+
+COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
+DASHES = ("-", "--", "-.", (0, (1, 1)), (0, (6, 1, 1, 1)), (0, (4, 1, 1, 1, 1, 1)), (0, (9, 3)))
+MARKERS = "osD^vPX"
+LETTERS_AN_INCH = 7.5  # of a title
+MOST_TICKS = 9
+FAR = 10.0  # quartiles farther from the median than this factor are not shaded
+STYLE = {
+    "font.size": 13,
+    "axes.titlesize": 14,
+    "axes.labelsize": 13,
+    "legend.fontsize": 11.5,
+    "lines.linewidth": 2.2,
+    "axes.grid": True,
+    "grid.color": "#d9d9d9",
+    "grid.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.hashsalt": "simlr",
+}
+
+
+class Picture(NamedTuple):
+    """One picture and what is to be said of it."""
+
+    key: str
+    caption: str
+    figure: object  # matplotlib.figure.Figure
+
+
+def available():
+    """Whether matplotlib can be imported."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+@contextmanager
+def applied():
+    """The settings of matplotlib that pictures are drawn and saved with, as a context."""
+    import matplotlib
+
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        # A letter that the font lacks is drawn as a box; the tables have the name in full.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def svg(figure):
+    """A figure as SVG, bytes; the same bytes for the same data."""
+    return _saved(figure, format="svg", metadata={"Date": None})
+
+
+def png(figure, dpi=150):
+    """A figure as PNG, bytes."""
+    return _saved(figure, format="png", dpi=dpi)
+
+
+def _saved(figure, **options):
+    buffer = io.BytesIO()
+    with applied():
+        figure.savefig(buffer, **options)
+    return buffer.getvalue()
+
+
+def figure(columns=1, width=10.0, height=5.2):
+    """A figure and its axes."""
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(width, height), layout="constrained")
+    return made, np.atleast_1d(made.subplots(1, columns))
+
+
+def plain(text):
+    """Printable text with which matplotlib does no mathematics: a $ in a name is a $."""
+    return printable(text).replace("$", r"\$")
+
+
+def title(figure, text):
+    """The picture's title: what is seen, in lines of about equal length."""
+    room = int(LETTERS_AN_INCH * figure.get_figwidth())
+    lines = -(-len(text) // room)
+    figure.suptitle(textwrap.fill(plain(text), min(room, len(text) // lines + 12)), fontsize=15, fontweight="bold")
+
+
+def legend(figure, axes):
+    """One legend for the figure, beside the axes."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", frameon=False, handlelength=3.2)
+
+
+def train_loss_axis(view, axes):
+    """The horizontal axis of train loss, falling to the right as training goes on, with ticks at the levels."""
+    axes.set_xscale("log")
+    axes.invert_xaxis()
+    axes.set_xlabel("train loss" + (" above its floor" if view.excess else "") + ", falling as training goes on")
+    left, right = np.log(axes.get_xlim())
+    ticks = []
+    for level in sorted((level for level in view.levels if level > 0.0), reverse=True):
+        if not ticks or np.log(ticks[-1] / level) > (left - right) / MOST_TICKS:
+            ticks.append(level)
+    axes.set_xticks(ticks, [level_text(level) for level in ticks])
+    axes.set_xticks([], minor=True)
+
+
+def log_where_wide(axes, values):
+    """A logarithmic vertical axis where positive values span more than a factor of 30."""
+    known = np.concatenate([np.ravel(v) for v in values])
+    known = known[np.isfinite(known) & (known > 0.0)]
+    if known.size and known.max() > 30.0 * known.min():
+        axes.set_yscale("log")
+
+
+def band(axes, look, places, middle, quarters):
+    """Shade between the quartiles; False where they lie so far from the median that shading would hide the rest."""
+    middle, low, high = (np.asarray(values, dtype=float) for values in (middle, *quarters))
+    with np.errstate(invalid="ignore"):
+        far = (high > FAR * middle) | (low < middle / FAR)
+    if far.any():
+        return False
+    axes.fill_between(places, low, high, color=look["color"], alpha=0.13, linewidth=0)
+    return True
+
+
+def look(view, name):
+    """Colour, dashes, marker and label of a schedule, the same in every picture."""
+    i = view.shown.index(name)
+    return {"color": COLOURS[i], "linestyle": DASHES[i], "marker": MARKERS[i], "label": plain(shortened(name, 28))}

@@ -1,0 +1,196 @@
+"""From the arrays of a run to rows: quantiles, ratios at equal train loss, intervals and the claim's verdict.
+
+Pure functions of a `simlr.rundata.Run`: no files, no compiled code. A row is one schedule at one level, for each
+combination of problem parameters where they are axes; `table` and `tables` lay the rows out for a reader.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from . import papers
+from .layout import table, tables
+from .runfile import STATUS_AT_FLOOR, STATUS_DIVERGED, STATUS_NOT_RUN, STATUS_OUT_OF_STEPS, STATUS_REACHED
+
+__all__ = ["Row", "baseline", "paper", "problem_groups", "quantiles", "rows", "table", "tables", "verdict", "wilson"]
+
+BASELINE = "flow"
+# Ratios this close to 1 count as equal: rounding must not win.
+EQUAL = 1e-9
+NORMAL_975 = 1.959963984540054
+COUNTS = {
+    "reached": STATUS_REACHED,
+    "out_of_steps": STATUS_OUT_OF_STEPS,
+    "diverged": STATUS_DIVERGED,
+    "at_floor": STATUS_AT_FLOOR,
+    "not_run": STATUS_NOT_RUN,
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One schedule at one level. Losses, steps and times are over the seeds that reached it, NaN where none did."""
+
+    schedule: str
+    problem: tuple  # ((parameter, value), ...) where problem parameters are grid axes
+    level: float
+    seeds: int
+    reached: int
+    out_of_steps: int
+    diverged: int
+    at_floor: int  # the level is at or below the train floor
+    not_run: int
+    test_loss: float  # median, as are all without a quantile in their name
+    test_loss_q05: float
+    test_loss_q25: float
+    test_loss_q75: float
+    test_loss_q95: float
+    test_loss_over_level: float
+    train_loss: float
+    train_loss_over_level: float  # below 1: a discrete step went past the level; above the floor for excess levels
+    test_floor: float  # the smallest test loss there is, over all seeds
+    stop_step: float
+    stop_time: float
+    baseline: str
+    pairs: int  # seeds in which the baseline and this schedule reached the level
+    ratio: float  # test loss of the baseline / of this schedule, in the same seed at the same level
+    ratio_q25: float
+    ratio_q75: float
+    above_1: float  # share of the pairs whose ratio is above 1
+    above_1_low: float  # its 95 % Wilson interval
+    above_1_high: float
+
+    def record(self):
+        """The row as {column: value}, as the CSV has it: each problem parameter is a column of its own."""
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "problem"}
+        name = own.pop("schedule")
+        return {"schedule": name, **{f"problem_{key}": value for key, value in self.problem}, **own}
+
+
+# ---- arrays to rows ----
+
+
+def rows(run):
+    """The `Row`s of a run, finished or not: by problem combination, then schedule, then level, in the grid's order."""
+    # The status is read first: what it calls final was written before it.
+    status, levels, names = run["status"], run["level"], run["schedule"]
+    base = baseline(run)
+    found = []
+    for problem, seeds in problem_groups(run):
+        columns = _columns(run, status[:, seeds], levels, base, seeds)
+        for s, name in enumerate(names):
+            for e, level in enumerate(levels.tolist()):
+                own = {key: values[s][e] for key, values in columns.items()}
+                found.append(Row(schedule=str(name), problem=problem, level=level, baseline=str(names[base]), **own))
+    return found
+
+
+def baseline(run):
+    """Index of the schedule that others are compared with: named "flow", else the first pure flow, else the first."""
+    names = [str(name) for name in run["schedule"]]
+    if BASELINE in names:
+        return names.index(BASELINE)
+    for key in ("schedule_kind", "schedule_phase1_kind"):
+        kinds = list(run[key]) if key in run.names else []
+        if "flow" in kinds:
+            return kinds.index("flow")
+    return 0
+
+
+def problem_groups(run):
+    """The combinations of problem parameters that are axes: [(((parameter, value), ...), its seeds), ...]."""
+    keys = [name for name in run.names if name.startswith("problem_") and run.dims(name) == ("seed",)]
+    groups = {}
+    values = [run[key].tolist() for key in keys]
+    for index in range(run["seed"].size if keys else 0):
+        groups.setdefault(tuple(column[index] for column in values), []).append(index)
+    labels = [key.removeprefix("problem_") for key in keys]
+    if not keys:
+        return [((), np.arange(run["seed"].size))]
+    return [(tuple(zip(labels, value, strict=True)), np.array(seeds)) for value, seeds in groups.items()]
+
+
+def _columns(run, status, levels, base, seeds):
+    """{field of Row: list (S, E)} of one group of seeds; each large dataset is held only while it is needed."""
+    reached = status == STATUS_REACHED
+    columns = {name: (status == code).sum(axis=1) for name, code in COUNTS.items()}
+    columns["seeds"] = np.full(columns["reached"].shape, seeds.size)
+    columns |= _test_columns(run["test_loss"][:, seeds], reached, levels, base)
+    train = run["train_loss"][:, seeds]
+    columns["train_loss"] = quantiles(train, reached, [0.5])[0]
+    if run.config.level_kind == "excess_train_loss":
+        train = train - run["train_floor"][seeds][:, None]
+    columns["train_loss_over_level"] = _over(quantiles(train, reached, [0.5])[0], levels)
+    del train
+    for name in ("stop_step", "stop_time"):
+        columns[name] = quantiles(run[name][:, seeds], reached, [0.5])[0]
+    columns["test_floor"] = np.full(reached.shape[::2], _median(run["test_floor"][seeds]))
+    return {name: values.tolist() for name, values in columns.items()}
+
+
+def _test_columns(test, reached, levels, base):
+    """What is known of the test loss (S, N, E): quantiles, and ratios to the baseline."""
+    low, first, median, third, high = quantiles(test, reached, [0.05, 0.25, 0.5, 0.75, 0.95])
+    columns = {"test_loss": median, "test_loss_q05": low, "test_loss_q25": first, "test_loss_q75": third}
+    columns |= {"test_loss_q95": high, "test_loss_over_level": _over(median, levels)}
+    both = reached & reached[base]
+    with np.errstate(all="ignore"):
+        ratio = test[base] / test
+    # Two losses of exactly 0 are equal.
+    ratio[both & (test == test[base])] = 1.0
+    first, median, third = quantiles(ratio, both, [0.25, 0.5, 0.75])
+    pairs, above = both.sum(axis=1), (both & (ratio > 1.0 + EQUAL)).sum(axis=1)
+    share, low, high = wilson(above, pairs)
+    columns |= {"pairs": pairs, "ratio": median, "ratio_q25": first, "ratio_q75": third}
+    return columns | {"above_1": share, "above_1_low": low, "above_1_high": high}
+
+
+def quantiles(values, mask, shares):
+    """Quantiles of values (S, N, E) over those N where mask, by linear interpolation: (len(shares), S, E).
+
+    NaN where the mask has none.
+    """
+    count = mask.sum(axis=1)
+    ordered = np.sort(np.where(mask, values, np.nan), axis=1)  # NaN goes to the end
+    found = np.empty((len(shares), *count.shape))
+    for i, share in enumerate(shares):
+        place = share * np.maximum(count - 1, 0)
+        below = np.floor(place).astype(np.int64)
+        above = np.minimum(below + 1, np.maximum(count - 1, 0))
+        low, high = (np.take_along_axis(ordered, at[:, None], axis=1)[:, 0] for at in (below, above))
+        with np.errstate(invalid="ignore"):
+            found[i] = np.where(high > low, low + (place - below) * (high - low), low)
+    return found
+
+
+def wilson(successes, trials):
+    """Share of successes and its 95 % Wilson interval, each (...); NaN without trials."""
+    z2 = NORMAL_975**2
+    with np.errstate(all="ignore"):
+        share = successes / trials
+        centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
+        half = NORMAL_975 * np.sqrt(share * (1 - share) / trials + z2 / (4.0 * trials**2)) / (1 + z2 / trials)
+    return share, np.clip(centre - half, 0.0, share), np.clip(centre + half, share, 1.0)
+
+
+def _median(values):
+    """The median of what is not NaN; NaN where all is."""
+    known = values[~np.isnan(values)]
+    return np.median(known) if known.size else np.nan
+
+
+def _over(values, levels):
+    """values (S, E) / levels (E,); NaN at a level of 0."""
+    return values / np.where(levels > 0.0, levels, np.nan)
+
+
+def paper(run):
+    """The module of the published claim that the run is about, or None."""
+    kind = run.config.problem["kind"]
+    return papers.load(kind) if kind in papers.names() else None
+
+
+def verdict(run):
+    """The `Verdict` of the paper's check on a run of its problem; None where there is no check."""
+    check = getattr(paper(run), "check", None)
+    return check(run) if check else None

@@ -1,0 +1,194 @@
+"""What the pictures of a run show: which schedules, which level, which seeds. Arithmetic on rows, nothing drawn."""
+
+import math
+from functools import cached_property
+
+import numpy as np
+
+from . import summary
+from .layout import OVERSHOT, level_text, listed, shortened
+from .runfile import STATUS_REACHED as REACHED
+
+MOST_SCHEDULES = 7
+# Ratios nearer to 1 than this are no difference to speak of.
+NO_DIFFERENCE = 0.01
+GRID_POINTS = 160
+# Moments are joined where the logarithms of their train losses differ by less than this, or where the test loss, or
+# test loss over train loss, hardly changes; of more than this share of unsure seeds no median is drawn.
+WIDEST_GAP, STEADY, MOST_UNSURE = 0.7, 0.1, 0.2
+
+
+class View:
+    """A run as the pictures see it: the first combination of problem parameters, and the schedules that tell most."""
+
+    def __init__(self, run, rows):
+        self.run = run
+        problem, self.seeds = summary.problem_groups(run)[0]
+        self.rows = {(row.schedule, row.level): row for row in rows if row.problem == problem}
+        self.levels = list(dict.fromkeys(level for _, level in self.rows))
+        self.names = [str(name) for name in run["schedule"]]
+        self.base = self.names[summary.baseline(run)]
+        self.excess = run.config.level_kind == "excess_train_loss"
+        # Whether the test loss keeps a floor; where it has none, test loss over train loss tells more.
+        self.noisy = not all(row.test_floor == 0.0 for row in self.rows.values())
+        shared = [row.level for row in self.rows.values() if row.pairs and row.schedule != self.base]
+        self.last = min(shared or self.levels)
+        self.rival = self._rival()
+        self.shown = self._telling()
+        self.problem = "".join(f" Problem: {key} = {value}." for key, value in problem)
+
+    def index(self, name):
+        """Place of a schedule in the run's arrays."""
+        return self.names.index(name)
+
+    def ratio(self, name):
+        """Median ratio of the baseline's test loss to this schedule's at the lowest level that they share."""
+        return self.rows[name, self.last].ratio
+
+    def _rival(self):
+        """The schedule that differs most from the baseline at the lowest level, one that does not overshoot if any."""
+        rows = [self.rows[name, self.last] for name in self.names if name != self.base]
+        rows = [row for row in rows if row.pairs and row.ratio > 0.0 and math.isfinite(row.ratio)]
+        exact = [row for row in rows if row.train_loss_over_level >= OVERSHOT or math.isnan(row.train_loss_over_level)]
+        # Rounded, so that of equals the first is taken.
+        return max(exact or rows, key=lambda row: round(abs(math.log(row.ratio)), 3)).schedule if rows else None
+
+    def _telling(self):
+        """The baseline, its rival, and those that differ most from what is drawn already, in that order."""
+        chosen = [self.base] + ([self.rival] if self.rival else [])
+        points = {name: self._signature(name) for name in self.names}
+        distance = {name: min(self._apart(points[name], points[other]) for other in chosen) for name in self.names}
+        while len(chosen) < min(MOST_SCHEDULES, len(self.names)):
+            rest = [name for name in self.names if name not in chosen]
+            chosen.append(max(rest, key=distance.get))
+            for name in rest:
+                distance[name] = min(distance[name], self._apart(points[name], points[chosen[-1]]))
+        return chosen
+
+    def _signature(self, name):
+        """What a schedule looks like in the pictures: log of its median test loss at every level."""
+        with np.errstate(all="ignore"):
+            return np.log([self.rows[name, level].test_loss for level in self.levels])
+
+    @staticmethod
+    def _apart(one, other):
+        """The largest difference of two signatures; what is known of one only does not count."""
+        with np.errstate(invalid="ignore"):  # a test loss of 0 has a logarithm of -inf
+            gap = abs(one - other)
+        return np.max(gap[np.isfinite(gap)], initial=0.0)
+
+    @property
+    def left_out(self):
+        """The sentence that names the schedules that are not drawn, empty where all are."""
+        rest = [name for name in self.names if name not in self.shown]
+        return f" Not drawn: {listed(rest)}." if rest else ""
+
+    def sentence(self):
+        """What the run shows at the lowest level, in one clause."""
+        where = f"At train loss {level_text(self.last)}" + (" above the floor" if self.excess else "")
+        base = shortened(self.base)
+        if self.rival is None:
+            return f"{where}: {base}"
+        ratio, rival = self.ratio(self.rival), shortened(self.rival)
+        if abs(ratio - 1.0) <= NO_DIFFERENCE:
+            return f"{where}, no schedule differs from {base} by more than 1 %"
+        if ratio > 1.0:
+            return f"{where}, {base} has {ratio:.2f} times the test loss of {rival}"
+        return f"{where}, {rival} has {1 / ratio:.2f} times the test loss of {base}"
+
+    def recorded(self):
+        """(rows of the recorded arrays, seeds) of this problem combination's recorded seeds; empty without records."""
+        if "recorded_seed" not in self.run.names or "trajectory_train_loss" not in self.run.names:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        seeds = self.run["recorded_seed"]
+        kept = np.flatnonzero(np.isin(seeds, self.seeds))
+        return kept, seeds[kept]
+
+    # ---- along the trajectories ----
+
+    def trajectories(self, name):
+        """Train and test losses (R, K) of one schedule's recorded seeds; what is not computed is NaN."""
+        kept, _ = self.recorded()
+        index = self.index(name)
+        return (self._trajectory[key][index, kept] for key in ("trajectory_train_loss", "trajectory_test_loss"))
+
+    @cached_property
+    def _trajectory(self):
+        return {key: self.run[key] for key in ("trajectory_train_loss", "trajectory_test_loss")}
+
+    def curves(self):
+        """Train losses (X,), falling, and for each schedule shown the median test loss there: {name: (X,)}.
+
+        A seed's test loss at a train loss is interpolated, in logarithms, between the moments that set a new lowest
+        train loss: the recorded ones, and the stops.
+        """
+        kept, seeds = self.recorded()
+        lowest = min((level for level in self.levels if level > 0.0), default=np.nan)
+        if not kept.size or not self.start_losses()[0] > lowest:
+            return np.empty(0), {}
+        floor = self.run["train_floor"][seeds, None] if self.excess else 0.0
+        grid = np.geomspace(self.start_losses()[0], lowest, GRID_POINTS)
+        found = {}
+        for name in self.shown:
+            moments = [*self.trajectories(name), *self._stops(name, seeds)]
+            moments[0], moments[2] = moments[0] - floor, moments[2] - floor
+            own, sure = np.swapaxes([along(*seed, grid) for seed in zip(*moments, strict=True)], 0, 1)
+            unsure = (np.isfinite(own) & (sure == 0.0)).mean(axis=0)
+            found[name] = np.where(unsure > MOST_UNSURE, np.nan, most_medians(own))
+        return grid, found
+
+    def _stops(self, name, seeds):
+        """Train and test losses (R, E) at the stops of one schedule, NaN where a level was not reached."""
+        index = self.index(name)
+        reached = self.run["status"][index, seeds] == REACHED
+        return [np.where(reached, self._losses[key][index, seeds], np.nan) for key in ("train_loss", "test_loss")]
+
+    @cached_property
+    def _losses(self):
+        return {key: self.run[key] for key in ("train_loss", "test_loss")}
+
+    def start_losses(self):
+        """Median train and test loss of the recorded seeds at the start, NaN where not known."""
+        return [most_medians(values[:, :1])[0] for values in self.trajectories(self.base)]
+
+    def times(self, name):
+        """Times (K,) of the recorded moments in absolute learning rates; those in 1/sharpness, of the median seed."""
+        index = self.index(name)
+        times = self.run["recorded_time"][index]
+        if self.run["schedule_unit"][index] != "sharpness":
+            return times
+        sharpness = self.run["sharpness"][self.seeds]
+        known = sharpness[np.isfinite(sharpness)]
+        return times / np.median(known) if known.size else times
+
+
+def along(train, test, stop_train, stop_test, grid):
+    """Test losses (X,) where the train loss first falls to each value of the falling grid (X,), and if that is sure.
+
+    From recorded moments (K,) and stops (E,). NaN where the train loss does not fall so far; not sure where the moments
+    around a value are far apart.
+    """
+    first = train <= np.fmin.accumulate(train)
+    train, test = np.append(train[first], stop_train), np.append(test[first], stop_test)
+    with np.errstate(all="ignore"):
+        x, y = -np.log(train), np.log(test)
+    order = np.argsort(x, kind="stable")
+    order = order[np.isfinite(x[order]) & np.isfinite(y[order])]
+    if order.size < 2:
+        return np.full((2, grid.size), np.nan)
+    x, y, wanted = x[order], y[order], -np.log(grid)
+    found = np.exp(np.interp(wanted, x, y, left=np.nan, right=np.nan))
+    after = np.clip(np.searchsorted(x, wanted), 1, order.size - 1)
+    fall, change = np.diff(x)[after - 1], np.diff(y)[after - 1]
+    sure = (fall < WIDEST_GAP) | (abs(change) < STEADY) | (abs(change + fall) < STEADY)
+    return np.stack([found, sure])
+
+
+def most_medians(values):
+    """Medians over the seeds (R, X) -> (X,), where more than half of them are known; NaN elsewhere."""
+    known = np.isfinite(values).sum(axis=0)
+    medians = np.full(values.shape[1], np.nan)
+    enough = 2 * known > len(values)
+    if enough.any():
+        medians[enough] = np.nanmedian(np.where(np.isfinite(values), values, np.nan)[:, enough], axis=0)
+    return medians

@@ -228,7 +228,7 @@ def next_moment(record_step, slot, first_step):
 @cell
 def stable_until(eta, t, end, steepest):
     """The first step from t on at which some |1 - eta lam| may exceed 1."""
-    while t < end and eta[t] * steepest <= 2.0:
+    while t < end and fma(-eta[t], steepest, 1.0) >= -1.0:
         t += 1
     return t
 

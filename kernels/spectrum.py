@@ -78,6 +78,7 @@ def symmetric_eigen(matrix, values, rows):
                 c, s = rotation(matrix[p, p], matrix[q, q], apq)
                 rotate_columns(matrix, p, q, c, s)
                 rotate_rows(matrix, p, q, c, s)
+                matrix[p, q] = matrix[q, p] = 0.0
                 rotate_rows(rows, p, q, c, s)
                 turned = True
         if not turned:

@@ -145,9 +145,10 @@ class Engine:
             shape = course.record_x.shape[:3]
             train, test = np.empty(shape), np.empty(shape)
             self.launch(losses_sweep, seeds.landscape, seeds.recorded, course.record_x, train, test)
-            results["trajectory_train_loss"][rows], results["trajectory_test_loss"][rows] = train, test
-            if plan.config.record["iterates"]:
-                results["trajectory_iterate"][rows] = seeds.iterates(course.record_x)
+            with np.errstate(over="ignore"):
+                results["trajectory_train_loss"][rows], results["trajectory_test_loss"][rows] = train, test
+                if plan.config.record["iterates"]:
+                    results["trajectory_iterate"][rows] = seeds.iterates(course.record_x)
 
 
 def _moments(plan, rows):
@@ -190,7 +191,7 @@ class _Seeds:
     def start(self, schedules):
         """The course of every cell before its first step."""
         x = np.sqrt(self._batch.curvature) * self._batch.initial_residual
-        x = np.ascontiguousarray(np.broadcast_to(x, (schedules, *x.shape)))
+        x = np.broadcast_to(x, (schedules, *x.shape)).copy()
         return arrays.empty_course(x, self._plan.levels, self.recorded.size, self._plan.points)
 
     def any_stepping(self, course, length, last_record, step):

@@ -26,7 +26,14 @@ def run(config, out=None, *, threads=None, overwrite=False, resume=False, progre
     job = Job(config)
     writer, blocks = job.open(out, overwrite, resume)
     job.run(writer, blocks, threads, progress)
-    return Run(writer.source) if out is None else store.load(out)
+    return Run(writer.source) if out is None else store.load(writer.path)
+
+
+def _check_memory(needed):
+    """Refuse to hold in memory what it cannot hold."""
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there:
+        raise InputError(f"the run takes {needed:,} bytes, and the machine has {there:,}; out=PATH streams it to a file")
 
 
 class Job:
@@ -46,6 +53,7 @@ class Job:
         if resume and overwrite:
             raise InputError("resume and overwrite cannot both be asked for")
         if out is None:
+            _check_memory(store.bytes_needed(self.plan))
             return MemoryWriter(self.plan, self._attributes()), range(len(self.plan.block_starts))
         if resume and os.path.exists(out):
             writer = store.resume(out, self._with_blocks, self._attributes())

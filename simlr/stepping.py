@@ -83,11 +83,11 @@ def _descend(curvature, residual, eta, levels, matrix):
     threshold = np.where(levels[order] > 0.0, 2.0 * levels[order], -1.0)
     zeros, no_steps = np.zeros(seeds), np.zeros((schedules, 0), np.int64)
     cells = arrays.Cells(
-        np.ascontiguousarray(np.broadcast_to(curvature, (2, seeds, axes))),
-        np.ascontiguousarray(np.broadcast_to(threshold, (seeds, count))),
+        np.broadcast_to(curvature, (2, seeds, axes)).copy(),
+        np.broadcast_to(threshold, (seeds, count)).copy(),
         np.full(seeds, -1, np.int64),
     )
-    x = np.ascontiguousarray(np.broadcast_to(np.sqrt(curvature) * residual, (schedules, seeds, axes)))
+    x = np.broadcast_to(np.sqrt(curvature) * residual, (schedules, seeds, axes)).copy()
     course = arrays.empty_course(x, count, 0, 0)
     length, none = np.full(schedules, steps, np.int64), np.zeros(schedules, np.int64)
     for first in range(0, steps, CHUNK):

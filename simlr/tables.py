@@ -26,8 +26,9 @@ class RateTables:
         eta = self._schedules[s].rates(chunk * CHUNK, (chunk + 1) * CHUNK)
         time = np.empty(eta.size + 1)
         time[0] = self._elapsed_before(s, chunk)
-        np.cumsum(eta, out=time[1:])
-        time[1:] += time[0]
+        with np.errstate(over="ignore"):
+            np.cumsum(eta, out=time[1:])
+            time[1:] += time[0]
         self._kept[key] = eta, time
         while len(self._kept) * CHUNK * 16 > KEPT_BYTES:
             self._kept.popitem(last=False)
@@ -38,7 +39,8 @@ class RateTables:
         known = self._elapsed[s]
         while len(known) <= chunk:
             c = len(known) - 1
-            known.append(known[-1] + float(np.sum(self._schedules[s].rates(c * CHUNK, (c + 1) * CHUNK))))
+            with np.errstate(over="ignore"):
+                known.append(known[-1] + float(np.sum(self._schedules[s].rates(c * CHUNK, (c + 1) * CHUNK))))
         return known[chunk]
 
     def chunk(self, rows, chunk):

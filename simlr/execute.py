@@ -19,16 +19,14 @@ SCHEDULES_A_BATCH = 256
 def environment():
     """What the bits of a run depend on besides the grid, for the run file's attributes."""
     import platform
-
-    import h5py
-    import numba
+    from importlib.metadata import version
 
     name, features = jit.processor()
     return {
         "kernel_digest": jit.digest(),
-        "numba_version": numba.__version__,
+        "numba_version": version("numba"),
         "numpy_version": np.__version__,
-        "h5py_version": h5py.__version__,
+        "h5py_version": version("h5py"),
         "python_version": platform.python_version(),
         "processor": name,
         "processor_features": features,

@@ -49,7 +49,8 @@ def descend(curvature, residual, learning_rate, levels, test_matrix=None):
 def _array(name, values, axes, least=-np.inf):
     """A finite C-contiguous float64 array with a number of axes, none of them empty."""
     try:
-        array = np.ascontiguousarray(values, dtype=np.float64)
+        # Writable, though nothing is written: the kernels would be compiled once more for read-only arrays.
+        array = np.require(values, np.float64, ["C", "A", "W"])
     except (TypeError, ValueError):
         raise InputError(f"{name} must be an array of numbers") from None
     if array.ndim != axes or array.size == 0:

@@ -18,7 +18,7 @@ import math
 import numpy as np
 
 from .intrinsics import mulhi
-from .jit import inline, kernel
+from .jit import cell, inline
 from .ziggurat import DENSITY, TAIL_RATE, TAIL_START, THRESHOLD, WIDTH
 
 # What a stream is for. Published results depend on these numbers: add new ones, change none.
@@ -70,7 +70,7 @@ def philox_block(root, seed, purpose, step, block):
     return philox(counter, np.uint64(step), np.uint64(purpose), np.uint64(0), np.uint64(root), np.uint64(seed))
 
 
-@kernel
+@cell
 def word_at(root, seed, purpose, step, index):
     """Word number `index` of a stream, uint64: what random_raw() gives after `index` others."""
     return philox_block(root, seed, purpose, step, index >> 2)[index & 3]
@@ -83,13 +83,13 @@ def as_uniform(word):
     return np.float64(np.int64(word >> _UNIFORM_SHIFT)) * _UNIFORM_SCALE
 
 
-@kernel
+@cell
 def uniform_at(root, seed, purpose, step, index):
     """Uniform number `index` of a stream, float64 in [0, 1): what random() gives after `index` others."""
     return as_uniform(word_at(root, seed, purpose, step, index))
 
 
-@kernel
+@cell
 def fill_raw(out, root, seed, purpose, step):
     """Fill `out`, (n,) uint64, with the first n words of a stream: Philox.random_raw(n)."""
     whole = out.size & ~3
@@ -102,7 +102,7 @@ def fill_raw(out, root, seed, purpose, step):
             out[whole + lane] = words[lane]
 
 
-@kernel
+@cell
 def fill_uniform(out, root, seed, purpose, step):
     """Fill `out`, (n,) float64, with uniforms of [0, 1): Generator(Philox).random(n)."""
     whole = out.size & ~3
@@ -142,7 +142,7 @@ def four_normals(out, filled, words):
     return fine
 
 
-@kernel
+@cell
 def tail_normal(negative, stream, used):
     """A normal beyond TAIL_START by Marsaglia's method, two uniforms a try: (value, words used by then)."""
     while True:
@@ -153,14 +153,14 @@ def tail_normal(negative, stream, used):
             return (-(TAIL_START + excess) if negative else TAIL_START + excess), used
 
 
-@kernel
+@cell
 def under_curve(layer, value, uniform):
     """Whether a point of the layer's wedge, at a uniform height between the layer's edges, lies under the density."""
     height = (DENSITY[layer - 1] - DENSITY[layer]) * uniform + DENSITY[layer]
     return height < math.exp(-0.5 * value * value)
 
 
-@kernel
+@cell
 def hard_normal(layer, magnitude, value, stream, used):
     """The 1.2 % of tries that are not accepted at once: (accepted, value, words used by then)."""
     if layer == 0:
@@ -169,7 +169,7 @@ def hard_normal(layer, magnitude, value, stream, used):
     return under_curve(layer, value, uniform_at(*stream, used)), value, used + 1
 
 
-@kernel
+@cell
 def next_normals(out, filled, words, stream, used):
     """Store normals from the block in hand one by one, up to the first hard try: (filled, used) as they are then."""
     first = used & 3
@@ -187,7 +187,7 @@ def next_normals(out, filled, words, stream, used):
     return filled, used
 
 
-@kernel
+@cell
 def fill_normal(out, root, seed, purpose, step):
     """Fill `out`, (n,) float64, with standard normals: Generator(Philox).standard_normal(n).
 
@@ -205,7 +205,7 @@ def fill_normal(out, root, seed, purpose, step):
             filled, used = next_normals(out, filled, words, stream, used)
 
 
-@kernel
+@cell
 def merge_runs(order, scratch, keys, start, middle, stop):
     """Merge the sorted runs order[start:middle] and order[middle:stop] by key; of equal keys the left one is first."""
     left, right = start, middle
@@ -220,7 +220,7 @@ def merge_runs(order, scratch, keys, start, middle, stop):
         order[place] = scratch[place]
 
 
-@kernel
+@cell
 def fill_order(out, root, seed, purpose, step):
     """Fill `out`, (n,) int64, with a random order of 0 .. n-1: the stable argsort of the stream's first n uniforms.
 
@@ -239,7 +239,7 @@ def fill_order(out, root, seed, purpose, step):
         width *= 2
 
 
-@kernel
+@cell
 def _fill_rows(out, root, seeds, purpose):
     """Row k of `out` (N, n) from step 0 of the stream of seeds[k]."""
     for k in range(seeds.size):

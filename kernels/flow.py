@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .intrinsics import fma
-from .jit import cell, kernel
+from .jit import cell
 
 MOST_ITERATIONS = 500
 RESOLUTION = 2.0**-52
@@ -23,7 +23,7 @@ def flow_sums(x, lam, tau):
     return total, slope
 
 
-@kernel
+@cell
 def crossing_time(x, lam, threshold, start):
     """The time tau at which q(tau) = threshold, given q(start) > threshold >= 0; inf where q never falls so far.
 

@@ -238,17 +238,7 @@ def _compiled(function, **options):
 
 
 def cell(function):
-    """Decorator: compile one cell's work, IEEE-strict and without the GIL, to be called from other kernels.
-
-    It gets no wrapper for Python, which for a function of many arrays takes longer to compile than the function.
-    """
-    if numba.config.DISABLE_JIT:
-        return function
-    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-
-
-def kernel(function):
-    """Decorator: the same, to be called from Python as well."""
+    """Decorator: compile one cell's work, IEEE-strict and without the GIL; callable from Python and from kernels."""
     return _compiled(function)
 
 

@@ -24,7 +24,7 @@ from numba import prange
 from .arrays import DIVERGED, DIVERGED_SUM, GONE, REACHED
 from .descent import bar_of, is_done, next_moment, start_cells
 from .intrinsics import claim, fma
-from .jit import cell, kernel, sweep
+from .jit import cell, sweep
 
 SEEDS_A_TASK = 64
 MOST_ITERATIONS = 200
@@ -82,7 +82,7 @@ def newton_time(x, decay, threshold, start, last):
     return k
 
 
-@kernel
+@cell
 def first_passage(x, decay, threshold, start, last):
     """The first integer k with start < k <= last and q(k) <= threshold, given q(start) > threshold; else last + 1."""
     if not threshold > 0.0:
@@ -103,7 +103,7 @@ def first_passage(x, decay, threshold, start, last):
     return last + 1
 
 
-@kernel
+@cell
 def first_divergence(x, decay, last):
     """The first integer k with 0 < k <= last and not q(k) <= the limit, given q(0) at or below it; else last + 1."""
     if leap_sums(x, decay, float(last))[0] <= DIVERGED_SUM:

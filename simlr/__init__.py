@@ -22,9 +22,7 @@ _OWNERS = {
     "load": "simlr.store",
     "run": "simlr.grid",
 }
-_MODULES = frozenset(
-    {"grid", "config", "grid", "kernels", "papers", "problems", "report", "schedules", "store", "summary"}
-)
+_MODULES = frozenset({"config", "grid", "kernels", "papers", "problems", "report", "schedules", "store", "summary"})
 
 
 def _add_checkout_to_path():

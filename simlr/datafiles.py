@@ -90,7 +90,7 @@ def _cast(path, name, array):
     """An array as float64, refused where it holds anything but finite real numbers."""
     if array.dtype.kind not in "fiub":
         raise InputError(f"{path}: array {name!r} holds {array.dtype}, not real numbers")
-    array = np.ascontiguousarray(array, dtype=np.float64)
+    array = np.asarray(array, dtype=np.float64, order="C")
     if not np.isfinite(array).all():
         raise InputError(f"{path}: array {name!r} holds values that are not finite")
     return array

@@ -10,7 +10,7 @@ Needs matplotlib. Each function takes a `simlr.view.View` and returns a `Picture
 import numpy as np
 
 from . import style, summary
-from .layout import OVERSHOT, level_text, number, shortened
+from .layout import OVERSHOT, number, shortened
 from .paths import trajectories
 from .view import GRID_POINTS, View, most_medians
 
@@ -88,7 +88,7 @@ def _shading(shaded):
 def ratios(view):
     """The ratio to the baseline's test loss against the level, beside the theory where there is one."""
     rows, beside = _comparable(view)
-    if not rows:
+    if not any(len(own) > 1 for own in rows.values()):
         return None
     figure, (axes,) = style.figure()
     shaded = None
@@ -106,7 +106,7 @@ def ratios(view):
     style.log_where_wide(axes, [[row.ratio for own in rows.values() for row in own]])
     axes.set_ylabel("ratio of test losses")
     style.legend(figure, axes)
-    style.title(figure, said or view.sentence())
+    style.title(figure, said or _range(view, rows))
     base = shortened(view.base)
     caption = (
         f"Test loss of {base} over that of each schedule, in the same seed at the same train loss: median over seeds"
@@ -114,6 +114,16 @@ def ratios(view):
         f"{beside}{view.left_out}{view.problem}"
     )
     return style.Picture("ratio", caption, figure)
+
+
+def _range(view, rows):
+    """The lowest and the highest ratio drawn at the last level."""
+    last = {name: own[-1].ratio for name, own in rows.items() if own[-1].level == view.last}
+    if not last:
+        return view.sentence()
+    low, high = min(last, key=last.get), max(last, key=last.get)
+    told = f"{last[low]:.3g} ({shortened(low)})" + (f" to {last[high]:.3g} ({shortened(high)})" if high != low else "")
+    return f"At {view.where}, test loss of {shortened(view.base)} over that of the schedule: {told}"
 
 
 def _comparable(view):
@@ -124,12 +134,12 @@ def _comparable(view):
         if name != view.base
     }
     exact = {name: [row for row in rows if not row.train_loss_over_level < OVERSHOT] for name, rows in pairs.items()}
-    some = any(exact.values())
-    chosen = {name: rows for name, rows in (exact if some else pairs).items() if rows}
+    several = any(len(rows) > 1 for rows in exact.values())
+    chosen = {name: rows for name, rows in (exact if several else pairs).items() if rows}
     if exact == pairs:
         return chosen, ""
-    if not some:
-        return chosen, " Every schedule stops well below the levels, which raises its ratio."
+    if not several:
+        return chosen, " Some stops lie more than 5 % below their level, which raises the ratio."
     return chosen, " Left out: stops more than 5 % below their level, which are not at equal train loss."
 
 
@@ -146,7 +156,7 @@ def _draw_theory(view, axes):
     axes.plot(grid, theory.ratio(grid), color="#7f7f7f", linewidth=6, alpha=0.45, zorder=0, label=theory.label)
     measured, expected = view.ratio(view.rival), float(theory.ratio(view.last))
     return (
-        f"At train loss {level_text(view.last)}, {shortened(view.base)} has {measured:.6f} times the test loss of "
+        f"At {view.where}, {shortened(view.base)} has {measured:.6f} times the test loss of "
         f"{shortened(view.rival)}; theory {expected:.6f}"
     )
 
@@ -180,9 +190,8 @@ def distribution(view):
     style.legend(figure, axes)
     style.title(figure, _wins(view))
     caption = (
-        f"Share of all seeds whose test loss is at or below the value, when the train loss has reached "
-        f"{level_text(view.last)}; seeds that do not reach it count as above. Further left is better."
-        f"{beyond}{view.left_out}{view.problem}"
+        f"Share of all seeds whose test loss is at or below the value, at {view.where}; seeds that do not reach it "
+        f"count as above. Further left is better.{beyond}{view.left_out}{view.problem}"
     )
     return style.Picture("distribution", caption, figure)
 
@@ -198,7 +207,7 @@ def _clip(axes, values):
     if clipped:
         axes.set_xlim(known.min() / 1.3, right)
     if min(known.max(), right if clipped else np.inf) > 30.0 * known.min():
-        axes.set_xscale("log")
+        style.logarithmic(axes, "x")
     share = np.mean(np.concatenate(values) > right)
     return f" Beyond the right edge: {100 * share:.0f} % of the values, up to {number(known.max())}." if clipped else ""
 
@@ -206,11 +215,11 @@ def _clip(axes, values):
 def _wins(view):
     """In how many seeds the rival beats the baseline."""
     if view.rival is None:
-        return f"Test loss of {shortened(view.base)} over the seeds, at train loss {level_text(view.last)}"
+        return f"Test loss of {shortened(view.base)} over the seeds, at {view.where}"
     row = view.rows[view.rival, view.last]
     return (
         f"{shortened(view.rival)} has a lower test loss than {shortened(view.base)} in {100 * row.above_1:.0f} % of "
-        f"the seeds, at train loss {level_text(view.last)}"
+        f"the seeds, at {view.where}"
     )
 
 
@@ -225,8 +234,8 @@ def losses_against_time(view):
     drawn = [name for name in view.shown if _draw_course(view, name, panels)]
     if not drawn:
         return None
-    for axes, title in zip(panels, ("train loss", "test loss"), strict=True):
-        axes.set_xscale("log")
+    for axes, title in zip(panels, ("train loss" + " above its floor" * view.excess, "test loss"), strict=True):
+        style.logarithmic(axes, "x")
         style.log_where_wide(axes, [line.get_ydata() for line in axes.get_lines()])
         axes.set_title(title)
         axes.set_xlabel("time: sum of learning rates, plus flow time")
@@ -264,7 +273,7 @@ def _limit(view, panels, drawn):
         if stops:
             axes.set_xlim(max(min(stops) / 30.0, 0.8 * first), 3.0 * max(stops))
         bottom, top = axes.get_ylim()
-        if axes.get_yscale() == "log" and start > 0.0:
+        if stops and axes.get_yscale() == "log" and start > 0.0:
             axes.set_ylim(max(bottom, lowest / 5.0, start * 1e-12), min(top, 20.0 * start))
 
 
@@ -280,5 +289,5 @@ def _speed(view):
     names = [name for name in (view.base, view.rival) if name and view.rows[name, view.last].reached]
     took = [f"{shortened(name)} after time {view.rows[name, view.last].stop_time:.3g}" for name in names]
     if not took:
-        return f"No schedule drawn has reached train loss {level_text(view.last)}"
-    return f"Train loss {level_text(view.last)} is reached by " + ", by ".join(took)
+        return f"No schedule drawn has reached {view.where}"
+    return f"{view.where.capitalize()} is reached by " + ", by ".join(took)

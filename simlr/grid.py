@@ -33,7 +33,7 @@ def _check_memory(needed):
     """Refuse to hold in memory what it cannot hold."""
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > there:
-        raise InputError(f"the run takes {needed:,} bytes, and the machine has {there:,}; out=PATH streams it to a file")
+        raise InputError(f"the run takes {needed:,} bytes, and there are {there:,}; out=PATH streams it to a file")
 
 
 class Job:

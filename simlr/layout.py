@@ -47,10 +47,10 @@ def number(value):
 
 
 def level_text(level):
-    """A level as one writes it: 0.1, 0.001, 1e-4."""
+    """A level as one writes it, in four digits: 0.1, 0.001, 1e-4."""
     if level == 0.0 or level >= 1e-3:
-        return f"{level:g}"
-    digits, power = f"{level:e}".split("e")
+        return f"{level:.4g}"
+    digits, power = f"{level:.3e}".split("e")
     return f"{float(digits):g}e{int(power)}"
 
 

@@ -6,6 +6,7 @@ from . import plane, style
 from .layout import level_text, shortened
 
 PIXELS = 160
+PANEL_INCHES = 5.8
 
 
 def trajectories(view):
@@ -15,9 +16,12 @@ def trajectories(view):
         return None
     land, level, paths = found
     known = bool(np.isfinite(land.target).all())
-    figure, axes = style.figure(1 + known, width=6.6 * (1 + known), height=5.4)
+    low, high = _limits(land, level, paths)
+    tall = PANEL_INCHES * (high[1] - low[1]) / (high[0] - low[0])
+    figure, axes = style.figure(1 + known, width=1.1 * PANEL_INCHES * (1 + known), height=tall + 1.9)
     for panel in axes:
         _draw_paths(view, panel, land, paths)
+        panel.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal", xlabel="theta_1", ylabel="theta_2")
     _contours(axes[0], land.train_loss, "train loss")
     height = level + land.train_floor * view.excess
     _through(axes[0], land.train_loss, [height], colors="#D55E00", linewidths=2.6)
@@ -41,7 +45,7 @@ def trajectories(view):
 def _told(view, level, stops):
     """The title: where both stop, and with what test loss."""
     where = f"Both stop at train loss {level_text(level)}" + (" above the floor" if view.excess else "")
-    told = " and ".join(f"{value:.3g} ({shortened(name)})" for name, value in stops.items())
+    told = " and ".join(f"{value:.3g} ({shortened(name, 26)})" for name, value in stops.items())
     return where + (f", with test loss {told}" if told else "")
 
 
@@ -79,17 +83,23 @@ def _draw_paths(view, axes, land, paths):
         )
     axes.plot(*land.theta(land.start), "o", markersize=9, markerfacecolor="white", markeredgecolor="black", zorder=5)
     axes.plot(*land.minimiser, "+", markersize=14, markeredgewidth=2, color="black", zorder=5)
-    axes.annotate("start", land.theta(land.start), xytext=(8, -4), textcoords="offset points")
-    points = np.vstack([*paths.values(), land.minimiser])
-    low, high = points.min(axis=0), points.max(axis=0)
-    wide = max(*(high - low), 1e-300)
-    middle, half = (low + high) / 2, np.maximum((high - low) / 2, 0.3 * wide) + 0.12 * wide
-    axes.set_xlim(middle[0] - half[0], middle[0] + half[0])
-    axes.set_ylim(middle[1] - half[1], middle[1] + half[1])
+    start, rightmost = land.theta(land.start), max(theta[:, 0].max() for theta in paths.values())
+    aside = {"xytext": (-10, -4), "ha": "right"} if start[0] >= rightmost else {"xytext": (10, -4)}
+    axes.annotate("start", start, textcoords="offset points", **aside)
     axes.grid(False)
-    axes.set_aspect("equal")
-    axes.set_xlabel("theta_1")
-    axes.set_ylabel("theta_2")
+
+
+def _limits(land, level, paths):
+    """The corners of a panel that holds the paths, the minimiser and, where it is not too long, the level's ellipse."""
+    points = np.vstack([*paths.values(), land.minimiser])
+    wide = max(np.ptp(points, axis=0).max(), 1e-300)
+    with np.errstate(divide="ignore"):
+        radii = np.minimum(np.sqrt(2.0 * level / land.curvature), wide)
+    points = np.vstack([points, land.theta(np.diag(radii)), land.theta(-np.diag(radii))])
+    low, high = points.min(axis=0), points.max(axis=0)
+    wide = max(high - low)
+    middle, half = (low + high) / 2, np.maximum((high - low) / 2, 0.3 * wide) + 0.1 * wide
+    return middle - half, middle + half
 
 
 def _mesh(axes, loss):

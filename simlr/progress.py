@@ -4,12 +4,14 @@ What a display cannot write, because its terminal or log is gone or full, is dro
 """
 
 import contextlib
+import os
 import sys
 import time
 
 LINE_SECONDS = 30.0
 LINE_SHARE = 0.05
 LEAST_SECONDS = 1.0
+PLAIN_SIZE = 80, 24
 
 
 class Silent:
@@ -28,7 +30,10 @@ class Bar:
     def __init__(self, total, done, unit, stream):
         from tqdm import tqdm
 
-        self._bar = tqdm(total=total, initial=done, unit=f" {unit}", file=stream, unit_scale=True, dynamic_ncols=True)
+        # A terminal that does not know its size says 0, and would get no bar.
+        known = os.get_terminal_size(stream.fileno()).columns > 0
+        size = {"dynamic_ncols": True} if known else {"ncols": PLAIN_SIZE[0], "nrows": PLAIN_SIZE[1]}
+        self._bar = tqdm(total=total, initial=done, unit=f" {unit}", file=stream, unit_scale=True, **size)
 
     def update(self, done):
         """Show that `done` are done in all."""

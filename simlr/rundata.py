@@ -12,8 +12,8 @@ NOT_YET = -1
 class Run:
     """One run. Every dataset of the run file is an attribute: `run.test_loss`, `run.schedule`, `run.curvature`, ...
 
-    Where a cell has not been computed yet, floating-point values are NaN and stop_step is -1. Each access looks anew, so
-    a run that goes on in another process shows how far it is.
+    Where a cell has not been computed yet, floating-point values are NaN and stop_step is -1. Each access looks anew,
+    so a run that goes on in another process shows how far it is.
     """
 
     def __init__(self, source):

@@ -15,9 +15,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from . import runfile
+from . import runfile, seal
 from .errors import InputError, RunError, show
-from .writer import Place, Writer, locked, pwrite
+from .writer import Place, Writer, locked, pread, pwrite
 
 PIECE = 1 << 20
 MARGIN_BYTES = 1 << 20
@@ -73,6 +73,8 @@ def check_target(path, overwrite=False):
         if path.exists() and not overwrite:
             raise InputError(f"--out {path}: exists; --resume goes on with it, --overwrite replaces it")
         path.with_name(path.name + ".new").exists()  # whose name may be too long
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise InputError(f"--out {path}: the folder {path.parent} may not be written to")
     except OSError as error:
         raise InputError(f"--out {path}: cannot be written: {error.strerror}") from None
 
@@ -129,8 +131,15 @@ def _laid_out(path, descriptor, plan, attributes):
     for field in runfile.ledger_fields():
         # Written, so that a disk which fills up later still has the place where blocks are noted as done.
         pwrite(descriptor, bytes(places[field.name].bytes), places[field.name].start)
+    seal.write(descriptor, [places[name] for name in _changing(plan)])
     os.fsync(descriptor)
     return places
+
+
+def _changing(plan):
+    """Names of the datasets that the seal does not cover: written later, or known and long."""
+    index = (field for field, _ in runfile.index_fields(plan) if field.dtype != "str")
+    return [field.name for field in (*runfile.block_fields(plan), *runfile.ledger_fields(), *index)]
 
 
 def _lay_out(path, plan, attributes):
@@ -205,7 +214,10 @@ def _fill_indices(descriptor, plan, places):
             continue
         for first in range(0, plan.seeds, PIECE):
             values = along(first, min(first + PIECE, plan.seeds)).astype(field.dtype)
-            pwrite(descriptor, values, places[field.name].start + first * values.itemsize)
+            offset = places[field.name].start + first * values.itemsize
+            # In a file that is gone on with they are there already, unless it was damaged.
+            if pread(descriptor, values.nbytes, offset) != values.tobytes():
+                pwrite(descriptor, values, offset)
 
 
 def _places(file):
@@ -234,6 +246,7 @@ def resume(path, make_plan, attributes):
     `make_plan(block_starts)` gives the plan with the file's own blocks.
     """
     path = Path(os.path.abspath(path))
+    _check_readable(path)
     with _looked_into(path) as file:
         _check_same(path, file.attrs, attributes)
         starts, places = file["block_start"][()], _places(file)
@@ -246,6 +259,7 @@ def resume(path, make_plan, attributes):
     check_room(path.parent, max(0, size - stat.st_blocks * 512), path)
     _check_limit(size, path)
     descriptor, lock = _locked(path, path)
+    _fill_indices(descriptor, plan, places)
     return Writer(path, descriptor, lock, plan, places)
 
 
@@ -294,7 +308,8 @@ def _check_layout(path, plan, starts, places):
     """Refuse a file whose datasets are not where, or not what, its grid wants: writing would destroy it."""
     sizes = runfile.dimensions(plan)
     in_order = starts.ndim == 1 and starts.size and starts[0] == 0 and (np.diff([*starts, plan.seeds]) > 0).all()
-    for field in (*runfile.block_fields(plan), *runfile.ledger_fields()):
+    index = (field for field, _ in runfile.index_fields(plan) if field.dtype != "str")
+    for field in (*runfile.block_fields(plan), *runfile.ledger_fields(), *index):
         wanted = (tuple(sizes[name] for name in field.dims), np.dtype(field.dtype))
         place = places.get(field.name)
         if not in_order or place is None or (place.shape, place.dtype) != wanted:
@@ -304,14 +319,19 @@ def _check_layout(path, plan, starts, places):
 # ---- reading ----
 
 
+def _check_readable(path):
+    """Refuse what cannot be read, and a file whose seal is broken, before HDF5 sees it."""
+    try:
+        broken = seal.is_broken(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if broken:
+        raise InputError(f"{path}: is damaged: what lies beside its data is not what was written")
+
+
 @contextlib.contextmanager
 def _looked_into(path):
     """The run file open for reading; InputError where it is none, or so damaged that h5py cannot read it."""
-    path = Path(path)
-    try:
-        open(path, "rb").close()
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}") from None
     try:
         file = h5py.File(path, "r", locking=False)
     except Exception as error:  # whatever a damaged file makes h5py raise
@@ -340,6 +360,7 @@ class FileSource:
 
     def __init__(self, path):
         self.path = Path(path)
+        _check_readable(self.path)
         with _looked_into(self.path) as file:
             self.attributes = {name: _plain(value) for name, value in file.attrs.items()}
             self.dims = {name: _dims(name, item) for name, item in file.items() if isinstance(item, h5py.Dataset)}

@@ -108,7 +108,7 @@ def legend(figure, axes):
 
 def train_loss_axis(view, axes):
     """The horizontal axis of train loss, falling to the right as training goes on, with ticks at the levels."""
-    axes.set_xscale("log")
+    logarithmic(axes, "x")
     axes.invert_xaxis()
     axes.set_xlabel("train loss" + (" above its floor" if view.excess else "") + ", falling as training goes on")
     left, right = np.log(axes.get_xlim())
@@ -117,7 +117,16 @@ def train_loss_axis(view, axes):
         if not ticks or np.log(ticks[-1] / level) > (left - right) / MOST_TICKS:
             ticks.append(level)
     axes.set_xticks(ticks, [level_text(level) for level in ticks])
-    axes.set_xticks([], minor=True)
+
+
+def logarithmic(axes, side):
+    """A logarithmic axis, "x" or "y", whose labels read like the levels in the tables."""
+    from matplotlib.ticker import NullLocator
+
+    axes.set(**{f"{side}scale": "log"})
+    axis = getattr(axes, f"{side}axis")
+    axis.set_major_formatter(lambda value, place: level_text(value))
+    axis.set_minor_locator(NullLocator())
 
 
 def log_where_wide(axes, values):
@@ -125,7 +134,7 @@ def log_where_wide(axes, values):
     known = np.concatenate([np.ravel(v) for v in values])
     known = known[np.isfinite(known) & (known > 0.0)]
     if known.size and known.max() > 30.0 * known.min():
-        axes.set_yscale("log")
+        logarithmic(axes, "y")
 
 
 def band(axes, look, places, middle, quarters):

@@ -17,6 +17,7 @@ __all__ = ["Row", "baseline", "paper", "problem_groups", "quantiles", "rows", "t
 BASELINE = "flow"
 # Ratios this close to 1 count as equal: rounding must not win.
 EQUAL = 1e-9
+CELLS_AT_ONCE = 1 << 22
 NORMAL_975 = 1.959963984540054
 COUNTS = {
     "reached": STATUS_REACHED,
@@ -133,16 +134,28 @@ def _test_columns(test, reached, levels, base):
     low, first, median, third, high = quantiles(test, reached, [0.05, 0.25, 0.5, 0.75, 0.95])
     columns = {"test_loss": median, "test_loss_q05": low, "test_loss_q25": first, "test_loss_q75": third}
     columns |= {"test_loss_q95": high, "test_loss_over_level": _over(median, levels)}
-    both = reached & reached[base]
+    pieces = [_ratio_columns(test[some], reached[some], test[base], reached[base]) for some in _pieces(test.shape)]
+    return columns | {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def _ratio_columns(test, reached, base_test, base_reached):
+    """What is known of the ratio of the baseline's test loss (N, E) to that of some schedules (S, N, E)."""
+    both = reached & base_reached
     with np.errstate(all="ignore"):
-        ratio = test[base] / test
+        ratio = base_test / test
     # Two losses of exactly 0 are equal.
-    ratio[both & (test == test[base])] = 1.0
+    ratio[both & (test == base_test)] = 1.0
     first, median, third = quantiles(ratio, both, [0.25, 0.5, 0.75])
     pairs, above = both.sum(axis=1), (both & (ratio > 1.0 + EQUAL)).sum(axis=1)
     share, low, high = wilson(above, pairs)
-    columns |= {"pairs": pairs, "ratio": median, "ratio_q25": first, "ratio_q75": third}
+    columns = {"pairs": pairs, "ratio": median, "ratio_q25": first, "ratio_q75": third}
     return columns | {"above_1": share, "above_1_low": low, "above_1_high": high}
+
+
+def _pieces(shape):
+    """Slices of schedules (S, N, E) whose copies take little memory."""
+    size = max(1, CELLS_AT_ONCE // max(1, shape[1] * shape[2]))
+    return [slice(first, first + size) for first in range(0, shape[0], size)]
 
 
 def quantiles(values, mask, shares):
@@ -150,6 +163,11 @@ def quantiles(values, mask, shares):
 
     NaN where the mask has none.
     """
+    return np.concatenate([_quantiles(values[some], mask[some], shares) for some in _pieces(mask.shape)], axis=1)
+
+
+def _quantiles(values, mask, shares):
+    """The same for few schedules."""
     count = mask.sum(axis=1)
     ordered = np.sort(np.where(mask, values, np.nan), axis=1)  # NaN goes to the end
     found = np.empty((len(shares), *count.shape))

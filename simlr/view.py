@@ -83,12 +83,17 @@ class View:
         rest = [name for name in self.names if name not in self.shown]
         return f" Not drawn: {listed(rest)}." if rest else ""
 
+    @property
+    def where(self):
+        """The level that most is said of: the lowest that a schedule shares with the baseline."""
+        return f"train loss {level_text(self.last)}" + (" above the floor" if self.excess else "")
+
     def sentence(self):
         """What the run shows at the lowest level, in one clause."""
-        where = f"At train loss {level_text(self.last)}" + (" above the floor" if self.excess else "")
         base = shortened(self.base)
         if self.rival is None:
-            return f"{where}: {base}"
+            return f"Test loss of {base} as the train loss falls"
+        where = f"At {self.where}"
         ratio, rival = self.ratio(self.rival), shortened(self.rival)
         if abs(ratio - 1.0) <= NO_DIFFERENCE:
             return f"{where}, no schedule differs from {base} by more than 1 %"
@@ -107,10 +112,18 @@ class View:
     # ---- along the trajectories ----
 
     def trajectories(self, name):
-        """Train and test losses (R, K) of one schedule's recorded seeds; what is not computed is NaN."""
-        kept, _ = self.recorded()
+        """Train and test losses (R, K) of one schedule's recorded seeds; what is not computed is NaN.
+
+        Train losses are above the floor where the levels are.
+        """
+        kept, seeds = self.recorded()
         index = self.index(name)
-        return (self._trajectory[key][index, kept] for key in ("trajectory_train_loss", "trajectory_test_loss"))
+        train, test = (self._trajectory[key][index, kept] for key in ("trajectory_train_loss", "trajectory_test_loss"))
+        return train - self._floor(seeds), test
+
+    def _floor(self, seeds):
+        """What train losses are counted from, (R, 1)."""
+        return self.run["train_floor"][seeds, None] if self.excess else np.zeros((seeds.size, 1))
 
     @cached_property
     def _trajectory(self):
@@ -126,12 +139,10 @@ class View:
         lowest = min((level for level in self.levels if level > 0.0), default=np.nan)
         if not kept.size or not self.start_losses()[0] > lowest:
             return np.empty(0), {}
-        floor = self.run["train_floor"][seeds, None] if self.excess else 0.0
         grid = np.geomspace(self.start_losses()[0], lowest, GRID_POINTS)
         found = {}
         for name in self.shown:
             moments = [*self.trajectories(name), *self._stops(name, seeds)]
-            moments[0], moments[2] = moments[0] - floor, moments[2] - floor
             own, sure = np.swapaxes([along(*seed, grid) for seed in zip(*moments, strict=True)], 0, 1)
             unsure = (np.isfinite(own) & (sure == 0.0)).mean(axis=0)
             found[name] = np.where(unsure > MOST_UNSURE, np.nan, most_medians(own))
@@ -141,7 +152,10 @@ class View:
         """Train and test losses (R, E) at the stops of one schedule, NaN where a level was not reached."""
         index = self.index(name)
         reached = self.run["status"][index, seeds] == REACHED
-        return [np.where(reached, self._losses[key][index, seeds], np.nan) for key in ("train_loss", "test_loss")]
+        train, test = (
+            np.where(reached, self._losses[key][index, seeds], np.nan) for key in ("train_loss", "test_loss")
+        )
+        return train - self._floor(seeds), test
 
     @cached_property
     def _losses(self):

@@ -103,6 +103,14 @@ def blocks_done(path):
         return int(file["block_done"][()].sum())
 
 
+def has_begun(path):
+    """Whether a block has been written to a run file."""
+    if not Path(path).exists():
+        return False
+    with h5py.File(path, "r", locking=False) as file:
+        return bool(file["status"][0, 0, 0])
+
+
 # ---- the command line ----
 
 

@@ -1,0 +1,166 @@
+"""The machine beside which a figure is to be read: what it is, what it can do at most, and how time is taken on it.
+
+Every comparison is a race: the contestants take turns, round after round, so that what drifts (clock rate, other work,
+caches of the disk) meets them alike, and the best time of each counts.
+"""
+
+import contextlib
+import os
+import platform
+import time
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+
+PIECE = 1 << 20
+SYNC_SECONDS = 1.0
+FMA_ROUNDS = 500_000
+TRIAD_BYTES = 192 << 20
+
+
+# ---- taking times ----
+
+
+def seconds_of(work):
+    """Wall seconds of one call."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def race(contestants, rounds):
+    """Best wall seconds of each of {name: function}, called in turn, `rounds` times."""
+    times = [{name: seconds_of(work) for name, work in contestants.items()} for _ in range(rounds)]
+    return {name: min(row[name] for row in times) for name in contestants}
+
+
+# ---- what the machine is ----
+
+
+def cores():
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor_name():
+    """The processor as the system calls it."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
+        for line in lines:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def load_average():
+    """Processes that ran or waited in the last minute, on average; -1 where the system does not say."""
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return -1.0
+
+
+def peak_bytes():
+    """The largest resident memory of this process so far.
+
+    From /proc where there is one: what getrusage says of a process that was started by a larger one may be the peak of
+    that one.
+    """
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as lines:
+        for line in lines:
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) * 1024
+    import resource
+
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+# ---- what it can do at most ----
+
+
+@contextlib.contextmanager
+def using_threads(count):
+    """Launch the kernels on `count` threads (None: all) for the duration."""
+    from .kernels import jit
+
+    jit.set_threads(count)
+    try:
+        yield
+    finally:
+        jit.set_threads(None)
+
+
+def multiply_adds(threads, rounds=FMA_ROUNDS):
+    """Fused multiply-adds a second in float64, as many as the processor starts, on so many threads."""
+    from .kernels import jit, probes
+
+    sums = np.ones(threads)
+
+    def run(count):
+        with using_threads(threads):
+            jit.launch(probes.fma_sweep, sums, count, 0.999, 0.001)
+
+    run(1)
+    best = race({"run": lambda: run(rounds)}, 5)["run"]
+    return threads * rounds * probes.LANES * probes.CHAIN / best
+
+
+def memory_bandwidth(threads, size=TRIAD_BYTES):
+    """Bytes a second of a = b + s c over three arrays of `size` bytes in all: two read, one written."""
+    from .kernels import jit, probes
+
+    a, b, c = (np.ones((threads, size // 24 // threads)) for _ in range(3))
+
+    def run():
+        with using_threads(threads):
+            jit.launch(probes.triad_sweep, a, b, c, 3.0)
+
+    run()
+    return 3 * a.nbytes / race({"run": run}, 7)["run"]
+
+
+class Written(NamedTuple):
+    """How long it took to bring bytes to the disk."""
+
+    seconds: float
+    processor_seconds: float
+
+
+def write(path, pieces, total, checksum):
+    """Write `total` bytes, taken from `pieces` in turn, to a new file by pwrite; sync once a second and at the end.
+
+    With `checksum`, the CRC-32 of all bytes is computed on the way, as the store does. Returns `Written`.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        begin, processor = time.perf_counter(), time.thread_time()
+        synced, offset, crc, turn = begin, 0, 0, 0
+        while offset < total:
+            piece = pieces[turn % len(pieces)][: total - offset]
+            if checksum:
+                crc = zlib.crc32(piece, crc)
+            written = 0
+            while written < len(piece):
+                written += os.pwrite(descriptor, piece[written:], offset + written)
+            offset, turn = offset + written, turn + 1
+            if time.perf_counter() - synced >= SYNC_SECONDS:
+                os.fdatasync(descriptor)
+                synced = time.perf_counter()
+        os.fdatasync(descriptor)
+        return Written(time.perf_counter() - begin, time.thread_time() - processor)
+    finally:
+        os.close(descriptor)
+        os.unlink(path)
+
+
+def in_pieces(arrays):
+    """The bytes of some arrays as views of at most 1 MiB."""
+    views = [memoryview(np.ascontiguousarray(array)).cast("B") for array in arrays if array.size]
+    return [view[first : first + PIECE] for view in views for first in range(0, len(view), PIECE)]
+
+
+def disk_speed(folder, total):
+    """Bytes a second of writing `total` bytes to a new file and syncing them."""
+    pieces = in_pieces([np.random.default_rng(0).random(PIECE)])
+    return total / min(write(folder / "disk", pieces, total, checksum=False).seconds for _ in range(3))

@@ -1,0 +1,395 @@
+"""What the benchmark measures: sections of figures, each a function of a `Bench`.
+
+A section is entered under its title by `section`. Comparisons are races (`limits.race`): the contestants take turns in
+one run, and the best time of each counts. Everything that simlr is asked to do here goes through its public functions,
+but for the draws, which have none, and `Job`, which runs a grid without a file.
+"""
+
+import os
+import subprocess
+import sys
+from functools import cached_property, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from . import limits, peers
+from .errors import RunError
+
+LEVEL = 1e-3
+LEVELS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+SECTIONS = {}
+# Steps of a streamed grid: so few that it does little but record, and so many that it does little but step.
+LEAST_STEPS, MOST_STEPS = 200, 50_000
+
+
+class Figure(NamedTuple):
+    """One measured number."""
+
+    key: str  # stable name, for programs that read the JSON
+    name: str
+    value: float
+    unit: str
+    ratios: dict  # {what it is compared with: value / that}, above 1 where this one is more
+    bound: str  # what keeps it from being better
+    how: str  # how it was had
+
+
+def section(title):
+    """Decorator: enter a function of a `Bench` that yields figures as a section of the benchmark."""
+
+    def enter(function):
+        SECTIONS[title] = function
+        return function
+
+    return enter
+
+
+class Bench:
+    """What the sections share: options, a folder on the disk to be measured, and the processor's limits."""
+
+    def __init__(self, folder, quick=False, with_jax=False):
+        self.folder, self.quick, self.with_jax = Path(folder), quick, with_jax
+
+    def pick(self, whole, quick):
+        """One of two sizes."""
+        return quick if self.quick else whole
+
+    @cached_property
+    def threads(self):
+        """Numbers of threads to time: one, and all."""
+        return sorted({1, limits.cores()})
+
+    @cached_property
+    def multiply_adds(self):
+        """{threads: multiply-adds a second that the processor starts at most}."""
+        return {n: limits.multiply_adds(n, self.pick(500_000, 20_000)) for n in self.threads}
+
+    def grid(self, schedule, **tables):
+        """A grid on the reference problem, which needs no input file; nothing is recorded unless asked for."""
+        from .config import GridConfig
+
+        given = {"stop": {"train_loss": [1e-30]}, "record": {"points": 0}, "problem": {"kind": "nakkiran2020"}}
+        return GridConfig.from_tables({**given, **tables, "name": "bench", "schedule": schedule}, self.folder)
+
+    def quadratics(self, curvature, residual, schedule, levels, **tables):
+        """A grid on these quadratics."""
+        np.savez(self.folder / "quadratics.npz", curvature=curvature, residual=residual)
+        given = {"problem": {"kind": "quadratic", "file": "quadratics.npz"}, "seeds": {"count": len(curvature)}}
+        return self.grid(schedule, **given, stop={"train_loss": list(levels), "max_steps": 1000}, **tables)
+
+
+def many_threads(count):
+    """1 thread, 2 threads."""
+    return f"{count} thread{'' if count == 1 else 's'}"
+
+
+# ---- sections ----
+
+
+@section("limits of this machine")
+def machine_limits(bench):
+    """Multiply-adds, memory and disk at their best, by small programs of their own."""
+    for threads, rate in bench.multiply_adds.items():
+        ratios = {"1 thread": rate / bench.multiply_adds[1]} if threads > 1 else {}
+        how = "64 lanes, chains of 32 in registers"
+        yield Figure(
+            f"limit.multiply_adds.{threads}",
+            f"multiply-adds, {many_threads(threads)}",
+            rate,
+            "/s",
+            ratios,
+            "ports",
+            how,
+        )
+    size = bench.pick(192 << 20, 24 << 20)
+    for threads in bench.threads:
+        speed = limits.memory_bandwidth(threads, size)
+        how = f"a = b + s c, {size >> 20} MiB; 24 bytes an element"
+        yield Figure(f"limit.memory.{threads}", f"memory, {many_threads(threads)}", speed, "B/s", {}, "memory", how)
+    total = bench.pick(512 << 20, 16 << 20)
+    speed = limits.disk_speed(bench.folder, total)
+    yield Figure(
+        "limit.disk", "disk, written and synced", speed, "B/s", {}, "disk", f"{total >> 20} MiB by pwrite, fdatasync"
+    )
+
+
+@section("stepping")
+def stepping(bench):
+    """`simlr.descend`: useful cell-steps a second, that is the sum of all stop steps over the seconds."""
+    for axes in bench.pick((2, 3, 5, 10, 50), (2, 10)):
+        seeds = bench.pick(4096 if axes < 10 else 1024, 256)
+        inputs = peers.descent_inputs(axes, seeds, *bench.pick((64, 2000), (16, 500)))
+        steps, best = _race_of_steppers(bench, axes, inputs)
+        rates = {name: steps[name] / best[name] for name in best}
+        size = f"{inputs[2].shape[0]} schedules x {seeds} seeds x {inputs[2].shape[1]} steps"
+        for threads in bench.threads:
+            own, endless = rates[threads], rates[threads, "endless"]
+            # A step multiplies every coordinate by a factor that takes one multiply-add: 2 d operations at least.
+            most = bench.multiply_adds[threads] / (2 * axes)
+            ratios = {name: own / rate for name, rate in rates.items() if isinstance(name, str)}
+            ratios |= {"1 thread": own / rates[1]} if threads > 1 else {}
+            ratios |= {"limit": own / most}
+            bound = "multiply-add ports" if own > 0.5 * endless else "cells that stop"
+            name, how = f"d = {axes}, {many_threads(threads)}", f"{size}, level {LEVEL:g}, sum of the stop steps"
+            yield Figure(f"stepping.d{axes}.{threads}", name, own, "cell-steps/s", ratios, bound, how)
+        name, ratios = f"d = {axes}, {many_threads(threads)}, none stops", {"limit": endless / most}
+        key, how = f"stepping.d{axes}.endless", f"{size}, a level that no cell reaches"
+        yield Figure(key, name, endless, "cell-steps/s", ratios, "multiply-add ports", how)
+
+
+def _race_of_steppers(bench, axes, inputs):
+    """Useful steps and best seconds of simlr on each number of threads, the NumPy loop, and JAX where wanted."""
+    from .stepping import descend
+
+    curvature, residual, rates = inputs
+    found = descend(*inputs, LEVEL).stop_step[..., 0]
+
+    def ours(threads, level):
+        with limits.using_threads(threads):
+            descend(*inputs, level)
+
+    contestants = {threads: partial(ours, threads, LEVEL) for threads in bench.threads}
+    steps = dict.fromkeys(contestants, int(found.sum()))
+    endless = {(threads, "endless"): partial(ours, threads, 1e-60) for threads in bench.threads}
+    steps |= dict.fromkeys(endless, found.size * rates.shape[1])
+    contestants |= endless
+    # The peers get fewer seeds where all would take long: per step that is as fast or faster, being in a nearer cache.
+    loops = [("NumPy", peers.numpy_loop, bench.pick(256 if axes < 50 else 32, 64))]
+    if bench.with_jax:
+        seeds = len(curvature) if axes < 50 else 128
+        loops += [(f"JAX {layout}", peers.jax_scan(layout), seeds) for layout in peers.jax_layouts(axes)]
+    for name, loop, seeds in loops:
+        few = (curvature[:seeds], residual[:seeds], rates, LEVEL)
+        peers.expect(f"{name} loop, d = {axes}: stop step", np.asarray(loop(*few)), found[:, :seeds])
+        contestants[name] = partial(loop, *few)
+        steps[name] = int(found[:, :seeds].sum())
+    return steps, limits.race(contestants, bench.pick(3 if bench.with_jax else 5, 1))
+
+
+@section("gradient flow")
+def gradient_flow(bench):
+    """Exact crossing times of a run without discrete steps, losses included."""
+    from .grid import run
+
+    for axes in (2, 10):
+        curvature, residual, _ = peers.descent_inputs(axes, bench.pick(200_000, 2_000), 1, 1)
+        config = bench.quadratics(curvature, residual, [{"kind": "flow"}], LEVELS)
+        few = curvature[:2000], residual[:2000]
+        contestants = {
+            "simlr": partial(run, config),
+            "NumPy": partial(peers.numpy_crossing, *few, LEVELS),
+        }
+        best = limits.race(contestants, bench.pick(3, 1))
+        rate = len(curvature) * len(LEVELS) / best["simlr"]
+        ratios = {"NumPy Newton": rate * best["NumPy"] / (len(few[0]) * len(LEVELS))}
+        how = f"simlr.run in memory, {len(curvature)} seeds x {len(LEVELS)} levels, all threads"
+        yield Figure(f"flow.d{axes}", f"crossings, d = {axes}", rate, "/s", ratios, "latency of exp", how)
+
+
+@section("draws")
+def draws(bench):
+    """Counter-based random numbers on one thread, beside NumPy's generators."""
+    from .kernels.draws import FEATURES, fill_normal, fill_uniform
+
+    out = np.empty(bench.pick(1 << 20, 1 << 14))
+    generators = {"NumPy Philox": peers.philox(0, 1, FEATURES, 0), "NumPy PCG64": np.random.default_rng(0)}
+    for name, fill, method in (("uniforms", fill_uniform, "random"), ("normals", fill_normal, "standard_normal")):
+        contestants = {"simlr": partial(fill, out, 0, 1, FEATURES, 0)}
+        contestants |= {title: partial(getattr(one, method), out=out) for title, one in generators.items()}
+        best = limits.race(contestants, bench.pick(9, 3))
+        ratios = {title: best[title] / best["simlr"] for title in generators}
+        bound = "multiplier ports" if name == "uniforms" else "table look-ups and branches"
+        yield Figure(
+            f"draws.{name}", name, out.size / best["simlr"], "/s", ratios, bound, f"{out.size} at a time, 1 thread"
+        )
+
+
+@section("the default grid")
+def default_grid(bench):
+    """The reference problem as `python -m simlr.grid` runs it, without its start-up and table."""
+    from .config import GridConfig
+    from .grid import run
+    from .papers import nakkiran2020
+
+    config = GridConfig.from_toml(nakkiran2020.GRID, [("seeds.count", bench.pick(4096, 64))])
+    out = bench.folder / "default.h5"
+    found = run(config, out, overwrite=True)
+    cells = found.status.shape[0] * found.status.shape[1]
+    best = limits.race(
+        {"file": lambda: run(config, out, overwrite=True), "memory": lambda: run(config)}, bench.pick(4, 1)
+    )
+    how = f"{cells} cells, {out.stat().st_size / 1e6:.1f} MB"
+    ratios = {"in memory": best["file"] / best["memory"]}
+    yield Figure("grid.seconds", "wall time", best["file"], "s", ratios, "stepping", how)
+    yield Figure("grid.cells", "cells", cells / best["file"], "cells/s", {}, "stepping", how)
+
+
+@section("threads")
+def scaling(bench):
+    """A grid that does nothing but step, on one thread and on two."""
+    from .grid import run
+
+    steps = bench.pick(20_000, 1_000)
+    rates = np.linspace(1e-4, 1e-3, 16).tolist()
+    config = bench.grid(
+        [{"kind": "cosine", "learning_rate": rates, "steps": steps}], seeds={"count": bench.pick(8192, 256)}
+    )
+    run(config)
+    best = limits.race(
+        {n: lambda n=n: run(config, threads=n) for n in sorted({1, min(2, limits.cores())})}, bench.pick(3, 1)
+    )
+    how = f"16 schedules x {config.seeds['count']} seeds x {steps} steps, nothing recorded"
+    for threads, seconds in best.items():
+        ratios = {"1 thread": best[1] / seconds} if threads > 1 else {}
+        rate = 16 * config.seeds["count"] * steps / seconds
+        yield Figure(f"threads.{threads}", many_threads(threads), rate, "cell-steps/s", ratios, "cores", how)
+
+
+@section("streaming")
+def streaming(bench):
+    """A run that writes the trajectories of all seeds, beside its kernels alone and the same bytes written plainly."""
+    pieces, size = _bytes_of(_streamed(bench, LEAST_STEPS))
+    plain = min(limits.write(bench.folder / "plain", pieces, size, checksum=True) for _ in range(3))
+    few, many = (min(_kernels(_streamed(bench, steps)) for _ in range(2)) for steps in (LEAST_STEPS, MOST_STEPS))
+    for name in bench.pick(("1:3", "1:1", "3:1"), ("1:1",)):
+        target = int(name[0]) / int(name[2])
+        # What the steps take grows with their number, what the recording takes does not.
+        share = (target * plain.seconds - few) / max(many - few, 1e-3)
+        steps = LEAST_STEPS + int(MOST_STEPS * min(max(share, 0.0), 2.0))
+        yield _streaming_figure(bench, _streamed(bench, steps), pieces, size, name)
+
+
+def _streamed(bench, steps):
+    """A job that records 200 moments of all seeds in so many steps."""
+    from .grid import Job
+
+    schedule = [{"kind": "cosine", "learning_rate": [1e-4, 2e-4, 3e-4, 4e-4], "steps": steps}]
+    record = {"points": 200, "seeds": "all"}
+    return Job(bench.grid(schedule, seeds={"count": bench.pick(24_576, 512)}, record=record))
+
+
+class _Nowhere:
+    """A writer that drops what it is given, but for the arrays of the first block."""
+
+    def __init__(self):
+        self.arrays, self.bytes = None, 0
+
+    def write_block(self, block, first, last, arrays):
+        """Count the bytes."""
+        self.arrays = self.arrays or arrays
+        self.bytes += sum(array.nbytes for array in arrays.values())
+
+    def finish(self, seconds, complete):
+        """Nothing to finish."""
+
+    def close(self):
+        """Nothing to close."""
+
+
+def _kernels(job):
+    """Seconds of computing all blocks and dropping them."""
+    return limits.seconds_of(lambda: job.run(_Nowhere(), range(job.plan.blocks)))
+
+
+def _bytes_of(job):
+    """The bytes of one block, in pieces, and the number of bytes of all blocks."""
+    writer = _Nowhere()
+    job.run(writer, range(job.plan.blocks))
+    return limits.in_pieces(writer.arrays.values()), writer.bytes
+
+
+def _streaming_figure(bench, job, pieces, size, wanted):
+    """One race of the whole run, its kernels, and plain writing."""
+    from .grid import run
+
+    written = []
+    contestants = {
+        "kernels": lambda: job.run(_Nowhere(), range(job.plan.blocks)),
+        "write": lambda: written.append(limits.write(bench.folder / "plain", pieces, size, checksum=True)),
+        "run": lambda: run(job.config, bench.folder / "stream.h5", overwrite=True),
+    }
+    best = limits.race(contestants, bench.pick(4, 1))
+    plain = min(written)
+    # Cores that compute cannot write at the same time: no run can be faster than the longest of these three.
+    bounds = {
+        "kernels": best["kernels"],
+        "disk and CRC-32": plain.seconds,
+        "processor": best["kernels"] + plain.processor_seconds / limits.cores(),
+    }
+    name = f"kernels : writing = {best['kernels'] / plain.seconds:.2f} (wanted {wanted})"
+    ratios = {
+        "plain write + CRC-32": plain.seconds / best["run"],
+        "kernels alone": best["kernels"] / best["run"],
+        "bound": max(bounds.values()) / best["run"],
+    }
+    took = f"kernels {best['kernels']:.3f} s, plain writing {plain.seconds:.3f} s, run {best['run']:.3f} s"
+    bound, how = max(bounds, key=bounds.get), f"{size / 1e6:.0f} MB; {took}"
+    return Figure(f"streaming.{wanted}", name, size / best["run"], "B/s", ratios, bound, how)
+
+
+@section("memory")
+def memory(bench):
+    """Peak memory of a streaming run in a process of its own, above an idle import; the grid grows fourfold."""
+    peaks = {}
+    for seeds in bench.pick((16_384, 65_536), (128, 512)):
+        record = {"points": 200, "seeds": "all"}
+        schedule = [{"kind": "constant", "learning_rate": [1e-3, 2e-3, 3e-3, 4e-3]}]
+        stop = {"train_loss": [1e-30], "max_steps": 200}
+        config = bench.grid(schedule, seeds={"count": seeds}, stop=stop, record=record)
+        grid, out = bench.folder / "memory.toml", bench.folder / "memory.h5"
+        grid.write_text(config.to_toml(), encoding="utf-8")
+        code = f"from simlr.measure import print_peak; print_peak({str(grid)!r}, {str(out)!r})"
+        peaks[seeds] = int(python("-c", code))
+        how = f"{seeds} seeds, a file of {out.stat().st_size / 1e6:.0f} MB"
+        ratios = {"a quarter of the grid": peaks[seeds] / peaks[seeds // 4]} if seeds // 4 in peaks else {}
+        yield Figure(
+            f"memory.{seeds}", f"above an idle import, {seeds} seeds", peaks[seeds], "B", ratios, "blocks", how
+        )
+        out.unlink()
+
+
+def print_peak(grid, out):
+    """Run a grid file and print by how many bytes the peak memory grew beyond that of the imports."""
+    from . import store
+    from .config import GridConfig
+    from .kernels import jit
+
+    assert store and jit  # h5py and numba, loaded
+    idle = limits.peak_bytes()
+    from .grid import run
+
+    run(GridConfig.from_toml(Path(grid)), out, overwrite=True)
+    print(limits.peak_bytes() - idle)
+
+
+@section("start-up")
+def start_up(bench):
+    """A process that runs a grid of one cell, warm, beside one that imports numba and h5py."""
+    grid, out = bench.folder / "one.toml", bench.folder / "one.h5"
+    one = bench.grid(
+        [{"kind": "constant", "learning_rate": 0.1}], seeds={"count": 1}, stop={"train_loss": [0.1], "max_steps": 9}
+    )
+    grid.write_text(one.to_toml(), encoding="utf-8")
+    contestants = {
+        "imports": lambda: python("-c", "import numba, h5py"),
+        "grid": lambda: python("-m", "simlr.grid", str(grid), "--out", str(out), "--overwrite", "--quiet"),
+    }
+    contestants["grid"]()
+    best = limits.race(contestants, bench.pick(5, 1))
+    ratios, bound = {"import numba, h5py": best["grid"] / best["imports"]}, "importing"
+    yield Figure(
+        "start.grid", "a grid of one cell", best["grid"], "s", ratios, bound, "python -m simlr.grid, warm cache"
+    )
+    yield Figure("start.imports", "import numba, h5py", best["imports"], "s", {}, bound, "python -c")
+
+
+def python(*arguments):
+    """Standard output of another Python that finds this simlr."""
+    paths = [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RunError(f"{' '.join(arguments[:2])}: ended with status {done.returncode}: {done.stderr.strip()[-300:]}")
+    return done.stdout

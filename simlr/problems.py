@@ -103,12 +103,14 @@ class _Quadratic(Source):
         for name in ("curvature", "residual"):
             if name not in self._arrays:
                 raise InputError(f"{path}: array {name!r} is missing")
-        self._arrays["curvature"] = np.atleast_2d(self._arrays["curvature"])
-        if self._arrays["curvature"].ndim != 2 or self._arrays["curvature"].size == 0:
-            raise InputError(f"{path}: array 'curvature' must have shape (N, d) or (d,)")
-        if self._arrays["curvature"].min() < 0.0:
-            raise InputError(f"{path}: array 'curvature' must be >= 0, got {self._arrays['curvature'].min()}")
-        self.limit, self.axes = self._arrays["curvature"].shape
+        curvature, residual = self._arrays["curvature"], self._arrays["residual"]
+        if curvature.ndim not in (1, 2) or curvature.size == 0:
+            raise InputError(f"{path}: array 'curvature' must have shape (N, d) or (d,), got {curvature.shape}")
+        if curvature.min() < 0.0:
+            raise InputError(f"{path}: array 'curvature' must be >= 0, got {curvature.min()}")
+        self.axes = curvature.shape[-1]
+        # One of the two may be common to all seeds; the other then says how many there are.
+        self.limit = next((len(array) for array in (curvature, residual) if array.ndim == 2), 1)
         self._shapes = self._expected_shapes()
         for name, array in self._arrays.items():
             self._arrays[name] = self._spread(name, array)

@@ -698,3 +698,17 @@ def test_a_reached_level_is_not_exceeded_in_the_file(run_arrays, number, floors,
     assert (run.train_loss[reached] <= limit[reached]).all()
     out_of_reach = np.broadcast_to(levels <= floor[:, None], run.status.shape) & (kind == "train_loss")
     np.testing.assert_array_equal(run.status == AT_FLOOR, out_of_reach)
+
+
+def test_a_floor_whose_sum_with_the_excess_rounds_above_the_level(run_arrays):
+    """floor + (level - floor) may be more than the level; starts as high as that are above it, and not reached."""
+    floor = np.random.default_rng(15).uniform(0.0, 0.1, 2000)
+    level = 0.9
+    residual = np.sqrt(2 * (level - floor))
+    above = floor + 0.5 * (residual * residual) > level
+    assert 100 < above.sum() < 1900
+    arrays = {"curvature": np.ones((2000, 1)), "residual": residual[:, None], "train_floor": floor}
+    run = run_arrays(arrays, [{"kind": "linear", "learning_rate": 0.1, "steps": 3}], [level])
+    assert (run.status == REACHED).all()
+    assert (run.train_loss <= level).all()
+    assert (run.stop_step[0, above, 0] == 1).all()

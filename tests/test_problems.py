@@ -478,3 +478,12 @@ def test_bad_table_arrays_are_refused(tmp_path, arrays, message):
     defaults = {parameter.name: parameter.default for parameter in DATASET.parameters}
     with pytest.raises(InputError, match=message):
         DATASET.prepare({**defaults, "file": "t.npz", "train_rows": 1}, tmp_path)
+
+
+def test_one_curvature_serves_many_residuals(run_arrays):
+    residual = np.array([[1.0, 2.0], [0.5, -1.0], [3.0, 0.1]])
+    schedules = [{"kind": "constant", "learning_rate": 0.1, "steps": 50}]
+    one = run_arrays({"curvature": np.array([1.0, 0.3]), "residual": residual}, schedules, [1e-3])
+    each = run_arrays({"curvature": np.tile([1.0, 0.3], (3, 1)), "residual": residual}, schedules, [1e-3])
+    np.testing.assert_array_equal(one.test_loss, each.test_loss)
+    assert one.test_loss.shape == (1, 3, 1)

@@ -1,7 +1,7 @@
 """The command `python -m simlr.bench`: how fast simlr is on this machine, beside what bounds it.
 
 First every kernel is checked against its naive twin in `peers`; a mismatch ends the benchmark. Then the sections of
-`measure` are run, and their figures printed as tables, or all together as JSON.
+`measure` and `throughput` are run, and their figures printed as tables, or all together as JSON.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import time
 
 import numpy as np
 
-from . import __version__, limits, measure, peers
+from . import __version__, limits, measure, peers, throughput
 from .arguments import DONE, FAILED, INTERRUPTED, Parser, one_line
 from .errors import RunError, unknown
 
@@ -24,6 +24,7 @@ FORMAT_VERSION = 1
 BUSY = 0.5
 PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 CHECKS = []
+SECTIONS = {**measure.SECTIONS, **throughput.SECTIONS}
 
 
 def parser():
@@ -42,7 +43,7 @@ def parser():
         metavar="SECTION",
         action="append",
         default=[],
-        help=f"one of: {', '.join(measure.SECTIONS)}; may repeat",
+        help=f"one of: {', '.join(SECTIONS)}; may repeat",
     )
     return made
 
@@ -82,10 +83,10 @@ def _terminate_as_interrupt():
 
 def _run(options):
     """Check, measure, and tell."""
-    titles = options.only or list(measure.SECTIONS)
+    titles = options.only or list(SECTIONS)
     for title in titles:
-        if title not in measure.SECTIONS:
-            raise unknown("--only", title, list(measure.SECTIONS), "section")
+        if title not in SECTIONS:
+            raise unknown("--only", title, list(SECTIONS), "section")
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         raise RunError("NUMBA_DISABLE_JIT is set: there is nothing to measure without the compiler")
     with _folder() as folder:
@@ -134,7 +135,7 @@ def _measure(bench, titles, tables):
     figures = {}
     for title in titles:
         begin = time.monotonic()
-        figures[title] = list(measure.SECTIONS[title](bench))
+        figures[title] = list(SECTIONS[title](bench))
         say(f"measured: {title} ({time.monotonic() - begin:.0f} s)")
         if tables:
             print("\n" + as_text(title, figures[title]), flush=True)

@@ -233,7 +233,8 @@ def _check_problem(table):
 def _check_combinations(key, count):
     """Refuse, before any is made, what nobody can have meant."""
     if count > MOST_COMBINATIONS:
-        raise InputError(f"{key}: its lists give {count:,} combinations, more than {MOST_COMBINATIONS:,}")
+        given = f"{count:,}" if count < 10**15 else "far too many"
+        raise InputError(f"{key}: its lists give {given} combinations, more than {MOST_COMBINATIONS:,}")
 
 
 def _check_axis(key, value, rule):

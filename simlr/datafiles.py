@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import math
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +25,14 @@ def read_table(path, target, header):
     """
     path = Path(path)
     with _opened(path, newline="", encoding="utf-8-sig", errors="replace") as file:
+        reader = csv.reader(file)
         try:
-            lines = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(f.strip() for f in row)]
+            lines = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
         except csv.Error as error:
             raise InputError(f"{path}: not a CSV file: {error}") from None
     names = [name.strip() for name in lines.pop(0)[1]] if header and lines else []
+    if names and all(_is_number(name) for name in names):
+        raise InputError(f"{path}: its first line holds numbers only; where it is no header, say header = false")
     if not lines:
         raise InputError(f"{path}: no rows of numbers")
     width = len(names or lines[0][1])
@@ -58,15 +62,21 @@ def _numbers(path, number, row, width):
     """The fields of one line as floats."""
     if len(row) != width:
         raise InputError(f"{path}, line {number}: {len(row)} fields, expected {width}")
-    values = []
     for field in row:
-        try:
-            values.append(float(field))
-        except ValueError:
-            raise InputError(f"{path}, line {number}: {show(field, 40)} is not a number") from None
-        if not np.isfinite(values[-1]):
+        if not _is_number(field):
+            raise InputError(f"{path}, line {number}: {show(field, 40)} is not a number")
+        if not math.isfinite(float(field)):
             raise InputError(f"{path}, line {number}: {show(field, 40)} is not finite")
-    return values
+    return [float(field) for field in row]
+
+
+def _is_number(text):
+    """Whether a field is a number as CSV files have it; Python also takes 1_000, which may be a slip."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text
 
 
 def _target_last(path, columns, names, target):
@@ -75,6 +85,8 @@ def _target_last(path, columns, names, target):
         if target not in names:
             where = f"{path}: target column"
             raise unknown(where, target, names, "name") if names else InputError(f"{where} {target!r}: no header row")
+        if names.count(target) > 1:
+            raise InputError(f"{path}: target column {target!r} is there {names.count(target)} times")
         index = names.index(target)
     else:
         if not -len(columns) <= target < len(columns):

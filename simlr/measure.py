@@ -1,8 +1,8 @@
 """What the benchmark measures: sections of figures, each a function of a `Bench`.
 
-A section is entered under its title by `section`. Comparisons are races (`limits.race`): the contestants take turns in
-one run, and the best time of each counts. Everything that simlr is asked to do here goes through its public functions,
-but for the draws, which have none, and `Job`, which runs a grid without a file.
+SECTIONS names them; to add one, write a function and enter it there. Comparisons are races (`limits.race`): the
+contestants take turns in one run, and the best time of each counts. Everything goes through simlr's public functions,
+but for the draws, which have none.
 """
 
 import os
@@ -19,9 +19,6 @@ from .errors import RunError
 
 LEVEL = 1e-3
 LEVELS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-SECTIONS = {}
-# Steps of a streamed grid: so few that it does little but record, and so many that it does little but step.
-LEAST_STEPS, MOST_STEPS = 200, 50_000
 
 
 class Figure(NamedTuple):
@@ -34,16 +31,6 @@ class Figure(NamedTuple):
     ratios: dict  # {what it is compared with: value / that}, above 1 where this one is more
     bound: str  # what keeps it from being better
     how: str  # how it was had
-
-
-def section(title):
-    """Decorator: enter a function of a `Bench` that yields figures as a section of the benchmark."""
-
-    def enter(function):
-        SECTIONS[title] = function
-        return function
-
-    return enter
 
 
 class Bench:
@@ -88,7 +75,6 @@ def many_threads(count):
 # ---- sections ----
 
 
-@section("limits of this machine")
 def machine_limits(bench):
     """Multiply-adds, memory and disk at their best, by small programs of their own."""
     for threads, rate in bench.multiply_adds.items():
@@ -115,7 +101,6 @@ def machine_limits(bench):
     )
 
 
-@section("stepping")
 def stepping(bench):
     """`simlr.descend`: useful cell-steps a second, that is the sum of all stop steps over the seconds."""
     for axes in bench.pick((2, 3, 5, 10, 50), (2, 10)):
@@ -168,7 +153,6 @@ def _race_of_steppers(bench, axes, inputs):
     return steps, limits.race(contestants, bench.pick(3 if bench.with_jax else 5, 1))
 
 
-@section("gradient flow")
 def gradient_flow(bench):
     """Exact crossing times of a run without discrete steps, losses included."""
     from .grid import run
@@ -188,7 +172,6 @@ def gradient_flow(bench):
         yield Figure(f"flow.d{axes}", f"crossings, d = {axes}", rate, "/s", ratios, "latency of exp", how)
 
 
-@section("draws")
 def draws(bench):
     """Counter-based random numbers on one thread, beside NumPy's generators."""
     from .kernels.draws import FEATURES, fill_normal, fill_uniform
@@ -206,7 +189,6 @@ def draws(bench):
         )
 
 
-@section("the default grid")
 def default_grid(bench):
     """The reference problem as `python -m simlr.grid` runs it, without its start-up and table."""
     from .config import GridConfig
@@ -226,7 +208,6 @@ def default_grid(bench):
     yield Figure("grid.cells", "cells", cells / best["file"], "cells/s", {}, "stepping", how)
 
 
-@section("threads")
 def scaling(bench):
     """A grid that does nothing but step, on one thread and on two."""
     from .grid import run
@@ -247,124 +228,6 @@ def scaling(bench):
         yield Figure(f"threads.{threads}", many_threads(threads), rate, "cell-steps/s", ratios, "cores", how)
 
 
-@section("streaming")
-def streaming(bench):
-    """A run that writes the trajectories of all seeds, beside its kernels alone and the same bytes written plainly."""
-    pieces, size = _bytes_of(_streamed(bench, LEAST_STEPS))
-    plain = min(limits.write(bench.folder / "plain", pieces, size, checksum=True) for _ in range(3))
-    few, many = (min(_kernels(_streamed(bench, steps)) for _ in range(2)) for steps in (LEAST_STEPS, MOST_STEPS))
-    for name in bench.pick(("1:3", "1:1", "3:1"), ("1:1",)):
-        target = int(name[0]) / int(name[2])
-        # What the steps take grows with their number, what the recording takes does not.
-        share = (target * plain.seconds - few) / max(many - few, 1e-3)
-        steps = LEAST_STEPS + int(MOST_STEPS * min(max(share, 0.0), 2.0))
-        yield _streaming_figure(bench, _streamed(bench, steps), pieces, size, name)
-
-
-def _streamed(bench, steps):
-    """A job that records 200 moments of all seeds in so many steps."""
-    from .grid import Job
-
-    schedule = [{"kind": "cosine", "learning_rate": [1e-4, 2e-4, 3e-4, 4e-4], "steps": steps}]
-    record = {"points": 200, "seeds": "all"}
-    return Job(bench.grid(schedule, seeds={"count": bench.pick(24_576, 512)}, record=record))
-
-
-class _Nowhere:
-    """A writer that drops what it is given, but for the arrays of the first block."""
-
-    def __init__(self):
-        self.arrays, self.bytes = None, 0
-
-    def write_block(self, block, first, last, arrays):
-        """Count the bytes."""
-        self.arrays = self.arrays or arrays
-        self.bytes += sum(array.nbytes for array in arrays.values())
-
-    def finish(self, seconds, complete):
-        """Nothing to finish."""
-
-    def close(self):
-        """Nothing to close."""
-
-
-def _kernels(job):
-    """Seconds of computing all blocks and dropping them."""
-    return limits.seconds_of(lambda: job.run(_Nowhere(), range(job.plan.blocks)))
-
-
-def _bytes_of(job):
-    """The bytes of one block, in pieces, and the number of bytes of all blocks."""
-    writer = _Nowhere()
-    job.run(writer, range(job.plan.blocks))
-    return limits.in_pieces(writer.arrays.values()), writer.bytes
-
-
-def _streaming_figure(bench, job, pieces, size, wanted):
-    """One race of the whole run, its kernels, and plain writing."""
-    from .grid import run
-
-    written = []
-    contestants = {
-        "kernels": lambda: job.run(_Nowhere(), range(job.plan.blocks)),
-        "write": lambda: written.append(limits.write(bench.folder / "plain", pieces, size, checksum=True)),
-        "run": lambda: run(job.config, bench.folder / "stream.h5", overwrite=True),
-    }
-    best = limits.race(contestants, bench.pick(4, 1))
-    plain = min(written)
-    # Cores that compute cannot write at the same time: no run can be faster than the longest of these three.
-    bounds = {
-        "kernels": best["kernels"],
-        "disk and CRC-32": plain.seconds,
-        "processor": best["kernels"] + plain.processor_seconds / limits.cores(),
-    }
-    name = f"kernels : writing = {best['kernels'] / plain.seconds:.2f} (wanted {wanted})"
-    ratios = {
-        "plain write + CRC-32": plain.seconds / best["run"],
-        "kernels alone": best["kernels"] / best["run"],
-        "bound": max(bounds.values()) / best["run"],
-    }
-    took = f"kernels {best['kernels']:.3f} s, plain writing {plain.seconds:.3f} s, run {best['run']:.3f} s"
-    bound, how = max(bounds, key=bounds.get), f"{size / 1e6:.0f} MB; {took}"
-    return Figure(f"streaming.{wanted}", name, size / best["run"], "B/s", ratios, bound, how)
-
-
-@section("memory")
-def memory(bench):
-    """Peak memory of a streaming run in a process of its own, above an idle import; the grid grows fourfold."""
-    peaks = {}
-    for seeds in bench.pick((16_384, 65_536), (128, 512)):
-        record = {"points": 200, "seeds": "all"}
-        schedule = [{"kind": "constant", "learning_rate": [1e-3, 2e-3, 3e-3, 4e-3]}]
-        stop = {"train_loss": [1e-30], "max_steps": 200}
-        config = bench.grid(schedule, seeds={"count": seeds}, stop=stop, record=record)
-        grid, out = bench.folder / "memory.toml", bench.folder / "memory.h5"
-        grid.write_text(config.to_toml(), encoding="utf-8")
-        code = f"from simlr.measure import print_peak; print_peak({str(grid)!r}, {str(out)!r})"
-        peaks[seeds] = int(python("-c", code))
-        how = f"{seeds} seeds, a file of {out.stat().st_size / 1e6:.0f} MB"
-        ratios = {"a quarter of the grid": peaks[seeds] / peaks[seeds // 4]} if seeds // 4 in peaks else {}
-        yield Figure(
-            f"memory.{seeds}", f"above an idle import, {seeds} seeds", peaks[seeds], "B", ratios, "blocks", how
-        )
-        out.unlink()
-
-
-def print_peak(grid, out):
-    """Run a grid file and print by how many bytes the peak memory grew beyond that of the imports."""
-    from . import store
-    from .config import GridConfig
-    from .kernels import jit
-
-    assert store and jit  # h5py and numba, loaded
-    idle = limits.peak_bytes()
-    from .grid import run
-
-    run(GridConfig.from_toml(Path(grid)), out, overwrite=True)
-    print(limits.peak_bytes() - idle)
-
-
-@section("start-up")
 def start_up(bench):
     """A process that runs a grid of one cell, warm, beside one that imports numba and h5py."""
     grid, out = bench.folder / "one.toml", bench.folder / "one.h5"
@@ -393,3 +256,14 @@ def python(*arguments):
     if done.returncode:
         raise RunError(f"{' '.join(arguments[:2])}: ended with status {done.returncode}: {done.stderr.strip()[-300:]}")
     return done.stdout
+
+
+SECTIONS = {
+    "limits of this machine": machine_limits,
+    "stepping": stepping,
+    "gradient flow": gradient_flow,
+    "draws": draws,
+    "the default grid": default_grid,
+    "threads": scaling,
+    "start-up": start_up,
+}

@@ -144,10 +144,11 @@ def ended(process, timeout=60):
     return process
 
 
-def wait_until(condition, seconds=60.0):
-    """Wait until a condition holds."""
+def wait_until(condition, process, seconds=120.0):
+    """Wait until a condition holds that a process is to bring about."""
     deadline = time.monotonic() + seconds
     while not condition():
+        assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simlr import bench, limits, measure, peers
+from simlr import bench, limits, peers
 
 ROOT = Path(__file__).resolve().parent.parent
 FIGURE_KEYS = {"section", "key", "name", "value", "unit", "ratios", "bound", "how"}
@@ -34,7 +34,7 @@ def quick(tmp_path_factory):
 
 def test_every_section_has_figures_with_all_their_keys(quick):
     figures = quick[0]["figures"]
-    assert list(dict.fromkeys(figure["section"] for figure in figures)) == list(measure.SECTIONS)
+    assert list(dict.fromkeys(figure["section"] for figure in figures)) == list(bench.SECTIONS)
     for figure in figures:
         assert set(figure) == FIGURE_KEYS
         assert all(figure[name] for name in ("key", "name", "unit", "bound", "how"))

@@ -406,7 +406,7 @@ def test_output_that_nobody_reads(line, small):
 def test_an_interrupted_run_stops_at_once_and_goes_on(number, long):
     arguments = ["long.toml", "--out", "run.h5", "--seeds", "12000", "--set", "run.block_seeds=100", "--overwrite"]
     process = runs.start(*arguments, "--quiet", cwd=long)
-    runs.wait_until(lambda: runs.has_begun("run.h5"))
+    runs.wait_until(lambda: runs.has_begun("run.h5"), process)
     process.send_signal(number)
     began = time.monotonic()
     runs.ended(process)

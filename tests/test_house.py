@@ -56,8 +56,9 @@ MAY_IMPORT = {
     "report": {"store", "summary", "layout", "style", "figures", "page", "arguments"},
     "peers": set(),
     "limits": {"kernels"},
-    "measure": {"limits", "peers", "kernels", "config", "papers", "stepping", "grid", "store"},
-    "bench": {"measure", "limits", "peers", "kernels", "arguments", "execute", "stepping", "grid"},
+    "measure": {"limits", "peers", "kernels", "config", "papers", "stepping", "grid"},
+    "throughput": {"measure", "limits", "kernels", "config", "grid", "store"},
+    "bench": {"measure", "throughput", "limits", "peers", "kernels", "arguments", "execute", "stepping", "grid"},
     "kernels": set(),
 }
 # Importing any other part loads neither Numba nor the kernels, however long the chain of imports.

@@ -420,7 +420,7 @@ def test_kill_and_resume_give_the_same_bits(folder):
 def test_the_lock_dies_with_its_owner_only(folder):
     Path("grid.toml").write_text(runs.LONG)
     process = runs.start("grid.toml", "--out", "run.h5", "--quiet", cwd=folder)
-    runs.wait_until(lambda: runs.blocks_done("run.h5"))
+    runs.wait_until(lambda: runs.blocks_done("run.h5"), process)
     config = simlr.GridConfig.from_toml(Path("grid.toml"))
     for keywords in ({"resume": True}, {"overwrite": True}):
         with pytest.raises(RunError, match="another run is writing to it"):

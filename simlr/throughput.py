@@ -1,0 +1,130 @@
+"""Sections of the benchmark that write whole trajectories to the disk: how fast, and in how much memory."""
+
+from pathlib import Path
+
+from . import limits
+from .measure import Figure, python
+
+# Steps of a streamed grid: so few that it does little but record, and so many that it does little but step.
+LEAST_STEPS, MOST_STEPS = 200, 50_000
+
+
+def streaming(bench):
+    """A run that writes the trajectories of all seeds, beside its kernels alone and the same bytes written plainly."""
+    pieces, size = _bytes_of(_streamed(bench, LEAST_STEPS))
+    plain = min(limits.write(bench.folder / "plain", pieces, size, checksum=True) for _ in range(3))
+    few, many = (min(_kernels(_streamed(bench, steps)) for _ in range(2)) for steps in (LEAST_STEPS, MOST_STEPS))
+    for name in bench.pick(("1:3", "1:1", "3:1"), ("1:1",)):
+        target = int(name[0]) / int(name[2])
+        # What the steps take grows with their number, what the recording takes does not.
+        share = (target * plain.seconds - few) / max(many - few, 1e-3)
+        steps = LEAST_STEPS + int(MOST_STEPS * min(max(share, 0.0), 2.0))
+        yield _streaming_figure(bench, _streamed(bench, steps), pieces, size, name)
+
+
+def _streamed(bench, steps):
+    """A job that records 200 moments of all seeds in so many steps."""
+    from .grid import Job
+
+    schedule = [{"kind": "cosine", "learning_rate": [1e-4, 2e-4, 3e-4, 4e-4], "steps": steps}]
+    record = {"points": 200, "seeds": "all"}
+    return Job(bench.grid(schedule, seeds={"count": bench.pick(24_576, 512)}, record=record))
+
+
+class _Nowhere:
+    """A writer that drops what it is given, but for the arrays of the first block."""
+
+    def __init__(self):
+        self.arrays, self.bytes = None, 0
+
+    def write_block(self, block, first, last, arrays):
+        """Count the bytes."""
+        self.arrays = self.arrays or arrays
+        self.bytes += sum(array.nbytes for array in arrays.values())
+
+    def finish(self, seconds, complete):
+        """Nothing to finish."""
+
+    def close(self):
+        """Nothing to close."""
+
+
+def _kernels(job):
+    """Seconds of computing all blocks and dropping them."""
+    return limits.seconds_of(lambda: job.run(_Nowhere(), range(job.plan.blocks)))
+
+
+def _bytes_of(job):
+    """The bytes of one block, in pieces, and the number of bytes of all blocks."""
+    writer = _Nowhere()
+    job.run(writer, range(job.plan.blocks))
+    return limits.in_pieces(writer.arrays.values()), writer.bytes
+
+
+def _streaming_figure(bench, job, pieces, size, wanted):
+    """One race of the whole run, its kernels, and plain writing."""
+    from .grid import run
+
+    written = []
+    contestants = {
+        "kernels": lambda: job.run(_Nowhere(), range(job.plan.blocks)),
+        "write": lambda: written.append(limits.write(bench.folder / "plain", pieces, size, checksum=True)),
+        "run": lambda: run(job.config, bench.folder / "stream.h5", overwrite=True),
+    }
+    best = limits.race(contestants, bench.pick(4, 1))
+    plain = min(written)
+    # Cores that compute cannot write at the same time: no run can be faster than the longest of these three.
+    bounds = {
+        "kernels": best["kernels"],
+        "disk and CRC-32": plain.seconds,
+        "processor": best["kernels"] + plain.processor_seconds / limits.cores(),
+    }
+    name = f"kernels : writing = {best['kernels'] / plain.seconds:.2f} (wanted {wanted})"
+    ratios = {
+        "plain write + CRC-32": plain.seconds / best["run"],
+        "kernels alone": best["kernels"] / best["run"],
+        "bound": max(bounds.values()) / best["run"],
+    }
+    took = f"kernels {best['kernels']:.3f} s, plain writing {plain.seconds:.3f} s, run {best['run']:.3f} s"
+    bound, how = max(bounds, key=bounds.get), f"{size / 1e6:.0f} MB; {took}"
+    return Figure(f"streaming.{wanted}", name, size / best["run"], "B/s", ratios, bound, how)
+
+
+def memory(bench):
+    """Peak memory of a streaming run in a process of its own, above an idle import; the grid grows fourfold."""
+    peaks = {}
+    for seeds in bench.pick((16_384, 65_536), (128, 512)):
+        record = {"points": 200, "seeds": "all"}
+        schedule = [{"kind": "constant", "learning_rate": [1e-3, 2e-3, 3e-3, 4e-3]}]
+        stop = {"train_loss": [1e-30], "max_steps": 200}
+        config = bench.grid(schedule, seeds={"count": seeds}, stop=stop, record=record)
+        grid, out = bench.folder / "memory.toml", bench.folder / "memory.h5"
+        grid.write_text(config.to_toml(), encoding="utf-8")
+        code = f"from simlr.throughput import print_peak; print_peak({str(grid)!r}, {str(out)!r})"
+        peaks[seeds] = int(python("-c", code))
+        how = f"{seeds} seeds, a file of {out.stat().st_size / 1e6:.0f} MB"
+        ratios = {"a quarter of the grid": peaks[seeds] / peaks[seeds // 4]} if seeds // 4 in peaks else {}
+        yield Figure(
+            f"memory.{seeds}", f"above an idle import, {seeds} seeds", peaks[seeds], "B", ratios, "blocks", how
+        )
+        out.unlink()
+
+
+def print_peak(grid, out):
+    """Run a grid file and print by how many bytes the peak memory grew beyond that of the imports."""
+    from . import store
+    from .config import GridConfig
+    from .kernels import jit
+
+    assert store and jit  # h5py and numba, loaded
+    idle = limits.peak_bytes()
+    from .grid import run
+
+    run(GridConfig.from_toml(Path(grid)), out, overwrite=True)
+    print(limits.peak_bytes() - idle)
+
+
+SECTIONS = {
+    "streaming": streaming,
+    "memory": memory,
+}

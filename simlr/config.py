@@ -14,6 +14,7 @@ from .errors import InputError, unknown
 
 MOST_COMBINATIONS = 1_000_000
 MOST_POINTS = 1_000_000
+LARGEST_LEVEL = 1e100
 LONGEST_NAME = 200  # bytes: a file name has at most 255, and something is put after it
 TABLES = ("name", "engine", "problem", "seeds", "stop", "record", "schedule", "optimizer", "run")
 LEVEL_KINDS = ("train_loss", "excess_train_loss")
@@ -204,11 +205,19 @@ def _check_stop(table):
     levels = table[kind] if isinstance(table[kind], list | tuple) else [table[kind]]
     if not levels:
         rules.refuse(f"stop.{kind}", "a list of at least one level", table[kind])
-    rule = rules.not_negative if kind == "train_loss" else rules.positive
-    cast = [rule(f"stop.{kind}", level) for level in levels]
+    cast = [_check_level(kind, level) for level in levels]
     if len(set(cast)) < len(cast):
         rules.refuse(f"stop.{kind}", "a list of different levels", levels)
     return {kind: cast, "max_steps": rules.count("stop.max_steps", table.get("max_steps", DEFAULT_MAX_STEPS))}
+
+
+def _check_level(kind, value):
+    """One level; an excess of 0 is never reached, and a run beyond the largest has diverged."""
+    if kind == "train_loss":
+        bounds = {"least": 0.0, "rule": f"a number from 0 to {LARGEST_LEVEL:g}"}
+    else:
+        bounds = {"above": 0.0, "rule": f"a number > 0, at most {LARGEST_LEVEL:g}"}
+    return rules.number(f"stop.{kind}", value, most=LARGEST_LEVEL, **bounds)
 
 
 def _check_problem(table):

@@ -15,7 +15,7 @@ import numpy as np
 
 PIECE = 1 << 20
 SYNC_SECONDS = 1.0
-FMA_ROUNDS = 500_000
+FMA_ROUNDS = 200_000
 TRIAD_BYTES = 192 << 20
 
 
@@ -92,18 +92,16 @@ def using_threads(count):
 
 
 def multiply_adds(threads, rounds=FMA_ROUNDS):
-    """Fused multiply-adds a second in float64, as many as the processor starts, on so many threads."""
+    """A function that takes fused multiply-adds in float64 on so many threads at full speed; their number."""
     from .kernels import jit, probes
 
     sums = np.ones(threads)
 
-    def run(count):
+    def run():
         with using_threads(threads):
-            jit.launch(probes.fma_sweep, sums, count, 0.999, 0.001)
+            jit.launch(probes.fma_sweep, sums, rounds, 0.999, 0.001)
 
-    run(1)
-    best = race({"run": lambda: run(rounds)}, 5)["run"]
-    return threads * rounds * probes.LANES * probes.CHAIN / best
+    return run, threads * rounds * probes.LANES * probes.CHAIN
 
 
 def memory_bandwidth(threads, size=TRIAD_BYTES):

@@ -151,7 +151,7 @@ def grids(draw):
         "engine": draw(st.sampled_from(["auto", "recurrence", "closed-form"])),
         "problem": problem,
         "seeds": {"count": draw(st.integers(1, 2**62)), "root": draw(st.integers(0, 2**62))},
-        "stop": {kind: draw(st.lists(st.floats(1e-300, 1e300), min_size=1, unique=True)), "max_steps": 10_000},
+        "stop": {kind: draw(st.lists(st.floats(1e-300, 1e100), min_size=1, unique=True)), "max_steps": 10_000},
         "record": {
             "points": draw(st.integers(0, 1000)),
             "flow_time": draw(st.floats(1e-6, 1e6)),
@@ -345,6 +345,12 @@ def test_positive_numbers_that_are_none(key, value):
 @pytest.mark.parametrize("value", NO_COUNTS, ids=lambda v: show(v, 30))
 def test_counts_that_are_none(key, value):
     refused(f"{key.replace('__', '.')} must be a whole number ", **{key: value})
+
+
+def test_levels_that_are_none():
+    refused("stop.train_loss must be a number from 0 to 1e+100, got 1e+101", stop={"train_loss": [1.0, 1e101]})
+    refused("stop.excess_train_loss must be a number > 0, at most 1e+100, got 0", stop={"excess_train_loss": 0})
+    assert grid(stop={"train_loss": 0}).levels == [0.0]
 
 
 @pytest.mark.parametrize("key", ["seeds__count", "stop__max_steps"])

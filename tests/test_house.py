@@ -74,6 +74,7 @@ OWNED_PACKAGES = {
     "dask": {"cluster"},
     "distributed": {"cluster"},
 }
+HEAVY = ("numba", "llvmlite", "tqdm", "matplotlib", "xarray", "jax")
 # What compiles, and how: kernels/jit.py alone says.
 JIT_FILE = Path("kernels/jit.py")
 JIT_NAMES = {"jit", "njit", "vectorize", "guvectorize", "stencil", "cfunc"}
@@ -219,6 +220,14 @@ def test_light_parts_load_no_numba(part):
     chains = loaded_with(part)
     wrong = [" -> ".join(chains[name]) for name in ("kernels", "numba") if name in chains]
     assert not wrong, "imported at module level: " + "; ".join(wrong)
+
+
+def test_light_parts_load_no_numba_when_imported(tmp_path):
+    """The same by trial, with what they import in functions as they are imported."""
+    parts = [dotted(path) for path in CODE if part_of(dotted(path)) not in MAY_LOAD_NUMBA]
+    code = f"import importlib, sys; [importlib.import_module(name) for name in {parts}]"
+    code += f"; print({set(HEAVY)} & set(sys.modules))"
+    assert python("-c", code, path=ROOT, cwd=tmp_path).strip() == "set()"
 
 
 @of_each_file

@@ -202,7 +202,7 @@ def check_kind(key, kind):
 
 def check_phase(key, table):
     """A phase's parameters, cast and complete: {"kind": ..., "steps": ... or None, parameter: value, ...}."""
-    kind = _kind_of(key, table)
+    kind = check_keys(key, table)
     known = parameters(kind)
     checked = {"kind": kind}
     for name, default in known.items():
@@ -213,7 +213,7 @@ def check_phase(key, table):
     return checked if kind == FLOW else _with_steps(key, table, checked)
 
 
-def _kind_of(key, table):
+def check_keys(key, table):
     """The kind of a phase's table, in which every key is known."""
     if not isinstance(table, dict):
         rules.refuse(key, "a table", table)
@@ -245,7 +245,7 @@ def read_file(key, table, folder="."):
     """The table of a phase with its file, if it has one, read: the rates themselves, and where they come from."""
     if not isinstance(table, dict) or table.get("kind") != "table":
         return table
-    _kind_of(key, table)
+    check_keys(key, table)
     given = [name for name in FILE_KEYS if name in table]
     if not given and "learning_rates" not in table:
         raise InputError(f"{key} (kind 'table'): learning_rates, or a file in their place, is missing")

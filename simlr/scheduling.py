@@ -61,9 +61,7 @@ def _check_schedule(index, entry, folder):
 
 def _listed(key, table, folder):
     """A phase's table with its values cast and its file read; lists stay lists."""
-    kind = table.get("kind")
-    if kind is not None:
-        schedules.check_kind(key, kind)
+    schedules.check_keys(key, table)
     cast = {}
     for name, value in schedules.read_file(key, table, folder).items():
         rule = schedules.RULES.get(name)

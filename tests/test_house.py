@@ -58,7 +58,11 @@ MAY_IMPORT = {
     "summary": {"papers", "runfile", "layout"},
     "figures": {"summary", "layout", "style", "view", "paths"},
     "page": {"layout"},
-    "report": {"store", "summary", "layout", "style", "figures", "page", "arguments"},
+    "rateplots": {"scheduling", "style", "layout"},
+    "report": {
+        *{"store", "summary", "layout", "style", "figures", "page", "arguments"},
+        *{"config", "papers", "rateplots"},
+    },
     "peers": set(),
     "limits": {"kernels"},
     "measure": {"limits", "peers", "kernels", "config", "papers", "stepping", "grid"},

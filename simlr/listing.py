@@ -17,7 +17,7 @@ def everything():
             [_problem(kind) for kind in problems.kinds()],
         ),
         (
-            "SCHEDULES  ([[schedule]] kind = ..., or phases of these; a list is a grid axis)",
+            "SCHEDULES  ([[schedule]] kind = ..., or phases of these; a list is an axis, of a vector a list of lists)",
             [_schedule(kind) for kind in schedules.kinds()],
         ),
         (

@@ -24,7 +24,7 @@ def chebyshev(t, steps, smallest_curvature, largest_curvature):
     schedule's unit (with unit = "sharpness", L = 1): after the last step, and only then, no residual with its curvature
     in [m, L] is larger than 1 / T_steps((L + m) / (L - m)) of what it was, the least that any rates can promise (Young
     1953). The order is that of Lebedev and Finogenov (1971) where the number of steps is a power of 2, else its
-    extension by Samarskii and Nikolaev (1978); sorted, rounding errors would overwhelm the rest.
+    extension after Samarskii and Nikolaev (1978); sorted, rounding errors would overwhelm the rest.
     """
     half = (0.25 * np.pi / steps) * _stable_root(t.astype(np.int64), steps)
     # As a sum of squares: near the smallest curvature (L + m) / 2 + (L - m) / 2 cos() would cancel.

@@ -206,7 +206,7 @@ def warmup_stable_decay(
     """eta_t = linear warm-up, learning_rate, then end + (learning_rate - end) f(u) over the last decay_steps.
 
     u = (t - (steps - decay_steps)) / decay_steps and f(u) = 1 - u (linear), (1 + cos(pi u)) / 2 (cosine) or
-    1 - sqrt(u) (1-sqrt): the trapezoid, or warmup-stable-decay (Hu et al. 2024; Haegele et al. 2024, eq. 1).
+    1 - sqrt(u) (1-sqrt): the trapezoid, or warmup-stable-decay (Hu et al. 2024; Haegele et al. 2024).
     """
     risen = np.minimum(t / max(warmup_steps, 1), 1.0) if warmup_steps else np.ones(t.shape)
     kept = DECAYS[decay](np.clip((t - (steps - decay_steps)) / decay_steps, 0.0, 1.0))

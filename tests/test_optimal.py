@@ -71,7 +71,7 @@ def test_chebyshev_rates_are_the_roots(steps):
 
 
 def test_the_order_of_lebedev_and_finogenov():
-    """16 steps, as their paper has them."""
+    """16 steps, the usual example: every root is followed by its mirror image."""
     known = [1, 31, 15, 17, 7, 25, 9, 23, 3, 29, 13, 19, 5, 27, 11, 21]
     assert naive_schedules.chebyshev_order(16) == known
     angle = np.pi * np.array(known) / 32
@@ -110,6 +110,17 @@ def test_silver_steps_keep_their_promise_on_quadratics(order, largest):
         residual -= eta * (curvature * residual)
     promise = 1.0 / (1.0 + math.sqrt(4.0 * RATIO ** (2 * order) - 3.0))
     assert (0.5 * curvature * residual**2).max() <= promise * largest
+
+
+@pytest.mark.parametrize("order", range(1, 9))
+def test_silver_steps_keep_their_promise_on_huber_losses(order):
+    """Not quadratic: linear beyond a width, on which plain gradient descent is slowest."""
+    width = np.geomspace(1e-6, 1.0, 2000)
+    x = np.ones_like(width)
+    for eta in tabulate("silver", steps=2**order - 1, learning_rate=1.0):
+        x -= eta * np.clip(x, -width, width)
+    loss = np.where(abs(x) <= width, 0.5 * x**2, width * abs(x) - 0.5 * width**2)
+    assert loss.max() <= 1.0 / (1.0 + math.sqrt(4.0 * RATIO ** (2 * order) - 3.0))
 
 
 @pytest.mark.parametrize("kind", ["chebyshev", "silver", "cosine_restarts", "table"])

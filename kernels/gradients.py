@@ -30,6 +30,9 @@ from .jit import cell
 
 NO_NOISE, ISOTROPIC, HESSIAN, WITH_REPLACEMENT, SHUFFLED = 0, 1, 2, 3, 4
 
+# Rows that a pass over the lanes takes at once.
+QUAD = 4
+
 
 @cell
 def exact_lanes(lam, r, gradient, filled):
@@ -81,62 +84,93 @@ def deal_rows(order, root, draw, step, fresh, picked):
 
 
 @cell
-def gather_rows(z, rho, which, picked, count, batch_z, batch_rho):
-    """Copy the picked rows side by side: batch_z (batch, d), batch_rho (batch,)."""
-    for j in range(count):
+def gather_rows(z, rho, which, picked, count, batch_z, batch_pull, batch_rho):
+    """Copy the picked rows side by side: batch_z (b, d), batch_pull = (2/count) batch_z, batch_rho (b,).
+
+    b is a multiple of QUAD; rows beyond `count` are 0, and add nothing to a gradient.
+    """
+    weight = 2.0 / count
+    for j in range(batch_rho.size):
+        row = picked[j] if j < count else 0
+        present = 1.0 if j < count else 0.0
         for i in range(z.shape[2]):
-            batch_z[j, i] = z[which, picked[j], i]
-        batch_rho[j] = rho[which, picked[j]]
+            batch_z[j, i] = present * z[which, row, i]
+            batch_pull[j, i] = weight * batch_z[j, i]
+        batch_rho[j] = present * rho[which, row]
 
 
 @cell
-def misfit_lanes(z, rho, j, weight, r, misfit, filled):
-    """misfit[j] = weight (<z_j, r> - rho_j) of every lane, summed axis after axis, four a pass to spare stores."""
+def first_misfits(z, rho, j, r, misfit, filled):
+    """misfit = z_0 r_0 - rho for the rows j .. j + 3 and all lanes."""
+    z0, z1, z2, z3 = z[j, 0], z[j + 1, 0], z[j + 2, 0], z[j + 3, 0]
+    rho0, rho1, rho2, rho3 = rho[j], rho[j + 1], rho[j + 2], rho[j + 3]
+    for lane in range(filled):
+        x = r[0, lane]
+        misfit[0, lane] = fma(z0, x, -rho0)
+        misfit[1, lane] = fma(z1, x, -rho1)
+        misfit[2, lane] = fma(z2, x, -rho2)
+        misfit[3, lane] = fma(z3, x, -rho3)
+
+
+@cell
+def add_axis(z, j, i, r, misfit, filled):
+    """misfit += z_i r_i for the rows j .. j + 3 and all lanes."""
+    z0, z1, z2, z3 = z[j, i], z[j + 1, i], z[j + 2, i], z[j + 3, i]
+    for lane in range(filled):
+        x = r[i, lane]
+        misfit[0, lane] = fma(z0, x, misfit[0, lane])
+        misfit[1, lane] = fma(z1, x, misfit[1, lane])
+        misfit[2, lane] = fma(z2, x, misfit[2, lane])
+        misfit[3, lane] = fma(z3, x, misfit[3, lane])
+
+
+@cell
+def add_axes(z, j, i, r, misfit, filled):
+    """The same for the axes i and i + 1, with half the loads and stores of the misfits."""
+    a0, a1, a2, a3 = z[j, i], z[j + 1, i], z[j + 2, i], z[j + 3, i]
+    b0, b1, b2, b3 = z[j, i + 1], z[j + 1, i + 1], z[j + 2, i + 1], z[j + 3, i + 1]
+    for lane in range(filled):
+        x, y = r[i, lane], r[i + 1, lane]
+        misfit[0, lane] = fma(b0, y, fma(a0, x, misfit[0, lane]))
+        misfit[1, lane] = fma(b1, y, fma(a1, x, misfit[1, lane]))
+        misfit[2, lane] = fma(b2, y, fma(a2, x, misfit[2, lane]))
+        misfit[3, lane] = fma(b3, y, fma(a3, x, misfit[3, lane]))
+
+
+@cell
+def pull_axis(pull, j, i, misfit, gradient, filled):
+    """gradient_i += sum over the rows j .. j + 3 of pull_i misfit."""
+    p0, p1, p2, p3 = pull[j, i], pull[j + 1, i], pull[j + 2, i], pull[j + 3, i]
+    for lane in range(filled):
+        total = fma(p1, misfit[1, lane], fma(p0, misfit[0, lane], gradient[i, lane]))
+        gradient[i, lane] = fma(p3, misfit[3, lane], fma(p2, misfit[2, lane], total))
+
+
+@cell
+def batch_lanes(z, pull, rho, r, misfit, gradient, filled):
+    """g = sum_j pull_j (<z_j, r> - rho_j) over gathered rows, QUAD at a time; misfit (QUAD, width) is scratch.
+
+    Sums run over axis after axis and row after row; that several are taken at once spares loads, and changes no bits.
+    """
     axes = r.shape[0]
-    for lane in range(filled):
-        misfit[j, lane] = -rho[j]
-    whole = axes & ~3
-    for i in range(0, whole, 4):
-        a, b, c, d = z[j, i], z[j, i + 1], z[j, i + 2], z[j, i + 3]
+    for i in range(axes):
         for lane in range(filled):
-            total = fma(b, r[i + 1, lane], fma(a, r[i, lane], misfit[j, lane]))
-            misfit[j, lane] = fma(d, r[i + 3, lane], fma(c, r[i + 2, lane], total))
-    for i in range(whole, axes):
-        for lane in range(filled):
-            misfit[j, lane] = fma(z[j, i], r[i, lane], misfit[j, lane])
-    for lane in range(filled):
-        misfit[j, lane] *= weight
-
-
-@cell
-def gather_gradient(z, i, count, misfit, gradient, filled):
-    """gradient[i] = sum_j z_ji misfit[j], row after row, four a pass."""
-    for lane in range(filled):
-        gradient[i, lane] = 0.0
-    whole = count & ~3
-    for j in range(0, whole, 4):
-        a, b, c, d = z[j, i], z[j + 1, i], z[j + 2, i], z[j + 3, i]
-        for lane in range(filled):
-            total = fma(b, misfit[j + 1, lane], fma(a, misfit[j, lane], gradient[i, lane]))
-            gradient[i, lane] = fma(d, misfit[j + 3, lane], fma(c, misfit[j + 2, lane], total))
-    for j in range(whole, count):
-        for lane in range(filled):
-            gradient[i, lane] = fma(z[j, i], misfit[j, lane], gradient[i, lane])
-
-
-@cell
-def batch_lanes(z, rho, count, r, misfit, gradient, filled):
-    """g = (2/count) sum_j z_j (<z_j, r> - rho_j) over the first `count` gathered rows; misfit (batch, width)."""
-    for j in range(count):
-        misfit_lanes(z, rho, j, 2.0 / count, r, misfit, filled)
-    for i in range(r.shape[0]):
-        gather_gradient(z, i, count, misfit, gradient, filled)
+            gradient[i, lane] = 0.0
+    for j in range(0, rho.size, QUAD):
+        first_misfits(z, rho, j, r, misfit, filled)
+        paired = 1 + (axes - 1) // 2 * 2
+        for i in range(1, paired, 2):
+            add_axes(z, j, i, r, misfit, filled)
+        if paired < axes:
+            add_axis(z, j, paired, r, misfit, filled)
+        for i in range(axes):
+            pull_axis(pull, j, i, misfit, gradient, filled)
 
 
 @cell
 def gradient_lanes(
     kind, root, draw, step, fresh, lam, r, sigma, curvature, normal, push,
-    z, rho, which, rows, order, uniform, picked, batch_z, batch_rho, misfit, gradient, filled,
+    z, rho, which, rows, order, uniform, picked, batch_z, batch_pull, batch_rho, misfit, gradient, filled,
 ):  # fmt: skip
     """The gradient (d, width) of all lanes at their r, for step number `step`.
 
@@ -154,5 +188,5 @@ def gradient_lanes(
             pick_rows(uniform, root, draw, step, picked, rows)
         else:
             count = deal_rows(order, root, draw, step, fresh, picked)
-        gather_rows(z, rho, which, picked, count, batch_z, batch_rho)
-        batch_lanes(batch_z, batch_rho, count, r, misfit, gradient, filled)
+        gather_rows(z, rho, which, picked, count, batch_z, batch_pull, batch_rho)
+        batch_lanes(batch_z, batch_pull, batch_rho, r, misfit, gradient, filled)

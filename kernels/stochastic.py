@@ -21,7 +21,7 @@ from numba import prange
 
 from .averages import average_lanes
 from .energies import weigh_lanes
-from .gradients import NO_NOISE, SHUFFLED, WITH_REPLACEMENT, gradient_lanes
+from .gradients import NO_NOISE, QUAD, SHUFFLED, WITH_REPLACEMENT, gradient_lanes
 from .intrinsics import claim
 from .jit import cell, sweep
 from .optimizers import update_lanes
@@ -56,9 +56,11 @@ def pool_width(axes, cells):
 @cell
 def make_scratch(axes, own_axes, batch, rows, width):
     """What gradient_lanes works with, in the order of its arguments from `normal` on (batch 0: no rows)."""
+    padded = (batch + QUAD - 1) // QUAD * QUAD
     return (
         np.zeros(own_axes), np.zeros(axes), np.zeros(rows, np.int64), np.zeros(batch), np.zeros(batch, np.int64),
-        np.zeros((batch, axes)), np.zeros(batch), np.zeros((batch, width)), np.zeros((axes, width)),
+        np.zeros((padded, axes)), np.zeros((padded, axes)), np.zeros(padded),
+        np.zeros((QUAD, width)), np.zeros((axes, width)),
     )  # fmt: skip
 
 
@@ -81,7 +83,7 @@ def walk_pool(cells, plan, method, noise, rows, state, passages, first, last, ot
     lam, r, velocity, average, rates = columns
     bar, scale, beta, sigma, decay = numbers
     schedule, tail_start = places[0], places[4]
-    normal, push, order, uniform, picked, batch_z, batch_rho, misfit, gradient = make_scratch(
+    normal, push, order, uniform, picked, batch_z, batch_pull, batch_rho, misfit, gradient = make_scratch(
         lam.shape[0], own_axes[n], batch if kind >= WITH_REPLACEMENT else 0, counts[n] if kind == SHUFFLED else 0, width
     )
     energy, keep, take = np.zeros(width), np.zeros(width), np.zeros(width)
@@ -111,7 +113,7 @@ def walk_pool(cells, plan, method, noise, rows, state, passages, first, last, ot
             now = step + k
             gradient_lanes(
                 kind, root, draw, now, now == first_step, lam, r, sigma, lam_n, normal, push,
-                z, rho, which, counts[n], order, uniform, picked, batch_z, batch_rho, misfit, gradient, filled,
+                z, rho, which, counts[n], order, uniform, picked, batch_z, batch_pull, batch_rho, misfit, gradient, filled,
             )  # fmt: skip
             update_lanes(optimizer, gradient, rates, k, beta, r, velocity, filled)
             average_lanes(averaging, now + 1, tail_start, decay, r, average, keep, take, filled)

@@ -179,7 +179,7 @@ def gradient_lanes(
     """
     if kind == NO_NOISE:
         exact_lanes(lam, r, gradient, filled)
-    elif kind == ISOTROPIC or kind == HESSIAN:
+    elif kind in (ISOTROPIC, HESSIAN):
         draw_push(kind, root, draw, step, curvature, normal, push)
         pushed_lanes(lam, r, push, sigma, gradient, filled)
     else:

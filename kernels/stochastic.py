@@ -112,8 +112,8 @@ def walk_pool(cells, plan, method, noise, rows, state, passages, first, last, ot
         for k in range(end - step):
             now = step + k
             gradient_lanes(
-                kind, root, draw, now, now == first_step, lam, r, sigma, lam_n, normal, push,
-                z, rho, which, counts[n], order, uniform, picked, batch_z, batch_pull, batch_rho, misfit, gradient, filled,
+                kind, root, draw, now, now == first_step, lam, r, sigma, lam_n, normal, push, z, rho,
+                which, counts[n], order, uniform, picked, batch_z, batch_pull, batch_rho, misfit, gradient, filled,
             )  # fmt: skip
             update_lanes(optimizer, gradient, rates, k, beta, r, velocity, filled)
             average_lanes(averaging, now + 1, tail_start, decay, r, average, keep, take, filled)

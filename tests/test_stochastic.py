@@ -4,9 +4,9 @@ import functools
 
 import numpy as np
 import pytest
+import walks
 
 import naive_stochastic as naive
-import walks
 from simlr.kernels import arrays, draws, gradients, jit
 from simlr.kernels.losses import residual_losses_sweep
 

@@ -1,5 +1,6 @@
 """Walks for tests: arrays for the kernels from a few keywords, and one launch for every chunk of steps."""
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -86,7 +87,7 @@ def walk(
     edges = [0, *cuts, steps]
     jit.set_threads(threads)
     try:
-        for first, last in zip(edges, edges[1:], strict=False):
+        for first, last in itertools.pairwise(edges):
             chunk = plan._replace(eta=eta[:, first:last].copy(), time=time[:, first : last + 1].copy())
             tasks = np.zeros(2, np.int64)
             jit.launch(

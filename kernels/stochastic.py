@@ -55,12 +55,23 @@ def pool_width(axes, cells):
 
 @cell
 def make_scratch(axes, own_axes, batch, rows, width):
-    """What gradient_lanes works with, in the order of its arguments from `normal` on (batch 0: no rows)."""
+    """What a pool works with from step to step; batch and rows are 0 where no rows are drawn."""
     padded = (batch + QUAD - 1) // QUAD * QUAD
     return (
         np.zeros(own_axes), np.zeros(axes), np.zeros(rows, np.int64), np.zeros(batch), np.zeros(batch, np.int64),
         np.zeros((padded, axes)), np.zeros((padded, axes)), np.zeros(padded),
-        np.zeros((QUAD, width)), np.zeros((axes, width)),
+        np.zeros((QUAD, width)), np.zeros((axes, width)), np.zeros(width), np.zeros(width), np.zeros(width),
+    )  # fmt: skip
+
+
+@cell
+def start_pool(cells, state, passages, first, last, other, across):
+    """Step 0 of the cells of one pool: for first, last and other see load_cells."""
+    decided, status, stop_step, stop_time, stop_r, stop_average, record_r, record_average = passages
+    columns, _, _ = make_pool(cells.scale.shape[2], 0, state.average.shape[2], 0, 1)
+    start_cells(
+        first, last, other, across, cells.scale[0], cells.threshold, cells.row, columns, np.zeros(1), np.zeros(1),
+        decided, status, stop_step, stop_time, stop_r, stop_average, record_r, record_average, state.r, state.average,
     )  # fmt: skip
 
 
@@ -83,16 +94,10 @@ def walk_pool(cells, plan, method, noise, rows, state, passages, first, last, ot
     lam, r, velocity, average, rates = columns
     bar, scale, beta, sigma, decay = numbers
     schedule, tail_start = places[0], places[4]
-    normal, push, order, uniform, picked, batch_z, batch_pull, batch_rho, misfit, gradient = make_scratch(
-        lam.shape[0], own_axes[n], batch if kind >= WITH_REPLACEMENT else 0, counts[n] if kind == SHUFFLED else 0, width
+    sampled, dealt = batch if kind >= WITH_REPLACEMENT else 0, counts[n] if kind == SHUFFLED else 0
+    normal, push, order, uniform, picked, batch_z, batch_pull, batch_rho, misfit, gradient, energy, keep, take = (
+        make_scratch(lam.shape[0], own_axes[n], sampled, dealt, width)
     )
-    energy, keep, take = np.zeros(width), np.zeros(width), np.zeros(width)
-    if first_step == 0:
-        start_cells(
-            first, last, other, across, curvature, threshold, row, columns, energy, bar,
-            decided, status, stop_step, stop_time, stop_r, stop_average, record_r, record_average,
-            state_r, state_average,
-        )  # fmt: skip
     step, last_step = first_step, first_step + eta.shape[1]
     count = busy = 0
     while step < last_step:
@@ -138,7 +143,8 @@ def walk_pool(cells, plan, method, noise, rows, state, passages, first, last, ot
 def walk_worker(cells, plan, method, noise, rows, state, passages, first_step, tasks):
     """Claim tasks, one pool each, until none is left or a stop is asked for."""
     schedules, seeds = passages.decided.shape
-    inner, outer = (schedules, seeds) if noise.kind != NO_NOISE else (seeds, schedules)
+    across = noise.kind != NO_NOISE
+    inner, outer = (schedules, seeds) if across else (seeds, schedules)
     width = pool_width(cells.scale.shape[2], inner)
     groups = (inner + width - 1) // width
     while tasks[1] == 0:
@@ -147,6 +153,8 @@ def walk_worker(cells, plan, method, noise, rows, state, passages, first_step, t
             return
         first = task % groups * width
         last = min(first + width, inner)
+        if first_step == 0:
+            start_pool(cells, state, passages, first, last, task // groups, across)
         walk_pool(cells, plan, method, noise, rows, state, passages, first, last, task // groups, first_step, width)
 
 

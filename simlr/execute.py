@@ -10,6 +10,7 @@ from .kernels.descent import descend_sweep
 from .kernels.finish import finish_sweep, mark_out_of_reach
 from .kernels.leaps import leap_sweep
 from .kernels.losses import losses_sweep
+from .results import Buffers
 from .tables import CHUNK
 
 # Schedules are taken in batches whose rate tables stay small.
@@ -45,6 +46,7 @@ class Engine:
         jit.set_threads(threads)
         self._workers = jit.threads()
         self._tasks = np.zeros(2, np.int64)
+        self._buffers = Buffers(plan)
 
     def stop(self):
         """Ask for an end, soon."""
@@ -58,14 +60,20 @@ class Engine:
             raise Stopped
 
     def block(self, first, last):
-        """The arrays of seeds first..last - 1 by dataset name, in the run file's types."""
+        """The arrays of seeds first..last - 1 by dataset name, in the run file's types; see `give_back`."""
         batch = self.problems(first, last)
-        seeds = _Seeds(self._plan, batch, first, last)
-        results = seeds.empty_results()
+        seeds = _Seeds(self._plan, batch, first, last, self._buffers)
+        results = self._buffers.take(last - first, seeds.recorded.size)
         for rows in self._batches():
             course = self._run(seeds, rows)
-            self._write_losses(seeds, rows, course, results)
+            self._write_stops(seeds, rows, course, results)
+            if self._plan.points and seeds.recorded.size:
+                self._write_trajectories(seeds, rows, course, results)
         return seeds.all_arrays(results)
+
+    def give_back(self, arrays):
+        """Let another block have the memory of a block's arrays, once they have been written."""
+        self._buffers.give_back(arrays)
 
     def problems(self, first, last):
         """The problems of these seeds, as one Batch; axes that a seed lacks have curvature and residual 0."""
@@ -125,28 +133,29 @@ class Engine:
         self.launch(leap_sweep, seeds.cells, rates, eta, steps, course)
         return np.array([math.fsum(rate * count for rate, count in own) for own in pieces])
 
-    def _write_losses(self, seeds, rows, course, results):
-        """Losses at stops and recorded moments, and times in absolute learning rates, into the results' rows."""
-        plan, levels = self._plan, seeds.order
-        train, test = np.empty(course.status.shape), np.empty(course.status.shape)
-        everyone = np.arange(course.x.shape[1])
-        self.launch(losses_sweep, seeds.landscape, everyone, course.stop_x, train, test)
-        in_sharpness = np.array([plan.schedules[s].unit == "sharpness" for s in rows])[:, None, None]
-        time = np.where(in_sharpness & (course.stop_time > 0.0), course.stop_time / seeds.unit, course.stop_time)
-        found = {"train_loss": train, "test_loss": test, "stop_time": time}
+    def _write_stops(self, seeds, rows, course, results):
+        """What is known at the stops, in the levels' own order, into the results' rows."""
+        everyone, back = np.arange(course.x.shape[1]), np.argsort(seeds.order)
+        found = {"stop_time": seeds.absolute_time(rows, course.stop_time)}
         found |= {"stop_step": course.stop_step, "status": course.status}
+        if (seeds.order == np.arange(back.size)).all():
+            train, test, place = results["train_loss"], results["test_loss"], rows
+        else:
+            train, test, place = np.empty(course.status.shape), np.empty(course.status.shape), np.arange(rows.size)
+            found |= {"train_loss": train, "test_loss": test}
+        self.launch(losses_sweep, seeds.landscape, everyone, course.stop_x, True, place, train, test)
         for name, values in found.items():
-            ordered = np.empty_like(values)
-            ordered[..., levels] = values
-            results[name][rows] = ordered
-        if plan.points and seeds.recorded.size:
-            shape = course.record_x.shape[:3]
-            train, test = np.empty(shape), np.empty(shape)
-            self.launch(losses_sweep, seeds.landscape, seeds.recorded, course.record_x, train, test)
+            results[name][rows] = values if place is rows else values[..., back]
+
+    def _write_trajectories(self, seeds, rows, course, results):
+        """Losses, and iterates where they are wanted, at the recorded moments, into the results' rows."""
+        iterates = self._plan.config.record["iterates"]
+        train, test = results["trajectory_train_loss"], results["trajectory_test_loss"]
+        self.launch(losses_sweep, seeds.landscape, seeds.recorded, course.record_x, iterates, rows, train, test)
+        if iterates:
             with np.errstate(over="ignore"):
-                results["trajectory_train_loss"][rows], results["trajectory_test_loss"][rows] = train, test
-                if plan.config.record["iterates"]:
-                    results["trajectory_iterate"][rows] = seeds.iterates(course.record_x)
+                results["trajectory_iterate"][rows] = seeds.iterates(course.record_x)
+            course.record_x.fill(np.nan)
 
 
 def _moments(plan, rows):
@@ -169,8 +178,8 @@ def _pad(batch, axes):
 class _Seeds:
     """The seeds of one block, as the kernels want them."""
 
-    def __init__(self, plan, batch, first, last):
-        self._plan, self._batch = plan, batch
+    def __init__(self, plan, batch, first, last, buffers):
+        self._plan, self._batch, self._buffers = plan, batch, buffers
         self._first, self._last = first, last
         count = batch.curvature.shape[0]
         self.sharpness = batch.curvature.max(axis=1)
@@ -190,7 +199,13 @@ class _Seeds:
         """The course of every cell before its first step."""
         x = np.sqrt(self._batch.curvature) * self._batch.initial_residual
         x = np.broadcast_to(x, (schedules, *x.shape)).copy()
-        return arrays.empty_course(x, self._plan.levels, self.recorded.size, self._plan.points)
+        shape = (schedules, self.recorded.size, self._plan.points, x.shape[2])
+        return arrays.empty_course(x, self._plan.levels, 0, 0)._replace(record_x=self._buffers.moments(shape))
+
+    def absolute_time(self, rows, time):
+        """Times (S, N, E) of some schedules in absolute learning rates."""
+        in_sharpness = np.array([self._plan.schedules[s].unit == "sharpness" for s in rows])[:, None, None]
+        return np.where(in_sharpness & (time > 0.0), time / self.unit, time) if in_sharpness.any() else time
 
     def any_stepping(self, course, length, last_record, step):
         """Whether some cell has a step to take after `step`."""
@@ -204,13 +219,6 @@ class _Seeds:
         # A sum over axes in a fixed order: einsum without BLAS.
         theta = np.einsum("rij,srkj->srki", axes, residual, optimize=False)
         return theta + self._batch.train_minimiser[self.recorded][:, None, :]
-
-    def empty_results(self):
-        """Arrays of the block for everything that is computed, in the run file's types."""
-        sizes = runfile.dimensions(self._plan)
-        sizes |= {"seed": self._last - self._first, "recorded_seed": self.recorded.size}
-        fields = (*runfile.trajectory_fields(self._plan), *runfile.RESULTS, runfile.STATUS)
-        return {f.name: np.empty(tuple(sizes[d] for d in f.dims), f.dtype) for f in fields}
 
     def all_arrays(self, results):
         """The results beside the problem's own datasets; axes that a seed lacks are NaN."""

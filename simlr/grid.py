@@ -119,6 +119,7 @@ class Job:
 
         def write(block, arrays):
             writer.write_block(block, starts[block], starts[block + 1], arrays)
+            engine.give_back(arrays)
 
         Pipeline(blocks, compute, write).run(tell, engine.stop, on_interrupt)
 

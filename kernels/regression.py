@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numba import prange
 
-from .draws import SPLIT, fill_order
+from .draws import LABEL_NOISE, SPLIT, fill_normal, fill_order
 from .intrinsics import claim, fma
 from .jit import cell, sweep
 from .spectrum import symmetric_eigen
@@ -44,6 +44,17 @@ def take_rows(columns, picked, basis, standardize, out):
             mean, spread = mean_and_spread(columns[j], basis)
         for i in range(picked.size):
             out[i, j] = (columns[j, picked[i]] - mean) / spread
+
+
+@cell
+def add_label_noise(table, d, sigma, root, draw):
+    """y <- y + sigma xi, xi the draw's stream of label noise, one normal a row in the order of the split."""
+    if sigma == 0.0:
+        return
+    normal = np.empty(table.shape[0])
+    fill_normal(normal, root, draw, LABEL_NOISE, 0)
+    for k in range(table.shape[0]):
+        table[k, d] = fma(sigma, normal[k], table[k, d])
 
 
 @cell
@@ -181,7 +192,7 @@ def test_quadratic(table, d, axes, minimiser, matrix, offset):
 
 
 @cell
-def split_cell(columns, root, draw, train_rows, test_rows, standardize, n, problem):
+def split_cell(columns, root, draw, train_rows, test_rows, standardize, label_noise, n, problem):
     """One seed: draw the split, and write its quadratics into row n of the problem's arrays."""
     d = columns.shape[0] - 1
     order = np.empty(columns.shape[1], np.int64)
@@ -190,6 +201,7 @@ def split_cell(columns, root, draw, train_rows, test_rows, standardize, n, probl
     basis = train if standardize == TRAIN else order
     table = np.empty((train_rows, d + 1))
     take_rows(columns, train, basis, standardize, table)
+    add_label_noise(table, d, label_noise, root, draw)
     curvature, axes, residual, minimiser, matrix, offset, train_floor, test_floor = problem
     train_floor[n] = train_quadratic(table, d, curvature[n], axes[n], residual[n], minimiser[n])
     held_out = np.empty((test_rows, d + 1))
@@ -198,30 +210,30 @@ def split_cell(columns, root, draw, train_rows, test_rows, standardize, n, probl
 
 
 @cell
-def split_worker(columns, root, draws, train_rows, test_rows, standardize, problem, tasks):
+def split_worker(columns, root, draws, train_rows, test_rows, standardize, label_noise, problem, tasks):
     """Claim one seed after the other."""
     while tasks[1] == 0:
         n = claim(tasks)
         if n >= draws.size:
             return
-        split_cell(columns, root, draws[n], train_rows, test_rows, standardize, n, problem)
+        split_cell(columns, root, draws[n], train_rows, test_rows, standardize, label_noise, n, problem)
 
 
 @sweep
-def split_sweep(columns, root, draws, train_rows, test_rows, standardize, problem, tasks, workers):
+def split_sweep(columns, root, draws, train_rows, test_rows, standardize, label_noise, problem, tasks, workers):
     """The train and test quadratics of one split a seed.
 
     Parameters: columns (d + 1, rows), the target last; root; draws (N,) int64; the numbers of rows; standardize, one of
-    RAW, TRAIN, ALL; problem, a tuple of arrays to fill: curvature (N, d), axes (N, d, d), residual (N, d), minimiser
-    (N, d), test matrix (N, d, d), offset (N, d), train floor (N,), test floor (N,); tasks and workers as in
-    `descent.descend_sweep`.
+    RAW, TRAIN, ALL; label_noise, sigma of N(0, sigma^2) on the labels of the train rows after that; problem, a tuple of
+    arrays to fill: curvature (N, d), axes (N, d, d), residual (N, d), minimiser (N, d), test matrix (N, d, d), offset
+    (N, d), train floor (N,), test floor (N,); tasks and workers as in `descent.descend_sweep`.
     """
     for _ in prange(workers):
-        split_worker(columns, root, draws, train_rows, test_rows, standardize, problem, tasks)
+        split_worker(columns, root, draws, train_rows, test_rows, standardize, label_noise, problem, tasks)
 
 
 @cell
-def rows_cell(columns, root, draw, standardize, axes, minimiser, z, rho):
+def rows_cell(columns, root, draw, standardize, label_noise, axes, minimiser, z, rho):
     """One seed: its train rows along the curvature's axes, and what theta_hat leaves of their labels."""
     d, train_rows = minimiser.size, rho.size
     order = np.empty(columns.shape[1], np.int64)
@@ -229,6 +241,7 @@ def rows_cell(columns, root, draw, standardize, axes, minimiser, z, rho):
     train = order[:train_rows]
     table = np.empty((train_rows, d + 1))
     take_rows(columns, train, train if standardize == TRAIN else order, standardize, table)
+    add_label_noise(table, d, label_noise, root, draw)
     for k in range(train_rows):
         rho[k] = table[k, d]
         for i in range(d):
@@ -239,21 +252,21 @@ def rows_cell(columns, root, draw, standardize, axes, minimiser, z, rho):
 
 
 @cell
-def rows_worker(columns, root, draws, standardize, axes, minimiser, z, rho, tasks):
+def rows_worker(columns, root, draws, standardize, label_noise, axes, minimiser, z, rho, tasks):
     """Claim one seed after the other."""
     while tasks[1] == 0:
         n = claim(tasks)
         if n >= draws.size:
             return
-        rows_cell(columns, root, draws[n], standardize, axes[n], minimiser[n], z[n], rho[n])
+        rows_cell(columns, root, draws[n], standardize, label_noise, axes[n], minimiser[n], z[n], rho[n])
 
 
 @sweep
-def rows_sweep(columns, root, draws, standardize, axes, minimiser, z, rho, tasks, workers):
+def rows_sweep(columns, root, draws, standardize, label_noise, axes, minimiser, z, rho, tasks, workers):
     """The train rows of one split a seed, as mini-batches need them: z = Q^T x and rho = y - <x, theta_hat>.
 
     Parameters: as for `split_sweep`; axes (N, d, d) = Q and minimiser (N, d) = theta_hat as it made them; z (N, n, d)
     and rho (N, n), filled.
     """
     for _ in prange(workers):
-        rows_worker(columns, root, draws, standardize, axes, minimiser, z, rho, tasks)
+        rows_worker(columns, root, draws, standardize, label_noise, axes, minimiser, z, rho, tasks)

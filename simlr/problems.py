@@ -180,7 +180,7 @@ class _Dataset(Source):
         self.axes = self._columns.shape[0] - 1
         rows = self._columns.shape[1]
         self._train, self._test = parameters["train_rows"], parameters["test_rows"] or rows - parameters["train_rows"]
-        self._standardize = parameters["standardize"]
+        self._standardize, self._label_noise = parameters["standardize"], parameters["label_noise"]
         if self._train + max(self._test, 1) > rows:
             raise InputError(
                 f"problem: train_rows = {parameters['train_rows']} and test_rows = {parameters['test_rows']} "
@@ -218,7 +218,7 @@ class _Dataset(Source):
         tasks = np.zeros(2, np.int64)
         launch(
             *(regression.split_sweep, self._columns, root, draws, self._train, self._test),
-            *(standardize, problem, tasks, workers),
+            *(standardize, self._label_noise, problem, tasks, workers),
         )
         batch.target[:] = np.nan
         return batch
@@ -233,7 +233,8 @@ class _Dataset(Source):
         own = np.ascontiguousarray(batch.curvature_axes[:, : self.axes, : self.axes])
         minimiser = np.ascontiguousarray(batch.train_minimiser[:, : self.axes])
         tasks = np.zeros(2, np.int64)
-        launch(regression.rows_sweep, self._columns, root, draws, standardize, own, minimiser, z, rho, tasks, workers)
+        known = self._columns, root, draws, standardize, self._label_noise
+        launch(regression.rows_sweep, *known, own, minimiser, z, rho, tasks, workers)
         return z, rho
 
 
@@ -251,6 +252,7 @@ DATASET = Problem(
             "features and target to mean 0 and spread 1 over the train rows, over all rows, or not at all",
         ),
         Parameter("train_rows", rules.count, REQUIRED, "rows to train on"),
+        Parameter("label_noise", rules.not_negative, 0.0, "sigma of N(0, sigma^2) added to the train rows' targets"),
         Parameter("test_rows", rules.count_or_none, 0, "held-out rows; 0 = all that are left"),
     ),
     _Dataset,

@@ -24,6 +24,9 @@ SPAN = 8
 LANES = 8
 LEVEL_1_BYTES = 24 * 1024
 LARGEST_POOL = 512
+# Fewer lanes than this cannot hide the latency of their multiplications.
+FEWEST_LANES = 64
+TASKS_A_THREAD = 4
 NEVER = (1 << 63) - 1
 
 
@@ -32,6 +35,12 @@ def pool_width(axes):
     """Lanes whose three arrays stay in level-1 cache: a multiple of LANES."""
     width = LEVEL_1_BYTES // (24 * axes) // LANES * LANES
     return max(LANES, min(LARGEST_POOL, width))
+
+
+@cell
+def fair_width(cells, workers):
+    """Lanes that leave every thread some tasks to take, so that none waits long for the last: a multiple of LANES."""
+    return max(FEWEST_LANES, cells // (TASKS_A_THREAD * workers * LANES) * LANES)
 
 
 @cell
@@ -249,7 +258,9 @@ def descend_pool(
     """Take one chunk of steps of one schedule with the seeds first..last - 1."""
     axes = scales.shape[1]
     width = (last - first + LANES - 1) // LANES * LANES
-    scale, now, after = np.zeros((axes, width)), np.zeros((axes, width)), np.zeros((axes, width))
+    # Rows a power of two apart would all lie in the same few sets of the level-1 cache.
+    stride = width + LANES
+    scale, now, after = np.zeros((axes, stride)), np.zeros((axes, stride)), np.zeros((axes, stride))
     energy, bar, x = np.zeros(width), np.full(width, -1.0), np.zeros(axes)
     alarm, seed = np.zeros(width, np.uint8), np.zeros(width, np.int64)
     words = alarm.view(np.int64)
@@ -301,10 +312,10 @@ def start_cells(x, threshold, row, x_now, decided, status, stop_step, stop_time,
 
 
 @cell
-def descend_worker(cells, rates, course, first_step, tasks):
+def descend_worker(cells, rates, course, first_step, tasks, workers):
     """Claim tasks, a pool of seeds with one schedule each, until none is left or a stop is asked for."""
     threshold, row = cells.threshold, cells.row
-    width = pool_width(cells.scale.shape[2])
+    width = min(pool_width(cells.scale.shape[2]), fair_width(rates.length.size * row.size, workers))
     pools = (row.size + width - 1) // width
     x = np.zeros(cells.scale.shape[2])
     while tasks[1] == 0:
@@ -337,4 +348,4 @@ def descend_sweep(cells, rates, course, first_step, tasks, workers):
     threads. Updates `Course`; a level that is still to be decided keeps status 0.
     """
     for _ in prange(workers):
-        descend_worker(cells, rates, course, first_step, tasks)
+        descend_worker(cells, rates, course, first_step, tasks, workers)

@@ -12,7 +12,7 @@ from .plan import BOTH, LEAPS, STEPS, WALKS
 from .products import ProductTables
 from .results import Buffers
 from .stages import batches, longest_table, stages
-from .tables import CHUNK
+from .tables import CHUNK, chunks_of
 from .walking import kind_of, losses, walk
 
 
@@ -125,7 +125,7 @@ class Engine:
         """Take all steps in the way that suits these schedules; return the time that they take."""
         engine = self._plan.engines[rows[0]]
         if engine == STEPS:
-            return self._step(seeds, rows, rates, course, -(-int(rates.length.max()) // CHUNK))
+            return self._step(seeds, rows, rates, course, chunks_of(rates.length))
         if engine == LEAPS:
             return self._leap(seeds, rows, rates, course, 0, np.zeros(rows.size))
         self._step(seeds, rows, rates, course, 1)
@@ -135,10 +135,9 @@ class Engine:
     def _step(self, seeds, rows, rates, course, chunks):
         """Take the steps of the first chunks; return the time of all steps, where somebody needs it."""
         tables, levels = self._plan.tables, self._plan.levels
-        for chunk in range(max(1, chunks)):
-            eta, time = tables.chunk(rows, chunk)
-            self.launch(descend_sweep, seeds.cells, rates._replace(eta=eta, time=time), course, chunk * CHUNK)
-            if not seeds.any_stepping(course, rates.length, rates.last_record, (chunk + 1) * CHUNK):
+        for first, eta, time in tables.spans(rows, chunks, ahead=self._workers > 1):
+            self.launch(descend_sweep, seeds.cells, rates._replace(eta=eta, time=time), course, first)
+            if not seeds.any_stepping(course, rates.length, rates.last_record, first + eta.shape[1]):
                 break
         undecided = (course.decided < levels).any(axis=1) & (rates.length <= chunks * CHUNK)
         return np.array([tables.elapsed(s) if needed else 0.0 for s, needed in zip(rows, undecided, strict=True)])
@@ -289,6 +288,8 @@ class _Seeds:
 
     def any_stepping(self, course, length, last_record, step):
         """Whether some cell has a step to take after `step`, a number or (S, 1) of them."""
+        if (length[:, None] <= step).all():
+            return False
         open_levels = course.decided < self._plan.levels
         to_record = (self.cells.row >= 0) & (course.decided != arrays.GONE) & (last_record[:, None] > step)
         return bool(((open_levels | to_record) & (length[:, None] > step)).any())

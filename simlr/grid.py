@@ -145,4 +145,7 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
+    # Numba would load all of SciPy's linear algebra, where it is installed, for products that no kernel takes: a third
+    # of the start. In this process nobody else asks for it.
+    sys.modules.setdefault("scipy.linalg", None)
     sys.exit(main())

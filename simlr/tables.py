@@ -1,11 +1,20 @@
 """Learning-rate tables: the rates of all schedules, a chunk of steps at a time, computed once and kept while used."""
 
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 CHUNK = 4096
 KEPT_BYTES = 64 << 20
+# A launch gets the tables of so many chunks at most, and of so many bytes.
+MOST_CHUNKS = 8
+SPAN_BYTES = 8 << 20
+
+
+def chunks_of(lengths):
+    """How many chunks the longest of some schedules has, and at least one, in which nothing is left to do."""
+    return max(1, -(-int(lengths.max()) // CHUNK))
 
 
 class RateTables:
@@ -13,27 +22,24 @@ class RateTables:
 
     def __init__(self, schedules):
         self._schedules = schedules
-        self._kept = OrderedDict()
+        self._kept, self._kept_bytes = OrderedDict(), 0
+        self._last = None, None
+        self._whole = {}
         self._pieces = [schedule.pieces() for schedule in schedules]
         # Time of the first c CHUNK steps of a varying piece: grown one chunk after the other.
         self._sums = {}
 
     def one(self, s, chunk):
         """eta (T,) and time (T + 1,) of one schedule's chunk, T the steps that it has there."""
-        key = (s, chunk)
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        eta = self._schedules[s].rates(chunk * CHUNK, (chunk + 1) * CHUNK)
-        time = np.empty(eta.size + 1)
-        time[0] = self._elapsed_before(s, chunk)
-        with np.errstate(over="ignore"):
-            np.cumsum(eta, out=time[1:])
-            time[1:] += time[0]
-        self._kept[key] = eta, time
-        while len(self._kept) * CHUNK * 16 > KEPT_BYTES:
-            self._kept.popitem(last=False)
-        return eta, time
+        if self._last[0] != (s, chunk):
+            eta = self._schedules[s].rates(chunk * CHUNK, (chunk + 1) * CHUNK)
+            time = np.empty(eta.size + 1)
+            time[0] = self._elapsed_before(s, chunk)
+            with np.errstate(over="ignore"):
+                np.cumsum(eta, out=time[1:])
+                time[1:] += time[0]
+            self._last = (s, chunk), (eta, time)
+        return self._last[1]
 
     def _elapsed_before(self, s, chunk):
         """The sum of the learning rates before a chunk: constant pieces by a product, others by sums in order."""
@@ -54,15 +60,65 @@ class RateTables:
         start = first + whole * CHUNK
         return known[whole] + (float(np.sum(self._schedules[s].rates(start, start + rest))) if rest else 0.0)
 
-    def chunk(self, rows, chunk):
-        """eta (S, T) and time (S, T + 1) of the schedules `rows`; where one has fewer steps, zeros follow."""
-        longest = max(min(self._schedules[s].length - chunk * CHUNK, CHUNK) for s in rows)
-        eta = np.zeros((len(rows), max(longest, 0)))
-        time = np.zeros((len(rows), max(longest, 0) + 1))
+    def spans(self, rows, chunks, ahead):
+        """(first step, eta, time) of one run of chunks after the other; `ahead`: a thread makes the next one meanwhile.
+
+        The runs grow: where most cells end early, little is tabulated in vain, and later a launch is worth its while.
+        """
+        rows = tuple(rows)
+        cuts = ((rows, first, last) for first, last in self._cuts(rows, chunks))
+        cut, following = next(cuts), next(cuts, None)
+        if not ahead or not following:
+            while cut:
+                yield cut[1] * CHUNK, *self.span(*cut)
+                cut, following = following, next(cuts, None)
+            return
+        with ThreadPoolExecutor(1, "simlr-tables") as helper:
+            coming = helper.submit(self.span, *cut)
+            while cut:
+                made = coming.result()
+                coming = helper.submit(self.span, *following) if following else None
+                yield cut[1] * CHUNK, *made
+                cut, following = following, next(cuts, None)
+
+    def _cuts(self, rows, count):
+        """The runs of chunks, (first, one beyond the last): 1, 2, 4, ... of them, as far as memory allows."""
+        most = max(1, min(MOST_CHUNKS, SPAN_BYTES // (16 * CHUNK * len(rows))))
+        first, size = 0, 1
+        while first < count:
+            yield first, min(first + size, count)
+            first, size = first + size, min(2 * size, most)
+
+    def span(self, rows, first, last):
+        """eta (S, T) and time (S, T + 1) of the chunks first..last - 1 of the schedules `rows`, kept while used.
+
+        Where a schedule has fewer steps, zeros follow.
+        """
+        key = rows, first, last
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        made = self._span(*key)
+        self._kept[key] = made
+        self._kept_bytes += sum(table.nbytes for table in made)
+        while self._kept_bytes > KEPT_BYTES:
+            _, dropped = self._kept.popitem(last=False)
+            self._kept_bytes -= sum(table.nbytes for table in dropped)
+        return made
+
+    def _span(self, rows, first, last):
+        """The same, made."""
+        begin = first * CHUNK
+        longest = max(0, min(max(self._schedules[s].length for s in rows), last * CHUNK) - begin)
+        eta, time = np.zeros((len(rows), longest)), np.zeros((len(rows), longest + 1))
         for i, s in enumerate(rows):
-            own_eta, own_time = self.one(s, chunk)
-            eta[i, : own_eta.size] = own_eta
-            time[i, : own_time.size] = own_time
+            time[i, 0] = self._elapsed_before(s, first)
+            for chunk in range(first, last):
+                own_eta, own_time = self.one(s, chunk)
+                place = chunk * CHUNK - begin
+                eta[i, place : place + own_eta.size] = own_eta
+                # Its first entry is the last one of the chunk before, but for rounding, and no step ends there.
+                time[i, place + 1 : place + own_time.size] = own_time[1:]
         return eta, time
 
     def at(self, s, steps):
@@ -86,5 +142,6 @@ class RateTables:
 
     def elapsed(self, s):
         """The time of all discrete steps of a schedule, in its unit."""
-        length = self._schedules[s].length
-        return float(self.at(s, np.array([length]))[1][0])
+        if s not in self._whole:
+            self._whole[s] = float(self.at(s, np.array([self._schedules[s].length]))[1][0])
+        return self._whole[s]

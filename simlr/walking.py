@@ -5,7 +5,7 @@ import numpy as np
 from .kernels import arrays, averages, gradients, optimizers
 from .kernels.residual_losses import residual_losses_sweep
 from .kernels.stochastic import walk_sweep
-from .tables import CHUNK
+from .tables import chunks_of
 
 OPTIMIZER = {
     "gd": optimizers.GRADIENT_DESCENT,
@@ -46,11 +46,10 @@ def walk(plan, seeds, rows, rates, rows_of, launch):
     state, passages = arrays.empty_walk(
         residual, plan.levels, seeds.recorded.size, plan.points, moving=moving, averaging=averaging
     )
-    for chunk in range(max(1, -(-int(rates.length.max()) // CHUNK))):
-        eta, time = plan.tables.chunk(rows, chunk)
+    for first, eta, time in plan.tables.spans(rows, chunks_of(rates.length), ahead=True):
         now = rates._replace(eta=eta, time=time)
-        launch(walk_sweep, seeds.cells, now, method, noise, table, state, passages, chunk * CHUNK)
-        if not seeds.any_stepping(passages, rates.length, rates.last_record, (chunk + 1) * CHUNK):
+        launch(walk_sweep, seeds.cells, now, method, noise, table, state, passages, first)
+        if not seeds.any_stepping(passages, rates.length, rates.last_record, first + eta.shape[1]):
             break
     _end(plan, rows, rates, seeds.cells, state, passages)
     return passages

@@ -242,10 +242,25 @@ def test_a_shorter_schedule_is_followed_by_zeros():
     lengths = (0, 3, CHUNK + 2)
     made = [Schedule(str(n), "absolute", (phase("constant", n, learning_rate=1.0),), True) for n in lengths]
     for chunk in (0, 1):
-        eta, time = RateTables(made).chunk(range(3), chunk)
+        eta, time = RateTables(made).span((0, 1, 2), chunk, chunk + 1)
         assert eta.shape == (3, (CHUNK, 2)[chunk])
         assert eta.sum(axis=1).tolist() == [[0, 3, CHUNK], [0, 0, 2]][chunk]
         assert time.shape == (3, eta.shape[1] + 1)
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_spans_join_the_chunks_whoever_makes_them(ahead):
+    made = [Schedule(str(n), "absolute", (phase("cosine", n, learning_rate=1.0),), True) for n in (5 * CHUNK + 7, 40)]
+    tables = RateTables(made)
+    for _ in range(2):  # made, and kept
+        first, eta, time = zip(*tables.spans((0, 1), 6, ahead), strict=True)
+        assert first == (0, CHUNK, 3 * CHUNK)
+        np.testing.assert_array_equal(np.concatenate(eta, axis=1)[0], made[0].rates(0, 5 * CHUNK + 7))
+        np.testing.assert_array_equal(eta[0][1, :40], made[1].rates(0, 40))
+    for chunk in range(6):
+        own = tables.one(0, chunk)[1]
+        whole = np.concatenate([part[0, 1:] for part in time])
+        np.testing.assert_array_equal(whole[chunk * CHUNK : chunk * CHUNK + own.size - 1], own[1:])
 
 
 # ---- what is refused ----

@@ -1,0 +1,188 @@
+"""Benchmark sections of what skips steps and of what takes noisy ones: closed forms, and walks."""
+
+from functools import partial
+
+import numpy as np
+
+from . import limits, noisypeers
+from .measure import Figure
+
+MILLION = 1_000_000
+SIZES = (10**3, 10**4, 10**5, 10**6, 10**7)
+
+
+class _Watch:
+    """Seconds that an engine's launches of some sweeps take, for as long as it is entered."""
+
+    def __init__(self, *sweeps):
+        self._sweeps, self.seconds = sweeps, dict.fromkeys(sweeps, 0.0)
+
+    def __enter__(self):
+        from .execute import Engine
+
+        self._launch = launch = Engine.launch
+
+        def timed(engine, sweep, *arguments):
+            with limits.Clock() as clock:
+                launch(engine, sweep, *arguments)
+            if sweep.__name__ in self.seconds:
+                self.seconds[sweep.__name__] += clock.seconds
+
+        Engine.launch = timed
+        return self
+
+    def __exit__(self, *_):
+        from .execute import Engine
+
+        Engine.launch = self._launch
+
+
+def _kernel_seconds(config, sweeps, repeats):
+    """Best seconds over some runs of each of these sweeps, and the last run."""
+    from .grid import run
+
+    best = dict.fromkeys(sweeps, np.inf)
+    for _ in range(repeats):
+        with _Watch(*sweeps) as watch:
+            made = run(config)
+        best = {name: min(best[name], watch.seconds[name]) for name in sweeps}
+    return best, made
+
+
+def _long_grid(bench, engine, schedule, steps, seeds):
+    """d = 2, one level, one block; the rates are such that the mean stop lies beyond half of the steps."""
+    generator = np.random.default_rng(0)
+    curvature, residual = generator.uniform(0.5, 1.5, (seeds, 2)), generator.normal(size=(seeds, 2))
+    config = bench.quadratics(curvature, residual, [schedule], [1e-3], run={"block_seeds": seeds})
+    return config.replace(engine=engine, stop={"max_steps": steps})
+
+
+def closed_form(bench):
+    """Closed forms that skip the steps, against the stepping kernel on the same grid."""
+    seeds, steps = bench.pick(4096, 64), bench.pick(MILLION, 20_000)
+    small = 5.5 / steps
+    cases = {
+        "constant": {"kind": "constant", "learning_rate": small},
+        "two": {
+            "phases": [
+                {"kind": "constant", "learning_rate": 1.2, "steps": 3},
+                {"kind": "constant", "learning_rate": 0.7 * small},
+            ]
+        },
+        "cosine": {"kind": "cosine", "learning_rate": 1.4 * small, "steps": steps},
+    }
+    names = {"constant": "constant", "two": "large, then small", "cosine": "cosine"}
+    for key, schedule in cases.items():
+        yield from _one_closed_form(bench, key, names[key], schedule, steps, seeds)
+
+
+def _one_closed_form(bench, key, name, schedule, steps, seeds):
+    """One schedule in closed form."""
+    repeats = bench.pick(5, 1)
+    stepping, stepped = _kernel_seconds(
+        _long_grid(bench, "recurrence", schedule, steps, seeds), ("descend_sweep",), repeats
+    )
+    leaping, leapt = _kernel_seconds(
+        _long_grid(bench, "closed-form", schedule, steps, seeds), ("leap_sweep", "row_sweep"), repeats
+    )
+    worst = np.max(np.abs(leapt.test_loss / stepped.test_loss - 1.0))
+    apart = int(np.max(np.abs(leapt.stop_step - stepped.stop_step)))
+    both = leaping["leap_sweep"] + leaping["row_sweep"]
+    ratios = {"the stepping kernel": stepping["descend_sweep"] / leaping["leap_sweep"]}
+    if leaping["row_sweep"] > 0.0:
+        ratios["the stepping kernel, tables included"] = stepping["descend_sweep"] / both
+    how = (
+        f"{seeds} seeds, {steps} steps, mean stop {stepped.stop_step.mean():.0f}; losses differ by {worst:.1e}, "
+        f"stops by {apart}"
+    )
+    rate = float(stepped.stop_step.sum()) / leaping["leap_sweep"]
+    yield Figure(f"closed.{key}", name, rate, "cell-steps/s in effect", ratios, "exponentials, latency", how)
+
+
+def closed_form_growth(bench):
+    """What a cell takes in closed form as its schedule gets longer."""
+    seeds, first = bench.pick(4096, 64), {}
+    for steps in SIZES[: bench.pick(5, 2)]:
+        small = 5.5 / steps
+        cases = {
+            "constant": {"kind": "constant", "learning_rate": small},
+            "cosine": {"kind": "cosine", "learning_rate": 1.4 * small, "steps": steps},
+        }
+        for key, schedule in cases.items():
+            config = _long_grid(bench, "closed-form", schedule, steps, seeds)
+            best, _ = _kernel_seconds(config, ("leap_sweep",), bench.pick(7, 1))
+            cell = best["leap_sweep"] / seeds
+            ratios = {"1000 steps": cell / first.setdefault(key, cell)}
+            yield Figure(
+                f"growth.{key}.{steps}", f"{key}, {steps} steps", cell, "s/cell", ratios, "exponentials, latency",
+                f"{seeds} seeds on all threads, tables made beforehand",
+            )  # fmt: skip
+
+
+def smaller_rates(bench):
+    """The default grid against itself with all rates a hundredfold smaller and a hundredfold more steps."""
+    from .config import GridConfig
+    from .grid import run
+    from .papers import nakkiran2020
+
+    config = GridConfig.from_toml(nakkiran2020.GRID, [("seeds.count", bench.pick(4096, 64))])
+    slow = config.replace(
+        schedule=[_hundredth(table) for table in config.tables()["schedule"]],
+        stop={"max_steps": 100 * config.stop["max_steps"]},
+    )
+    best = limits.race({"default": lambda: run(config), "slow": lambda: run(slow)}, bench.pick(7, 1))
+    ratios = {"the default grid": best["slow"] / best["default"]}
+    how = "rates / 100, max_steps x 100, in memory"
+    yield Figure("grid.hundredth", "wall time", best["slow"], "s", ratios, "closed forms, stepping", how)
+
+
+def _hundredth(table):
+    """A [[schedule]] table with rates a hundredfold smaller."""
+    made = {}
+    for key, value in table.items():
+        if key == "phases":
+            value = [_hundredth(phase) for phase in value]
+        elif key == "learning_rate":
+            value = [v / 100 for v in value] if isinstance(value, list) else value / 100
+        made[key] = value
+    return made
+
+
+def walks(bench):
+    """Noisy steps: 64 schedules x 64 seeds, the loss checked at every step, beside JAX where wanted."""
+    steps = bench.pick(2000, 100)
+    cases = {
+        "noise": ("additive noise, d = 16", noisypeers.noise_case(16, 64, 64, steps)),
+        "sgd": ("mini-batches of 8 of 442 rows, d = 10", noisypeers.sgd_case(64, 64, steps)),
+    }
+    for key, (name, case) in cases.items():
+        contestants = {"ours": partial(_walk, *case.ours)}
+        if bench.with_jax:
+            contestants["jax"] = case.jax()
+        best = limits.race(contestants, bench.pick(4, 1))
+        ratios = {"JAX scan": best["jax"] / best["ours"]} if "jax" in best else {}
+        rate = 64 * 64 * steps / best["ours"]
+        yield Figure(
+            f"walks.{key}", name, rate, "cell-steps/s", ratios, "loads and stores in level-1 cache",
+            f"64 schedules x 64 seeds x {steps} steps, noise drawn as the steps go",
+        )  # fmt: skip
+
+
+def _walk(cells, rates, method, noise, rows, residual):
+    """All steps of one launch of `walk_sweep`, from the start."""
+    from .kernels import arrays, jit
+    from .kernels.stochastic import walk_sweep
+
+    start = np.broadcast_to(residual, (rates.eta.shape[0], *residual.shape)).copy()
+    state, passages = arrays.empty_walk(start, 1, 0, 0, moving=False, averaging=False)
+    tasks = np.zeros(2, np.int64)
+    jit.launch(walk_sweep, cells, rates, method, noise, rows, state, passages, 0, tasks, jit.threads())
+    return state.r
+
+
+SECTIONS = {
+    "closed": closed_form,
+    "growth": closed_form_growth,
+    "hundredth": smaller_rates,
+    "walks": walks,
+}

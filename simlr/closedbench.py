@@ -11,50 +11,31 @@ MILLION = 1_000_000
 SIZES = (10**3, 10**4, 10**5, 10**6, 10**7)
 
 
-class _Watch:
-    """Seconds that an engine's launches of some sweeps take, for as long as it is entered."""
-
-    def __init__(self, *sweeps):
-        self._sweeps, self.seconds = sweeps, dict.fromkeys(sweeps, 0.0)
-
-    def __enter__(self):
-        from .execute import Engine
-
-        self._launch = launch = Engine.launch
-
-        def timed(engine, sweep, *arguments):
-            with limits.Clock() as clock:
-                launch(engine, sweep, *arguments)
-            if sweep.__name__ in self.seconds:
-                self.seconds[sweep.__name__] += clock.seconds
-
-        Engine.launch = timed
-        return self
-
-    def __exit__(self, *_):
-        from .execute import Engine
-
-        Engine.launch = self._launch
-
-
 def _kernel_seconds(config, sweeps, repeats):
-    """Best seconds over some runs of each of these sweeps, and the last run."""
-    from .grid import run
+    """Best seconds of each of these sweeps over some blocks, the first one with its tables; and what a run gives."""
+    from .execute import Engine
+    from .grid import Job, run
 
-    best = dict.fromkeys(sweeps, np.inf)
+    job, best = Job(config), dict.fromkeys(sweeps, np.inf)
     for _ in range(repeats):
-        with _Watch(*sweeps) as watch:
-            made = run(config)
-        best = {name: min(best[name], watch.seconds[name]) for name in sweeps}
-    return best, made
+        engine = Engine(job.plan, job.sources)
+        engine.block(0, job.plan.seeds)
+        best = {name: min(best[name], engine.seconds.get(name, 0.0)) for name in sweeps}
+    return best, run(config)
 
 
 def _long_grid(bench, engine, schedule, steps, seeds):
     """d = 2, one level, one block; the rates are such that the mean stop lies beyond half of the steps."""
     generator = np.random.default_rng(0)
     curvature, residual = generator.uniform(0.5, 1.5, (seeds, 2)), generator.normal(size=(seeds, 2))
-    config = bench.quadratics(curvature, residual, [schedule], [1e-3], run={"block_seeds": seeds})
-    return config.replace(engine=engine, stop={"max_steps": steps})
+    np.savez(bench.folder / "long.npz", curvature=curvature, residual=residual)
+    tables = {
+        "problem": {"kind": "quadratic", "file": "long.npz"},
+        "seeds": {"count": seeds},
+        "stop": {"train_loss": [1e-3], "max_steps": steps},
+        "run": {"block_seeds": seeds},
+    }
+    return bench.grid([schedule], **tables).replace(engine=engine)
 
 
 def closed_form(bench):

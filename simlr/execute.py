@@ -1,5 +1,7 @@
 """Computing one block of seeds with every schedule: from problems and rates to the arrays of the run file."""
 
+from time import perf_counter
+
 import numpy as np
 
 from . import runfile
@@ -45,6 +47,7 @@ class Engine:
         jit.set_threads(threads)
         self._workers = jit.threads()
         self._tasks = np.zeros(2, np.int64)
+        self.seconds = {}  # by the sweep's name: where the time went
         self._products = ProductTables(plan.schedules, self.launch)
         self._buffers = Buffers(plan)
 
@@ -55,7 +58,9 @@ class Engine:
     def launch(self, sweep, *arguments):
         """Run one sweep over all its tasks; Stopped where it was told to."""
         self._tasks[0] = 0
+        begin = perf_counter()
         jit.launch(sweep, *arguments, self._tasks, self._workers)
+        self.seconds[sweep.__name__] = self.seconds.get(sweep.__name__, 0.0) + perf_counter() - begin
         if self._tasks[1]:
             raise Stopped
 

@@ -43,11 +43,11 @@ class Job:
         self.config = config
         kind = problems.find("problem.kind", config.problem["kind"])
         _, combinations = config.problem_combinations()
-        self._sources = [kind.prepare(combination, config.folder) for combination in combinations]
-        if any(source.rows is None for source in self._sources) and config.draws_rows:
+        self.sources = [kind.prepare(combination, config.folder) for combination in combinations]
+        if any(source.rows is None for source in self.sources) and config.draws_rows:
             raise InputError(f"noise 'minibatch': problem {config.problem['kind']!r} has no rows to draw from")
         wanted = config.seeds["count"]
-        sizes = tuple((source.axes, min(wanted, source.limit or wanted)) for source in self._sources)
+        sizes = tuple((source.axes, min(wanted, source.limit or wanted)) for source in self.sources)
         self.plan = Plan(config, sizes)
 
     def open(self, out, overwrite=False, resume=False):
@@ -80,7 +80,7 @@ class Job:
         """The root attributes of the run file: what ran, on what, when."""
         from .execute import environment
 
-        identities = [source.identity for source in self._sources]
+        identities = [source.identity for source in self.sources]
         return {
             "format": store.runfile.FORMAT,
             "format_version": store.runfile.FORMAT_VERSION,
@@ -107,7 +107,7 @@ class Job:
         from .execute import Engine
 
         plan = self.plan
-        engine = Engine(plan, self._sources, threads)
+        engine = Engine(plan, self.sources, threads)
         starts, sizes = [*plan.block_starts.tolist(), plan.seeds], plan.block_sizes
         done = plan.seeds - sum(sizes[b] for b in blocks)
         seeds_done = list(itertools.accumulate((sizes[b] for b in blocks), initial=done))

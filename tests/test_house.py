@@ -73,7 +73,20 @@ MAY_IMPORT = {
     "limits": {"kernels"},
     "measure": {"limits", "peers", "kernels", "config", "papers", "stepping", "grid"},
     "throughput": {"measure", "limits", "kernels", "config", "grid", "store"},
-    "bench": {"measure", "throughput", "limits", "peers", "kernels", "arguments", "execute", "stepping", "grid"},
+    "noisypeers": set(),
+    "closedbench": {"measure", "limits", "noisypeers", "kernels", "config", "papers", "execute", "grid"},
+    "bench": {
+        "closedbench",
+        "measure",
+        "throughput",
+        "limits",
+        "peers",
+        "kernels",
+        "arguments",
+        "execute",
+        "stepping",
+        "grid",
+    },
     "kernels": set(),
 }
 # Importing any other part loads neither Numba nor the kernels, however long the chain of imports.
@@ -85,7 +98,7 @@ OWNED_PACKAGES = {
     "llvmlite": {"kernels"},
     "tqdm": {"progress"},
     "matplotlib": {"style"},
-    "jax": {"peers"},
+    "jax": {"peers", "noisypeers"},
     "dask": {"cluster"},
     "distributed": {"cluster"},
 }

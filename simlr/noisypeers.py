@@ -1,0 +1,125 @@
+"""Noisy steps as they would be written with JAX today, and the same work for our own kernels.
+
+JAX draws the additive noise as it goes, anew for every schedule, and is given the rows of its mini-batches beforehand;
+ours draws both, once for all schedules.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+SIGMA = 0.1
+BATCH = 8
+ROWS = 442
+
+
+class Case(NamedTuple):
+    """One piece of work: the arguments of our own walk, and a function that makes JAX's."""
+
+    ours: tuple
+    jax: Any
+
+
+def _rates(schedules, steps):
+    """Cosines of different height, (S, T)."""
+    shape = 0.014 * (1.0 + np.cos(np.pi * np.arange(steps) / steps))
+    return shape * (np.arange(1, schedules + 1) / schedules)[:, None]
+
+
+def _walk_arguments(curvature, residual, rates, kind, batch, rows):
+    """(Cells, Rates, Method, Noise, Rows, residual) of a walk of plain gradient descent; one level, never reached."""
+    from .kernels import arrays, averages, optimizers
+
+    seeds, schedules = len(curvature), len(rates)
+    none, cells = np.zeros(schedules, np.int64), np.full((seeds, 1), 1e-300)
+    known = arrays.Cells(np.stack([curvature, curvature]), cells, np.full(seeds, -1, np.int64))
+    plan = arrays.Rates(
+        rates,
+        np.zeros((schedules, rates.shape[1] + 1)),
+        none,
+        none + rates.shape[1],
+        np.zeros((schedules, 0), np.int64),
+        none,
+    )
+    zeros = np.zeros(schedules)
+    method = arrays.Method(optimizers.GRADIENT_DESCENT, averages.NO_AVERAGE, zeros, none, zeros)
+    axes = np.full(seeds, curvature.shape[1], np.int64)
+    noise = arrays.Noise(kind, 0, batch, np.full(schedules, SIGMA), np.arange(seeds), axes)
+    return known, plan, method, noise, arrays.Rows(*rows), residual
+
+
+def noise_case(axes, seeds, schedules, steps):
+    """N(0, sigma^2 I) added to every gradient."""
+    from .kernels import gradients
+
+    generator = np.random.default_rng(0)
+    curvature, residual = generator.uniform(0.2, 1.4, (seeds, axes)), generator.normal(size=(seeds, axes))
+    rates = _rates(schedules, steps)
+    rows = np.zeros((1, 0, axes)), np.zeros((1, 0)), np.zeros(seeds, np.int64)
+    ours = _walk_arguments(curvature, residual, rates, gradients.ISOTROPIC, 1, rows)
+    return Case(ours, partial(_jax_noise, curvature, residual, rates))
+
+
+def sgd_case(seeds, schedules, steps):
+    """Mini-batches with replacement from rows that are common to all seeds; the labels are the seed's own."""
+    from .kernels import gradients
+
+    generator = np.random.default_rng(0)
+    rows, targets = generator.normal(size=(ROWS, 10)), generator.normal(size=(seeds, ROWS))
+    curvature, axes = np.linalg.eigh(2.0 / ROWS * rows.T @ rows)
+    minimiser = np.linalg.lstsq(rows, targets.T, rcond=None)[0].T
+    left = targets - minimiser @ rows.T
+    table = (rows @ axes)[None], np.ascontiguousarray(left), np.full(seeds, ROWS, np.int64)
+    table = np.broadcast_to(table[0], (seeds, ROWS, 10)).copy(), *table[1:]
+    rates = _rates(schedules, steps)
+    spectra = np.broadcast_to(curvature, (seeds, 10)).copy()
+    ours = _walk_arguments(spectra, -minimiser @ axes, rates, gradients.WITH_REPLACEMENT, BATCH, table)
+    index = generator.integers(0, ROWS, (steps, seeds, BATCH))
+    return Case(ours, partial(_jax_sgd, rows, targets, rates, index))
+
+
+def _jax_noise(curvature, residual, rates):
+    """A function that takes all steps; the train loss is kept at every step."""
+    import jax
+    import jax.numpy as jnp
+
+    jax.config.update("jax_enable_x64", True)
+    shape = (rates.shape[0], *residual.shape)
+
+    @jax.jit
+    def scan(lam, start, eta, key):
+        def step(carry, now):
+            r, key = carry
+            key, own = jax.random.split(key)
+            r = r - now[:, None, None] * (lam * r + SIGMA * jax.random.normal(own, shape))
+            return (r, key), 0.5 * (lam * r * r).sum(axis=-1)
+
+        return jax.lax.scan(step, (jnp.broadcast_to(start, shape), key), eta.T)
+
+    arguments = [jnp.asarray(array) for array in (curvature, residual, rates)]
+    jax.block_until_ready(scan(*arguments, jax.random.key(0)))
+    return lambda: jax.block_until_ready(scan(*arguments, jax.random.key(0)))
+
+
+def _jax_sgd(rows, targets, rates, index):
+    """A function that takes all steps from theta = 0."""
+    import jax
+    import jax.numpy as jnp
+
+    jax.config.update("jax_enable_x64", True)
+
+    @jax.jit
+    def scan(x, y, eta, index):
+        def step(theta, now):
+            rate, picked = now
+            batch = x[picked]
+            error = jnp.einsum("nbd,snd->snb", batch, theta) - jnp.take_along_axis(y, picked, axis=1)
+            return theta - rate[:, None, None] * (2.0 / BATCH) * jnp.einsum("snb,nbd->snd", error, batch), None
+
+        theta = jnp.zeros((eta.shape[0], y.shape[0], x.shape[1]))
+        return jax.lax.scan(step, theta, (eta.T, index))[0]
+
+    arguments = [jnp.asarray(array) for array in (rows, targets, rates, index)]
+    jax.block_until_ready(scan(*arguments))
+    return lambda: jax.block_until_ready(scan(*arguments))

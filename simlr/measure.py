@@ -208,7 +208,7 @@ def scaling(bench):
     rates = np.linspace(1e-4, 1e-3, 16).tolist()
     config = bench.grid(
         [{"kind": "cosine", "learning_rate": rates, "steps": steps}], seeds={"count": bench.pick(8192, 256)}
-    )
+    ).replace(engine="recurrence")
     run(config)
     best = limits.race(
         {n: lambda n=n: run(config, threads=n) for n in sorted({1, min(2, limits.cores())})}, bench.pick(3, 1)

@@ -28,7 +28,8 @@ def _streamed(bench, steps):
 
     schedule = [{"kind": "cosine", "learning_rate": [1e-4, 2e-4, 3e-4, 4e-4], "steps": steps}]
     record = {"points": 200, "seeds": "all"}
-    return Job(bench.grid(schedule, seeds={"count": bench.pick(24_576, 512)}, record=record).replace(engine="recurrence"))
+    config = bench.grid(schedule, seeds={"count": bench.pick(24_576, 512)}, record=record)
+    return Job(config.replace(engine="recurrence"))
 
 
 class _Nowhere:

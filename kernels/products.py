@@ -146,10 +146,12 @@ def fit_rows(logs, time, lam, coefficient):
 def set_weights(lam, cap, weight):
     """weight_k = lam T_k(2 lam / cap - 1), (NODES,), so that log P_j = sum_k coefficient_jk weight_k."""
     z = 2.0 * (lam / cap) - 1.0
-    before, now = z, 1.0
-    for k in range(NODES):
-        weight[k] = lam * now
-        before, now = now, 2.0 * z * now - before
+    two = 2.0 * z * z - 1.0
+    weight[0], weight[1], weight[2], weight[3] = lam, lam * z, lam * two, lam * (z * (2.0 * two - 1.0))
+    # T_(k+4) = 2 T_4 T_k - T_|k-4|: four chains side by side where one would wait for itself.
+    four = 2.0 * two * two - 1.0
+    for k in range(4, NODES):
+        weight[k] = 2.0 * four * weight[k - 4] - weight[abs(k - 8)]
 
 
 @cell

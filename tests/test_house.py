@@ -73,7 +73,7 @@ MAY_IMPORT = {
     "limits": {"kernels"},
     "measure": {"limits", "peers", "kernels", "config", "papers", "stepping", "grid"},
     "throughput": {"measure", "limits", "kernels", "config", "grid", "store"},
-    "noisypeers": set(),
+    "noisypeers": {"kernels"},
     "closedbench": {"measure", "limits", "noisypeers", "kernels", "config", "papers", "execute", "grid"},
     "bench": {
         "closedbench",

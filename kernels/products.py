@@ -150,7 +150,8 @@ def set_weights(lam, cap, weight):
     weight[0], weight[1], weight[2], weight[3] = lam, lam * z, lam * two, lam * (z * (2.0 * two - 1.0))
     # T_(k+4) = 2 T_4 T_k - T_|k-4|: four chains side by side where one would wait for itself.
     four = 2.0 * two * two - 1.0
-    for k in range(4, NODES):
+    weight[4] = lam * four
+    for k in range(5, NODES):
         weight[k] = 2.0 * four * weight[k - 4] - weight[abs(k - 8)]
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import naive
+import simlr
 from simlr.errors import InputError
 from simlr.papers import nakkiran2020
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from runs import ROOT
 
+import naive_stochastic as naive
 import simlr
-from tests import naive_stochastic as naive
-from tests.runs import ROOT
 
 GRID = """
 name = "walks"

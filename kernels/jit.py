@@ -29,6 +29,9 @@ import llvmlite
 import numba
 from llvmlite import binding
 
+# Where another process has one of the cores, OpenMP's threads would wait for each other in turns, spinning: two were
+# half as fast as one. Read when OpenMP is loaded, which is at the first launch; what the user has set stays.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 OPTIONS = {"nogil": True, "fastmath": False, "error_model": "numpy"}
 STALE_SECONDS = 30 * 86400
 

@@ -207,7 +207,7 @@ def test_bad_parameters_are_refused(run_grid, change, message):
         run_grid({**ALL, **change}, [FLOW], [0.1])
 
 
-@pytest.mark.parametrize("start", [[1.0, 1.0], [0.0, 1.0], [1e200, 0.0]])
+@pytest.mark.parametrize("start", [[1.0, 1.0], [1e200, 0.0]])
 def test_a_start_that_the_claim_is_not_about_decides_nothing(start):
     config = simlr.GridConfig.from_toml(nakkiran2020.GRID, [("problem.start", start), ("seeds.count", 128)])
     assert simlr.summary.verdict(simlr.run(config)).outcome == "undecided"

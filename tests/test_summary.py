@@ -283,9 +283,8 @@ def test_each_combination_of_parameters_is_checked():
     assert sum("of 8 seeds" in finding for finding in verdict.findings) == 2
 
 
-@pytest.mark.parametrize("theta_star", [[1.0, 0.0], [0.0, 0.0]])
-def test_the_claim_fails_where_the_start_is_at_the_target_along_an_axis(theta_star):
-    verdict = summary.verdict(reference(problem__theta_star=theta_star))
+def test_the_claim_fails_where_the_start_is_at_the_target_along_an_axis():
+    verdict = summary.verdict(reference(problem__theta_star=[1.0, 0.0]))
     assert verdict.outcome == "does not hold"
     assert any(finding.endswith(": does not hold") for finding in verdict.findings)
 

@@ -267,6 +267,7 @@ class _Pair:
         with np.errstate(over="ignore"):
             steep, flat = run["initial_residual"][seeds].T ** 2
         self._mixed = run["curvature"][seeds, 1] > 0.0
+        self._at_target = not (steep + flat).any()
         self._due = self._mixed & (steep > 0.0) & (flat > 0.0)
         with np.errstate(all="ignore"):
             # eps a^2 / b^4, what the ratio's departure from 2 is measured in.
@@ -284,8 +285,8 @@ class _Pair:
 
     def findings(self, everything):
         """[(outcome, text), ...]: each measurement beside the theory and the tolerance."""
-        if (self._mixed & ~self._due).any():
-            return [(UNDECIDED, "the start agrees with theta_star along an axis; the claim is about error along both")]
+        if self._at_target:
+            return [(UNDECIDED, "the start is theta_star, so there is nothing to learn")]
         if not self._usable.any():
             return [(UNDECIDED, f"no level is low enough: at least one at or below {HIGHEST_LEVEL:g} is needed")]
         lowest = np.argmin(np.where(self._usable, self._level, np.inf))

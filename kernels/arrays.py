@@ -39,6 +39,28 @@ class Rates(NamedTuple):
     last_record: np.ndarray  # (S,) step to which a recorded cell goes on
 
 
+class Pieces(NamedTuple):
+    """Some steps of every schedule as pieces that are skipped: of a constant rate, or tabulated as products."""
+
+    eta: np.ndarray  # (S, P) the constant rate, 0 where the piece is tabulated
+    steps: np.ndarray  # (S, P) 0 beyond a schedule's last piece
+    table: np.ndarray  # (S, P) which of the `Products`, -1 where the rate is constant
+    before: np.ndarray  # (S,) steps before the first piece
+    elapsed: np.ndarray  # (S,) time before the first piece, in the schedule's unit
+
+
+class Products(NamedTuple):
+    """prod_t (1 - eta_t lam) of G pieces as functions of lam, at rows of steps; see `products`. Pieces end to end."""
+
+    eta: np.ndarray  # (all steps,) learning rates
+    time: np.ndarray  # (all rows,) sum of the piece's rates before each row
+    coefficient: np.ndarray  # (all rows, NODES) of log(product) / lam, in Chebyshev polynomials over 0 <= lam <= cap
+    cap: np.ndarray  # (G,) the largest lam that the table is for
+    every: np.ndarray  # (G,) steps from one row to the next
+    first_step: np.ndarray  # (G,) where the piece begins in eta
+    first_row: np.ndarray  # (G,) and in time and coefficient
+
+
 class Course(NamedTuple):
     """Where every cell stands, and where it passed its levels and moments."""
 

@@ -89,18 +89,26 @@ def square_sum(x):
 
 
 @cell
+def write_levels(x, first_level, last_level, outcome, step, time, n, status, stop_step, stop_time, stop_x):
+    """Write the same outcome for some levels of seed n."""
+    for level in range(first_level, last_level):
+        status[n, level] = outcome
+        stop_step[n, level] = step
+        stop_time[n, level] = time
+        for i in range(x.size):
+            stop_x[n, level, i] = x[i]
+
+
+@cell
 def decide(x, energy, step, time, n, threshold, decided, status, stop_step, stop_time, stop_x):
     """Write the levels that seed n has passed with this x; where it has diverged, all that are left."""
     diverged = not energy <= DIVERGED_SUM
-    k = decided[n]
-    while k < threshold.shape[1] and (diverged or energy <= threshold[n, k]):
-        status[n, k] = DIVERGED if diverged else REACHED
-        stop_step[n, k] = step
-        stop_time[n, k] = time
-        for i in range(x.size):
-            stop_x[n, k, i] = x[i]
-        k += 1
-    decided[n] = GONE if diverged else k
+    first = last = decided[n]
+    while last < threshold.shape[1] and (diverged or energy <= threshold[n, last]):
+        last += 1
+    outcome = DIVERGED if diverged else REACHED
+    write_levels(x, first, last, outcome, step, time, n, status, stop_step, stop_time, stop_x)
+    decided[n] = GONE if diverged else last
 
 
 @cell

@@ -6,6 +6,7 @@ import numpy as np
 from numba import prange
 
 from .arrays import AT_FLOOR, GONE, OUT_OF_STEPS, REACHED
+from .descent import write_levels
 from .flow import crossing_time
 from .intrinsics import claim
 from .jit import cell, sweep
@@ -41,17 +42,6 @@ def record_flow(x, lam, unit, record_time, row, record_x):
 
 
 @cell
-def end_here(x, elapsed, steps, n, threshold, decided, status, stop_step, stop_time, stop_x):
-    """Write the levels that are left when seed n has used up its steps."""
-    for k in range(decided[n], threshold.shape[1]):
-        status[n, k] = OUT_OF_STEPS
-        stop_step[n, k] = steps
-        stop_time[n, k] = elapsed
-        for i in range(x.size):
-            stop_x[n, k, i] = x[i]
-
-
-@cell
 def finish_seeds(curvature, cells, rates, course, flows, elapsed, s, first, last):
     """End the cells of some seeds with schedule s."""
     threshold, row, record_time = cells.threshold, cells.row, flows.record_time[s]
@@ -76,7 +66,10 @@ def finish_seeds(curvature, cells, rates, course, flows, elapsed, s, first, last
         if flowing:
             cross_levels(x, lam, unit, elapsed, steps, n, threshold, decided, status, stop_step, stop_time, stop_x)
         else:
-            end_here(x, elapsed, steps, n, threshold, decided, status, stop_step, stop_time, stop_x)
+            write_levels(
+                x, decided[n], threshold.shape[1], OUT_OF_STEPS, steps, elapsed, n,
+                status, stop_step, stop_time, stop_x,
+            )  # fmt: skip
         if recorded:
             record_flow(x, lam, unit, record_time, row[n], record_x)
 

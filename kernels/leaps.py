@@ -1,209 +1,69 @@
-"""Constant learning rates in closed form: first passages, divergence and recorded moments without taking the steps.
+"""Deterministic gradient descent in closed form: every cell through pieces of its schedule without taking the steps.
 
-While the rate is eta, step k of a cell has x_i(k) = f_i^k x_i, with the recurrence's own rounded factor
-f_i = fma(-eta, lam_i, 1), here as sign^k exp(-decay_i k), decay_i = -log |f_i| (infinite where f_i = 0). So
-
-    q(k) = sum_i x_i(k)^2 = sum_i x_i^2 exp(-2 decay_i k)
-
-is, in real k > 0, a sum of exponentials: convex, and log q too. From that follows all that is used here.
-
-First passage. Let q(start) > threshold. The set {k : q(k) <= threshold} is an interval by convexity, so the first
-integer in it is the ceiling of its left end, or there is none: if that ceiling lies beyond the right end, so does every
-later integer. Left of the interval log q is convex and falling, so Newton's method on log q - log threshold climbs from
-`start` to its left end without passing it; where the slope is no longer falling while q is above, there is no interval.
-This holds whether some |f_i| > 1 or not.
-
-Divergence. {k : q(k) <= limit} is an interval too, and holds 0, so the first integer outside is found by bisection.
+A piece of a constant rate is skipped by powers (`powers`), one of varying rates by tabulated products (`glides`).
 """
-
-import math
 
 import numpy as np
 from numba import prange
 
-from .arrays import DIVERGED, DIVERGED_SUM, GONE, REACHED
-from .descent import bar_of, is_done, next_moment, start_cells
-from .intrinsics import claim, fma
+from .descent import is_done, start_cells
+from .glides import glide_phase
+from .intrinsics import claim
 from .jit import cell, sweep
+from .powers import leap_phase, set_decay
+from .products import NODES
 
 SEEDS_A_TASK = 64
-MOST_ITERATIONS = 200
-CLOSE_ENOUGH = 1e-3
 
 
 @cell
-def set_decay(scale, n, eta, decay, odd_sign):
-    """decay_i = -log |f_i| and the sign of f_i, for the factor of seed n's axes at this rate."""
-    for i in range(decay.size):
-        factor = fma(-eta, scale[n, i], 1.0)
-        decay[i] = -math.log(abs(factor)) if factor != 0.0 else np.inf
-        odd_sign[i] = -1.0 if factor < 0.0 else 1.0
-
-
-@cell
-def grown(x, decay, k):
-    """x exp(-decay k), without 0 times infinity."""
-    if x == 0.0 or k == 0.0 or decay == 0.0:
-        return x
-    return x * math.exp(-decay * k)
-
-
-@cell
-def leap_sums(x, decay, k):
-    """q(k) and -q'(k) / 2 = sum_i decay_i x_i(k)^2."""
-    total = 0.0
-    slope = 0.0
-    for i in range(x.size):
-        y = grown(x[i], decay[i], k)
-        total = fma(y, y, total)
-        if y != 0.0:
-            slope = fma(decay[i] * y, y, slope)
-    return total, slope
-
-
-@cell
-def newton_time(x, decay, threshold, start, last):
-    """A real k at most a little below the left end of {q <= threshold}; beyond `last` where that comes later."""
-    k = float(start)
-    # What decays infinitely fast is gone after one step, and has no derivative before.
-    for i in range(x.size):
-        if decay[i] == np.inf and x[i] != 0.0 and start == 0:
-            k = 1.0
-    for _ in range(MOST_ITERATIONS):
-        total, slope = leap_sums(x, decay, k)
-        if total <= threshold or k > last:
-            return k
-        if not slope > 0.0 or not total <= DIVERGED_SUM:
-            return last + 1.0
-        step = 0.5 * total / slope * (math.log(total) - math.log(threshold))
-        k += step
-        if step < CLOSE_ENOUGH:
-            return k
-    return k
-
-
-@cell
-def first_passage(x, decay, threshold, start, last):
-    """The first integer k with start < k <= last and q(k) <= threshold, given q(start) > threshold; else last + 1."""
-    if not threshold > 0.0:
-        return last + 1
-    real = newton_time(x, decay, threshold, start, last)
-    if not real <= last:
-        real = float(last)
-    k = max(start + 1, math.ceil(real))
-    while k - 1 > start and leap_sums(x, decay, float(k - 1))[0] <= threshold:
-        k -= 1
-    while k <= last:
-        total, slope = leap_sums(x, decay, float(k))
-        if total <= threshold:
-            return k
-        if not slope > 0.0:
-            return last + 1
-        k += 1
-    return last + 1
-
-
-@cell
-def first_divergence(x, decay, last):
-    """The first integer k with 0 < k <= last and not q(k) <= the limit, given q(0) at or below it; else last + 1."""
-    if leap_sums(x, decay, float(last))[0] <= DIVERGED_SUM:
-        return last + 1
-    inside, outside = 0, last
-    while outside - inside > 1:
-        middle = (inside + outside) // 2
-        if leap_sums(x, decay, float(middle))[0] <= DIVERGED_SUM:
-            inside = middle
-        else:
-            outside = middle
-    return outside
-
-
-@cell
-def leap(x, decay, odd_sign, k, out):
-    """out_i = f_i^k x_i."""
-    for i in range(x.size):
-        y = grown(x[i], decay[i], float(k))
-        out[i] = y * odd_sign[i] if k % 2 == 1 else y
-
-
-@cell
-def write_levels(x, first_level, last_level, outcome, step, time, n, status, stop_step, stop_time, stop_x):
-    """Write the same outcome for some levels of seed n."""
-    for level in range(first_level, last_level):
-        status[n, level] = outcome
-        stop_step[n, level] = step
-        stop_time[n, level] = time
-        for i in range(x.size):
-            stop_x[n, level, i] = x[i]
-
-
-@cell
-def pass_levels(
-    x, y, decay, odd_sign, eta, last, before, elapsed, n, threshold, decided, status, stop_step, stop_time, stop_x
-):
-    """Write the levels that seed n passes at steps 1..last of a phase; y (d,) is scratch."""
-    k = 0
-    while decided[n] < threshold.shape[1]:
-        bar = bar_of(n, threshold, decided)
-        if k == 0 or leap_sums(x, decay, float(k))[0] > bar:
-            k = first_passage(x, decay, bar, k, last)
-            if k > last:
-                return
-        leap(x, decay, odd_sign, k, y)
-        time = elapsed + eta * k
-        write_levels(y, decided[n], decided[n] + 1, REACHED, before + k, time, n, status, stop_step, stop_time, stop_x)
-        decided[n] += 1
-
-
-@cell
-def record_phase(x, y, decay, odd_sign, last, before, row, record_step, record_x):
-    """Write the recorded moments that lie at steps 1..last of a phase."""
-    slot, moment = next_moment(record_step, 0, before)
-    while moment <= last:
-        leap(x, decay, odd_sign, moment, y)
-        for i in range(x.size):
-            record_x[row, slot, i] = y[i]
-        slot, moment = next_moment(record_step, slot + 1, before)
-
-
-@cell
-def leap_cell(
-    scale, threshold, row, phase_eta, phase_steps, record_step, last_record,
-    n, x, y, decay, odd_sign, decided, status, stop_step, stop_time, stop_x, record_x,
+def leap_constant(
+    scale, threshold, row, eta, steps, before, elapsed, record_step, last_record,
+    x_now, decided, status, stop_step, stop_time, stop_x, record_x, first, last,
 ):  # fmt: skip
-    """Take seed n, which stands at x, through all phases of one schedule."""
-    before = 0
-    elapsed = 0.0
-    for phase in range(phase_steps.size):
-        steps, eta = phase_steps[phase], phase_eta[phase]
-        if steps == 0 or is_done(n, before, threshold, decided, row, last_record):
-            return
-        set_decay(scale, n, eta, decay, odd_sign)
-        end = first_divergence(x, decay, steps)
-        last = min(steps, end - 1)
-        pass_levels(
-            x, y, decay, odd_sign, eta, last, before, elapsed, n, threshold, decided,
-            status, stop_step, stop_time, stop_x,
+    """Take some seeds through a piece of a constant rate."""
+    axes = scale.shape[1]
+    x, y, decay, odd_sign = np.empty(axes), np.empty(axes), np.empty(axes), np.empty(axes)
+    known = np.full(axes, -1.0)
+    for n in range(first, last):
+        if is_done(n, before, threshold, decided, row, last_record):
+            continue
+        set_decay(scale, n, eta, known, decay, odd_sign)
+        for i in range(axes):
+            x[i] = x_now[n, i]
+        leap_phase(
+            x, y, decay, odd_sign, eta, steps, before, elapsed, n, row[n], record_step,
+            threshold, decided, status, stop_step, stop_time, stop_x, record_x,
         )  # fmt: skip
-        if row[n] >= 0:
-            record_phase(x, y, decay, odd_sign, last, before, row[n], record_step, record_x)
-        leap(x, decay, odd_sign, min(steps, end), y)
-        for i in range(x.size):
-            x[i] = y[i]
-        if end <= steps:
-            write_levels(
-                x, decided[n], threshold.shape[1], DIVERGED, before + end, elapsed + eta * end, n,
-                status, stop_step, stop_time, stop_x,
-            )  # fmt: skip
-            decided[n] = GONE
-            return
-        before += steps
-        elapsed += eta * steps
+        for i in range(axes):
+            x_now[n, i] = x[i]
 
 
 @cell
-def leap_seeds(cells, rates, phase_eta, phase_steps, course, s, first, last):
-    """Take some seeds through schedule s."""
+def leap_varying(
+    scale, threshold, row, eta, time, coefficient, every, cap, before, elapsed, record_step, last_record,
+    x_now, decided, status, stop_step, stop_time, stop_x, record_x, first, last,
+):  # fmt: skip
+    """Take some seeds through a tabulated piece."""
+    axes = scale.shape[1]
+    x, y, base, weight = np.empty(axes), np.empty(axes), np.empty(axes), np.zeros((axes, NODES))
+    known = np.full(axes, -1.0)
+    for n in range(first, last):
+        if is_done(n, before, threshold, decided, row, last_record):
+            continue
+        for i in range(axes):
+            x[i] = x_now[n, i]
+        glide_phase(
+            x, y, known, weight, base, scale, n, eta, time, coefficient, every, cap, before, elapsed, row[n],
+            record_step, threshold, decided, status, stop_step, stop_time, stop_x, record_x,
+        )  # fmt: skip
+        for i in range(axes):
+            x_now[n, i] = x[i]
+
+
+@cell
+def leap_seeds(cells, rates, pieces, products, course, s, first, last):
+    """Take some seeds through the pieces of schedule s."""
     threshold, row, scale = cells.threshold, cells.row, cells.scale[rates.unit[s]]
     x_now, decided, status = course.x[s], course.decided[s], course.status[s]
     stop_step, stop_time, stop_x, record_x = (
@@ -213,23 +73,35 @@ def leap_seeds(cells, rates, phase_eta, phase_steps, course, s, first, last):
         course.record_x[s],
     )
     record_step, last_record = rates.record_step[s], rates.last_record[s]
-    own_eta, own_steps = phase_eta[s], phase_steps[s]
-    axes = scale.shape[1]
-    x, y, decay, odd_sign = np.empty(axes), np.empty(axes), np.empty(axes), np.empty(axes)
-    start_cells(x, threshold, row, x_now, decided, status, stop_step, stop_time, stop_x, record_x, first, last)
-    for n in range(first, last):
-        for i in range(axes):
-            x[i] = x_now[n, i]
-        leap_cell(
-            scale, threshold, row, own_eta, own_steps, record_step, last_record,
-            n, x, y, decay, odd_sign, decided, status, stop_step, stop_time, stop_x, record_x,
-        )  # fmt: skip
-        for i in range(axes):
-            x_now[n, i] = x[i]
+    before, elapsed = pieces.before[s], pieces.elapsed[s]
+    if before == 0:
+        x = np.empty(scale.shape[1])
+        start_cells(x, threshold, row, x_now, decided, status, stop_step, stop_time, stop_x, record_x, first, last)
+    for p in range(pieces.steps.shape[1]):
+        steps, eta, table = pieces.steps[s, p], pieces.eta[s, p], pieces.table[s, p]
+        if steps == 0:
+            return
+        if table < 0:
+            leap_constant(
+                scale, threshold, row, eta, steps, before, elapsed, record_step, last_record,
+                x_now, decided, status, stop_step, stop_time, stop_x, record_x, first, last,
+            )  # fmt: skip
+            elapsed += eta * steps
+        else:
+            begin, every, first_row = products.first_step[table], products.every[table], products.first_row[table]
+            last_row = first_row + (steps + every - 1) // every
+            leap_varying(
+                scale, threshold, row, products.eta[begin : begin + steps],
+                products.time[first_row : last_row + 1], products.coefficient[first_row : last_row + 1],
+                every, products.cap[table], before, elapsed, record_step, last_record,
+                x_now, decided, status, stop_step, stop_time, stop_x, record_x, first, last,
+            )  # fmt: skip
+            elapsed += products.time[last_row]
+        before += steps
 
 
 @cell
-def leap_worker(cells, rates, phase_eta, phase_steps, course, tasks):
+def leap_worker(cells, rates, pieces, products, course, tasks):
     """Claim tasks of a few seeds with one schedule each."""
     seeds = cells.row.size
     groups = (seeds + SEEDS_A_TASK - 1) // SEEDS_A_TASK
@@ -238,19 +110,16 @@ def leap_worker(cells, rates, phase_eta, phase_steps, course, tasks):
         if task >= rates.length.size * groups:
             return
         first = task % groups * SEEDS_A_TASK
-        leap_seeds(
-            cells, rates, phase_eta, phase_steps, course, task // groups, first, min(first + SEEDS_A_TASK, seeds)
-        )
+        leap_seeds(cells, rates, pieces, products, course, task // groups, first, min(first + SEEDS_A_TASK, seeds))
 
 
 @sweep
-def leap_sweep(cells, rates, phase_eta, phase_steps, course, tasks, workers):
-    """Take every cell through all discrete steps of its schedule, phases of a constant learning rate.
+def leap_sweep(cells, rates, pieces, products, course, tasks, workers):
+    """Take every cell through some pieces of its schedule; step 0 is looked at where none came before.
 
-    Parameters: `Cells`, `Rates` (no rate tables are looked at), `Course` of `arrays`; phase_eta (S, P) and phase_steps
-    (S, P) int64, the phases in order, 0 steps where a schedule has fewer; tasks and workers as in
-    `descent.descend_sweep`. Updates `Course`. The steps are those of the recurrence but for rounding: about 1e-13
-    relative in x, so a level may be passed one step apart where train loss and level agree to 1e-11.
+    Parameters: `Cells`, `Rates` (no rate tables are looked at), `Pieces`, `Products`, `Course` of `arrays`; tasks and
+    workers as in `descent.descend_sweep`. Updates `Course`. The steps are those of the recurrence but for rounding:
+    about 1e-13 relative in x, so a level may be passed one step apart where train loss and level agree to 1e-11.
     """
     for _ in prange(workers):
-        leap_worker(cells, rates, phase_eta, phase_steps, course, tasks)
+        leap_worker(cells, rates, pieces, products, course, tasks)

@@ -1,7 +1,5 @@
 """Computing one block of seeds with every schedule: from problems and rates to the arrays of the run file."""
 
-import math
-
 import numpy as np
 
 from . import runfile
@@ -10,10 +8,10 @@ from .kernels.descent import descend_sweep
 from .kernels.finish import finish_sweep, mark_out_of_reach
 from .kernels.leaps import leap_sweep
 from .kernels.losses import losses_sweep
+from .plan import BOTH, LEAPS, STEPS
+from .products import ProductTables
+from .stages import batches, longest_table, stages
 from .tables import CHUNK
-
-# Schedules are taken in batches whose rate tables stay small.
-SCHEDULES_A_BATCH = 256
 
 
 def environment():
@@ -45,6 +43,7 @@ class Engine:
         jit.set_threads(threads)
         self._workers = jit.threads()
         self._tasks = np.zeros(2, np.int64)
+        self._products = ProductTables(plan.schedules, self.launch)
 
     def stop(self):
         """Ask for an end, soon."""
@@ -78,10 +77,11 @@ class Engine:
 
     def _batches(self):
         """The schedules in batches of one engine each, as arrays of their indices."""
-        leaping = np.array([pieces is not None for pieces in self._plan.pieces_of])
-        for rows in (np.flatnonzero(~leaping), np.flatnonzero(leaping)):
-            for begin in range(0, rows.size, SCHEDULES_A_BATCH):
-                yield rows[begin : begin + SCHEDULES_A_BATCH]
+        engines = np.array(self._plan.engines)
+        for engine in (STEPS, LEAPS, BOTH):
+            rows = np.flatnonzero(engines == engine)
+            weights = [1 if engine == STEPS else longest_table(self._plan.schedules[s]) for s in rows]
+            yield from batches(rows, weights)
 
     def _run(self, seeds, rows):
         """Step, flow and stop every cell of some schedules."""
@@ -95,35 +95,47 @@ class Engine:
         last_record = np.where(flows, length, record_step.max(axis=1, initial=0))
         nothing = np.empty((rows.size, 0))
         rates = arrays.Rates(nothing, nothing, unit, length, record_step, last_record)
-        if plan.pieces_of[rows[0]] is None:
-            elapsed = self._step(seeds, rows, rates, course)
-        else:
-            elapsed = self._leap(seeds, rows, rates, course)
+        elapsed = self._take_steps(seeds, rows, rates, course)
         phase = arrays.Flows(flows, flow_time)
         self.launch(finish_sweep, seeds.landscape.curvature, seeds.cells, rates, course, phase, elapsed)
         mark_out_of_reach(seeds.cells, course)
         return course
 
-    def _step(self, seeds, rows, rates, course):
-        """Take all steps, a chunk of them at a time; return the time that they take, where somebody needs it."""
+    def _take_steps(self, seeds, rows, rates, course):
+        """Take all steps in the way that suits these schedules; return the time that they take."""
+        engine = self._plan.engines[rows[0]]
+        if engine == STEPS:
+            return self._step(seeds, rows, rates, course, -(-int(rates.length.max()) // CHUNK))
+        if engine == LEAPS:
+            return self._leap(seeds, rows, rates, course, 0, np.zeros(rows.size))
+        self._step(seeds, rows, rates, course, 1)
+        elapsed = np.array([self._plan.tables.one(s, 0)[1][-1] for s in rows])
+        return self._leap(seeds, rows, rates, course, CHUNK, elapsed)
+
+    def _step(self, seeds, rows, rates, course, chunks):
+        """Take the steps of the first chunks; return the time of all steps, where somebody needs it."""
         tables, levels = self._plan.tables, self._plan.levels
-        for chunk in range(max(1, -(-int(rates.length.max()) // CHUNK))):
+        for chunk in range(max(1, chunks)):
             eta, time = tables.chunk(rows, chunk)
             self.launch(descend_sweep, seeds.cells, rates._replace(eta=eta, time=time), course, chunk * CHUNK)
             if not seeds.any_stepping(course, rates.length, rates.last_record, (chunk + 1) * CHUNK):
                 break
-        undecided = (course.decided < levels).any(axis=1)
+        undecided = (course.decided < levels).any(axis=1) & (rates.length <= chunks * CHUNK)
         return np.array([tables.elapsed(s) if needed else 0.0 for s, needed in zip(rows, undecided, strict=True)])
 
-    def _leap(self, seeds, rows, rates, course):
-        """Skip all steps; return the time that they take."""
-        pieces = [self._plan.pieces_of[s] for s in rows]
-        shape = len(pieces), max(len(own) for own in pieces)
-        eta, steps = np.zeros(shape), np.zeros(shape, np.int64)
-        for i, own in enumerate(pieces):
-            eta[i, : len(own)], steps[i, : len(own)] = zip(*own, strict=True)
-        self.launch(leap_sweep, seeds.cells, rates, eta, steps, course)
-        return np.array([math.fsum(rate * count for rate, count in own) for own in pieces])
+    def _leap(self, seeds, rows, rates, course, first, elapsed):
+        """Skip the steps from `first` on, a stage at a time; return the time of all steps, where somebody needs it."""
+        before = np.full(rows.size, first)
+        own = [stages(self._plan.schedules[s], first) for s in rows]
+        for stage in range(max(len(each) for each in own)):
+            if not seeds.any_stepping(course, rates.length, rates.last_record, before[:, None]) and before.any():
+                break
+            pieces, products = self._products.stage(rows, own, stage)
+            now = arrays.Pieces(*pieces, before, elapsed)
+            self.launch(leap_sweep, seeds.cells, rates, now, products, course)
+            elapsed = elapsed + self._products.duration(pieces, products)
+            before = before + pieces[1].sum(axis=1)
+        return elapsed
 
     def _write_losses(self, seeds, rows, course, results):
         """Losses at stops and recorded moments, and times in absolute learning rates, into the results' rows."""
@@ -193,10 +205,10 @@ class _Seeds:
         return arrays.empty_course(x, self._plan.levels, self.recorded.size, self._plan.points)
 
     def any_stepping(self, course, length, last_record, step):
-        """Whether some cell has a step to take after `step`."""
+        """Whether some cell has a step to take after `step`, a number or (S, 1) of them."""
         open_levels = course.decided < self._plan.levels
-        to_record = (self.cells.row >= 0) & (course.decided != arrays.GONE) & (last_record > step)[:, None]
-        return bool(((open_levels | to_record) & (length > step)[:, None]).any())
+        to_record = (self.cells.row >= 0) & (course.decided != arrays.GONE) & (last_record[:, None] > step)
+        return bool(((open_levels | to_record) & (length[:, None] > step)).any())
 
     def iterates(self, residual):
         """theta = theta_hat + Q r at recorded moments, residual (S, R, K, d)."""

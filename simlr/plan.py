@@ -10,7 +10,7 @@ import numpy as np
 
 from .config import GridConfig
 from .errors import InputError
-from .tables import RateTables
+from .tables import CHUNK, RateTables
 
 # Seeds a block where the grid leaves the choice to us: enough to fill the SIMD lanes of all cores, few enough that a
 # block takes a fraction of a second and its arrays stay small.
@@ -22,6 +22,8 @@ LANES = 8
 # A piece of fewer steps is stepped through in less time than its closed form takes.
 STEPS_A_PIECE = 64
 MOST_CELLS = 1 << 52
+# How the steps of a schedule are taken.
+STEPS, LEAPS, BOTH = "steps", "leaps", "both"
 FIRST_FLOW_FRACTION = 1000.0
 
 
@@ -41,8 +43,6 @@ class Plan:
         object.__setattr__(
             self, "parameters", tuple({**p, "optimizer": o["kind"]} for _, p in made for o in optimizers)
         )
-        for schedule in self.schedules if self.config.engine == "closed-form" else ():
-            self._pieces(schedule)  # refuses
         if self.cells > MOST_CELLS:
             raise InputError(f"grid: {self.cells} cells, more than the {MOST_CELLS} that can be counted in one file")
 
@@ -93,21 +93,22 @@ class Plan:
     # ---- how the steps are taken ----
 
     @cached_property
-    def pieces_of(self):
-        """For every schedule its constant pieces [(learning rate, steps), ...] where it skips its steps, else None."""
-        return [self._pieces(schedule) for schedule in self.schedules]
+    def engines(self):
+        """For every schedule how its steps are taken: STEPS, LEAPS, or BOTH: a first chunk of steps, then leaps."""
+        return [self._engine(schedule) for schedule in self.schedules]
 
-    def _pieces(self, schedule):
-        """The constant pieces of a schedule that is to be computed in closed form."""
-        engine = self.config.engine
-        pieces = schedule.constant_pieces() if engine != "recurrence" and schedule.length else None
-        if engine == "closed-form" and schedule.length and pieces is None:
-            raise InputError(
-                f"engine 'closed-form': schedule {schedule.name!r} has pieces that are not constant; use 'auto'"
-            )
-        if engine == "auto" and pieces and schedule.length < STEPS_A_PIECE * len(pieces):
-            return None
-        return pieces
+    def _engine(self, schedule):
+        """The engine of one schedule: a function of the grid alone."""
+        if self.config.engine == "recurrence" or not schedule.length:
+            return STEPS
+        if self.config.engine == "closed-form":
+            return LEAPS
+        pieces = schedule.pieces()
+        if all(rate is not None for _, _, rate in pieces):
+            return LEAPS if schedule.length >= STEPS_A_PIECE * len(pieces) else STEPS
+        # Tables of products take as long to make as a few dozen cells take to step through.
+        worthwhile = schedule.length >= 2 * CHUNK and self.seeds >= LEAST_SEEDS
+        return BOTH if worthwhile and schedule.length >= STEPS_A_PIECE * len(pieces) else STEPS
 
     # ---- what is recorded ----
 

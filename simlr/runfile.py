@@ -132,7 +132,7 @@ def small_datasets(plan):
     units = np.array([schedule.unit for schedule in plan.schedules], dtype=object)
     found.append((Field("schedule_unit", ("schedule",), "str", "unit of the learning rates"), units))
     found += _schedule_parameters(plan)
-    engines = np.array([_engine(*both) for both in zip(plan.schedules, plan.pieces_of, strict=True)], dtype=np.uint8)
+    engines = np.array([_engine(*both) for both in zip(plan.schedules, plan.engines, strict=True)], dtype=np.uint8)
     found.append((Field("engine", ("schedule",), "|u1", "1 recurrence, 2 closed form, 3 mixed"), engines))
     if plan.points:
         found += _record_axes(plan)
@@ -152,11 +152,11 @@ def ledger_fields():
     )
 
 
-def _engine(schedule, pieces):
+def _engine(schedule, engine):
     """How a schedule is computed: its steps, and the flow after them, which is always in closed form."""
-    if not schedule.phases or pieces:
+    if not schedule.phases or engine == "leaps":
         return ENGINE_CLOSED_FORM
-    return ENGINE_MIXED if schedule.flows else ENGINE_RECURRENCE
+    return ENGINE_MIXED if schedule.flows or engine == "both" else ENGINE_RECURRENCE
 
 
 def _schedule_parameters(plan):

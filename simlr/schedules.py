@@ -96,6 +96,17 @@ class Phase:
             rates = _FUNCTIONS[self.kind](t, self.steps, **dict(self.parameters))
         return np.nan_to_num(np.asarray(rates, dtype=np.float64), nan=0.0, posinf=np.inf)
 
+    def pieces(self):
+        """The phase as [(first step, steps, learning rate), ...], the rate None where it varies from step to step."""
+        own = dict(self.parameters)
+        if self.kind == "constant":
+            return [(0, self.steps, own["learning_rate"])]
+        if self.kind == "step" and -(-self.steps // own["step_size"]) <= MOST_PIECES:
+            size = own["step_size"]
+            starts = range(0, self.steps, size)
+            return [(t, min(size, self.steps - t), float(self.rates(t, t + 1)[0])) for t in starts]
+        return [(0, self.steps, None)]
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -106,20 +117,13 @@ class Schedule:
     phases: tuple
     flows: bool
 
-    def constant_pieces(self):
-        """The schedule as [(learning rate, steps), ...] of constant pieces; None where it has none, or too many."""
-        pieces = []
+    def pieces(self):
+        """The steps as [(first step, steps, learning rate), ...], the rate None where it varies from step to step."""
+        found, start = [], 0
         for phase in self.phases:
-            own = dict(phase.parameters)
-            if phase.kind == "constant":
-                pieces.append((own["learning_rate"], phase.steps))
-            elif phase.kind == "step" and -(-phase.steps // own["step_size"]) <= MOST_PIECES:
-                starts = range(0, phase.steps, own["step_size"])
-                sizes = [min(own["step_size"], phase.steps - start) for start in starts]
-                pieces += [(float(phase.rates(a, a + 1)[0]), size) for a, size in zip(starts, sizes, strict=True)]
-            else:
-                return None
-        return pieces if len(pieces) <= MOST_PIECES else None
+            found += [(start + first, steps, rate) for first, steps, rate in phase.pieces()]
+            start += phase.steps
+        return found
 
     @property
     def length(self):

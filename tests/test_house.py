@@ -39,7 +39,9 @@ MAY_IMPORT = {
     "rundata": {"config", "runfile"},
     "store": {"config", "runfile", "rundata", "writer", "seal"},
     "stepping": {"tables", "kernels"},
-    "execute": {"plan", "runfile", "tables", "kernels"},
+    "stages": set(),
+    "products": {"stages", "kernels"},
+    "execute": {"plan", "runfile", "tables", "stages", "products", "kernels"},
     "grid": {"commands", "config", "problems", "plan", "pipeline", "rundata", "store", "execute"},
     "listing": {"config", "papers", "problems", "schedules", "store", "summary", "layout"},
     "commands": {"grid", "config", "papers", "store", "listing", "progress", "pipeline", "arguments", "kernels"},
@@ -62,7 +64,7 @@ MAY_IMPORT = {
     "kernels": set(),
 }
 # Importing any other part loads neither Numba nor the kernels, however long the chain of imports.
-MAY_LOAD_NUMBA = {"kernels", "execute", "cluster"}
+MAY_LOAD_NUMBA = {"kernels", "products", "execute", "cluster"}
 # package -> the only parts that may import it.
 OWNED_PACKAGES = {
     "h5py": {"store", "datafiles"},  # run files; and other people's

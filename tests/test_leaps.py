@@ -1,4 +1,4 @@
-"""Closed forms for constant learning rates: against steps taken one by one, and against the recurrence engine."""
+"""Closed forms: constant rates and tabulated products, against steps one by one and against the recurrence engine."""
 
 import math
 
@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simlr
-from simlr.kernels.leaps import first_divergence, first_passage
+from simlr.kernels import products
+from simlr.kernels.powers import first_divergence, first_passage
 from simlr.schedules import build, check_phase
+from simlr.stages import stages
 
 LIMIT = 2e100
 FACTORS = st.one_of(st.floats(-1.3, 1.3), st.sampled_from([0.0, 1.0, -1.0, 0.5, 1.0000001, -0.9999999]))
@@ -109,17 +111,123 @@ def test_closed_forms_do_not_depend_on_the_blocks():
         assert whole[name].tobytes() == cut[name].tobytes(), name
 
 
-def test_a_schedule_without_constant_pieces_is_refused_by_name():
-    text = GRID.format(engine="closed-form").replace('kind = "step"', 'kind = "step"\nname = "decay"', 1)
-    bent = text.replace("step_size = 300\ngamma = 0.5", "steps = 100").replace('kind = "step"', 'kind = "cosine"')
-    with pytest.raises(simlr.config.InputError, match=r"'closed-form'.*'decay\[learning_rate=1\.4\]'.*not constant"):
-        simlr.run(simlr.GridConfig.from_toml(bent))
+VARYING = """
+engine = "{engine}"
+[problem]
+kind = "nakkiran2020"
+[seeds]
+count = 150
+[stop]
+train_loss = [1e-1, 1e-2, 1e-6, 1e-12]
+max_steps = 50000
+[record]
+points = 60
+seeds = 7
+[[schedule]]
+kind = "cosine"
+learning_rate = [0.001, 0.0003, 0.3, 1.4, 1.5, 1.7, 3.0, 0.0]
+steps = 40000
+[[schedule]]
+name = "in-sharpness"
+kind = "linear"
+unit = "sharpness"
+learning_rate = [1e-3, 0.5, 2.1]
+steps = 20000
+[[schedule]]
+kind = "exponential"
+learning_rate = [1.0, 1e-3]
+gamma = 0.9999
+[[schedule]]
+name = "growing"
+kind = "exponential"
+learning_rate = 1e-9
+gamma = 1.001
+[[schedule]]
+name = "warm, stable, cooled, flowing"
+phases = [{{ kind = "warmup", learning_rate = [1.2, 1e-3], steps = 10000 }},
+          {{ kind = "constant", learning_rate = 1e-3, steps = 9000 }},
+          {{ kind = "cosine", learning_rate = 1e-3, steps = 30000 }}, {{ kind = "flow" }}]
+"""
+
+
+@pytest.fixture(scope="module")
+def varying():
+    engines = ("recurrence", "closed-form", "auto")
+    return [simlr.run(simlr.GridConfig.from_toml(VARYING.format(engine=e))) for e in engines]
+
+
+def test_products_stop_at_the_same_steps(varying):
+    stepped, leapt, mixed = varying
+    assert set(stepped.engine) == {1, 3} and set(leapt.engine) == {2} and set(mixed.engine) == {3}
+    for run in (leapt, mixed):
+        np.testing.assert_array_equal(stepped.status, run.status)
+        np.testing.assert_array_equal(stepped.stop_step, run.stop_step)
+
+
+@pytest.mark.parametrize(
+    "name", ["train_loss", "test_loss", "stop_time", "trajectory_train_loss", "trajectory_test_loss"]
+)
+def test_products_agree_with_steps(varying, name):
+    for run in varying[1:]:
+        np.testing.assert_allclose(run[name], varying[0][name], rtol=1e-10, atol=1e-300)
+
+
+def test_products_do_not_depend_on_blocks_and_threads():
+    config = simlr.GridConfig.from_toml(VARYING.format(engine="auto"))
+    whole, cut = simlr.run(config, threads=1), simlr.run(config.replace(run={"block_seeds": 7}), threads=2)
+    for name in ("train_loss", "test_loss", "stop_step", "stop_time", "status", "trajectory_test_loss"):
+        assert whole[name].tobytes() == cut[name].tobytes(), name
+
+
+def made_by(eta, every):
+    """Table of the products of some rates, made as a run makes it: (cap, coefficient, time, misfit)."""
+    rows = -(-eta.size // every)
+    time, logs = np.zeros(rows + 1), np.zeros((rows + 1, products.POINTS))
+    coefficient = np.zeros((rows + 1, products.NODES))
+    cap = products.REACH / eta.max()
+    products.row_sweep(eta, every, cap * products.FRACTIONS, logs, time, np.zeros(2, np.int64), 2)
+    misfit = products.fit_rows(logs, time, cap * products.FRACTIONS, coefficient)
+    return cap, coefficient, time, misfit
+
+
+@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=300), st.integers(1, 70), st.floats(1e-9, 1.0))
+def test_tabulated_products_are_products(rates, every, share):
+    eta = np.array(rates)
+    if eta.max() < 1e-3:
+        return
+    cap, coefficient, time, misfit = made_by(eta, every)
+    assert misfit <= products.ALLOWED
+    lam, weight = share * cap, np.empty((1, products.NODES))
+    products.set_weights(lam, cap, weight[0])
+    for j in range(time.size):
+        steps = min(j * every, eta.size)
+        exact = math.fsum(math.log1p(-lam * rate) for rate in rates[:steps])
+        assert products.log_product(coefficient, j, weight, 0) == pytest.approx(exact, rel=1e-13, abs=1e-14)
+        assert time[j] == pytest.approx(math.fsum(rates[:steps]), rel=1e-14)
+
+
+def test_a_table_that_misses_is_not_used(monkeypatch):
+    config = simlr.GridConfig.from_toml(VARYING.format(engine="closed-form")).replace(seeds={"count": 3})
+    sound = simlr.run(config)
+    monkeypatch.setattr("simlr.products.ALLOWED_MISFIT", -1.0)
+    stepped = simlr.run(config)
+    np.testing.assert_array_equal(sound.stop_step, stepped.stop_step)
+    np.testing.assert_allclose(stepped.test_loss, sound.test_loss, rtol=1e-10)
+
+
+@given(st.integers(0, 48999))
+def test_stages_cover_every_step_once(first):
+    schedule = simlr.GridConfig.from_toml(VARYING.format(engine="auto")).schedules()[-1][0]
+    made = [piece for stage in stages(schedule, first) for piece in stage]
+    ends = [start + steps for start, steps, _ in made]
+    assert [start for start, _, _ in made] == [first, *ends[:-1]] and ends[-1] == schedule.length
+    assert all(rate is not None for stage in stages(schedule, first) for _, _, rate in stage[:-1])
 
 
 def test_pieces_of_a_step_decay_are_its_rates():
     table = check_phase("s", {"kind": "step", "learning_rate": 0.7, "step_size": 30, "gamma": 0.3, "steps": 100})
     schedule = build("s", "s", "absolute", [table], 1000)
-    pieces = schedule.constant_pieces()
-    assert [steps for _, steps in pieces] == [30, 30, 30, 10]
-    rates = np.repeat([rate for rate, _ in pieces], [steps for _, steps in pieces])
+    pieces = schedule.pieces()
+    assert [(first, steps) for first, steps, _ in pieces] == [(0, 30), (30, 30), (60, 30), (90, 10)]
+    rates = np.repeat([rate for _, _, rate in pieces], [steps for _, steps, _ in pieces])
     np.testing.assert_array_equal(rates, schedule.rates(0, 100))

@@ -1,0 +1,183 @@
+"""Cells through a piece of varying learning rates by its table of products, stepping only where that is unsafe.
+
+The table of `products` is for axes with lam <= cap, where every factor lies in [0.7, 1]. A cell that has moved along
+other axes takes its steps one by one, level and limit checked at each, until at some row those axes have died out
+(x_i^2 = 0 in float64, after at most a thousand steps of factors below 0.7 in size). From then on sum_i x_i^2 cannot
+grow, so the first row at which it is at or below a threshold is found by bisection, and the exact step by stepping from
+the row before. Recorded moments are stepped to from the row before as well.
+"""
+
+import math
+
+import numpy as np
+
+from .arrays import DIVERGED_SUM, GONE
+from .descent import bar_of, decide, next_moment, square_sum
+from .intrinsics import fma
+from .jit import cell
+from .products import log_product, set_weights
+
+
+@cell
+def walk(x, scale, n, eta, first, last, time, before, threshold, decided, status, stop_step, stop_time, stop_x):
+    """Take the steps first..last - 1 of a piece one by one and decide levels; return the time after them."""
+    bar = bar_of(n, threshold, decided)
+    for t in range(first, last):
+        energy = 0.0
+        for i in range(x.size):
+            x[i] *= fma(-eta[t], scale[n, i], 1.0)
+            energy = fma(x[i], x[i], energy)
+        time += eta[t]
+        if energy <= bar or not energy <= DIVERGED_SUM:
+            decide(x, energy, before + t + 1, time, n, threshold, decided, status, stop_step, stop_time, stop_x)
+            if decided[n] == GONE:
+                return time
+            bar = bar_of(n, threshold, decided)
+    return time
+
+
+@cell
+def is_tabulated(x, scale, n, cap):
+    """Whether seed n moves only along axes that the table is for; what has died out elsewhere is set to 0."""
+    for i in range(x.size):
+        if scale[n, i] > cap and x[i] != 0.0:
+            if x[i] * x[i] != 0.0:
+                return False
+            x[i] = 0.0
+    return True
+
+
+@cell
+def keep_moment(x, row, slot, record_x):
+    """Write one recorded moment."""
+    for i in range(x.size):
+        record_x[row, slot, i] = x[i]
+
+
+@cell
+def walk_to_table(
+    x, scale, n, eta, every, cap, before, elapsed, row, record_step, slot,
+    threshold, decided, status, stop_step, stop_time, stop_x, record_x,
+):  # fmt: skip
+    """Step seed n from the start of a piece to the first row at which it is_tabulated: (step, next slot)."""
+    t = 0
+    slot, moment = next_moment(record_step, slot, before)
+    time = elapsed
+    while t < eta.size and not (t % every == 0 and is_tabulated(x, scale, n, cap)):
+        end = min(t // every * every + every, eta.size)
+        end = min(end, moment) if row >= 0 else end
+        time = walk(x, scale, n, eta, t, end, time, before, threshold, decided, status, stop_step, stop_time, stop_x)
+        t = end
+        if decided[n] == GONE:
+            break
+        if t == moment and row >= 0:
+            keep_moment(x, row, slot, record_x)
+            slot, moment = next_moment(record_step, slot + 1, before)
+    return t, slot
+
+
+@cell
+def slide(x, base, coefficient, row, weight, y):
+    """y_i = x_i P(lam_i) from the row of `base` to this one; returns sum_i y_i^2."""
+    energy = 0.0
+    for i in range(x.size):
+        y[i] = 0.0
+        if x[i] != 0.0:
+            y[i] = x[i] * math.exp(log_product(coefficient, row, weight, i) - base[i])
+        energy = fma(y[i], y[i], energy)
+    return energy
+
+
+@cell
+def last_row_above(x, base, coefficient, first, last, weight, y, bar, excess, shortfall):
+    """The last row from `first` (above the bar) to `last` (not above it) at which sum_i x_i^2 > bar.
+
+    excess and shortfall are log(sum / bar) at both. The rows between are narrowed by the false position of the Illinois
+    method, log sum being almost straight in time, and by halving at every third look, which bounds their number.
+    """
+    looks = 0
+    while last - first > 1:
+        looks += 1
+        row = (first + last) // 2
+        if looks % 3 != 0 and shortfall > -np.inf:
+            row = min(max(first + int((last - first) * (excess / (excess - shortfall))), first + 1), last - 1)
+        above = math.log(slide(x, base, coefficient, row, weight, y) / bar)
+        if above > 0.0:
+            first, excess, shortfall = row, above, 0.5 * shortfall
+        else:
+            last, shortfall, excess = row, above, 0.5 * excess
+    return first
+
+
+@cell
+def pass_tabulated(
+    x, y, scale, n, base, weight, eta, time, coefficient, every, first, before, elapsed,
+    threshold, decided, status, stop_step, stop_time, stop_x,
+):  # fmt: skip
+    """Decide the levels that seed n passes after row `first`, where it stands at x."""
+    last = time.size - 1
+    highest = square_sum(x)
+    lowest = slide(x, base, coefficient, last, weight, y)
+    while decided[n] < threshold.shape[1]:
+        bar = bar_of(n, threshold, decided)
+        if not lowest <= bar:
+            return
+        excess, shortfall = math.log(highest / bar), math.log(lowest / bar) if lowest > 0.0 else -np.inf
+        first = last_row_above(x, base, coefficient, first, last, weight, y, bar, excess, shortfall)
+        highest = slide(x, base, coefficient, first, weight, y)
+        t, level = first * every, decided[n]
+        moment = elapsed + time[first]
+        # One row is enough but for rounding at its end.
+        while decided[n] == level and t < eta.size:
+            end = min(t + every, eta.size)
+            moment = walk(
+                y, scale, n, eta, t, end, moment, before, threshold, decided, status, stop_step, stop_time, stop_x
+            )
+            t = end
+        if decided[n] == level:
+            return
+
+
+@cell
+def record_tabulated(x, y, scale, n, base, weight, eta, coefficient, every, before, row, record_step, slot, record_x):
+    """Write the recorded moments that are left in a piece."""
+    slot, moment = next_moment(record_step, slot, before)
+    while moment <= eta.size:
+        j = moment // every if moment < eta.size else coefficient.shape[0] - 1
+        slide(x, base, coefficient, j, weight, y)
+        for t in range(j * every, moment):
+            for i in range(y.size):
+                y[i] *= fma(-eta[t], scale[n, i], 1.0)
+        keep_moment(y, row, slot, record_x)
+        slot, moment = next_moment(record_step, slot + 1, before)
+
+
+@cell
+def glide_phase(
+    x, y, known, weight, base, scale, n, eta, time, coefficient, every, cap, before, elapsed, row, record_step,
+    threshold, decided, status, stop_step, stop_time, stop_x, record_x,
+):  # fmt: skip
+    """Take seed n, which stands at x, through a tabulated piece; `known` is the lam for which weights stand already."""
+    t, slot = walk_to_table(
+        x, scale, n, eta, every, cap, before, elapsed, row, record_step, 0,
+        threshold, decided, status, stop_step, stop_time, stop_x, record_x,
+    )  # fmt: skip
+    if t >= eta.size or decided[n] == GONE:
+        return
+    first = t // every
+    for i in range(x.size):
+        if scale[n, i] != known[i] and x[i] != 0.0:
+            set_weights(scale[n, i], cap, weight[i])
+            known[i] = scale[n, i]
+        base[i] = log_product(coefficient, first, weight, i) if x[i] != 0.0 else 0.0
+    pass_tabulated(
+        x, y, scale, n, base, weight, eta, time, coefficient, every, first, before, elapsed,
+        threshold, decided, status, stop_step, stop_time, stop_x,
+    )  # fmt: skip
+    if row >= 0:
+        record_tabulated(
+            x, y, scale, n, base, weight, eta, coefficient, every, before, row, record_step, slot, record_x
+        )
+    slide(x, base, coefficient, time.size - 1, weight, y)
+    for i in range(x.size):
+        x[i] = y[i]

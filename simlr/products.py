@@ -1,0 +1,90 @@
+"""Tables of prod_t (1 - eta_t lam) for the stages of a grid's schedules: made once and kept while used."""
+
+from collections import OrderedDict
+
+import numpy as np
+
+from .kernels import arrays
+from .kernels.products import ALLOWED as ALLOWED_MISFIT
+from .kernels.products import FRACTIONS, LARGEST_CAP, NODES, POINTS, REACH, fit_rows, row_sweep
+from .stages import row_spacing
+
+KEPT_BYTES = 128 << 20
+
+
+class ProductTables:
+    """Makes the pieces and tables of a stage, for `kernels.leaps`; `launch` runs a sweep over all its tasks."""
+
+    def __init__(self, schedules, launch):
+        self._schedules, self._launch = schedules, launch
+        self._kept = OrderedDict()
+        self._kept_bytes = 0
+
+    def stage(self, rows, stages, number):
+        """((eta, steps, table) (S, P), Products) of one stage of the schedules `rows`, whose stages are given."""
+        key = (*rows[[0, -1]].tolist(), number)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        made = self._make(rows, [own[number] if number < len(own) else [] for own in stages])
+        self._kept[key] = made
+        self._kept_bytes += _size(made)
+        while self._kept_bytes > KEPT_BYTES and len(self._kept) > 1:
+            self._kept_bytes -= _size(self._kept.popitem(last=False)[1])
+        return made
+
+    @staticmethod
+    def duration(pieces, products):
+        """The time (S,) that the pieces of a stage take, added up in order as the kernels do."""
+        last_row = np.append(products.first_row[1:], products.time.size) - 1
+        total = np.zeros(pieces[0].shape[0])
+        for eta, steps, table in zip(*(column.T for column in pieces), strict=True):
+            with np.errstate(over="ignore", invalid="ignore"):
+                varying = products.time[last_row[table]]
+                total += np.where(steps == 0, 0.0, np.where(table < 0, eta * steps, varying))
+        return total
+
+    def _make(self, rows, pieces):
+        """The arrays of one stage."""
+        shape = len(rows), max(len(own) for own in pieces)
+        eta, steps, table = np.zeros(shape), np.zeros(shape, np.int64), np.full(shape, -1)
+        tables = []
+        for i, own in enumerate(pieces):
+            for p, (first, count, rate) in enumerate(own):
+                steps[i, p] = count
+                if rate is None:
+                    table[i, p] = len(tables)
+                    tables.append(self._tabulate(rows[i], first, count))
+                else:
+                    eta[i, p] = rate
+        return (eta, steps, table), _join(tables)
+
+    def _tabulate(self, s, first, steps):
+        """(eta, time, coefficient, cap, every) of one piece."""
+        eta, every = self._schedules[s].rates(first, first + steps), row_spacing(steps)
+        rows = -(-steps // every)
+        time, coefficient = np.zeros(rows + 1), np.zeros((rows + 1, NODES))
+        with np.errstate(divide="ignore"):
+            cap = min(REACH / np.max(eta), LARGEST_CAP)
+        lam, logs = cap * FRACTIONS, np.zeros((rows + 1, POINTS))
+        self._launch(row_sweep, eta, every, lam, logs, time)
+        # Rates without bound leave no interval to interpolate over.
+        misfit = fit_rows(logs, time, lam, coefficient) if cap > 0.0 else np.inf
+        return eta, time, coefficient, cap if misfit <= ALLOWED_MISFIT else 0.0, every
+
+
+def _join(tables):
+    """Tables end to end."""
+    if not tables:
+        tables = [(np.zeros(1), np.zeros(1), np.zeros((1, NODES)), 0.0, 1)]
+    eta, time, coefficient, cap, every = zip(*tables, strict=True)
+    first_step = np.cumsum([0, *(own.size for own in eta[:-1])])
+    first_row = np.cumsum([0, *(own.size for own in time[:-1])])
+    flat = (np.concatenate(own) if len(own) > 1 else own[0] for own in (eta, time, coefficient))
+    return arrays.Products(*flat, np.array(cap), np.array(every), first_step, first_row)
+
+
+def _size(made):
+    """Bytes of a stage's arrays."""
+    pieces, products = made
+    return sum(array.nbytes for array in (*pieces, *products))

@@ -1,0 +1,56 @@
+"""Cutting schedules into the stages of their closed form: no compiled code, only arithmetic on steps.
+
+A stage is what one launch skips: any number of pieces of constant rates, then at most one piece of varying rates. Those
+grow fourfold from stage to stage, so that a table is made only as far as cells go, or four times that.
+"""
+
+import numpy as np
+
+FIRST_TABLE = 4096
+LONGEST_TABLE = 1 << 22
+GROWTH = 4
+# A stage's tables, or a chunk of rates, of one batch of schedules stay small.
+STEPS_A_BATCH = LONGEST_TABLE
+SCHEDULES_A_BATCH = 256
+# A table has about this many rows for each step between them.
+ROWS = 8192
+LEAST_EVERY = 64
+
+
+def stages(schedule, first=0):
+    """The steps of a schedule from `first` on: [[(first step, steps, rate or None), ...], ...], a list a stage."""
+    made, stage, size = [], [], FIRST_TABLE
+    for start, steps, rate in schedule.pieces():
+        begin, end = max(start, first), start + steps
+        while begin < end:
+            taken = end - begin if rate is not None else min(size, end - begin)
+            stage.append((begin, taken, rate))
+            begin += taken
+            if rate is None:
+                made.append(stage)
+                stage, size = [], min(size * GROWTH, LONGEST_TABLE)
+    return [*made, stage] if stage else made
+
+
+def longest_table(schedule):
+    """At most how many steps of varying rates one stage of a schedule has, and at least 1."""
+    varying = max((steps for _, steps, rate in schedule.pieces() if rate is None), default=1)
+    return min(varying, LONGEST_TABLE)
+
+
+def batches(rows, weights):
+    """Consecutive rows in batches of limited number and total weight, as arrays; one that weighs more is alone."""
+    batch, load = [], 0
+    for row, weight in zip(rows, weights, strict=True):
+        if batch and (load + weight > STEPS_A_BATCH or len(batch) == SCHEDULES_A_BATCH):
+            yield np.array(batch)
+            batch, load = [], 0
+        batch.append(row)
+        load += weight
+    if batch:
+        yield np.array(batch)
+
+
+def row_spacing(steps):
+    """Steps from one row of a table to the next: few to step through, and not too many rows."""
+    return LEAST_EVERY * max(1, -(-steps // (LEAST_EVERY * ROWS)))

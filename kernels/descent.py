@@ -24,7 +24,7 @@ SPAN = 8
 LANES = 8
 LEVEL_1_BYTES = 24 * 1024
 LARGEST_POOL = 512
-NEVER = 1 << 62
+NEVER = (1 << 63) - 1
 
 
 @cell

@@ -14,8 +14,9 @@ class RateTables:
     def __init__(self, schedules):
         self._schedules = schedules
         self._kept = OrderedDict()
-        # Time before chunk c of schedule s: grown one chunk after the other.
-        self._elapsed = [[0.0] for _ in schedules]
+        self._pieces = [schedule.pieces() for schedule in schedules]
+        # Time of the first c CHUNK steps of a varying piece: grown one chunk after the other.
+        self._sums = {}
 
     def one(self, s, chunk):
         """eta (T,) and time (T + 1,) of one schedule's chunk, T the steps that it has there."""
@@ -35,13 +36,23 @@ class RateTables:
         return eta, time
 
     def _elapsed_before(self, s, chunk):
-        """The sum of the learning rates before a chunk, chunk sums added in order."""
-        known = self._elapsed[s]
-        while len(known) <= chunk:
-            c = len(known) - 1
-            with np.errstate(over="ignore"):
-                known.append(known[-1] + float(np.sum(self._schedules[s].rates(c * CHUNK, (c + 1) * CHUNK))))
-        return known[chunk]
+        """The sum of the learning rates before a chunk: constant pieces by a product, others by sums in order."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return sum((self._time_of(s, piece, chunk * CHUNK) for piece in self._pieces[s]), 0.0)
+
+    def _time_of(self, s, piece, end):
+        """The time that the steps of one piece before step `end` take."""
+        first, steps, rate = piece
+        taken = min(max(end - first, 0), steps)
+        if rate is not None:
+            return rate * taken if taken else 0.0
+        known = self._sums.setdefault((s, first), [0.0])
+        whole, rest = divmod(taken, CHUNK)
+        while len(known) <= whole:
+            start = first + (len(known) - 1) * CHUNK
+            known.append(known[-1] + float(np.sum(self._schedules[s].rates(start, start + CHUNK))))
+        start = first + whole * CHUNK
+        return known[whole] + (float(np.sum(self._schedules[s].rates(start, start + rest))) if rest else 0.0)
 
     def chunk(self, rows, chunk):
         """eta (S, T) and time (S, T + 1) of the schedules `rows`; where one has fewer steps, zeros follow."""

@@ -114,14 +114,16 @@ def pass_tabulated(
     x, y, scale, n, base, weight, eta, time, coefficient, every, first, before, elapsed,
     threshold, decided, status, stop_step, stop_time, stop_x,
 ):  # fmt: skip
-    """Decide the levels that seed n passes after row `first`, where it stands at x."""
+    """Decide the levels that seed n passes after row `first`, where it stands at x; whether y is left at the end."""
     last = time.size - 1
+    at_end = True
     highest = square_sum(x)
     lowest = slide(x, base, coefficient, last, weight, y)
     while decided[n] < threshold.shape[1]:
         bar = bar_of(n, threshold, decided)
         if not lowest <= bar:
-            return
+            break
+        at_end = False
         excess, shortfall = math.log(highest / bar), math.log(lowest / bar) if lowest > 0.0 else -np.inf
         first = last_row_above(x, base, coefficient, first, last, weight, y, bar, excess, shortfall)
         highest = slide(x, base, coefficient, first, weight, y)
@@ -135,7 +137,8 @@ def pass_tabulated(
             )
             t = end
         if decided[n] == level:
-            return
+            break
+    return at_end
 
 
 @cell
@@ -170,14 +173,16 @@ def glide_phase(
             set_weights(scale[n, i], cap, weight[i])
             known[i] = scale[n, i]
         base[i] = log_product(coefficient, first, weight, i) if x[i] != 0.0 else 0.0
-    pass_tabulated(
+    at_end = pass_tabulated(
         x, y, scale, n, base, weight, eta, time, coefficient, every, first, before, elapsed,
         threshold, decided, status, stop_step, stop_time, stop_x,
     )  # fmt: skip
     if row >= 0:
+        at_end = False
         record_tabulated(
             x, y, scale, n, base, weight, eta, coefficient, every, before, row, record_step, slot, record_x
         )
-    slide(x, base, coefficient, time.size - 1, weight, y)
+    if not at_end:
+        slide(x, base, coefficient, time.size - 1, weight, y)
     for i in range(x.size):
         x[i] = y[i]

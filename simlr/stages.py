@@ -1,20 +1,20 @@
 """Cutting schedules into the stages of their closed form: no compiled code, only arithmetic on steps.
 
 A stage is what one launch skips: any number of pieces of constant rates, then at most one piece of varying rates. Those
-grow fourfold from stage to stage, so that a table is made only as far as cells go, or four times that.
+grow eightfold from stage to stage, so that a table is made only as far as cells go, or eight times that.
 """
 
 import numpy as np
 
 FIRST_TABLE = 4096
 LONGEST_TABLE = 1 << 22
-GROWTH = 4
+GROWTH = 8
 # A stage's tables, or a chunk of rates, of one batch of schedules stay small.
 STEPS_A_BATCH = LONGEST_TABLE
 SCHEDULES_A_BATCH = 256
-# A table has about this many rows for each step between them.
-ROWS = 8192
-LEAST_EVERY = 64
+# Steps from one row of a table to the next: few to step through. Long tables have half the rows.
+SPACING = 64
+LONG = 1 << 15
 
 
 def stages(schedule, first=0):
@@ -52,5 +52,5 @@ def batches(rows, weights):
 
 
 def row_spacing(steps):
-    """Steps from one row of a table to the next: few to step through, and not too many rows."""
-    return LEAST_EVERY * max(1, -(-steps // (LEAST_EVERY * ROWS)))
+    """Steps from one row of a table to the next."""
+    return SPACING if steps <= LONG else 2 * SPACING

@@ -9,17 +9,17 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
-from . import problems, rules, schedules, toml
+from . import problems, rules, toml
+from .axes import check_axis, check_combinations
 from .errors import InputError, unknown
+from .scheduling import check_schedules, expand_schedule
 
-MOST_COMBINATIONS = 1_000_000
 MOST_POINTS = 1_000_000
 LARGEST_LEVEL = 1e100
 LONGEST_NAME = 200  # bytes: a file name has at most 255, and something is put after it
 TABLES = ("name", "engine", "problem", "seeds", "stop", "record", "schedule", "optimizer", "run")
 LEVEL_KINDS = ("train_loss", "excess_train_loss")
 OPTIMIZERS = {"gd": "gradient descent: theta <- theta - eta_t grad L(theta)"}
-UNITS = ("absolute", "sharpness")
 ENGINES = ("auto", "recurrence", "closed-form")
 
 
@@ -97,7 +97,7 @@ class GridConfig:
             seeds=_check_settings(tables, "seeds"),
             stop=stop,
             record=_check_settings(tables, "record"),
-            schedule=_check_schedules(tables.get("schedule"), stop["max_steps"]),
+            schedule=check_schedules(tables.get("schedule"), folder),
             optimizer=_check_optimizers(tables.get("optimizer", [{"kind": "gd"}])),
             run=_check_settings(tables, "run"),
             folder=str(folder),
@@ -143,7 +143,7 @@ class GridConfig:
         """All schedules of the grid, lists expanded: [(Schedule, {parameter: value}), ...], names unique."""
         expanded = []
         for table in self.schedule:
-            expanded += _expand_schedule(f"schedule {table['name']!r}", table, self.stop["max_steps"])
+            expanded += expand_schedule(f"schedule {table['name']!r}", table, self.stop["max_steps"])
         counts = Counter(made.name for made, _ in expanded)
         for name, times in counts.items():
             if times > 1:
@@ -234,122 +234,9 @@ def _check_problem(table):
         value = table.get(name, parameter.default)
         if value is problems.REQUIRED:
             raise InputError(f"problem (kind {kind.kind!r}): {name} is missing")
-        checked[name] = _check_axis(f"problem.{name}", value, parameter.rule)
-    _check_combinations("problem", math.prod(len(v) for v in checked.values() if isinstance(v, list)))
+        checked[name] = check_axis(f"problem.{name}", value, parameter.rule)
+    check_combinations("problem", math.prod(len(v) for v in checked.values() if isinstance(v, list)))
     return checked
-
-
-def _check_combinations(key, count):
-    """Refuse, before any is made, what nobody can have meant."""
-    if count > MOST_COMBINATIONS:
-        given = f"{count:,}" if count < 10**15 else "far too many"
-        raise InputError(f"{key}: its lists give {given} combinations, more than {MOST_COMBINATIONS:,}")
-
-
-def _check_axis(key, value, rule):
-    """One value, or a list of values, which is a grid axis. Vectors are kept as tuples, axes as lists."""
-    is_vector = getattr(rule, "is_vector", False)
-    is_axis = isinstance(value, list) and (not is_vector or any(isinstance(v, list | tuple) for v in value))
-    if not is_axis:
-        return rule(key, value)
-    if not value:
-        rules.refuse(key, "a value, or a list of at least one", value)
-    cast = [rule(key, v) for v in value]
-    if len(set(cast)) < len(cast):
-        rules.refuse(key, "a list of different values", value)
-    return cast
-
-
-def _check_schedules(entries, max_steps):
-    """Every [[schedule]] table, named, its values still as given (lists are axes)."""
-    if entries is None:
-        raise InputError("[[schedule]] is missing: at least one is needed")
-    if not isinstance(entries, list | tuple) or not entries or not all(isinstance(e, dict) for e in entries):
-        rules.refuse("schedule", "a list of at least one table, [[schedule]]", entries)
-    checked = tuple(_check_schedule(index, entry) for index, entry in enumerate(entries))
-    _check_combinations("schedule", sum(math.prod(len(values) for _, values in _axes(table)) for table in checked))
-    return checked
-
-
-def _check_schedule(index, entry):
-    """One [[schedule]] table: a name, a unit, and a kind with parameters or phases."""
-    kind = entry.get("kind")
-    name = entry.get("name", kind if isinstance(kind, str) and kind in schedules.kinds() else f"schedule-{index + 1}")
-    key = f"schedule {rules.text(f'schedule[{index}].name', name)!r}"
-    unit = rules.one_of(*UNITS, noun="unit")(f"{key}.unit", entry.get("unit", "absolute"))
-    rest = {k: v for k, v in entry.items() if k not in ("name", "unit")}
-    if schedules.PHASES not in rest:
-        return {"name": name, "unit": unit, **_listed(key, rest)}
-    if "kind" in rest:
-        raise InputError(f"{key}: has both kind and phases; phases have kinds of their own")
-    for other in rest:
-        if other != schedules.PHASES:
-            raise unknown(key, other, ["name", "unit", schedules.PHASES], "key")
-    phases = rest[schedules.PHASES]
-    if not isinstance(phases, list | tuple) or not phases or not all(isinstance(p, dict) for p in phases):
-        rules.refuse(f"{key}.phases", "a list of at least one table", phases)
-    return {"name": name, "unit": unit, "phases": [_listed(f"{key}, phase {i + 1}", p) for i, p in enumerate(phases)]}
-
-
-def _listed(key, table):
-    """A phase's table with its values cast; lists stay lists."""
-    kind = table.get("kind")
-    if kind is not None:
-        schedules.check_kind(key, kind)
-    cast = {}
-    for name, value in table.items():
-        rule = schedules.RULES.get(name)
-        cast[name] = _check_axis(f"{key}.{name}", value, rule) if rule else value
-    # Checked with the first value of every list, so that what is unknown or missing is found before any expansion.
-    schedules.check_phase(key, {k: v[0] if isinstance(v, list) and v else v for k, v in cast.items()})
-    return cast
-
-
-def _axes(table):
-    """The lists in a schedule's table: [((phase number or None, key), values), ...]."""
-    if "phases" not in table:
-        return [((None, key), value) for key, value in table.items() if isinstance(value, list)]
-    phases = enumerate(table["phases"])
-    return [((i, key), value) for i, phase in phases for key, value in phase.items() if isinstance(value, list)]
-
-
-def _expand_schedule(key, table, max_steps):
-    """Every combination of one table's lists, as [(Schedule, parameters), ...]."""
-    axes = _axes(table)
-    made = []
-    for values in itertools.product(*(v for _, v in axes)):
-        chosen = dict(zip((where for where, _ in axes), values, strict=True))
-        phases = [
-            {k: chosen.get((i if "phases" in table else None, k), v) for k, v in phase.items()}
-            for i, phase in enumerate(_phases_of(table))
-        ]
-        label = ",".join(f"{_where(where)}={value!r}" for where, value in chosen.items())
-        name = f"{table['name']}[{label}]" if label else table["name"]
-        checked = [schedules.check_phase(key, phase) for phase in phases]
-        built = schedules.build(key, name, table["unit"], checked, max_steps)
-        made.append((built, _parameters(table, checked)))
-    return made
-
-
-def _phases_of(table):
-    """The phases of a schedule's table; a single kind is one phase."""
-    if "phases" in table:
-        return table["phases"]
-    return [{k: v for k, v in table.items() if k not in ("name", "unit")}]
-
-
-def _where(where):
-    """A list's place in the name of a combination."""
-    phase, key = where
-    return key if phase is None else f"phase{phase + 1}.{key}"
-
-
-def _parameters(table, phases):
-    """What the run file says of one combination: {"kind": ..., "learning_rate": ...}; of phases, phase1_kind, ..."""
-    if "phases" not in table:
-        return phases[0]
-    named = {f"phase{i + 1}_{key}": value for i, phase in enumerate(phases) for key, value in phase.items()}
-    return {"kind": schedules.PHASES, **named}
 
 
 def _check_optimizers(entries):

@@ -24,20 +24,51 @@ def read_table(path, target, header):
     `target` is a column's name, or its number (0 is the first, -1 the last); without a header, only its number.
     """
     path = Path(path)
+    names, columns = _columns(path, lambda lines: header)
+    return _target_last(path, columns, names, target)
+
+
+def read_column(path, column):
+    """One column of a CSV file, by its name or number, as a list of floats; a first line that holds no number names it.
+
+    A number counts from 0, or from the end with -1.
+    """
+    path = Path(path)
+    names, columns = _columns(path, lambda lines: not any(_is_number(field) for field in lines[0][1]))
+    return columns[_index(path, columns, names, column, "column")].tolist()
+
+
+def read_vector(path):
+    """The numbers of an NPY file of one axis, as a list of floats; read without pickle."""
+    path = Path(path)
+    with _opened(path, "rb") as file:
+        try:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+        except Exception as error:  # whatever a damaged file makes its reader raise
+            raise InputError(f"{path}: not a readable NPY file: {show(str(error))}") from None
+    if array.ndim != 1:
+        raise InputError(f"{path}: the array must have 1 axis, got shape {array.shape}")
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{path}: the array holds {array.dtype}, not real numbers")
+    return array.astype(np.float64).tolist()
+
+
+def _columns(path, has_header):
+    """Names, if any, and columns (float64, (columns, rows)) of a CSV file; `has_header` looks at its lines."""
     with _opened(path, newline="", encoding="utf-8-sig", errors="replace") as file:
         reader = csv.reader(file)
         try:
             lines = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
         except csv.Error as error:
             raise InputError(f"{path}: not a CSV file: {error}") from None
-    names = [name.strip() for name in lines.pop(0)[1]] if header and lines else []
+    names = [name.strip() for name in lines.pop(0)[1]] if lines and has_header(lines) else []
     if names and all(_is_number(name) for name in names):
         raise InputError(f"{path}: its first line holds numbers only; where it is no header, say header = false")
     if not lines:
         raise InputError(f"{path}: no rows of numbers")
     width = len(names or lines[0][1])
     rows = [_numbers(path, number, row, width) for number, row in lines]
-    return _target_last(path, np.array(rows, dtype=np.float64).T, names, target)
+    return names, np.array(rows, dtype=np.float64).T
 
 
 def read_arrays(path, names):
@@ -81,21 +112,25 @@ def _is_number(text):
 
 def _target_last(path, columns, names, target):
     """The columns with the target moved to the end."""
-    if isinstance(target, str):
-        if target not in names:
-            where = f"{path}: target column"
-            raise unknown(where, target, names, "name") if names else InputError(f"{where} {target!r}: no header row")
-        if names.count(target) > 1:
-            raise InputError(f"{path}: target column {target!r} is there {names.count(target)} times")
-        index = names.index(target)
-    else:
-        if not -len(columns) <= target < len(columns):
-            raise InputError(f"{path}: target column {target} is not there; it has {len(columns)} columns")
-        index = target % len(columns)
+    index = _index(path, columns, names, target, "target column")
     if len(columns) < 2:
         raise InputError(f"{path}: one column only; a target and at least one feature are needed")
     order = [i for i in range(len(columns)) if i != index] + [index]
     return np.ascontiguousarray(columns[order])
+
+
+def _index(path, columns, names, wanted, noun):
+    """The number of a column that is given by its name or number."""
+    if isinstance(wanted, str):
+        if wanted not in names:
+            where = f"{path}: {noun}"
+            raise unknown(where, wanted, names, "name") if names else InputError(f"{where} {wanted!r}: no header row")
+        if names.count(wanted) > 1:
+            raise InputError(f"{path}: {noun} {wanted!r} is there {names.count(wanted)} times")
+        return names.index(wanted)
+    if not -len(columns) <= wanted < len(columns):
+        raise InputError(f"{path}: {noun} {wanted} is not there; it has {len(columns)} columns")
+    return wanted % len(columns)
 
 
 def _cast(path, name, array):

@@ -1,7 +1,11 @@
 """Texts that the grid command prints: what there is, what a grid would take, what came out of a run."""
 
+import json
+import textwrap
+
 from . import papers, problems, schedules, store, summary
 from .config import OPTIMIZERS
+from .layout import WIDTH
 
 
 def everything():
@@ -13,7 +17,7 @@ def everything():
             [_problem(kind) for kind in problems.kinds()],
         ),
         (
-            "SCHEDULES  ([[schedule]] kind = ..., or phases of these; a list is a grid axis)",
+            "SCHEDULES  ([[schedule]] kind = ..., or phases of these; a list is an axis, of a vector a list of lists)",
             [_schedule(kind) for kind in schedules.kinds()],
         ),
         (
@@ -43,12 +47,22 @@ def _plain(value):
 
 
 def _schedule(kind):
-    parameters = [
-        name if default is None else f"{name} = {default:g}" for name, default in schedules.parameters(kind).items()
-    ]
-    if kind != schedules.FLOW:
+    parameters = [_parameter(name, default) for name, default in schedules.parameters(kind).items()]
+    if kind == "table":
+        parameters += ["or file, column = -1", "steps = all"]
+    elif kind != schedules.FLOW:
         parameters.append("steps" if schedules.needs_steps(kind) else "steps = to max_steps")
-    return f"  {kind:<12} {', '.join(parameters)}\n      {schedules.describe(kind)}"
+    # A default stays beside its parameter where the line is broken.
+    text = ", ".join(parameter.replace(" ", "\0") for parameter in parameters)
+    lines = textwrap.wrap(text, WIDTH, initial_indent=f"  {kind:<12} ", subsequent_indent=" " * 6)
+    return "\n".join([*(lines or [f"  {kind}"]), f"      {schedules.describe(kind)}"]).replace("\0", " ")
+
+
+def _parameter(name, default):
+    """A parameter with its default as the grid file has it."""
+    if default is None:
+        return name
+    return f"{name} = {json.dumps(default) if isinstance(default, bool | str) else format(default, 'g')}"
 
 
 def estimate(plan, needed, out):

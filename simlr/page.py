@@ -37,7 +37,24 @@ OUTCOMES = {"holds": "holds", "does not hold": "fails", "undecided": "undecided"
 
 def page(material, images):
     """The page of a report: `material` is a `simlr.report.Material`, images are (caption, SVG bytes)."""
+    return _document(f"{material.title} - simlr report", _parts(material, images))
+
+
+def schedules_page(title, covers, table, images, grid):
+    """The page of a grid's learning rates; `grid` is its TOML."""
     parts = [
+        f"<h1>{_text(title)}</h1>",
+        f'<p class="covers">{_text(covers)}</p>',
+        *(_picture(caption, svg) for caption, svg in images),
+        _table(table),
+        f"<footer><p>The whole grid:</p><pre>{escape(_lines(grid))}</pre></footer>",
+    ]
+    return _document(f"{title} - simlr schedules", parts)
+
+
+def _parts(material, images):
+    """What stands on the page of a report."""
+    return [
         f"<h1>{_text(material.title)}</h1>",
         f'<p class="covers">{_text(material.covers)}</p>',
         _verdict(material.verdict) if material.verdict else "",
@@ -47,10 +64,14 @@ def page(material, images):
         *(_picture(caption, svg) for caption, svg in images),
         _footer(material),
     ]
+
+
+def _document(title, parts):
+    """The page of some parts of HTML."""
     head = (
         f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_text(material.title)} - simlr report</title><style>{STYLE}</style>"
+        f"<title>{_text(title)}</title><style>{STYLE}</style>"
     )
     body = "\n".join(part for part in parts if part)
     return f'<!doctype html>\n<html lang="en">\n<head>{head}</head>\n<body>\n{body}\n</body>\n</html>\n'

@@ -1,6 +1,7 @@
 """The report of a run, from its file alone: the command `python -m simlr.report`. It runs nothing and loads no Numba.
 
-On the terminal the tables and the verdict; in a folder report.html (with matplotlib), report.md and summary.csv.
+On the terminal the tables and the verdict; in a folder report.html (with matplotlib), report.md and summary.csv. With
+--schedules the learning rates of a grid, before it is run: schedules.html and schedules.csv.
 """
 
 import csv
@@ -14,14 +15,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from . import figures, store, style, summary
+from . import figures, papers, rateplots, store, style, summary
 from .arguments import DONE, Parser, one_line, say
+from .config import GridConfig
 from .errors import InputError
 from .layout import as_text, describe, printable, verdict_text
-from .page import page
+from .page import page, schedules_page
 
 PROGRAM = "python -m simlr.report"
 FORMATS = {"html": "report.html", "csv": "summary.csv", "md": "report.md"}
+SCHEDULE_FORMATS = {"html": "schedules.html", "csv": "schedules.csv"}
 INSTALL = 'pip install "simlr[report]"'
 
 
@@ -39,7 +42,12 @@ class Material(NamedTuple):
 
 def main(arguments=None):
     """The command; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if (options.run is None) == (options.schedules is None):
+        parser.error("one of RUN.h5 and --schedules GRID.toml is required")
+    if options.schedules is not None:
+        return one_line("simlr", lambda: _schedules(options.schedules, options.out, options.format))
     return one_line("simlr", lambda: _report(Path(options.run), options.out, options.format))
 
 
@@ -51,7 +59,11 @@ def _parser():
         epilog="exit status: 0 done, 1 failed, 2 bad usage or bad input",
         allow_abbrev=False,
     )
-    made.add_argument("run", metavar="RUN.h5", help="the run file")
+    made.add_argument("run", nargs="?", metavar="RUN.h5", help="the run file")
+    made.add_argument(
+        "--schedules", metavar="GRID.toml | PAPER",
+        help="draw the learning rates of a grid instead (default of --out: <grid>-schedules beside it)",
+    )  # fmt: skip
     made.add_argument("--out", metavar="DIR", help="where to write (default: <run>-report beside the run file)")
     made.add_argument(
         "--format", metavar="html,csv,md", type=_formats, help="what to write (default: all that can be made)"
@@ -73,23 +85,53 @@ def _formats(text):
 def _report(path, out, formats):
     """Read everything, make everything, then write."""
     run = store.load(path)
-    folder = _folder(path, out)
-    wanted = formats or list(FORMATS)
-    if "html" in wanted and not style.available():
-        if formats:
-            raise InputError(f"--format html: needs matplotlib; {INSTALL}")
-        wanted = [name for name in wanted if name != "html"]
-        say(f"simlr: no page with pictures, for matplotlib is missing; {INSTALL}")
-    found, files = _made(path, run, wanted)
+    folder = _folder(path, out, "report")
+    found, files = _made(path, run, _wanted(formats, FORMATS))
     print(as_terminal(found))
     _write(folder, files)
     print("\n" + "\n".join(printable(folder / name) for name in files))
     return DONE
 
 
-def _folder(path, out):
+def _schedules(grid, out, formats):
+    """The learning rates of a grid."""
+    is_paper = grid in papers.names()
+    config = GridConfig.from_toml(papers.load(grid).GRID if is_paper else Path(grid))
+    folder = _folder(Path(grid), out, "schedules")
+    for name in formats or []:
+        if name not in SCHEDULE_FORMATS:
+            raise InputError(f"--format {name}: goes with a run file; schedules have {', '.join(SCHEDULE_FORMATS)}")
+    found = rateplots.groups(config)
+    makers = {"html": lambda: _schedules_html(config, found), "csv": lambda: rateplots.as_csv(found)}
+    wanted = _wanted(formats, SCHEDULE_FORMATS)
+    files = {SCHEDULE_FORMATS[name]: makers[name]().encode("utf-8") for name in wanted}
+    print(as_text(rateplots.as_table(found)))
+    _write(folder, files)
+    print("\n" + "\n".join(printable(folder / name) for name in files))
+    return DONE
+
+
+def _schedules_html(config, found):
+    """The page of a grid's learning rates."""
+    images = _images(rateplots.pictures(found))
+    covers, table = rateplots.page_parts(found)
+    return schedules_page(config.name, covers, table, images, config.to_toml())
+
+
+def _wanted(formats, known):
+    """The formats to write: those asked for, else all that can be made."""
+    wanted = formats or list(known)
+    if "html" in wanted and not style.available():
+        if formats:
+            raise InputError(f"--format html: needs matplotlib; {INSTALL}")
+        wanted = [name for name in wanted if name != "html"]
+        say(f"simlr: no page with pictures, for matplotlib is missing; {INSTALL}")
+    return wanted
+
+
+def _folder(path, out, noun):
     """The folder to write to; InputError where it cannot be one."""
-    folder = Path(out) if out else path.with_name(f"{path.stem}-report")
+    folder = Path(out) if out else path.with_name(f"{path.stem}-{noun}")
     if not folder.parent.is_dir():
         raise InputError(f"--out {folder}: the folder {folder.parent} does not exist")
     if folder.exists() and not folder.is_dir():
@@ -221,10 +263,14 @@ def _marked(text):
 
 def as_html(run, found):
     """The page, with the pictures that the run has data for."""
+    return page(found, _images(figures.pictures(run, found.rows)))
+
+
+def _images(pictures):
+    """Pictures as [(caption, SVG bytes), ...]."""
     # Matplotlib tells of its caches and fonts; that is nothing to the reader of a report.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    images = [(picture.caption, style.svg(picture.figure)) for picture in figures.pictures(run, found.rows)]
-    return page(found, images)
+    return [(picture.caption, style.svg(picture.figure)) for picture in pictures]
 
 
 if __name__ == "__main__":

@@ -88,6 +88,21 @@ def figure(columns=1, width=10.0, height=5.2):
     return made, np.atleast_1d(made.subplots(1, columns))
 
 
+def panels(rows, columns, width, height):
+    """A figure of rows x columns panels, and their axes, row by row."""
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(width, height), layout="constrained")
+    return made, np.ravel(made.subplots(rows, columns, squeeze=False)).tolist()
+
+
+def gradient(part):
+    """A colour from dark (0) to light (1), in grey print too."""
+    import matplotlib
+
+    return matplotlib.colormaps["viridis"](0.9 * part)
+
+
 def plain(text):
     """Printable text with which matplotlib does no mathematics: a $ in a name is a $."""
     return printable(text).replace("$", r"\$")

@@ -9,6 +9,7 @@ import pytest
 import runs
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from kinds import PARAMETERS, steps_of
 
 import simlr
 from simlr import papers, problems, schedules
@@ -118,12 +119,12 @@ def axis(values):
 
 @st.composite
 def phase(draw, last):
-    kind = draw(st.sampled_from([*schedules._FUNCTIONS, *([schedules.FLOW] if last else [])]))
+    kind = draw(st.sampled_from([*schedules.KINDS, *([schedules.FLOW] if last else [])]))
     if kind == schedules.FLOW:
         return {"kind": kind}
-    rules = {"step_size": st.integers(1, 50), "power": st.floats(0.1, 5.0), "gamma": st.floats(1e-3, 1.0)}
-    given = {name: draw(axis(rules.get(name, rate))) for name in schedules.parameters(kind)}
-    return {"kind": kind, **given, "steps": draw(st.integers(1, 1000))}
+    # Values that go together in every combination; vectors as TOML has them.
+    given = {name: draw(axis(values)) for name, values in PARAMETERS[kind].items()}
+    return {"kind": kind, **given, "steps": draw(steps_of(kind))}
 
 
 @st.composite

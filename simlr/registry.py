@@ -1,0 +1,56 @@
+"""The schedule kinds by name: each is one pure function of the step, and what has to be known of it besides.
+
+    @schedule
+    def constant(t, steps, learning_rate): ...
+
+    @schedule(needs_steps=True, check=_not_longer)
+    def decay(t, steps, learning_rate, decay_steps): ...
+
+The function takes the steps t of its phase, float64, ascending, any stretch of them, and returns the rates. The first
+line of its docstring is the formula.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of schedule."""
+
+    function: Callable  # (t, steps, **parameters) -> rates
+    needs_steps: bool = False  # whether it has no shape without a number of steps
+    check: Callable | None = None  # (key, steps or None, **parameters): refuses what no single parameter shows
+    starts: Callable | None = None  # (steps, **parameters) -> the first steps of its constant pieces, ascending from 0
+    stable: Callable | None = None  # (steps, **parameters) -> (first, end) of a stretch over which it is constant
+    length: Callable | None = None  # (**parameters) -> its own number of steps, which holds where none is given
+
+
+KINDS = {}
+
+
+def schedule(function=None, **known):
+    """Enter a function (t, steps, **parameters) -> rates among the schedules, under its own name; also `@schedule`."""
+    if function is None:
+        return lambda found: schedule(found, **known)
+    KINDS[function.__name__] = Kind(function, **known)
+    return function
+
+
+class Rates(tuple):
+    """A vector of rates as a parameter: a tuple of floats, which is also an array without making one at every call."""
+
+    @property
+    def array(self):
+        """The same as float64, read-only."""
+        if "_array" not in self.__dict__:
+            self._array = np.array(self, dtype=np.float64)
+            self._array.flags.writeable = False
+        return self._array
+
+
+def as_array(values):
+    """A vector of numbers as a float64 array."""
+    return values.array if isinstance(values, Rates) else np.asarray(values, dtype=np.float64)

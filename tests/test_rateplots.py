@@ -1,0 +1,183 @@
+"""Drawing the schedules of a grid: what is on the page and in the CSV, whatever the schedules, and what is refused."""
+
+import csv
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from test_report import FORBID, HOSTILE, Page
+
+from simlr import rateplots, report, style
+from simlr.config import GridConfig
+
+HEAD = 'name = "{name}"\nproblem = {{ kind = "nakkiran2020" }}\nstop = {{ train_loss = [0.1], max_steps = {steps} }}\n'
+COSINES = '[[schedule]]\nkind = "cosine"\nlearning_rate = [0.1, 0.2]\nsteps = 7\n[[schedule]]\nkind = "flow"\n'
+
+
+def written(folder, schedules, steps=1000, name="mine"):
+    path = folder / "mine.toml"
+    path.write_text(HEAD.format(name=name, steps=steps) + schedules)
+    return path
+
+
+def groups(schedules, max_steps=1000):
+    stop = {"train_loss": [0.1], "max_steps": max_steps}
+    tables = {"problem": {"kind": "nakkiran2020"}, "stop": stop, "schedule": schedules}
+    return rateplots.groups(GridConfig.from_tables(tables))
+
+
+def drawn(schedules, max_steps=1000):
+    """The pictures, saved, as matplotlib figures."""
+    made = rateplots.pictures(groups(schedules, max_steps))
+    for picture in made:
+        assert style.svg(picture.figure)
+    return [picture.figure for picture in made]
+
+
+def test_the_command_writes_a_page_and_the_rates(tmp_path, capsys):
+    assert report.main(["--schedules", str(written(tmp_path, COSINES))]) == 0
+    out = capsys.readouterr().out
+    assert "cosine[learning_rate=0.1]" in out and out.splitlines()[-2].endswith("mine-schedules/schedules.html")
+    page = Page(tmp_path / "mine-schedules/schedules.html")
+    assert len(page.pictures()) == 1
+    assert "cosine[learning_rate=0.1]" in page.text and "then" in page.text
+    rows = list(csv.DictReader((tmp_path / "mine-schedules/schedules.csv").open()))
+    assert len(rows) == 14
+    found = [float(row["learning_rate"]) for row in rows if row["schedule"] == "cosine[learning_rate=0.2]"]
+    ours = groups([{"kind": "cosine", "learning_rate": 0.2, "steps": 7}])[0].schedules[0]
+    assert found == ours.rates(0, 7).tolist()
+
+
+def test_the_rates_written_can_be_read_as_a_table(tmp_path, capsys):
+    one = '[[schedule]]\nkind = "polynomial"\nlearning_rate = 0.3\npower = 3\nsteps = 50\n'
+    assert report.main(["--schedules", str(written(tmp_path, one)), "--format", "csv"]) == 0
+    lines = (tmp_path / "mine-schedules/schedules.csv").read_text().replace("polynomial,absolute,", "").splitlines()
+    (tmp_path / "rates.csv").write_text("\n".join(["step,learning_rate", *lines[1:]]))
+    twin = written(tmp_path, '[[schedule]]\nkind = "table"\nfile = "rates.csv"\n')
+    ours = groups([{"kind": "polynomial", "learning_rate": 0.3, "power": 3, "steps": 50}])[0].schedules[0]
+    made, _ = GridConfig.from_toml(twin).schedules()[0]
+    np.testing.assert_array_equal(made.rates(0, 50), ours.rates(0, 50))
+
+
+def test_a_paper_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert report.main(["--schedules", "nakkiran2020", "--out", "made"]) == 0
+    assert {path.name for path in (tmp_path / "made").iterdir()} == {"schedules.html", "schedules.csv"}
+
+
+def test_names_are_escaped(tmp_path):
+    hostile = [
+        {"name": HOSTILE.replace("\n", " ").replace("\x1b", ""), "kind": "cosine", "learning_rate": 1.0, "steps": 5}
+    ]
+    stop = {"train_loss": [0.1]}
+    config = GridConfig.from_tables({"problem": {"kind": "nakkiran2020"}, "stop": stop, "schedule": hostile})
+    path = tmp_path / "hostile.toml"
+    path.write_text(config.to_toml(), encoding="utf-8")
+    assert report.main(["--schedules", str(path), "--out", str(tmp_path / "made")]) == 0
+    page = Page(tmp_path / "made/schedules.html")
+    assert "script" not in page.tags
+    assert len(page.pictures()) == 1
+
+
+MANY = [0.01 * k for k in range(1, 101)]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "schedules",
+    [
+        [{"kind": "flow"}],
+        [{"kind": "constant", "learning_rate": [0.0, 1e200], "steps": 3}],
+        [{"kind": "exponential", "learning_rate": 1.0, "gamma": [2.0, 0.1], "steps": 5000}],
+        [{"kind": "cosine", "learning_rate": MANY, "steps": 1}],
+        [{"kind": "cosine", "learning_rate": MANY, "steps": 1000, "unit": "sharpness"}],
+        [{"kind": "silver", "learning_rate": 1.0}, {"kind": "chebyshev", "smallest_curvature": 0.1,
+                                                    "largest_curvature": 1.0, "steps": [1, 2, 3000]}],
+        [{"name": "$ \\frac{",
+          "phases": [{"kind": "constant", "learning_rate": [1, 2], "steps": 1}, {"kind": "flow"}]}],
+        [{"name": f"s{k}", "kind": "constant", "learning_rate": 1.0} for k in range(5)],
+    ],
+    ids=range(8),
+)  # fmt: skip
+def test_anything_can_be_drawn(schedules):
+    assert len(drawn(schedules, max_steps=10_000_000)) == 1
+
+
+def test_every_schedule_table_has_its_panel():
+    figures = drawn([{"name": f"s{k}", "kind": "constant", "learning_rate": 1.0} for k in range(14)])
+    titles = [axes.get_title() for figure in figures for axes in figure.axes if axes.get_title()]
+    assert titles == [f"s{k}" for k in range(14)]
+    assert len(figures) == 2
+
+
+def test_more_schedules_than_can_be_drawn_are_counted():
+    made = groups([{"name": f"s{k}", "kind": "constant", "learning_rate": 1.0} for k in range(80)])
+    assert "8 more are not drawn" in rateplots.pictures(made)[-1].caption
+    assert "56 more are in schedules.csv" in rateplots.as_table(made).notes
+
+
+def test_few_curves_have_names_and_many_a_count():
+    few, many = (
+        drawn([{"kind": "cosine", "learning_rate": rates, "steps": 100}])[0].axes[0] for rates in ([1, 2], MANY)
+    )
+    assert [text.get_text() for text in few.get_legend().get_texts()] == ["learning_rate=1.0", "learning_rate=2.0"]
+    assert len(many.get_lines()) == rateplots.MOST_CURVES
+    assert len(many.get_legend().get_texts()) == 2
+    assert many.get_legend().get_title().get_text() == "100 combinations, first to last (48 drawn)"
+
+
+@pytest.mark.parametrize("steps", [1, 2, 600, 601, 5000, 300_000, 10_000_000])
+def test_a_curve_holds_its_ends_and_its_extremes(steps):
+    made = groups([{"kind": "linear", "learning_rate": 1.0, "end_learning_rate": 2.0, "steps": steps}], 10_000_000)
+    found, rates = rateplots.curve(made[0].schedules[0])
+    assert found[0] == 0 and found[-1] == steps - 1
+    assert found.size <= 2 * rateplots.POINTS and (np.diff(found) >= 0).all()
+    np.testing.assert_array_equal(rates, 1.0 + found / steps)
+
+
+def test_one_high_step_among_many_is_seen():
+    rates = np.full(50_000, 0.1)
+    rates[31_415] = 5.0
+    made = groups([{"kind": "table", "learning_rates": rates}], 50_000)[0].schedules[0]
+    assert rateplots.curve(made)[1].max() == 5.0
+
+
+def test_the_csv_is_bounded():
+    made = groups([{"name": f"s{k}", "kind": "constant", "learning_rate": 1.0} for k in range(100)], 10_000_000)
+    lines = rateplots.as_csv(made).splitlines()
+    assert len(lines) == 1 + rateplots.CSV_ROWS
+    assert lines[1] == "s0,absolute,0,1.0" and lines[2000].startswith("s0,absolute,9999999,")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "one of RUN.h5 and --schedules GRID.toml is required"),
+        (["x.h5", "--schedules", "mine.toml"], "one of RUN.h5 and --schedules GRID.toml is required"),
+        (["--schedules", "none.toml"], "none.toml: cannot be read: No such file or directory"),
+        (["--schedules", "mine.toml", "--format", "md"], "--format md: goes with a run file; schedules have html, csv"),
+        (["--schedules", "mine.toml", "--out", "a/b"], "--out a/b: the folder a does not exist"),
+        (["--schedules", "wrong.toml"], "schedule 'schedule-1': unknown kind 'cosin'; did you mean 'cosine'?"),
+    ],
+)
+def test_what_is_refused(folder, capsys, arguments, message):
+    written(folder, COSINES)
+    (folder / "wrong.toml").write_text(HEAD.format(name="x", steps=9) + '[[schedule]]\nkind = "cosin"\n')
+    try:
+        status = report.main(arguments)
+    except SystemExit as stopped:
+        status = stopped.code
+    told = capsys.readouterr().err
+    assert status == 2 and message in told and len(told.splitlines()) == 1
+    assert {path.name for path in folder.iterdir()} == {"mine.toml", "wrong.toml"}
+
+
+def test_without_matplotlib_there_is_the_csv(folder):
+    written(folder, COSINES)
+    code = FORBID.replace("{names}", "('matplotlib', 'numba')")
+    command = [sys.executable, "-c", code, "--schedules", "mine.toml"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "matplotlib is missing" in done.stderr
+    assert [path.name for path in (folder / "mine-schedules").iterdir()] == ["schedules.csv"]

@@ -329,7 +329,7 @@ def test_phases_that_do_not_fit_together_are_refused(tables, message):
 
 def test_phases_that_leave_no_step_for_the_last_are_refused():
     tables = [{**CONSTANT, "steps": 10}, CONSTANT]
-    with pytest.raises(InputError, match=r"more than stop\.max_steps = 10"):
+    with pytest.raises(InputError, match=r"no steps are left for its last phase.* stop\.max_steps = 10"):
         schedules.build("schedule 'x'", "x", "absolute", tables, 10)
 
 

@@ -104,3 +104,77 @@ class Landscape(NamedTuple):
     test_matrix: np.ndarray  # (N, d, d) M, or (1, d, d) where it is common to all
     train_floor: np.ndarray  # (N,)
     test_floor: np.ndarray  # (N,)
+
+
+# What follows is for the walks of `stochastic`, which carry r itself: noise moves null directions too.
+
+
+class Method(NamedTuple):
+    """How every schedule turns gradients into steps, and what it averages."""
+
+    optimizer: int  # of `optimizers`, common to a launch
+    average: int  # of `averages`, common to a launch
+    beta: np.ndarray  # (S,) decay of the velocity; not read by plain gradient descent
+    tail_start: np.ndarray  # (S,) first step whose iterate the tail's mean takes in
+    decay: np.ndarray  # (S,) weight of the past in the exponential average
+
+
+class Noise(NamedTuple):
+    """Where the gradients' noise comes from. Kind and batch are common to a launch."""
+
+    kind: int  # of `gradients`
+    root: int  # the root of all streams
+    batch: int  # rows of a mini-batch, >= 1
+    sigma: np.ndarray  # (S,) of additive noise
+    draw: np.ndarray  # (N,) the seed that names the streams
+    axes: np.ndarray  # (N,) axes that the seed has; noise leaves those beyond alone
+
+
+class Rows(NamedTuple):
+    """The train rows in the Hessian's axes, for mini-batches; first axis 1 where they are common to all seeds."""
+
+    z: np.ndarray  # (N, n, d) Q^T x
+    rho: np.ndarray  # (N, n) label residual y - <x, theta_hat>
+    count: np.ndarray  # (N,) rows that the seed has, the first ones
+
+
+class State(NamedTuple):
+    """Where every cell stands; an array that a launch does not need may have a last axis of 0."""
+
+    r: np.ndarray  # (S, N, d) residual
+    velocity: np.ndarray  # (S, N, d)
+    average: np.ndarray  # (S, N, d) averaged residual
+
+
+class Passages(NamedTuple):
+    """Where every cell passed its levels and moments: residuals, and beside them the averages, if any."""
+
+    decided: np.ndarray  # (S, N) levels decided so far, or GONE
+    status: np.ndarray  # (S, N, E) in the order of `threshold`
+    stop_step: np.ndarray  # (S, N, E)
+    stop_time: np.ndarray  # (S, N, E) in the schedule's unit
+    stop_r: np.ndarray  # (S, N, E, d)
+    stop_average: np.ndarray  # (S, N, E, d)
+    record_r: np.ndarray  # (S, R, K, d)
+    record_average: np.ndarray  # (S, R, K, d)
+
+
+def empty_walk(r, levels, recorded, points, moving=True, averaging=True):
+    """State and Passages before the first step: r (S, N, d), E levels, R recorded seeds, K moments (NaN).
+
+    The velocity starts at 0 and the average at r; each is left out where the launch has no use for it.
+    """
+    cells, axes = r.shape[:2], r.shape[2]
+    shape, kept = (*cells, levels), axes if averaging else 0
+    state = State(r, np.zeros((*cells, axes if moving else 0)), r[..., :kept].copy())
+    passages = Passages(
+        decided=np.zeros(cells, np.int64),
+        status=np.zeros(shape, np.uint8),
+        stop_step=np.zeros(shape, np.int64),
+        stop_time=np.zeros(shape),
+        stop_r=np.zeros((*shape, axes)),
+        stop_average=np.zeros((*shape, kept)),
+        record_r=np.full((cells[0], recorded, points, axes), np.nan),
+        record_average=np.full((cells[0], recorded, points, kept), np.nan),
+    )
+    return state, passages

@@ -1,4 +1,4 @@
-"""Losses at the stops and at the recorded moments, from x = sqrt(lam) r.
+"""Losses at the stops and at the recorded moments, from x = sqrt(lam) r, or from r itself.
 
 r_i        = x_i / sqrt(lam_i);  along null directions (lam_i = 0) the residual of the start, which never moves
 train loss = train_floor + 1/2 sum_i x_i^2
@@ -11,6 +11,7 @@ import numpy as np
 from numba import prange
 
 from .descent import square_sum
+from .energies import curved_sum
 from .intrinsics import claim, fma
 from .jit import cell, sweep
 
@@ -81,3 +82,45 @@ def losses_sweep(landscape, seed, moments, train_loss, test_loss, tasks, workers
     """
     for _ in prange(workers):
         losses_worker(landscape, seed, moments, train_loss, test_loss, tasks)
+
+
+@cell
+def weigh_residuals(landscape, seed, residuals, train_loss, test_loss, first, last):
+    """Losses of some rows at each of M moments, residuals (R, M, d)."""
+    curvature, offsets, matrices = landscape.curvature, landscape.offset, landscape.test_matrix
+    train_floor, test_floor = landscape.train_floor, landscape.test_floor
+    axes = curvature.shape[1]
+    lam, offset, r = np.empty(axes), np.empty(axes), np.empty(axes)
+    for row in range(first, last):
+        n = seed[row]
+        for i in range(axes):
+            lam[i], offset[i] = curvature[n, i], offsets[n, i]
+        for k in range(residuals.shape[1]):
+            for i in range(axes):
+                r[i] = residuals[row, k, i]
+            train_loss[row, k] = train_floor[n] + 0.5 * curved_sum(lam, r)
+            test_loss[row, k] = test_floor[n] + quadratic_form(r, offset, matrices, n if matrices.shape[0] > 1 else 0)
+
+
+@cell
+def residual_losses_worker(landscape, seed, residuals, train_loss, test_loss, tasks):
+    """Claim tasks of a few rows with one schedule each."""
+    groups = (seed.size + ROWS_A_TASK - 1) // ROWS_A_TASK
+    while tasks[1] == 0:
+        task = claim(tasks)
+        if task >= residuals.shape[0] * groups:
+            return
+        s = task // groups
+        first = task % groups * ROWS_A_TASK
+        last = min(first + ROWS_A_TASK, seed.size)
+        weigh_residuals(landscape, seed, residuals[s], train_loss[s], test_loss[s], first, last)
+
+
+@sweep
+def residual_losses_sweep(landscape, seed, residuals, train_loss, test_loss, tasks, workers):
+    """The same losses from residuals (S, R, M, d), which stay as they are: for walks, which carry r itself.
+
+    A cell that `stochastic.walk_sweep` found at or below a level has a train loss at or below it here too.
+    """
+    for _ in prange(workers):
+        residual_losses_worker(landscape, seed, residuals, train_loss, test_loss, tasks)

@@ -7,19 +7,20 @@ rule and the value. After that every value is cast and every default filled in, 
 import itertools
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import problems, rules, toml
 from .axes import check_axis, check_combinations
 from .errors import InputError, unknown
+from .noises import NO_NOISE, check_noises, is_plain, noise_of
+from .optimizers import check_optimizers, expand, label
 from .scheduling import check_schedules, expand_schedule
 
 MOST_POINTS = 1_000_000
 LARGEST_LEVEL = 1e100
 LONGEST_NAME = 200  # bytes: a file name has at most 255, and something is put after it
-TABLES = ("name", "engine", "problem", "seeds", "stop", "record", "schedule", "optimizer", "run")
+TABLES = ("name", "engine", "problem", "seeds", "stop", "record", "schedule", "optimizer", "noise", "run")
 LEVEL_KINDS = ("train_loss", "excess_train_loss")
-OPTIMIZERS = {"gd": "gradient descent: theta <- theta - eta_t grad L(theta)"}
 ENGINES = ("auto", "recurrence", "closed-form")
 
 
@@ -55,7 +56,7 @@ class GridConfig:
     """One grid: schedules x seeds on a problem. All tables are checked and complete; lists in them are grid axes.
 
     Attributes: name; engine, how steps are taken ("auto" skips them where that is exact and pays); problem, seeds,
-    stop, record and run, each a dict; schedule and optimizer, tuples of dicts; folder, where relative data files are
+    stop, record and run, each a dict; schedule, optimizer and noise, tuples of dicts; folder, where relative data files are
     looked for (not part of the grid's identity).
     """
 
@@ -67,6 +68,7 @@ class GridConfig:
     record: dict
     schedule: tuple
     optimizer: tuple
+    noise: tuple
     run: dict
     folder: str = field(default=".", compare=False)
 
@@ -98,11 +100,12 @@ class GridConfig:
             stop=stop,
             record=_check_settings(tables, "record"),
             schedule=check_schedules(tables.get("schedule"), folder),
-            optimizer=_check_optimizers(tables.get("optimizer", [{"kind": "gd"}])),
+            optimizer=check_optimizers(tables.get("optimizer", [{"kind": "gd"}])),
+            noise=check_noises(tables.get("noise", [{"kind": "none"}])),
             run=_check_settings(tables, "run"),
             folder=str(folder),
         )
-        config.schedules()  # names and lengths of all combinations
+        config.combinations()  # names and lengths of all of them
         return config
 
     def replace(self, **changes):
@@ -116,7 +119,7 @@ class GridConfig:
 
     def tables(self):
         """The grid as nested dicts, every default filled in."""
-        lists = {"schedule": [dict(s) for s in self.schedule], "optimizer": [dict(o) for o in self.optimizer]}
+        lists = {key: [dict(table) for table in getattr(self, key)] for key in ("schedule", "optimizer", "noise")}
         parts = {key: dict(getattr(self, key)) for key in ("problem", "seeds", "stop", "record")}
         return {"name": self.name, "engine": self.engine, **parts, **lists, "run": dict(self.run)}
 
@@ -149,6 +152,29 @@ class GridConfig:
             if times > 1:
                 raise InputError(f"schedule name must be unique, got {name!r} {times} times")
         return expanded
+
+    def methods(self):
+        """All combinations of optimiser and noise: [(optimizer, noise, name), ...]; the name is "" where there is one."""
+        optimizers, noises = expand(self.optimizer), expand(self.noise)
+        found = []
+        for optimizer, noise in itertools.product(optimizers, noises):
+            parts = [label(optimizer)] if len(optimizers) > 1 else []
+            parts += [label(noise)] if len(noises) > 1 else []
+            found.append((optimizer, noise_of(optimizer, noise), ", ".join(parts)))
+        return found
+
+    def combinations(self):
+        """The S schedules: [(Schedule, its parameters, optimizer, noise), ...], every schedule with every method."""
+        made, methods = self.schedules(), self.methods()
+        check_combinations("grid", len(made) * len(methods))
+        found = []
+        for (schedule, parameters), (optimizer, noise, name) in itertools.product(made, methods):
+            if schedule.flows and not is_plain(optimizer, noise):
+                other = label(optimizer if not is_plain(optimizer, NO_NOISE) else noise)
+                raise InputError(f"schedule {schedule.name!r}: a flow goes with exact gradient descent, not {other!r}")
+            named = replace(schedule, name=f"{schedule.name}, {name}") if name else schedule
+            found.append((named, parameters, optimizer, noise))
+        return found
 
     def problem_combinations(self):
         """All combinations of problem parameters, lists expanded: (axis names, [{parameter: value}, ...])."""
@@ -237,23 +263,3 @@ def _check_problem(table):
         checked[name] = check_axis(f"problem.{name}", value, parameter.rule)
     check_combinations("problem", math.prod(len(v) for v in checked.values() if isinstance(v, list)))
     return checked
-
-
-def _check_optimizers(entries):
-    """Every [[optimizer]] table."""
-    if not isinstance(entries, list | tuple) or not entries or not all(isinstance(e, dict) for e in entries):
-        rules.refuse("optimizer", "a list of at least one table, [[optimizer]]", entries)
-    checked = []
-    for index, entry in enumerate(entries):
-        kind = entry.get("kind", "gd")
-        if not isinstance(kind, str):
-            rules.refuse(f"optimizer[{index}].kind", "a string", kind)
-        if kind not in OPTIMIZERS:
-            raise unknown(f"optimizer {kind!r}", kind, OPTIMIZERS, "kind")
-        for name in entry:
-            if name != "kind":
-                raise unknown(f"optimizer {kind!r}", name, ["kind"], "key")
-        checked.append({"kind": kind})
-    if len(checked) > len({entry["kind"] for entry in checked}):
-        raise InputError("optimizer: the same one is given twice")
-    return tuple(checked)

@@ -4,7 +4,8 @@ import json
 import textwrap
 
 from . import papers, problems, schedules, store, summary
-from .config import OPTIMIZERS
+from .noises import NOISES
+from .optimizers import AVERAGING, OPTIMIZERS, REQUIRED
 from .layout import WIDTH
 
 
@@ -22,8 +23,10 @@ def everything():
         ),
         (
             "OPTIMISERS  ([[optimizer]] kind = ...)",
-            [f"  {kind}\n      {meaning}" for kind, meaning in OPTIMIZERS.items()],
+            [_method(kind, *known) for kind, known in OPTIMIZERS.items()],
         ),
+        ("  average = ... in any [[optimizer]]", [_method(kind, *known) for kind, known in AVERAGING.items()]),
+        ("NOISE  ([[noise]] kind = ...)", [_method(kind, *known) for kind, known in NOISES.items()]),
     ]
     return "\n\n".join("\n".join([title, *entries]) for title, entries in parts)
 
@@ -63,6 +66,11 @@ def _parameter(name, default):
     if default is None:
         return name
     return f"{name} = {json.dumps(default) if isinstance(default, bool | str) else format(default, 'g')}"
+
+
+def _method(kind, meaning, known):
+    parameters = [name if default is REQUIRED else f"{name} = {default}" for name, (_, default) in known.items()]
+    return f"  {kind:<12} {', '.join(parameters)}".rstrip() + f"\n      {meaning}"
 
 
 def estimate(plan, needed, out):

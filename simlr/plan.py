@@ -10,6 +10,7 @@ import numpy as np
 
 from .config import GridConfig
 from .errors import InputError
+from .noises import is_plain
 from .tables import CHUNK, RateTables
 
 # Seeds a block where the grid leaves the choice to us: enough to fill the SIMD lanes of all cores, few enough that a
@@ -23,7 +24,7 @@ LANES = 8
 STEPS_A_PIECE = 64
 MOST_CELLS = 1 << 52
 # How the steps of a schedule are taken.
-STEPS, LEAPS, BOTH = "steps", "leaps", "both"
+STEPS, LEAPS, BOTH, WALKS = "steps", "leaps", "both", "walks"
 FIRST_FLOW_FRACTION = 1000.0
 
 
@@ -34,15 +35,15 @@ class Plan:
     config: GridConfig
     sizes: tuple
     schedules: tuple = field(init=False)
+    methods: tuple = field(init=False)  # (optimizer, noise) of every schedule
     parameters: tuple = field(init=False)
 
     def __post_init__(self):
-        made = self.config.schedules()
-        optimizers = self.config.optimizer
-        object.__setattr__(self, "schedules", tuple(s for s, _ in made for _ in optimizers))
-        object.__setattr__(
-            self, "parameters", tuple({**p, "optimizer": o["kind"]} for _, p in made for o in optimizers)
-        )
+        made = self.config.combinations()
+        object.__setattr__(self, "schedules", tuple(schedule for schedule, _, _, _ in made))
+        object.__setattr__(self, "methods", tuple((optimizer, noise) for _, _, optimizer, noise in made))
+        object.__setattr__(self, "parameters", tuple(p | _method_parameters(o, w) for _, p, o, w in made))
+        self.engines  # noqa: B018 - refuses what has no closed form
         if self.cells > MOST_CELLS:
             raise InputError(f"grid: {self.cells} cells, more than the {MOST_CELLS} that can be counted in one file")
 
@@ -72,6 +73,11 @@ class Plan:
         return max(axes for axes, _ in self.sizes)
 
     @property
+    def averages(self):
+        """Whether some schedule carries an average of its iterates."""
+        return any("average" in optimizer for optimizer, _ in self.methods)
+
+    @property
     def levels(self):
         """E."""
         return len(self.config.levels)
@@ -94,11 +100,18 @@ class Plan:
 
     @cached_property
     def engines(self):
-        """For every schedule how its steps are taken: STEPS, LEAPS, or BOTH: a first chunk of steps, then leaps."""
-        return [self._engine(schedule) for schedule in self.schedules]
+        """For every schedule how its steps are taken: STEPS, LEAPS, BOTH (a first chunk of steps, then leaps), WALKS."""
+        return [self._engine(schedule, *method) for schedule, method in zip(self.schedules, self.methods, strict=True)]
 
-    def _engine(self, schedule):
+    def _engine(self, schedule, optimizer, noise):
         """The engine of one schedule: a function of the grid alone."""
+        if not is_plain(optimizer, noise):
+            if self.config.engine == "closed-form":
+                raise InputError(
+                    f"engine 'closed-form': schedule {schedule.name!r} has no closed form with optimizer "
+                    f"{optimizer['kind']!r} and noise {noise['kind']!r}; use 'auto'"
+                )
+            return WALKS
         if self.config.engine == "recurrence" or not schedule.length:
             return STEPS
         if self.config.engine == "closed-form":
@@ -225,6 +238,14 @@ class Plan:
     def most_steps(self):
         """Discrete steps of the longest schedule."""
         return max(schedule.length for schedule in self.schedules)
+
+
+def _method_parameters(optimizer, noise):
+    """Optimiser and noise as parameters of a schedule, in the run file under their own names."""
+    own = {"optimizer": optimizer["kind"], **{k: v for k, v in optimizer.items() if k not in ("kind", *noise)}}
+    if noise["kind"] == "none":
+        return own
+    return own | {"noise": noise["kind"], **{k: v for k, v in noise.items() if k != "kind"}}
 
 
 def _spread_steps(steps, slots):

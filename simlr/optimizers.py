@@ -1,0 +1,120 @@
+"""The [[optimizer]] tables of a grid: how gradients become steps, and which average of the iterates is carried.
+
+To add an optimiser, add its recurrence to `kernels.optimizers` and its line to OPTIMIZERS.
+"""
+
+import itertools
+from functools import partial
+
+from . import rules
+from .axes import check_axis, check_combinations
+from .errors import InputError, unknown
+
+REQUIRED = object()
+_fraction = partial(rules.number, least=0.0, rule="a number from 0 to below 1", most=1.0 - 2.0**-53)
+SAMPLING = rules.one_of("replacement", "epochs", noun="sampling")
+AVERAGES = ("none", "tail", "exponential")
+
+# kind -> (formula, parameters: name -> (rule, default))
+OPTIMIZERS = {
+    "gd": ("gradient descent: theta <- theta - eta_t g", {}),
+    "momentum": (
+        "heavy ball, as torch.optim.SGD and optax.sgd have it: v <- momentum v + g, theta <- theta - eta_t v",
+        {"momentum": (_fraction, 0.9)},
+    ),
+    "nesterov": (
+        "Nesterov's momentum, as torch and optax have it: v <- momentum v + g, theta <- theta - eta_t (g + momentum v)",
+        {"momentum": (_fraction, 0.9)},
+    ),
+    "sgd": (
+        "gradient descent on mini-batches: 'gd' with [[noise]] kind 'minibatch'",
+        {"batch_size": (rules.count, REQUIRED), "sampling": (SAMPLING, "replacement")},
+    ),
+}
+# average -> (formula, parameters), for every optimiser
+AVERAGING = {
+    "none": ("the last iterate alone", {}),
+    "tail": ("mean of the iterates from step average_start on", {"average_start": (rules.count_or_none, 0)}),
+    "exponential": (
+        "a <- average_decay a + (1 - average_decay) theta, from the start on",
+        {"average_decay": (_fraction, 0.99)},
+    ),
+}
+
+
+def check_optimizers(entries):
+    """Every [[optimizer]] table, its values cast and complete; lists stay lists, which are axes."""
+    return check_tables("optimizer", entries, _check_optimizer)
+
+
+def check_tables(noun, entries, check_one):
+    """A list of tables, [[noun]], none of them twice."""
+    if not isinstance(entries, list | tuple) or not entries or not all(isinstance(e, dict) for e in entries):
+        rules.refuse(noun, f"a list of at least one table, [[{noun}]]", entries)
+    checked = tuple(check_one(index, entry) for index, entry in enumerate(entries))
+    check_combinations(noun, sum(count_of(table) for table in checked))
+    singles = expand(checked)
+    if any(one in singles[:i] for i, one in enumerate(singles)):
+        raise InputError(f"{noun}: the same one is given twice")
+    return checked
+
+
+def count_of(table):
+    """How many combinations the lists of one table have."""
+    count = 1
+    for value in table.values():
+        count *= len(value) if isinstance(value, list) else 1
+    return count
+
+
+def expand(tables):
+    """All combinations of the tables' lists, in order: [{"kind": ..., parameter: value, ...}, ...]."""
+    found = []
+    for table in tables:
+        choices = [value if isinstance(value, list) else [value] for value in table.values()]
+        found += [dict(zip(table, values, strict=True)) for values in itertools.product(*choices)]
+    return found
+
+
+def label(table):
+    """A name for one combination: its kind, and its parameters where it has any."""
+    own = ",".join(f"{name}={value!r}" for name, value in table.items() if name != "kind")
+    return f"{table['kind']}[{own}]" if own else table["kind"]
+
+
+def check_kind(noun, index, entry, kinds, default):
+    """The kind of one table."""
+    kind = entry.get("kind", default)
+    if not isinstance(kind, str):
+        rules.refuse(f"{noun}[{index}].kind", "a string", kind)
+    if kind not in kinds:
+        raise unknown(f"{noun} {kind!r}", kind, kinds, "kind")
+    return kind
+
+
+def check_parameters(key, entry, known):
+    """The parameters of one table, cast, every default filled in."""
+    for name in entry:
+        if name != "kind" and name not in known:
+            raise unknown(key, name, ["kind", *known], "key")
+    checked = {}
+    for name, (rule, default) in known.items():
+        value = entry.get(name, default)
+        if value is REQUIRED:
+            raise InputError(f"{key}: {name} is missing")
+        checked[name] = check_axis(f"{key}.{name}", value, rule)
+    return checked
+
+
+def _check_optimizer(index, entry):
+    """One [[optimizer]] table."""
+    kind = check_kind("optimizer", index, entry, OPTIMIZERS, "gd")
+    key = f"optimizer {kind!r}"
+    average = rules.one_of(*AVERAGES, noun="average")(f"{key}.average", entry.get("average", "none"))
+    for other, (_, parameters) in AVERAGING.items():
+        for name in parameters:
+            if name in entry and other != average:
+                raise InputError(f"{key}: {name} goes with average = {other!r}, not with {average!r}")
+    known = OPTIMIZERS[kind][1] | AVERAGING[average][1]
+    own = check_parameters(key, {k: v for k, v in entry.items() if k != "average"}, known)
+    return {"kind": kind, **({} if average == "none" else {"average": average}), **own}

@@ -1,4 +1,4 @@
-"""Losses at the stops and at the recorded moments, from x = sqrt(lam) r, or from r itself.
+"""Losses at the stops and at the recorded moments, from x = sqrt(lam) r.
 
 r_i        = x_i / sqrt(lam_i);  along null directions (lam_i = 0) the residual of the start, which never moves
 train loss = train_floor + 1/2 sum_i x_i^2
@@ -10,59 +10,123 @@ import math
 import numpy as np
 from numba import prange
 
-from .descent import square_sum
-from .energies import curved_sum
 from .intrinsics import claim, fma
-from .jit import cell, sweep
+from .jit import cell, inline, sweep
 
 ROWS_A_TASK = 64
+# Moments that are weighed side by side, in SIMD lanes: few enough that all their axes stay in the first-level cache.
+MOMENTS_A_TILE = 32
+FEW_MOMENTS = 8
 
 
-@cell
-def to_residual(x, lam, start):
-    """Turn x into r, in place."""
+@inline
+def load_tile(moments, row, first, count, x, energy):
+    """x[i, k] = coordinate i of moment first + k of a row, moments (R, M, d); energy[k] = sum_i x_i^2."""
+    for i in range(x.shape[0]):
+        for k in range(count):
+            value = moments[row, first + k, i]
+            x[i, k] = value
+            # In the order and rounding of descent.square_sum.
+            energy[k] = fma(value, value, energy[k] if i > 0 else 0.0)
+
+
+@inline
+def to_residuals(x, lam, start, n, count):
+    """Turn the x of seed n into r, in place; lam and start (N, d)."""
+    for i in range(x.shape[0]):
+        if lam[n, i] > 0.0:
+            root = math.sqrt(lam[n, i])
+            for k in range(count):
+                x[i, k] = x[i, k] / root
+        else:
+            for k in range(count):
+                x[i, k] = start[n, i]
+
+
+@inline
+def leave_moments(moments, row, first, count, residual, keep):
+    """Leave the residuals where their moments were, or NaN, so that the array is as new for the next block."""
+    for k in range(count):
+        for i in range(residual.shape[0]):
+            moments[row, first + k, i] = residual[i, k] if keep else np.nan
+
+
+@inline
+def quadratic_forms(residual, offset, n, matrices, which, count, part, total):
+    """total[k] = (r + delta)^T M (r + delta) of every moment; the residuals become r + delta, part (count,) is scratch."""
+    for i in range(residual.shape[0]):
+        shift = offset[n, i]
+        for k in range(count):
+            residual[i, k] += shift
+    for i in range(residual.shape[0]):
+        for j in range(residual.shape[0]):
+            weight = matrices[which, i, j]
+            for k in range(count):
+                part[k] = fma(weight, residual[j, k], part[k] if j > 0 else 0.0)
+        for k in range(count):
+            total[k] = fma(part[k], residual[i, k], total[k] if i > 0 else 0.0)
+
+
+@inline
+def weigh_one(lam, start, offset, n, matrices, which, moments, row, k, x):
+    """The same for one moment: sum_i x_i^2 and the quadratic form; it becomes r, and x (d,) r + delta."""
+    energy, total = 0.0, 0.0
     for i in range(x.size):
-        x[i] = x[i] / math.sqrt(lam[i]) if lam[i] > 0.0 else start[i]
+        value = moments[row, k, i]
+        energy = fma(value, value, energy)
+        residual = value / math.sqrt(lam[n, i]) if lam[n, i] > 0.0 else start[n, i]
+        moments[row, k, i] = residual
+        x[i] = residual + offset[n, i]
+    for i in range(x.size):
+        part = 0.0
+        for j in range(x.size):
+            part = fma(matrices[which, i, j], x[j], part)
+        total = fma(part, x[i], total)
+    return energy, total
 
 
 @cell
-def quadratic_form(residual, offset, matrices, which):
-    """(r + delta)^T M (r + delta)."""
-    total = 0.0
-    for i in range(residual.size):
-        row = 0.0
-        for j in range(residual.size):
-            row = fma(matrices[which, i, j], residual[j] + offset[j], row)
-        total = fma(row, residual[i] + offset[i], total)
-    return total
-
-
-@cell
-def weigh_rows(landscape, seed, moments, train_loss, test_loss, first, last):
-    """Losses of some rows at each of M moments; moments (R, M, d) become residuals."""
-    matrices = landscape.test_matrix
-    curvature, start, offsets = landscape.curvature, landscape.residual, landscape.offset
-    train_floor, test_floor = landscape.train_floor, landscape.test_floor
-    axes = curvature.shape[1]
-    x, lam, residual, offset = np.empty(axes), np.empty(axes), np.empty(axes), np.empty(axes)
+def weigh_few(
+    lam, start, offset, matrices, train_floor, test_floor, seed, moments, train_loss, test_loss, s, first, last
+):
+    """weigh_rows where there are too few moments to lie side by side, to the same bits; they become residuals."""
+    x = np.empty(moments.shape[2])
     for row in range(first, last):
         n = seed[row]
-        for i in range(axes):
-            lam[i], residual[i], offset[i] = curvature[n, i], start[n, i], offsets[n, i]
+        which = n if matrices.shape[0] > 1 else 0
         for k in range(moments.shape[1]):
-            for i in range(axes):
-                x[i] = moments[row, k, i]
-            train_loss[row, k] = train_floor[n] + 0.5 * square_sum(x)
-            to_residual(x, lam, residual)
-            test_loss[row, k] = test_floor[n] + quadratic_form(x, offset, matrices, n if matrices.shape[0] > 1 else 0)
-            for i in range(axes):
-                moments[row, k, i] = x[i]
+            energy, total = weigh_one(lam, start, offset, n, matrices, which, moments, row, k, x)
+            train_loss[s, row, k] = train_floor[n] + 0.5 * energy
+            test_loss[s, row, k] = test_floor[n] + total
 
 
 @cell
-def losses_worker(landscape, seed, moments, train_loss, test_loss, tasks):
+def weigh_rows(
+    lam, start, offset, matrices, train_floor, test_floor, seed, moments, keep, train_loss, test_loss, s, first, last
+):
+    """Losses of the rows first..last - 1 at each of M moments; moments (R, M, d), losses (.., R, M) in row s."""
+    shape = moments.shape[2], MOMENTS_A_TILE
+    x, part, total = np.empty(shape), np.empty(MOMENTS_A_TILE), np.empty(MOMENTS_A_TILE)
+    for row in range(first, last):
+        n = seed[row]
+        which = n if matrices.shape[0] > 1 else 0
+        for begin in range(0, moments.shape[1], MOMENTS_A_TILE):
+            count = min(MOMENTS_A_TILE, moments.shape[1] - begin)
+            load_tile(moments, row, begin, count, x, total)
+            for k in range(count):
+                train_loss[s, row, begin + k] = train_floor[n] + 0.5 * total[k]
+            to_residuals(x, lam, start, n, count)
+            leave_moments(moments, row, begin, count, x, keep)
+            quadratic_forms(x, offset, n, matrices, which, count, part, total)
+            for k in range(count):
+                test_loss[s, row, begin + k] = test_floor[n] + total[k]
+
+
+@cell
+def losses_worker(landscape, seed, moments, keep, rows, train_loss, test_loss, tasks):
     """Claim tasks of a few rows with one schedule each."""
     groups = (seed.size + ROWS_A_TASK - 1) // ROWS_A_TASK
+    few = keep and moments.shape[1] < FEW_MOMENTS
     while tasks[1] == 0:
         task = claim(tasks)
         if task >= moments.shape[0] * groups:
@@ -70,57 +134,27 @@ def losses_worker(landscape, seed, moments, train_loss, test_loss, tasks):
         s = task // groups
         first = task % groups * ROWS_A_TASK
         last = min(first + ROWS_A_TASK, seed.size)
-        weigh_rows(landscape, seed, moments[s], train_loss[s], test_loss[s], first, last)
+        if few:
+            weigh_few(
+                landscape.curvature, landscape.residual, landscape.offset, landscape.test_matrix,
+                landscape.train_floor, landscape.test_floor, seed, moments[s], train_loss, test_loss, rows[s],
+                first, last,
+            )  # fmt: skip
+        else:
+            weigh_rows(
+                landscape.curvature, landscape.residual, landscape.offset, landscape.test_matrix,
+                landscape.train_floor, landscape.test_floor, seed, moments[s], keep, train_loss, test_loss, rows[s],
+                first, last,
+            )  # fmt: skip
 
 
 @sweep
-def losses_sweep(landscape, seed, moments, train_loss, test_loss, tasks, workers):
+def losses_sweep(landscape, seed, moments, keep, rows, train_loss, test_loss, tasks, workers):
     """Losses at M moments of R seeds with each schedule; NaN where x is.
 
     Parameters: `Landscape` of `arrays`; seed (R,), the seeds of the rows; moments (S, R, M, d), x at each, which
-    becomes the residual; train_loss, test_loss (S, R, M), filled; tasks and workers as in `descent.descend_sweep`.
+    becomes the residual where `keep` is true and NaN elsewhere; rows (S,), the schedules' rows in train_loss and
+    test_loss (.., R, M), float64 or float32, which are filled there; tasks and workers as in `descent.descend_sweep`.
     """
     for _ in prange(workers):
-        losses_worker(landscape, seed, moments, train_loss, test_loss, tasks)
-
-
-@cell
-def weigh_residuals(landscape, seed, residuals, train_loss, test_loss, first, last):
-    """Losses of some rows at each of M moments, residuals (R, M, d)."""
-    curvature, offsets, matrices = landscape.curvature, landscape.offset, landscape.test_matrix
-    train_floor, test_floor = landscape.train_floor, landscape.test_floor
-    axes = curvature.shape[1]
-    lam, offset, r = np.empty(axes), np.empty(axes), np.empty(axes)
-    for row in range(first, last):
-        n = seed[row]
-        for i in range(axes):
-            lam[i], offset[i] = curvature[n, i], offsets[n, i]
-        for k in range(residuals.shape[1]):
-            for i in range(axes):
-                r[i] = residuals[row, k, i]
-            train_loss[row, k] = train_floor[n] + 0.5 * curved_sum(lam, r)
-            test_loss[row, k] = test_floor[n] + quadratic_form(r, offset, matrices, n if matrices.shape[0] > 1 else 0)
-
-
-@cell
-def residual_losses_worker(landscape, seed, residuals, train_loss, test_loss, tasks):
-    """Claim tasks of a few rows with one schedule each."""
-    groups = (seed.size + ROWS_A_TASK - 1) // ROWS_A_TASK
-    while tasks[1] == 0:
-        task = claim(tasks)
-        if task >= residuals.shape[0] * groups:
-            return
-        s = task // groups
-        first = task % groups * ROWS_A_TASK
-        last = min(first + ROWS_A_TASK, seed.size)
-        weigh_residuals(landscape, seed, residuals[s], train_loss[s], test_loss[s], first, last)
-
-
-@sweep
-def residual_losses_sweep(landscape, seed, residuals, train_loss, test_loss, tasks, workers):
-    """The same losses from residuals (S, R, M, d), which stay as they are: for walks, which carry r itself.
-
-    A cell that `stochastic.walk_sweep` found at or below a level has a train loss at or below it here too.
-    """
-    for _ in prange(workers):
-        residual_losses_worker(landscape, seed, residuals, train_loss, test_loss, tasks)
+        losses_worker(landscape, seed, moments, keep, rows, train_loss, test_loss, tasks)

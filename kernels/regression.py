@@ -218,3 +218,42 @@ def split_sweep(columns, root, draws, train_rows, test_rows, standardize, proble
     """
     for _ in prange(workers):
         split_worker(columns, root, draws, train_rows, test_rows, standardize, problem, tasks)
+
+
+@cell
+def rows_cell(columns, root, draw, standardize, axes, minimiser, z, rho):
+    """One seed: its train rows along the curvature's axes, and what theta_hat leaves of their labels."""
+    d, train_rows = minimiser.size, rho.size
+    order = np.empty(columns.shape[1], np.int64)
+    fill_order(order, root, draw, SPLIT, 0)
+    train = order[:train_rows]
+    table = np.empty((train_rows, d + 1))
+    take_rows(columns, train, train if standardize == TRAIN else order, standardize, table)
+    for k in range(train_rows):
+        rho[k] = table[k, d]
+        for i in range(d):
+            rho[k] = fma(-table[k, i], minimiser[i], rho[k])
+            z[k, i] = 0.0
+            for j in range(d):
+                z[k, i] = fma(axes[j, i], table[k, j], z[k, i])
+
+
+@cell
+def rows_worker(columns, root, draws, standardize, axes, minimiser, z, rho, tasks):
+    """Claim one seed after the other."""
+    while tasks[1] == 0:
+        n = claim(tasks)
+        if n >= draws.size:
+            return
+        rows_cell(columns, root, draws[n], standardize, axes[n], minimiser[n], z[n], rho[n])
+
+
+@sweep
+def rows_sweep(columns, root, draws, standardize, axes, minimiser, z, rho, tasks, workers):
+    """The train rows of one split a seed, as mini-batches need them: z = Q^T x and rho = y - <x, theta_hat>.
+
+    Parameters: as for `split_sweep`; axes (N, d, d) = Q and minimiser (N, d) = theta_hat as it made them; z (N, n, d)
+    and rho (N, n), filled.
+    """
+    for _ in prange(workers):
+        rows_worker(columns, root, draws, standardize, axes, minimiser, z, rho, tasks)

@@ -56,8 +56,8 @@ class GridConfig:
     """One grid: schedules x seeds on a problem. All tables are checked and complete; lists in them are grid axes.
 
     Attributes: name; engine, how steps are taken ("auto" skips them where that is exact and pays); problem, seeds,
-    stop, record and run, each a dict; schedule, optimizer and noise, tuples of dicts; folder, where relative data files are
-    looked for (not part of the grid's identity).
+    stop, record and run, each a dict; schedule, optimizer and noise, tuples of dicts; folder, where relative data
+    files are looked for (not part of the grid's identity).
     """
 
     name: str
@@ -154,7 +154,7 @@ class GridConfig:
         return expanded
 
     def methods(self):
-        """All combinations of optimiser and noise: [(optimizer, noise, name), ...]; the name is "" where there is one."""
+        """All combinations of optimiser and noise: [(optimizer, noise, name), ...]; "" where there is only one."""
         optimizers, noises = expand(self.optimizer), expand(self.noise)
         found = []
         for optimizer, noise in itertools.product(optimizers, noises):
@@ -162,6 +162,11 @@ class GridConfig:
             parts += [label(noise)] if len(noises) > 1 else []
             found.append((optimizer, noise_of(optimizer, noise), ", ".join(parts)))
         return found
+
+    @property
+    def draws_rows(self):
+        """Whether some schedule draws mini-batches."""
+        return any(noise["kind"] == "minibatch" for _, noise, _ in self.methods())
 
     def combinations(self):
         """The S schedules: [(Schedule, its parameters, optimizer, noise), ...], every schedule with every method."""

@@ -8,10 +8,12 @@ from .kernels.descent import descend_sweep
 from .kernels.finish import finish_sweep, mark_out_of_reach
 from .kernels.leaps import leap_sweep
 from .kernels.losses import losses_sweep
-from .plan import BOTH, LEAPS, STEPS
+from .plan import BOTH, LEAPS, STEPS, WALKS
 from .products import ProductTables
+from .results import Buffers
 from .stages import batches, longest_table, stages
 from .tables import CHUNK
+from .walking import kind_of, losses, walk
 
 
 def environment():
@@ -44,6 +46,7 @@ class Engine:
         self._workers = jit.threads()
         self._tasks = np.zeros(2, np.int64)
         self._products = ProductTables(plan.schedules, self.launch)
+        self._buffers = Buffers(plan)
 
     def stop(self):
         """Ask for an end, soon."""
@@ -57,14 +60,23 @@ class Engine:
             raise Stopped
 
     def block(self, first, last):
-        """The arrays of seeds first..last - 1 by dataset name, in the run file's types."""
+        """The arrays of seeds first..last - 1 by dataset name, in the run file's types; see `give_back`."""
         batch = self.problems(first, last)
-        seeds = _Seeds(self._plan, batch, first, last)
-        results = seeds.empty_results()
+        seeds = _Seeds(self._plan, batch, first, last, self._buffers)
+        results = self._buffers.take(last - first, seeds.recorded.size)
         for rows in self._batches():
+            if self._plan.engines[rows[0]] == WALKS:
+                self._write_walk(seeds, rows, results)
+                continue
             course = self._run(seeds, rows)
-            self._write_losses(seeds, rows, course, results)
+            self._write_stops(seeds, rows, course, results)
+            if self._plan.points and seeds.recorded.size:
+                self._write_trajectories(seeds, rows, course, results)
         return seeds.all_arrays(results)
+
+    def give_back(self, arrays):
+        """Let another block have the memory of a block's arrays, once they have been written."""
+        self._buffers.give_back(arrays)
 
     def problems(self, first, last):
         """The problems of these seeds, as one Batch; axes that a seed lacks have curvature and residual 0."""
@@ -82,24 +94,31 @@ class Engine:
             rows = np.flatnonzero(engines == engine)
             weights = [1 if engine == STEPS else longest_table(self._plan.schedules[s]) for s in rows]
             yield from batches(rows, weights)
+        walks = np.flatnonzero(engines == WALKS)
+        kinds = [kind_of(*self._plan.methods[s]) for s in walks]
+        for kind in dict.fromkeys(kinds):
+            rows = walks[[own == kind for own in kinds]]
+            yield from batches(rows, np.ones(rows.size, np.int64))
 
     def _run(self, seeds, rows):
         """Step, flow and stop every cell of some schedules."""
-        plan = self._plan
-        schedules = [plan.schedules[s] for s in rows]
         course = seeds.start(rows.size)
-        length = np.array([schedule.length for schedule in schedules])
-        unit = np.array([int(schedule.unit == "sharpness") for schedule in schedules])
-        flows = np.array([int(schedule.flows) for schedule in schedules])
-        record_step, flow_time = _moments(plan, rows)
-        last_record = np.where(flows, length, record_step.max(axis=1, initial=0))
-        nothing = np.empty((rows.size, 0))
-        rates = arrays.Rates(nothing, nothing, unit, length, record_step, last_record)
+        rates, phase = self._rates(rows)
         elapsed = self._take_steps(seeds, rows, rates, course)
-        phase = arrays.Flows(flows, flow_time)
         self.launch(finish_sweep, seeds.landscape.curvature, seeds.cells, rates, course, phase, elapsed)
         mark_out_of_reach(seeds.cells, course)
         return course
+
+    def _rates(self, rows):
+        """What the kernels need to know of some schedules besides their rates; and the phases after the steps."""
+        schedules = [self._plan.schedules[s] for s in rows]
+        length = np.array([schedule.length for schedule in schedules])
+        unit = np.array([int(schedule.unit == "sharpness") for schedule in schedules])
+        flows = np.array([int(schedule.flows) for schedule in schedules])
+        record_step, flow_time = _moments(self._plan, rows)
+        last_record = np.where(flows, length, record_step.max(axis=1, initial=0))
+        nothing = np.empty((rows.size, 0))
+        return arrays.Rates(nothing, nothing, unit, length, record_step, last_record), arrays.Flows(flows, flow_time)
 
     def _take_steps(self, seeds, rows, rates, course):
         """Take all steps in the way that suits these schedules; return the time that they take."""
@@ -137,28 +156,71 @@ class Engine:
             before = before + pieces[1].sum(axis=1)
         return elapsed
 
-    def _write_losses(self, seeds, rows, course, results):
-        """Losses at stops and recorded moments, and times in absolute learning rates, into the results' rows."""
-        plan, levels = self._plan, seeds.order
-        train, test = np.empty(course.status.shape), np.empty(course.status.shape)
-        everyone = np.arange(course.x.shape[1])
-        self.launch(losses_sweep, seeds.landscape, everyone, course.stop_x, train, test)
-        in_sharpness = np.array([plan.schedules[s].unit == "sharpness" for s in rows])[:, None, None]
-        time = np.where(in_sharpness & (course.stop_time > 0.0), course.stop_time / seeds.unit, course.stop_time)
-        found = {"train_loss": train, "test_loss": test, "stop_time": time}
+    def _write_stops(self, seeds, rows, course, results):
+        """What is known at the stops, in the levels' own order, into the results' rows."""
+        everyone, back = np.arange(course.x.shape[1]), np.argsort(seeds.order)
+        found = {"stop_time": seeds.absolute_time(rows, course.stop_time)}
         found |= {"stop_step": course.stop_step, "status": course.status}
+        if (seeds.order == np.arange(back.size)).all():
+            train, test, place = results["train_loss"], results["test_loss"], rows
+        else:
+            train, test, place = np.empty(course.status.shape), np.empty(course.status.shape), np.arange(rows.size)
+            found |= {"train_loss": train, "test_loss": test}
+        self.launch(losses_sweep, seeds.landscape, everyone, course.stop_x, True, place, train, test)
         for name, values in found.items():
-            ordered = np.empty_like(values)
-            ordered[..., levels] = values
-            results[name][rows] = ordered
-        if plan.points and seeds.recorded.size:
-            shape = course.record_x.shape[:3]
-            train, test = np.empty(shape), np.empty(shape)
-            self.launch(losses_sweep, seeds.landscape, seeds.recorded, course.record_x, train, test)
+            results[name][rows] = values if place is rows else values[..., back]
+
+    def _write_trajectories(self, seeds, rows, course, results):
+        """Losses, and iterates where they are wanted, at the recorded moments, into the results' rows."""
+        iterates = self._plan.config.record["iterates"]
+        train, test = results["trajectory_train_loss"], results["trajectory_test_loss"]
+        self.launch(losses_sweep, seeds.landscape, seeds.recorded, course.record_x, iterates, rows, train, test)
+        if iterates:
             with np.errstate(over="ignore"):
-                results["trajectory_train_loss"][rows], results["trajectory_test_loss"][rows] = train, test
-                if plan.config.record["iterates"]:
-                    results["trajectory_iterate"][rows] = seeds.iterates(course.record_x)
+                results["trajectory_iterate"][rows] = seeds.iterates(course.record_x)
+            course.record_x.fill(np.nan)
+
+    def _write_walk(self, seeds, rows, results):
+        """Walk the cells of some schedules, and write what is known at their stops and recorded moments."""
+        rates, _ = self._rates(rows)
+        passages = walk(self._plan, seeds, rows, rates, self._rows_of, self.launch)
+        found = {"stop_time": seeds.absolute_time(rows, passages.stop_time)}
+        found |= {"stop_step": passages.stop_step, "status": passages.status}
+        everyone = np.arange(passages.decided.shape[1])
+        found |= self._walk_losses(seeds, everyone, "", passages.stop_r, passages.stop_average)
+        back = np.argsort(seeds.order)
+        for name, values in found.items():
+            results[name][rows] = values[..., back]
+        if self._plan.points and seeds.recorded.size:
+            moments = passages.record_r, passages.record_average
+            for name, values in self._walk_losses(seeds, seeds.recorded, "trajectory_", *moments).items():
+                results[name][rows] = values
+            if self._plan.config.record["iterates"]:
+                results["trajectory_iterate"][rows] = seeds.iterates(passages.record_r)
+
+    def _walk_losses(self, seeds, which, prefix, residual, average):
+        """Losses of the last iterates of some seeds, and of their averages where some schedule has one."""
+        train, test = losses(seeds.landscape, which, residual, self.launch)
+        found = {f"{prefix}train_loss": train, f"{prefix}test_loss": test}
+        if self._plan.averages:
+            known = average.shape[3] > 0
+            train, test = losses(seeds.landscape, which, average, self.launch) if known else (np.nan, np.nan)
+            found |= {f"{prefix}average_train_loss": np.broadcast_to(train, residual.shape[:3])}
+            found |= {f"{prefix}average_test_loss": np.broadcast_to(test, residual.shape[:3])}
+        return found
+
+    def _rows_of(self, seeds):
+        """The train rows of a block's seeds in the Hessian's axes, for mini-batches; rows that a seed lacks are 0."""
+        parts = []
+        for index, begin, first_draw, last_draw in self._plan.pieces(seeds.first, seeds.last):
+            draws = np.arange(first_draw, last_draw, dtype=np.int64)
+            own = seeds.problems(slice(begin - seeds.first, begin - seeds.first + draws.size))
+            parts.append(self._sources[index].rows(self._plan.config.seeds["root"], draws, own, self._workers))
+        most = max(rho.shape[1] for _, rho in parts)
+        wide = [np.pad(z, [(0, 0), (0, most - z.shape[1]), (0, self._plan.axes - z.shape[2])]) for z, _ in parts]
+        rho = [np.pad(rho, [(0, 0), (0, most - rho.shape[1])]) for _, rho in parts]
+        count = [np.full(rho.shape[0], rho.shape[1], np.int64) for _, rho in parts]
+        return arrays.Rows(*(np.ascontiguousarray(np.concatenate(part)) for part in (wide, rho, count)))
 
 
 def _moments(plan, rows):
@@ -181,9 +243,12 @@ def _pad(batch, axes):
 class _Seeds:
     """The seeds of one block, as the kernels want them."""
 
-    def __init__(self, plan, batch, first, last):
-        self._plan, self._batch = plan, batch
-        self._first, self._last = first, last
+    def __init__(self, plan, batch, first, last, buffers):
+        self._plan, self._batch, self._buffers = plan, batch, buffers
+        self.first, self.last = first, last
+        pieces = plan.pieces(first, last)
+        self.draws = np.concatenate([np.arange(a, b, dtype=np.int64) for _, _, a, b in pieces])
+        self.axes = np.concatenate([np.full(b - a, plan.sizes[i][0], np.int64) for i, _, a, b in pieces])
         count = batch.curvature.shape[0]
         self.sharpness = batch.curvature.max(axis=1)
         self.unit = np.where(self.sharpness > 0.0, self.sharpness, 1.0)[:, None]
@@ -202,7 +267,17 @@ class _Seeds:
         """The course of every cell before its first step."""
         x = np.sqrt(self._batch.curvature) * self._batch.initial_residual
         x = np.broadcast_to(x, (schedules, *x.shape)).copy()
-        return arrays.empty_course(x, self._plan.levels, self.recorded.size, self._plan.points)
+        shape = (schedules, self.recorded.size, self._plan.points, x.shape[2])
+        return arrays.empty_course(x, self._plan.levels, 0, 0)._replace(record_x=self._buffers.moments(shape))
+
+    def problems(self, seeds):
+        """The problems of some of these seeds."""
+        return self._batch._make(values[seeds] for values in self._batch)
+
+    def absolute_time(self, rows, time):
+        """Times (S, N, E) of some schedules in absolute learning rates."""
+        in_sharpness = np.array([self._plan.schedules[s].unit == "sharpness" for s in rows])[:, None, None]
+        return np.where(in_sharpness & (time > 0.0), time / self.unit, time) if in_sharpness.any() else time
 
     def any_stepping(self, course, length, last_record, step):
         """Whether some cell has a step to take after `step`, a number or (S, 1) of them."""
@@ -217,13 +292,6 @@ class _Seeds:
         theta = np.einsum("rij,srkj->srki", axes, residual, optimize=False)
         return theta + self._batch.train_minimiser[self.recorded][:, None, :]
 
-    def empty_results(self):
-        """Arrays of the block for everything that is computed, in the run file's types."""
-        sizes = runfile.dimensions(self._plan)
-        sizes |= {"seed": self._last - self._first, "recorded_seed": self.recorded.size}
-        fields = (*runfile.trajectory_fields(self._plan), *runfile.RESULTS, runfile.STATUS)
-        return {f.name: np.empty(tuple(sizes[d] for d in f.dims), f.dtype) for f in fields}
-
     def all_arrays(self, results):
         """The results beside the problem's own datasets; axes that a seed lacks are NaN."""
         problem = {"sharpness": self.sharpness, **self._batch._asdict()}
@@ -233,9 +301,9 @@ class _Seeds:
     def _mark_absent(self, values):
         """NaN beyond each seed's own number of axes."""
         values = np.array(values)
-        for index, begin, first_draw, last_draw in self._plan.pieces(self._first, self._last):
+        for index, begin, first_draw, last_draw in self._plan.pieces(self.first, self.last):
             own = self._plan.sizes[index][0]
-            seeds = slice(begin - self._first, begin - self._first + last_draw - first_draw)
+            seeds = slice(begin - self.first, begin - self.first + last_draw - first_draw)
             if values.ndim > 1:
                 values[seeds, own:] = np.nan
             if values.ndim > 2:

@@ -44,6 +44,8 @@ class Job:
         kind = problems.find("problem.kind", config.problem["kind"])
         _, combinations = config.problem_combinations()
         self._sources = [kind.prepare(combination, config.folder) for combination in combinations]
+        if any(source.rows is None for source in self._sources) and config.draws_rows:
+            raise InputError(f"noise 'minibatch': problem {config.problem['kind']!r} has no rows to draw from")
         wanted = config.seeds["count"]
         sizes = tuple((source.axes, min(wanted, source.limit or wanted)) for source in self._sources)
         self.plan = Plan(config, sizes)
@@ -119,6 +121,7 @@ class Job:
 
         def write(block, arrays):
             writer.write_block(block, starts[block], starts[block + 1], arrays)
+            engine.give_back(arrays)
 
         Pipeline(blocks, compute, write).run(tell, engine.stop, on_interrupt)
 

@@ -100,7 +100,7 @@ class Plan:
 
     @cached_property
     def engines(self):
-        """For every schedule how its steps are taken: STEPS, LEAPS, BOTH (a first chunk of steps, then leaps), WALKS."""
+        """How every schedule's steps are taken: STEPS, LEAPS, BOTH (a first chunk of steps, then leaps), WALKS."""
         return [self._engine(schedule, *method) for schedule, method in zip(self.schedules, self.methods, strict=True)]
 
     def _engine(self, schedule, optimizer, noise):

@@ -45,6 +45,10 @@ class Source:
     limit = None  # the number of different draws, where there are only so many
     identity = ""  # digest of the files behind it; a run is resumed only where it is the same
 
+    # Where mini-batches can be drawn, a method (root, draws, their Batch, workers) -> the train rows in curvature axes,
+    # z (N, n, d) = Q^T x, and their labels' residuals, rho (N, n) = y - <x, theta_hat>.
+    rows = None
+
     def draw(self, root, draws, workers):
         """The `Batch` of these draws, (N,) int64."""
         raise NotImplementedError
@@ -218,6 +222,19 @@ class _Dataset(Source):
         )
         batch.target[:] = np.nan
         return batch
+
+    def rows(self, root, draws, batch, workers):
+        """The train rows of splits `draws`, drawn again."""
+        from .kernels import regression
+        from .kernels.jit import launch
+
+        z, rho = np.empty((draws.size, self._train, self.axes)), np.empty((draws.size, self._train))
+        standardize = {"none": regression.RAW, "train": regression.TRAIN, "all": regression.ALL}[self._standardize]
+        own = np.ascontiguousarray(batch.curvature_axes[:, : self.axes, : self.axes])
+        minimiser = np.ascontiguousarray(batch.train_minimiser[:, : self.axes])
+        tasks = np.zeros(2, np.int64)
+        launch(regression.rows_sweep, self._columns, root, draws, standardize, own, minimiser, z, rho, tasks, workers)
+        return z, rho
 
 
 DATASET = Problem(

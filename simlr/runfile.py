@@ -36,6 +36,20 @@ RESULTS = (
         "1/curvature",
     ),
 )
+AVERAGES = (
+    Field(
+        "average_train_loss",
+        ("schedule", "seed", "level"),
+        "<f8",
+        "train loss of the averaged iterate there; NaN without one",
+    ),
+    Field(
+        "average_test_loss",
+        ("schedule", "seed", "level"),
+        "<f8",
+        "test loss of the averaged iterate there; NaN without one",
+    ),
+)
 PROBLEM = (
     Field("train_floor", ("seed",), "<f8", "smallest train loss"),
     Field("test_floor", ("seed",), "<f8", "smallest test loss"),
@@ -50,9 +64,12 @@ MATRICES = (
     Field("test_matrix", ("seed", "axis", "axis_2"), "<f8", "M = Q^T Sigma Q"),
 )
 STATUS = Field("status", ("schedule", "seed", "level"), "|u1", "outcome; what is not 0 is final")
-TRAJECTORIES = ("trajectory_train_loss", "trajectory_test_loss", "trajectory_iterate")
+TRAJECTORIES = (
+    *("trajectory_train_loss", "trajectory_test_loss", "trajectory_iterate"),
+    *("trajectory_average_train_loss", "trajectory_average_test_loss"),
+)
 # What is worth nothing where the status is 0.
-BLOCK_DATASETS = frozenset((*TRAJECTORIES, *(field.name for field in (*RESULTS, *PROBLEM, *MATRICES))))
+BLOCK_DATASETS = frozenset((*TRAJECTORIES, *(field.name for field in (*RESULTS, *AVERAGES, *PROBLEM, *MATRICES))))
 
 
 def trajectory_fields(plan):
@@ -65,15 +82,26 @@ def trajectory_fields(plan):
         Field("trajectory_train_loss", dims, dtype, "train loss at the recorded moments; NaN beyond a divergence"),
         Field("trajectory_test_loss", dims, dtype, "test loss at the recorded moments"),
     )
+    if plan.averages:
+        meaning = "of the averaged iterate at the recorded moments; NaN without one"
+        fields += (
+            Field("trajectory_average_train_loss", dims, dtype, f"train loss {meaning}"),
+            Field("trajectory_average_test_loss", dims, dtype, f"test loss {meaning}"),
+        )
     if plan.config.record["iterates"]:
         fields += (Field("trajectory_iterate", (*dims, "axis"), dtype, "theta at the recorded moments"),)
     return fields
 
 
+def result_fields(plan):
+    """Datasets of what is computed, in the order in which they are written: `status` last."""
+    return (*trajectory_fields(plan), *RESULTS, *(AVERAGES if plan.averages else ()), STATUS)
+
+
 def block_fields(plan):
     """Datasets that are written block by block, in the order in which they are written: `status` last."""
     matrices = MATRICES if plan.axes <= LARGEST_MATRIX_AXES else ()
-    return (*PROBLEM, *matrices, *trajectory_fields(plan), *RESULTS, STATUS)
+    return (*PROBLEM, *matrices, *result_fields(plan))
 
 
 def dimensions(plan):

@@ -103,7 +103,8 @@ def _descend(curvature, residual, eta, levels, matrix):
     mark_out_of_reach(cells, course)
     landscape = arrays.Landscape(curvature, residual, np.zeros_like(residual), matrix, zeros, zeros)
     train, test = np.empty(course.status.shape), np.empty(course.status.shape)
-    _launch(losses_sweep, landscape, np.arange(seeds), course.stop_x, train, test)
+    everyone, everything = np.arange(seeds), np.arange(schedules)
+    _launch(losses_sweep, landscape, everyone, course.stop_x, True, everything, train, test)
     return _in_order_given(order, Descent(course.stop_step, course.status, train, test, course.stop_x))
 
 

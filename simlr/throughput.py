@@ -39,7 +39,7 @@ class _Nowhere:
 
     def write_block(self, block, first, last, arrays):
         """Count the bytes."""
-        self.arrays = self.arrays or arrays
+        self.arrays = self.arrays or {name: array.copy() for name, array in arrays.items()}
         self.bytes += sum(array.nbytes for array in arrays.values())
 
     def finish(self, seconds, complete):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .kernels import arrays, averages, gradients, optimizers
-from .kernels.losses import residual_losses_sweep
+from .kernels.residual_losses import residual_losses_sweep
 from .kernels.stochastic import walk_sweep
 from .tables import CHUNK
 
@@ -32,13 +32,13 @@ def kind_of(optimizer, noise):
 def walk(plan, seeds, rows, rates, rows_of, launch):
     """Take all steps of the schedules `rows`, which are of one kind; return their State and Passages, all decided.
 
-    `rows_of()` gives the train rows as `arrays.Rows`; `launch` runs a sweep over all its tasks.
+    `rows_of(seeds)` gives the train rows as `arrays.Rows`; `launch` runs a sweep over all its tasks.
     """
     methods = [plan.methods[s] for s in rows]
     optimizer, average, source, batch = kind_of(*methods[0])
     method = arrays.Method(optimizer, average, *(_column(methods, 0, key) for key in _OF_METHOD))
     noise = arrays.Noise(source, plan.config.seeds["root"], batch, _column(methods, 1, "sigma"), seeds.draws, seeds.axes)
-    table = rows_of() if source >= gradients.WITH_REPLACEMENT else _no_rows(seeds.axes.size, plan.axes)
+    table = rows_of(seeds) if source >= gradients.WITH_REPLACEMENT else _no_rows(seeds.axes.size, plan.axes)
     residual = np.broadcast_to(seeds.landscape.residual, (rows.size, *seeds.landscape.residual.shape)).copy()
     moving, averaging = optimizer != optimizers.GRADIENT_DESCENT, average != averages.NO_AVERAGE
     state, passages = arrays.empty_walk(

@@ -13,7 +13,8 @@ from kinds import PARAMETERS, steps_of
 
 import simlr
 from simlr import papers, problems, schedules
-from simlr.config import OPTIMIZERS, SETTINGS, TABLES, GridConfig
+from simlr.config import SETTINGS, TABLES, GridConfig
+from simlr.optimizers import OPTIMIZERS
 from simlr.errors import InputError, show
 
 MINIMAL = {

@@ -48,7 +48,9 @@ MAY_IMPORT = {
     "stepping": {"tables", "kernels"},
     "stages": set(),
     "products": {"stages", "kernels"},
-    "execute": {"plan", "runfile", "tables", "stages", "products", "kernels"},
+    "results": {"runfile"},
+    "walking": {"tables", "kernels"},
+    "execute": {"plan", "runfile", "results", "tables", "stages", "products", "walking", "kernels"},
     "grid": {"commands", "config", "problems", "plan", "pipeline", "rundata", "store", "execute"},
     "listing": {"noises", "optimizers", "config", "papers", "problems", "schedules", "store", "summary", "layout"},
     "commands": {"grid", "config", "papers", "store", "listing", "progress", "pipeline", "arguments", "kernels"},
@@ -75,7 +77,7 @@ MAY_IMPORT = {
     "kernels": set(),
 }
 # Importing any other part loads neither Numba nor the kernels, however long the chain of imports.
-MAY_LOAD_NUMBA = {"kernels", "products", "execute", "cluster"}
+MAY_LOAD_NUMBA = {"kernels", "products", "walking", "execute", "cluster"}
 # package -> the only parts that may import it.
 OWNED_PACKAGES = {
     "h5py": {"store", "datafiles"},  # run files; and other people's

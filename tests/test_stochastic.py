@@ -8,7 +8,7 @@ import walks
 
 import naive_stochastic as naive
 from simlr.kernels import arrays, draws, gradients, jit
-from simlr.kernels.losses import residual_losses_sweep
+from simlr.kernels.residual_losses import residual_losses_sweep
 
 CLOSE = 1e-11
 REACHED, DIVERGED = 1, 3

@@ -1,0 +1,68 @@
+"""Losses from residuals r themselves, for walks, which carry r and not sqrt(lam) r: noise moves null directions too.
+
+train loss = train_floor + 1/2 sum_i lam_i r_i^2
+test loss  = test_floor + (r + delta)^T M (r + delta)
+"""
+
+import numpy as np
+from numba import prange
+
+from .energies import curved_sum
+from .intrinsics import claim, fma
+from .jit import cell, sweep
+
+ROWS_A_TASK = 64
+
+
+@cell
+def quadratic_form(residual, offset, matrices, which):
+    """(r + delta)^T M (r + delta)."""
+    total = 0.0
+    for i in range(residual.size):
+        row = 0.0
+        for j in range(residual.size):
+            row = fma(matrices[which, i, j], residual[j] + offset[j], row)
+        total = fma(row, residual[i] + offset[i], total)
+    return total
+
+
+@cell
+def weigh_residuals(landscape, seed, residuals, train_loss, test_loss, first, last):
+    """Losses of some rows at each of M moments, residuals (R, M, d)."""
+    curvature, offsets, matrices = landscape.curvature, landscape.offset, landscape.test_matrix
+    train_floor, test_floor = landscape.train_floor, landscape.test_floor
+    axes = curvature.shape[1]
+    lam, offset, r = np.empty(axes), np.empty(axes), np.empty(axes)
+    for row in range(first, last):
+        n = seed[row]
+        for i in range(axes):
+            lam[i], offset[i] = curvature[n, i], offsets[n, i]
+        for k in range(residuals.shape[1]):
+            for i in range(axes):
+                r[i] = residuals[row, k, i]
+            train_loss[row, k] = train_floor[n] + 0.5 * curved_sum(lam, r)
+            test_loss[row, k] = test_floor[n] + quadratic_form(r, offset, matrices, n if matrices.shape[0] > 1 else 0)
+
+
+@cell
+def residual_losses_worker(landscape, seed, residuals, train_loss, test_loss, tasks):
+    """Claim tasks of a few rows with one schedule each."""
+    groups = (seed.size + ROWS_A_TASK - 1) // ROWS_A_TASK
+    while tasks[1] == 0:
+        task = claim(tasks)
+        if task >= residuals.shape[0] * groups:
+            return
+        s = task // groups
+        first = task % groups * ROWS_A_TASK
+        last = min(first + ROWS_A_TASK, seed.size)
+        weigh_residuals(landscape, seed, residuals[s], train_loss[s], test_loss[s], first, last)
+
+
+@sweep
+def residual_losses_sweep(landscape, seed, residuals, train_loss, test_loss, tasks, workers):
+    """Losses of residuals (S, R, M, d) of the R seeds `seed`; the arguments are those of `losses.losses_sweep`.
+
+    A cell that `stochastic.walk_sweep` found at or below a level has a train loss at or below it here too.
+    """
+    for _ in prange(workers):
+        residual_losses_worker(landscape, seed, residuals, train_loss, test_loss, tasks)

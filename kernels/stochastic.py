@@ -168,7 +168,10 @@ def walk_sweep(cells, plan, method, noise, rows, state, passages, first_step, ta
     `descent.descend_sweep`. Updates State and Passages; a level that is still to be decided keeps status 0.
 
     After the last chunk State holds, for each cell, where it left: at the last level and moment, at divergence, or at
-    the end of its schedule.
+    the end of its schedule; the caller writes what is left to decide from it, as out of steps. A cell takes no step
+    beyond its needs, so without levels or moments it takes none. Everything may be cut into chunks and launches in
+    any way, by steps, schedules or seeds, without a change of bits; noise kind, batch, optimiser and average are
+    common to one launch.
     """
     for _ in prange(workers):
         walk_worker(cells, plan, method, noise, rows, state, passages, first_step, tasks)

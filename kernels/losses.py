@@ -53,7 +53,7 @@ def leave_moments(moments, row, first, count, residual, keep):
 
 @inline
 def quadratic_forms(residual, offset, n, matrices, which, count, part, total):
-    """total[k] = (r + delta)^T M (r + delta) of every moment; the residuals become r + delta, part (count,) is scratch."""
+    """total[k] = (r + delta)^T M (r + delta) of every moment; residuals become r + delta, part is scratch."""
     for i in range(residual.shape[0]):
         shift = offset[n, i]
         for k in range(count):

@@ -175,7 +175,7 @@ class GridConfig:
         found = []
         for (schedule, parameters), (optimizer, noise, name) in itertools.product(made, methods):
             if schedule.flows and not is_plain(optimizer, noise):
-                other = label(optimizer if not is_plain(optimizer, NO_NOISE) else noise)
+                other = label(optimizer) if not is_plain(optimizer, NO_NOISE) else label(noise)
                 raise InputError(f"schedule {schedule.name!r}: a flow goes with exact gradient descent, not {other!r}")
             named = replace(schedule, name=f"{schedule.name}, {name}") if name else schedule
             found.append((named, parameters, optimizer, noise))

@@ -69,6 +69,7 @@ class Engine:
                 self._write_walk(seeds, rows, results)
                 continue
             course = self._run(seeds, rows)
+            self._write_no_averages(rows, results)
             self._write_stops(seeds, rows, course, results)
             if self._plan.points and seeds.recorded.size:
                 self._write_trajectories(seeds, rows, course, results)
@@ -197,6 +198,13 @@ class Engine:
                 results[name][rows] = values
             if self._plan.config.record["iterates"]:
                 results["trajectory_iterate"][rows] = seeds.iterates(passages.record_r)
+
+    @staticmethod
+    def _write_no_averages(rows, results):
+        """NaN for what only schedules with an average of their iterates have."""
+        for name, values in results.items():
+            if "average_" in name:
+                values[rows] = np.nan
 
     def _walk_losses(self, seeds, which, prefix, residual, average):
         """Losses of the last iterates of some seeds, and of their averages where some schedule has one."""

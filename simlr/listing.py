@@ -4,9 +4,9 @@ import json
 import textwrap
 
 from . import papers, problems, schedules, store, summary
+from .layout import WIDTH
 from .noises import NOISES
 from .optimizers import AVERAGING, OPTIMIZERS, REQUIRED
-from .layout import WIDTH
 
 
 def everything():

@@ -38,6 +38,8 @@ def check_noises(entries):
 
 def _check_noise(index, entry):
     """One [[noise]] table."""
+    if "kind" not in entry:
+        raise InputError(f"noise[{index}]: kind is missing; valid are {', '.join(repr(kind) for kind in NOISES)}")
     kind = check_kind("noise", index, entry, NOISES, None)
     return {"kind": kind, **check_parameters(f"noise {kind!r}", entry, NOISES[kind][1])}
 

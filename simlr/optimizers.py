@@ -41,6 +41,9 @@ AVERAGING = {
     ),
 }
 
+# What a name need not say.
+UNSAID = {"average_start": 0, "average_decay": 0.99, "sampling": "replacement", "covariance": "isotropic"}
+
 
 def check_optimizers(entries):
     """Every [[optimizer]] table, its values cast and complete; lists stay lists, which are axes."""
@@ -77,9 +80,10 @@ def expand(tables):
 
 
 def label(table):
-    """A name for one combination: its kind, and its parameters where it has any."""
-    own = ",".join(f"{name}={value!r}" for name, value in table.items() if name != "kind")
-    return f"{table['kind']}[{own}]" if own else table["kind"]
+    """A name for one combination: its kind, and its parameters, those of UNSAID only where they differ."""
+    own = {name: value for name, value in table.items() if name != "kind" and value != UNSAID.get(name)}
+    shown = ",".join(f"{name}={value}" for name, value in own.items())
+    return f"{table['kind']}[{shown}]" if shown else table["kind"]
 
 
 def check_kind(noun, index, entry, kinds, default):
@@ -117,4 +121,7 @@ def _check_optimizer(index, entry):
                 raise InputError(f"{key}: {name} goes with average = {other!r}, not with {average!r}")
     known = OPTIMIZERS[kind][1] | AVERAGING[average][1]
     own = check_parameters(key, {k: v for k, v in entry.items() if k != "average"}, known)
-    return {"kind": kind, **({} if average == "none" else {"average": average}), **own}
+    if average == "none":
+        return {"kind": kind, **own}
+    averaging = {name: own.pop(name) for name in AVERAGING[average][1]}
+    return {"kind": kind, **own, "average": average, **averaging}

@@ -37,7 +37,9 @@ def walk(plan, seeds, rows, rates, rows_of, launch):
     methods = [plan.methods[s] for s in rows]
     optimizer, average, source, batch = kind_of(*methods[0])
     method = arrays.Method(optimizer, average, *(_column(methods, 0, key) for key in _OF_METHOD))
-    noise = arrays.Noise(source, plan.config.seeds["root"], batch, _column(methods, 1, "sigma"), seeds.draws, seeds.axes)
+    noise = arrays.Noise(
+        source, plan.config.seeds["root"], batch, _column(methods, 1, "sigma"), seeds.draws, seeds.axes
+    )
     table = rows_of(seeds) if source >= gradients.WITH_REPLACEMENT else _no_rows(seeds.axes.size, plan.axes)
     residual = np.broadcast_to(seeds.landscape.residual, (rows.size, *seeds.landscape.residual.shape)).copy()
     moving, averaging = optimizer != optimizers.GRADIENT_DESCENT, average != averages.NO_AVERAGE
@@ -71,7 +73,7 @@ def _end(plan, rows, rates, cells, state, passages):
     """Out of steps: the levels that are left get the end's state."""
     decided, levels = passages.decided, np.arange(plan.levels)
     left = (levels >= decided[..., None]) & (decided != arrays.GONE)[..., None]
-    schedule, seed, level = np.nonzero(left)
+    schedule, seed, _ = np.nonzero(left)
     elapsed = np.array([plan.tables.elapsed(s) if left[i].any() else 0.0 for i, s in enumerate(rows)])
     passages.status[left] = arrays.OUT_OF_STEPS
     passages.stop_step[left] = rates.length[schedule]

@@ -14,8 +14,8 @@ from kinds import PARAMETERS, steps_of
 import simlr
 from simlr import papers, problems, schedules
 from simlr.config import SETTINGS, TABLES, GridConfig
-from simlr.optimizers import OPTIMIZERS
 from simlr.errors import InputError, show
+from simlr.optimizers import OPTIMIZERS
 
 MINIMAL = {
     "problem": {"kind": "nakkiran2020"},
@@ -293,12 +293,12 @@ NO_COUNTS = [True, 1.0, "1", [1], {}, -1, 2**62 + 1, 10**400, None, float("nan")
 
 @pytest.mark.parametrize("table", [table for table in TABLES if table not in ("name", "engine")])
 def test_unknown_keys(table):
-    wrong = {"kindd": 1} if table in ("problem", "optimizer", "schedule") else {"zzz": 1}
+    wrong = {"kindd": 1} if table in ("problem", "optimizer", "noise", "schedule") else {"zzz": 1}
     made = tables()
     if table == "schedule":
         made["schedule"][0] |= wrong
-    elif table == "optimizer":
-        made["optimizer"] = [{"kind": "gd"} | wrong]
+    elif table in ("optimizer", "noise"):
+        made[table] = [{"kind": "gd" if table == "optimizer" else "none"} | wrong]
     else:
         made[table] = made.get(table, {}) | wrong
     with pytest.raises(InputError) as refusal:
@@ -586,6 +586,6 @@ def test_any_file_is_a_grid_or_refused(tmp_path_factory, content):
 
 
 def test_tables_of_names_agree():
-    assert set(OPTIMIZERS) == {"gd"}
+    assert set(OPTIMIZERS) == {"gd", "momentum", "nesterov", "sgd"}
     assert {"quadratic", "dataset", "nakkiran2020"} <= set(problems.kinds())
     assert simlr.GridConfig is GridConfig

@@ -3,21 +3,21 @@
 import argparse
 import os
 import shlex
-import signal
 import sys
-import threading
 import tomllib
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from . import listing, papers, progress, store
-from .arguments import DONE, INTERRUPTED, Parser, one_line, positive, say
+from . import listing, papers, progress, runfile, store
+from .arguments import DONE, INTERRUPTED, Parser, one_line, positive, say, terminate_as_interrupt
 from .config import GridConfig
 from .errors import InputError, RunError, unknown
 from .pipeline import still_working
 
 DEFAULT_PAPER = "nakkiran2020"
 PROGRAM = "python -m simlr.grid"
+# Reading so much back takes a second or more: it is said beforehand.
+LONG_CHECK_BYTES = 1 << 30
 
 
 def parser():
@@ -32,7 +32,7 @@ def parser():
         "grid", nargs="?", metavar="GRID.toml | PAPER", default=DEFAULT_PAPER,
         help="a grid file, or the name of a published claim (default: %(default)s)",
     )  # fmt: skip
-    made.add_argument("--out", metavar="FILE", help="the run file (default: data/<name>.h5)")
+    made.add_argument("--out", metavar="FILE", help="the run file (default: data/<name>.h5, or <name>.shard-I-of-N.h5)")
     made.add_argument(
         "--set", metavar="KEY.PATH=VALUE", action="append", default=[], type=_setting, dest="settings",
         help="replace one value of the grid, e.g. seeds.root=7 or schedule.0.learning_rate=[0.1,1.0]; may repeat",
@@ -41,11 +41,18 @@ def parser():
         "--seeds", metavar="N", type=positive, help="the number of seeds: the same as --set seeds.count=N"
     )
     made.add_argument("--threads", metavar="N", type=positive, help="threads to compute with (default: all)")
+    made.add_argument(
+        "--shard", metavar="I/N", type=_shard,
+        help="compute only shard I of N, counted from 0: consecutive blocks of seeds, in a file that simlr.merge joins",
+    )  # fmt: skip
     existing = made.add_mutually_exclusive_group()
     existing.add_argument(
         "--resume", action="store_true", help="go on with the run file, or start it where there is none"
     )
     existing.add_argument("--overwrite", action="store_true", help="replace the run file")
+    existing.add_argument(
+        "--verify", metavar="FILE", help="check a run file's layout and every block's CRC; nothing else is looked at"
+    )
     made.add_argument("--dry-run", action="store_true", help="print cells, steps, bytes and memory; run nothing")
     made.add_argument("--list", action="store_true", help="print papers, problems and schedules with their parameters")
     made.add_argument("--quiet", action="store_true", help="no progress, no table; errors only")
@@ -64,20 +71,47 @@ def _setting(text):
         return key, value.strip()
 
 
+def _shard(text):
+    """I/N as two numbers."""
+    try:
+        return runfile.shard_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def grid_command(arguments=None):
     """Run the command; return its exit status."""
     options = parser().parse_args(arguments)
     if options.list:
         return one_line("simlr", lambda: _print(listing.everything()))
+    if options.verify is not None:
+        return _verify(options)
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        with _terminate_as_interrupt():
+        with terminate_as_interrupt():
             return one_line("simlr", lambda: _run(options))
     except KeyboardInterrupt:
         say(f"interrupted; what was computed is kept. Go on with: {_resume_command(given)}")
         if still_working():
             # A thread is still in the compiler, which cannot be told to stop; all that is to be kept is on the disk.
             os._exit(INTERRUPTED)
+        return INTERRUPTED
+
+
+def _verify(options):
+    """Look a run file over, and say what was found."""
+    from .verify import verify
+
+    def work():
+        with progress.shown("blocks", options.quiet) as tell:
+            found = verify(options.verify, tell)
+        return DONE if options.quiet else _print(found)
+
+    try:
+        with terminate_as_interrupt():
+            return one_line("simlr", work)
+    except KeyboardInterrupt:
+        say("interrupted")
         return INTERRUPTED
 
 
@@ -107,14 +141,15 @@ def _run(options):
     if options.seeds:
         overrides.append(("seeds.count", options.seeds))
     config = read_grid(options.grid, overrides)
-    out = _out(options.out, config)
+    out = _out(options.out, config, options.shard)
     from .grid import Job
 
-    job = Job(config)
+    job = Job(config, options.shard)
     if options.dry_run:
         return _print(listing.estimate(job.plan, store.bytes_needed(job.plan), out))
     _require_jit()
     with _default_folder(out.parent, options.out is None):
+        _announce_check(out, options)
         writer, blocks = job.open(out, options.overwrite, options.resume)
     _execute(job, writer, list(blocks), out, options)
     if not options.quiet:
@@ -122,10 +157,20 @@ def _run(options):
     return DONE
 
 
-def _out(given, config):
+def _announce_check(out, options):
+    """Say that a file is read back before it is gone on with, where that takes long."""
+    if options.resume and not options.quiet:
+        with suppress(OSError, ValueError):
+            size = os.path.getsize(out)
+            if size >= LONG_CHECK_BYTES:
+                say(f"{out}: checking the CRCs of what is done ({size:,} bytes) ...")
+
+
+def _out(given, config, shard):
     """The run file's path."""
     if given is None:
-        return Path("data") / f"{config.name}.h5"
+        part = ".shard-{}-of-{}".format(*shard) if shard else ""
+        return Path("data") / f"{config.name}{part}.h5"
     if not given.strip():
         raise InputError("--out: needs a file name")
     return Path(given)
@@ -166,7 +211,8 @@ def _execute(job, writer, blocks, out, options):
         tell(f"{out}: nothing is missing")
     else:
         size = f"{len(plan.schedules)} schedules x {plan.seeds} seeds"
-        tell(f"{job.config.name}: {size}, {jit.threads()} threads -> {out}")
+        name = job.config.name + (", shard {}/{}".format(*job.shard) if job.shard else "")
+        tell(f"{name}: {size}, {jit.threads()} threads -> {out}")
         if not jit.is_warm():
             tell("compiling the kernels (once on this machine, up to half a minute) ...")
     sizes = plan.block_sizes
@@ -181,20 +227,3 @@ def _execute(job, writer, blocks, out, options):
         job.run(writer, blocks, options.threads, lambda seeds, _: display.update(seeds), on_interrupt)
     finally:
         display.close()
-
-
-@contextmanager
-def _terminate_as_interrupt():
-    """Let SIGTERM do what Ctrl-C does; only a main thread can."""
-
-    def interrupt(number, frame):
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -7,6 +7,10 @@ class InputError(ValueError):
     """Bad input: the message names the key, the rule and the value. The commands print it and exit with status 2."""
 
 
+class DamageError(InputError):
+    """A run file that is not what was written. The message names what is wrong."""
+
+
 class RunError(RuntimeError):
     """A run that could not go on (disk full, output lost). The commands print it and exit with status 1."""
 

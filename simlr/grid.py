@@ -37,10 +37,10 @@ def _check_memory(needed):
 
 
 class Job:
-    """One grid on its way: its problems, its plan, and what is to be done."""
+    """One grid on its way, or one shard (I, N) of it: its problems, its plan, and what is to be done."""
 
-    def __init__(self, config):
-        self.config = config
+    def __init__(self, config, shard=None):
+        self.config, self.shard = config, shard
         kind = problems.find("problem.kind", config.problem["kind"])
         _, combinations = config.problem_combinations()
         self.sources = [kind.prepare(combination, config.folder) for combination in combinations]
@@ -48,7 +48,8 @@ class Job:
             raise InputError(f"noise 'minibatch': problem {config.problem['kind']!r} has no rows to draw from")
         wanted = config.seeds["count"]
         sizes = tuple((source.axes, min(wanted, source.limit or wanted)) for source in self.sources)
-        self.plan = Plan(config, sizes)
+        whole = Plan(config, sizes)
+        self.plan = whole.part(*shard) if shard else whole
 
     def open(self, out, overwrite=False, resume=False):
         """The writer, and the numbers of the blocks to compute."""
@@ -71,9 +72,9 @@ class Job:
         writer = store.create(out, self.plan, self._attributes(), overwrite)
         return writer, range(len(self.plan.block_starts))
 
-    def _with_blocks(self, starts):
+    def _with_blocks(self, starts, seeds):
         """Take over a file's own blocks."""
-        self.plan = self.plan.with_blocks(starts)
+        self.plan = self.plan.with_part(starts, seeds) if self.shard else self.plan.with_blocks(starts)
         return self.plan
 
     def _attributes(self):
@@ -87,6 +88,8 @@ class Job:
             "config": self.config.to_toml(),
             "identity": self.config.identity(),
             "problem_identity": " ".join(identities).strip(),
+            "problem_sizes": store.runfile.sizes_text(self.plan.sizes),
+            **({"shard": "{}/{}".format(*self.shard)} if self.shard else {}),
             "simlr_version": __version__,
             **environment(),
             "started_at": time.time(),

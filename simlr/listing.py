@@ -82,6 +82,11 @@ def estimate(plan, needed, out):
         ("cells", f"{plan.cells:,} ({schedules_:,} schedules x {seeds:,} seeds), {plan.levels} levels each"),
         ("steps", f"at most {steps:,}; cells stop at their last level"),
         ("recorded", f"{plan.points} moments of {plan.recorded:,} seeds" if plan.points else "nothing"),
+        *(
+            [("shard", f"seeds {plan.first:,} to {plan.first + seeds - 1:,} of {plan.all_seeds:,}")]
+            if plan.window
+            else []
+        ),
         ("blocks", f"{plan.blocks:,} of {plan.block_seeds:,} seeds"),
         ("file", f"{needed:,} bytes -> {out}"),
         ("memory", f"about {_memory(plan):,} bytes beside the interpreter's"),

@@ -3,8 +3,10 @@
 No input, no output, no compiled code: everything here is arithmetic on the description.
 """
 
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -30,10 +32,16 @@ FIRST_FLOW_FRACTION = 1000.0
 
 @dataclass(frozen=True)
 class Plan:
-    """The work of one grid. `sizes` holds (d, number of draws) of every combination of problem parameters."""
+    """The work of one grid, or of one part of its seeds.
+
+    `sizes` holds (d, number of draws) of every combination of problem parameters of the grid; `window`, the grid's
+    seeds that are this plan's, (first, one after the last), None for all. Seeds are counted from 0 in every plan;
+    `first` is the grid's number of the 0th. How a cell is computed is a matter of the grid, never of the window.
+    """
 
     config: GridConfig
     sizes: tuple
+    window: tuple | None = None
     schedules: tuple = field(init=False)
     methods: tuple = field(init=False)  # (optimizer, noise) of every schedule
     parameters: tuple = field(init=False)
@@ -63,9 +71,19 @@ class Plan:
         return offsets
 
     @property
+    def all_seeds(self):
+        """The seeds of the grid."""
+        return self.offsets[-1]
+
+    @property
+    def first(self):
+        """The grid's number of this plan's first seed."""
+        return self.window[0] if self.window else 0
+
+    @property
     def seeds(self):
         """N."""
-        return self.offsets[-1]
+        return self.window[1] - self.window[0] if self.window else self.all_seeds
 
     @property
     def axes(self):
@@ -91,9 +109,9 @@ class Plan:
         """Seeds first..last - 1 by combination: [(combination, first seed, first draw, last draw), ...]."""
         found = []
         for index, start in enumerate(self.offsets[:-1]):
-            begin, end = max(first, start), min(last, self.offsets[index + 1])
+            begin, end = max(first + self.first, start), min(last + self.first, self.offsets[index + 1])
             if begin < end:
-                found.append((index, begin, begin - start, end - start))
+                found.append((index, begin - self.first, begin - start, end - start))
         return found
 
     # ---- how the steps are taken ----
@@ -120,21 +138,21 @@ class Plan:
         if all(rate is not None for _, _, rate in pieces):
             return LEAPS if schedule.length >= STEPS_A_PIECE * len(pieces) else STEPS
         # Tables of products take as long to make as a few dozen cells take to step through.
-        worthwhile = schedule.length >= 2 * CHUNK and self.seeds >= LEAST_SEEDS
+        worthwhile = schedule.length >= 2 * CHUNK and self.all_seeds >= LEAST_SEEDS
         return BOTH if worthwhile and schedule.length >= STEPS_A_PIECE * len(pieces) else STEPS
 
     # ---- what is recorded ----
 
     @property
     def points(self):
-        """K, 0 where nothing is recorded."""
-        return self.config.record["points"] if self._recorded_draws else 0
+        """K, 0 where nothing is recorded of these seeds."""
+        return self.config.record["points"] if self.recorded else 0
 
     @property
     def _recorded_draws(self):
         """How many draws of every combination are recorded."""
         wanted = self.config.record["seeds"]
-        return 0 if not self.config.record["points"] else self.seeds if wanted == "all" else wanted
+        return 0 if not self.config.record["points"] else self.all_seeds if wanted == "all" else wanted
 
     @cached_property
     def _recorded_offsets(self):
@@ -142,10 +160,21 @@ class Plan:
         rows = [min(self._recorded_draws, draws) for _, draws in self.sizes]
         return [sum(rows[:i]) for i in range(len(rows) + 1)]
 
-    @property
+    def _rows_before(self, seed):
+        """How many of the grid's rows belong to seeds before this one of the grid."""
+        offsets = self._recorded_offsets
+        kept = [last - first for first, last in pairwise(offsets)]
+        return sum(min(rows, max(0, seed - start)) for rows, start in zip(kept, self.offsets, strict=False))
+
+    @cached_property
+    def _first_row(self):
+        """The grid's number of this plan's first row."""
+        return self._rows_before(self.first) if self.window else 0
+
+    @cached_property
     def recorded(self):
         """R."""
-        return self._recorded_offsets[-1]
+        return self._rows_before(self.window[1]) - self._first_row if self.window else self._recorded_offsets[-1]
 
     def recorded_rows(self, first, last):
         """The rows of seeds first..last - 1: (first row, the seeds themselves); rows of one block lie together."""
@@ -153,7 +182,7 @@ class Plan:
         for index, begin, first_draw, last_draw in self.pieces(first, last):
             kept = min(last_draw, self._recorded_offsets[index + 1] - self._recorded_offsets[index])
             if first_draw < kept:
-                row = self._recorded_offsets[index] + first_draw if row is None else row
+                row = self._recorded_offsets[index] + first_draw - self._first_row if row is None else row
                 seeds.append(np.arange(begin, begin + kept - first_draw, dtype=np.int64))
         return (row or 0), np.concatenate(seeds) if seeds else np.empty(0, np.int64)
 
@@ -207,26 +236,50 @@ class Plan:
         return np.diff([*self.block_starts, self.seeds]).tolist()
 
     def with_blocks(self, starts):
-        """The same plan, cut as a file has it."""
-        twin = Plan(self.config, self.sizes)
-        twin.__dict__["block_starts"] = np.asarray(starts, dtype=np.int64)
+        """The plan of the whole grid, cut into blocks that begin with these seeds."""
+        return self._of_window(None, starts)
+
+    def with_part(self, starts, seeds):
+        """The plan of a part of the grid, as a file has it: the first seeds of its blocks, and the number of seeds."""
+        first = int(starts[0]) if np.size(starts) else 0
+        return self._of_window((first, first + seeds), starts)
+
+    def _of_window(self, window, starts=None):
+        """The same plan with another window, cut into blocks that begin with these of the grid's seeds."""
+        twin = copy(self)
+        object.__setattr__(twin, "window", window)
+        for name in ("block_starts", "_first_row", "recorded", "record_step", "record_flow_time", "_all_slots"):
+            twin.__dict__.pop(name, None)
+        if starts is not None:
+            twin.__dict__["block_starts"] = np.asarray(starts, dtype=np.int64) - twin.first
         return twin
+
+    def part(self, index, count):
+        """The plan of shard `index` of `count`: consecutive whole blocks of this one. InputError where one has none."""
+        if count > self.blocks:
+            raise InputError(
+                f"--shard {index}/{count}: the grid has {self.blocks:,} blocks, so at most as many shards "
+                "(a smaller run.block_seeds makes more)"
+            )
+        first, last = (self.blocks * k // count * self.block_seeds for k in (index, index + 1))
+        return self._of_window((first, min(last, self.all_seeds)))
 
     @property
     def block_seeds(self):
         """Seeds a block, as the grid says or as suits its size."""
         wanted = self.config.run["block_seeds"]
         if wanted:
-            return min(wanted, self.seeds)
+            return min(wanted, self.all_seeds)
         few_cells = max(LEAST_SEEDS, CELLS_A_BLOCK // len(self.schedules))
-        most = min(few_cells, BYTES_A_BLOCK // self.bytes_a_seed, self.seeds // LEAST_BLOCKS)
+        most = min(few_cells, BYTES_A_BLOCK // self.bytes_a_seed, self.all_seeds // LEAST_BLOCKS)
         return max(1, most // LANES * LANES or most)
 
     @property
     def bytes_a_seed(self):
         """What one seed takes while it is computed: state, stops and, at most, trajectories, of all schedules."""
         losses = 8 * (self.axes + 5) * self.levels
-        trajectory = 8 * self.points * (self.axes + 2) if self.recorded == self.seeds else 0
+        all_recorded = self._recorded_offsets[-1] == self.all_seeds
+        trajectory = 8 * self.config.record["points"] * (self.axes + 2) if all_recorded else 0
         return len(self.schedules) * (losses + trajectory + 8 * self.axes + 16) + 8 * 4 * self.axes * (self.axes + 2)
 
     @cached_property

@@ -55,7 +55,7 @@ def path(run, index, seed, level):
 
     From the recorded iterates where there are any, else in closed form.
     """
-    recorded = np.flatnonzero(run["recorded_seed"] == seed) if "trajectory_iterate" in run.names else []
+    recorded = np.flatnonzero(run.recorded_rows == seed) if "trajectory_iterate" in run.names else []
     if len(recorded):
         return _until(
             level, run["trajectory_iterate"][index, recorded[0]], run["trajectory_train_loss"][index, recorded[0]]

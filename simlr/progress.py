@@ -69,6 +69,22 @@ class Lines:
         """Nothing to end."""
 
 
+@contextlib.contextmanager
+def shown(unit, quiet):
+    """A function of (done, all) that shows how far something is, for the duration."""
+    displays = []
+
+    def tell(done, total):
+        displays.extend([] if displays else [show(total, unit=unit, quiet=quiet)])
+        displays[0].update(done)
+
+    try:
+        yield tell
+    finally:
+        for display in displays:
+            display.close()
+
+
 def show(total, done=0, unit="seeds", quiet=False, stream=None):
     """The progress display that suits the stream (standard error by default)."""
     stream = stream or sys.stderr

@@ -50,8 +50,13 @@ class Run:
         if dims[0] == "seed":
             return missing.any(axis=(0, 2))
         if dims[1] == "recorded_seed":
-            return missing[:, self._source.read("recorded_seed")].any(axis=2)
+            return missing[:, self.recorded_rows].any(axis=2)
         return missing
+
+    @property
+    def recorded_rows(self):
+        """Where the recorded seeds lie along `seed`: a shard's seeds are counted through the whole grid."""
+        return self._source.read("recorded_seed") - self._source.read("block_start")[0]
 
     @property
     def config(self):

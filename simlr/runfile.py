@@ -4,14 +4,37 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .errors import show
+
 FORMAT = "simlr"
 FORMAT_VERSION = 1
 LARGEST_MATRIX_AXES = 16
+MOST_DIGITS = 9
 ENGINE_RECURRENCE, ENGINE_CLOSED_FORM, ENGINE_MIXED = 1, 2, 3
 STATUS_MEANINGS = ("not_run", "reached", "out_of_steps", "diverged", "level_at_or_below_train_floor")
 STATUS_NOT_RUN, STATUS_REACHED, STATUS_OUT_OF_STEPS, STATUS_DIVERGED, STATUS_AT_FLOOR = range(5)
 # Datasets that say how a run went, not what came out: they differ between two runs of one grid.
-LEDGER = ("block_start", "block_done", "block_crc32", "finished_at", "wall_seconds")
+LEDGER = ("block_start", "block_done", "block_crc32", "finished_at", "wall_seconds", "end_crc32")
+
+
+def sizes_text(sizes):
+    """A plan's (d, number of draws) of every combination of problem parameters, as an attribute has them."""
+    return " ".join(f"{axes}x{draws}" for axes, draws in sizes)
+
+
+def sizes_of(text):
+    """The same from the attribute; ValueError where it is none."""
+    return tuple((int(axes), int(draws)) for axes, draws in (part.split("x") for part in text.split()))
+
+
+def shard_of(text):
+    """(I, N) of "I/N": shard I of N, counted from 0; ValueError where it is none."""
+    index, _, count = text.partition("/")
+    if not all(part.isascii() and part.isdecimal() and len(part) <= MOST_DIGITS for part in (index, count)):
+        raise ValueError(f"must be I/N, shard I of N, e.g. 0/4, got {show(text, 40)}")
+    if int(index) >= int(count):
+        raise ValueError(f"must be I/N with I from 0 to N - 1, got {show(text, 40)}")
+    return int(index), int(count)
 
 
 class Field(NamedTuple):
@@ -121,7 +144,7 @@ def index_fields(plan):
         return np.concatenate([np.arange(a, b, dtype=np.int64) for _, _, a, b in plan.pieces(first, last)])
 
     fields = [
-        (Field("seed", ("seed",), "<i8", "index"), lambda first, last: np.arange(first, last, dtype=np.int64)),
+        (Field("seed", ("seed",), "<i8", "index"), lambda a, b: np.arange(a, b, dtype=np.int64) + plan.first),
         (Field("draw", ("seed",), "<i8", "the draw's id, equal across problem parameters"), draws),
     ]
     axes, combinations = plan.config.problem_combinations()
@@ -164,9 +187,11 @@ def small_datasets(plan):
     found.append((Field("engine", ("schedule",), "|u1", "1 recurrence, 2 closed form, 3 mixed"), engines))
     if plan.points:
         found += _record_axes(plan)
-    blocks = np.arange(len(plan.block_starts))
+    # Blocks and seeds are counted through the grid, in a part of it too.
+    blocks = np.arange(len(plan.block_starts)) + plan.first // plan.block_seeds
     found.append((Field("block", ("block",), "<i8", "index"), blocks))
-    found.append((Field("block_start", ("block",), "<i8", "first seed of the block"), plan.block_starts))
+    starts = plan.block_starts + plan.first
+    found.append((Field("block_start", ("block",), "<i8", "first seed of the block"), starts))
     return found
 
 
@@ -177,7 +202,24 @@ def ledger_fields():
         Field("block_crc32", ("block",), "<u4", "CRC-32 of the block's datasets in their order of writing"),
         Field("finished_at", (), "<f8", "Unix seconds, 0 = unfinished", "s"),
         Field("wall_seconds", (), "<f8", "seconds of computing, all parts of an interrupted run together", "s"),
+        Field("end_crc32", (), "<u4", "CRC-32 of wall_seconds and finished_at, once finished"),
     )
+
+
+def numbered_index_fields(plan):
+    """Coordinates along the seeds that are numbers: fields alone."""
+    return tuple(field for field, _ in index_fields(plan) if field.dtype != "str")
+
+
+def later_fields(plan):
+    """Everything that is written after the layout: blocks, ledger and numbered coordinates."""
+    return (*block_fields(plan), *ledger_fields(), *numbered_index_fields(plan))
+
+
+def all_fields(plan):
+    """Every dataset of the run file."""
+    small, index = small_datasets(plan), index_fields(plan)
+    return (*(field for field, _ in (*small, *index)), *block_fields(plan), *ledger_fields())
 
 
 def _engine(schedule, engine):
@@ -211,7 +253,7 @@ def _record_axes(plan):
     dims = ("schedule", "record")
     return [
         (Field("record", ("record",), "<i8", "slot"), np.arange(plan.points)),
-        (Field("recorded_seed", ("recorded_seed",), "<i8", "seeds whose trajectories are kept"), recorded),
+        (Field("recorded_seed", ("recorded_seed",), "<i8", "seeds whose trajectories are kept"), recorded + plan.first),
         (Field("recorded_step", dims, "<i8", "discrete steps taken; -1 in slots not used", "steps"), plan.record_step),
         (Field("recorded_time", dims, "<f8", "sum of learning rates plus flow time, in the schedule's unit"), times),
         (

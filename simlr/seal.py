@@ -11,13 +11,15 @@ import os
 import struct
 import zlib
 
-from .writer import pread, pwrite
+from .blocks import pread
+from .writer import pwrite
 
 SEALED = b"simlr-ok"
 TAIL = struct.Struct("<III8s")
 SPAN = struct.Struct("<QQ")
 PIECE = 1 << 24
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
+NO_HDF5, CUT_SHORT, UNSEALED, BROKEN, WHOLE = "no HDF5", "cut short", "unsealed", "broken", "whole"
 SUPERBLOCK = struct.Struct("<8sB19xQ")  # signature, version (2 or 3), end of the file as HDF5 sees it
 
 
@@ -30,27 +32,41 @@ def write(descriptor, changing):
 
 def is_broken(path):
     """Whether a file has a seal that does not fit it; a file that is no HDF5, or has no seal, has none to break."""
+    return state(path) == BROKEN
+
+
+def state(path):
+    """NO_HDF5, CUT_SHORT, UNSEALED, BROKEN or WHOLE; HDF5 has no part in it. OSError where the file cannot be read."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        return _is_broken(descriptor, os.fstat(descriptor).st_size)
+        return _state(descriptor, os.fstat(descriptor).st_size)
     finally:
         os.close(descriptor)
 
 
-def _is_broken(descriptor, size):
+def is_signed(path):
+    """Whether a file ends as a run file does."""
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - len(SEALED)))
+        return file.read(len(SEALED)) == SEALED
+
+
+def _state(descriptor, size):
     head = pread(descriptor, SUPERBLOCK.size, 0)
-    if len(head) < SUPERBLOCK.size:
-        return False
-    signature, version, end = SUPERBLOCK.unpack(head)
-    if signature != SIGNATURE or version not in (2, 3) or size <= end:
-        return False
+    if len(head) < SUPERBLOCK.size or not head.startswith(SIGNATURE):
+        return NO_HDF5
+    _, version, end = SUPERBLOCK.unpack(head)
+    if version not in (2, 3) or size == end:
+        return UNSEALED
+    if size < end:
+        return CUT_SHORT
     if size < end + TAIL.size:
-        return True
+        return BROKEN
     checksum, of_list, length, sealed = TAIL.unpack(pread(descriptor, TAIL.size, size - TAIL.size))
     if sealed != SEALED or end + length + TAIL.size != size:
-        return True
+        return BROKEN
     listed = pread(descriptor, length, end)
-    return zlib.crc32(listed) != of_list or _checksum(descriptor, listed) != checksum
+    return WHOLE if zlib.crc32(listed) == of_list and _checksum(descriptor, listed) == checksum else BROKEN
 
 
 def _checksum(descriptor, listed):

@@ -7,22 +7,21 @@ name, closed, synced and renamed; after that its metadata never changes and no H
 
 import contextlib
 import os
-import resource
-import shutil
-import tomllib
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
 
 from . import runfile, seal
-from .errors import InputError, RunError, show
-from .writer import Place, Writer, locked, pread, pwrite
+from .agreement import check_same, misplaced
+from .blocks import Blocks, Place
+from .disk import check_limit, check_room, check_target
+from .disk import sync_folder as _sync_folder
+from .errors import DamageError, InputError, RunError, show
+from .writer import Writer, locked, pwrite
 
 PIECE = 1 << 20
-MARGIN_BYTES = 1 << 20
-# What must agree for a file to be gone on with, besides the grid.
-PROVENANCE = ("problem_identity", "kernel_digest", "numba_version", "numpy_version", "processor", "processor_features")
 
 
 # ---- creating ----
@@ -36,7 +35,7 @@ def bytes_needed(plan):
     total = sum(_field_bytes(field, sizes) for field in fields) + 16 * sizes["block"] + 8 * sizes["level"]
     # Names, units and parameters of the schedules; the recorded moments.
     total += sizes["schedule"] * (512 + 24 * sizes.get("record", 0)) + 8 * sizes.get("recorded_seed", 0)
-    return total + len(plan.config.to_toml()) * 3 + 64 * 1024
+    return total + len(plan.config.to_toml()) * 3 + 24 * len(plan.sizes) + 64 * 1024
 
 
 def _field_bytes(field, sizes):
@@ -47,46 +46,17 @@ def _field_bytes(field, sizes):
     return count * (64 if field.dtype == "str" else np.dtype(field.dtype).itemsize)
 
 
-def check_room(folder, needed, path):
-    """Refuse a file for which the disk, or the limit on the size of a file, has no room."""
-    free = shutil.disk_usage(folder).free
-    if needed + MARGIN_BYTES > free:
-        raise InputError(f"{path}: needs {needed:,} bytes, and the disk has {free:,} free")
+def create(path, plan, attributes, overwrite=False, small=None):
+    """Lay out the run file of a plan and return its `Writer`; InputError where it may not or cannot be.
 
-
-def _check_limit(size, path):
-    """Refuse a file that is larger than this process may write."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-    if limit != resource.RLIM_INFINITY and size > limit:
-        raise InputError(f"{path}: needs {size:,} bytes, and the limit on the size of a file is {limit:,} (ulimit -f)")
-
-
-def check_target(path, overwrite=False):
-    """Refuse an output that must not or cannot be made; touches nothing."""
-    try:
-        if not path.parent.is_dir():
-            raise InputError(f"--out {path}: the folder {path.parent} does not exist")
-        if path.is_dir():
-            raise InputError(f"--out {path}: is a folder")
-        if path.exists() and not path.is_file():
-            raise InputError(f"--out {path}: is no ordinary file")
-        if path.exists() and not overwrite:
-            raise InputError(f"--out {path}: exists; --resume goes on with it, --overwrite replaces it")
-        path.with_name(path.name + ".new").exists()  # whose name may be too long
-        if not os.access(path.parent, os.W_OK | os.X_OK):
-            raise InputError(f"--out {path}: the folder {path.parent} may not be written to")
-    except OSError as error:
-        raise InputError(f"--out {path}: cannot be written: {error.strerror}") from None
-
-
-def create(path, plan, attributes, overwrite=False):
-    """Lay out the run file of a plan and return its `Writer`; InputError where it may not or cannot be."""
+    `small`, the short datasets [(Field, array), ...], where they are not to be made anew from the plan.
+    """
     path = Path(path)
     check_target(path, overwrite)
     path = Path(os.path.realpath(path))  # behind a link, the file itself is replaced
     needed = bytes_needed(plan)
     check_room(path.parent, needed, path)
-    _check_limit(needed, path)
+    check_limit(needed, path)
     with contextlib.ExitStack() as held:
         new = path.with_name(path.name + ".new")
         descriptor, lock = _locked(new, path, os.O_CREAT)
@@ -94,8 +64,8 @@ def create(path, plan, attributes, overwrite=False):
             # Looked at once more: whoever had the lock before may have made the file meanwhile.
             check_target(path, overwrite)
             if path.exists():
-                held.callback(_let_go, *_locked(path, path))
-            places = _laid_out(new, descriptor, plan, attributes)
+                held.enter_context(kept_alone(path))
+            places = _laid_out(new, descriptor, plan, attributes, small)
             os.rename(new, path)
             _sync_folder(path.parent)
         except BaseException as error:
@@ -117,38 +87,43 @@ def _locked(file, path, flags=0):
         raise InputError(f"--out {path}: cannot be written: {error.strerror}") from None
 
 
+@contextlib.contextmanager
+def kept_alone(path):
+    """Keep other writers off a file for the duration; RunError where one is at it."""
+    owned = _locked(path, path)
+    try:
+        yield
+    finally:
+        _let_go(*owned)
+
+
 def _let_go(descriptor, lock):
     os.close(descriptor)
     lock.close()
 
 
-def _laid_out(path, descriptor, plan, attributes):
+def _laid_out(path, descriptor, plan, attributes, small):
     """Everything but the blocks, on the disk; the places of the datasets."""
-    _lay_out(path, plan, attributes)
+    _lay_out(path, plan, attributes, small)
     with h5py.File(path, "r", locking=False) as file:
         places = _places(file)
     _fill_indices(descriptor, plan, places)
     for field in runfile.ledger_fields():
         # Written, so that a disk which fills up later still has the place where blocks are noted as done.
         pwrite(descriptor, bytes(places[field.name].bytes), places[field.name].start)
-    seal.write(descriptor, [places[name] for name in _changing(plan)])
+    # What is written later, or known and long, the seal does not cover.
+    seal.write(descriptor, [places[field.name] for field in runfile.later_fields(plan)])
     os.fsync(descriptor)
     return places
 
 
-def _changing(plan):
-    """Names of the datasets that the seal does not cover: written later, or known and long."""
-    index = (field for field, _ in runfile.index_fields(plan) if field.dtype != "str")
-    return [field.name for field in (*runfile.block_fields(plan), *runfile.ledger_fields(), *index)]
-
-
-def _lay_out(path, plan, attributes):
+def _lay_out(path, plan, attributes, small=None):
     """All metadata and the short datasets; the long ones without their data."""
     sizes = runfile.dimensions(plan)
     with h5py.File(path, "w", libver=("v108", "v108"), locking=False) as file:
         for name, value in attributes.items():
             file.attrs[name] = value
-        small, long = runfile.small_datasets(plan), (*runfile.block_fields(plan), *runfile.ledger_fields())
+        small, long = small or runfile.small_datasets(plan), (*runfile.block_fields(plan), *runfile.ledger_fields())
         for field, array in small:
             _describe(file, field, _written(file, field, array))
         for field in long:
@@ -209,15 +184,11 @@ def _attach_scales(file, dimensions, fields):
 
 def _fill_indices(descriptor, plan, places):
     """The numbers along the seeds, a piece at a time."""
-    for field, along in runfile.index_fields(plan):
-        if field.dtype == "str":
-            continue
-        for first in range(0, plan.seeds, PIECE):
-            values = along(first, min(first + PIECE, plan.seeds)).astype(field.dtype)
-            offset = places[field.name].start + first * values.itemsize
-            # In a file that is gone on with they are there already, unless it was damaged.
-            if pread(descriptor, values.nbytes, offset) != values.tobytes():
-                pwrite(descriptor, values, offset)
+    blocks = Blocks(descriptor, plan, places)
+    for _, values, offset in blocks.indices():
+        # In a file that is gone on with they are there already, unless it was damaged.
+        if not blocks.holds(values, offset):
+            pwrite(descriptor, values, offset)
 
 
 def _places(file):
@@ -228,92 +199,29 @@ def _places(file):
     return {name: Place(offset, datasets[name].shape, datasets[name].dtype) for name, offset in found.items()}
 
 
-def _sync_folder(folder):
-    """Make a rename last."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 # ---- resuming ----
 
 
 def resume(path, make_plan, attributes):
     """The `Writer` of a run file that is to be gone on with; InputError where it is of another grid or other code.
 
-    `make_plan(block_starts)` gives the plan with the file's own blocks.
+    `make_plan(block_starts, seeds)` gives the plan with the file's own blocks.
     """
     path = Path(os.path.abspath(path))
-    _check_readable(path)
-    with _looked_into(path) as file:
-        _check_same(path, file.attrs, attributes)
-        starts, places = file["block_start"][()], _places(file)
-    starts = np.asarray(starts, dtype=np.int64)
-    plan = make_plan(starts)
-    _check_layout(path, plan, starts, places)
-    size, stat = max(place.start + place.bytes for place in places.values()), os.stat(path)
+    found = survey(path)
+    check_same(path, found.attributes, attributes)
+    plan, places = make_plan(found.starts, found.seeds), found.places
+    size, stat = max((place.start + place.bytes for place in places.values()), default=0), os.stat(path)
+    wrong = misplaced(plan, runfile.later_fields(plan), found.starts, places, size)
+    if wrong:
+        raise DamageError(f"{path}: is damaged (dataset {wrong}); --overwrite starts anew")
     if stat.st_size < size:
         raise InputError(f"{path}: is cut short: {stat.st_size:,} bytes of {size:,}; --overwrite starts anew")
     check_room(path.parent, max(0, size - stat.st_blocks * 512), path)
-    _check_limit(size, path)
+    check_limit(size, path)
     descriptor, lock = _locked(path, path)
     _fill_indices(descriptor, plan, places)
     return Writer(path, descriptor, lock, plan, places)
-
-
-def _check_same(path, found, wanted):
-    """Refuse to go on with a file of another grid, other data or other code, by name."""
-    if found.get("identity") != wanted["identity"]:
-        other = _first_difference(found.get("identity"), wanted["identity"])
-        raise InputError(f"{path}: holds another grid ({other}); --resume needs the same one, --overwrite replaces it")
-    for key in PROVENANCE:
-        if found.get(key) != wanted[key]:
-            label = key.replace("_", " ")
-            raise InputError(
-                f"{path}: was written with {label} {show(found.get(key), 40)}, here is {show(wanted[key], 40)}; "
-                "going on would mix results that differ in their last bits"
-            )
-
-
-def _first_difference(found, wanted):
-    """The first key in which two grids differ, with what it is in both."""
-    try:
-        found, wanted = (dict(_flat("", tomllib.loads(text))) for text in (found, wanted))
-    except (AttributeError, TypeError, ValueError):
-        return "its description is damaged"
-    missing = "nothing"
-    for key in {**wanted, **found}:
-        there, here = found.get(key, missing), wanted.get(key, missing)
-        if there != here:
-            return f"{key} is {show(there, 40)} there, {show(here, 40)} here"
-    return "its description is damaged"
-
-
-def _flat(prefix, value):
-    """The values of nested tables by dotted key."""
-    if isinstance(value, dict):
-        pairs = value.items()
-    elif isinstance(value, list) and value and isinstance(value[0], dict):
-        pairs = enumerate(value)
-    else:
-        yield prefix, value
-        return
-    for key, inner in pairs:
-        yield from _flat(f"{prefix}.{key}" if prefix else str(key), inner)
-
-
-def _check_layout(path, plan, starts, places):
-    """Refuse a file whose datasets are not where, or not what, its grid wants: writing would destroy it."""
-    sizes = runfile.dimensions(plan)
-    in_order = starts.ndim == 1 and starts.size and starts[0] == 0 and (np.diff([*starts, plan.seeds]) > 0).all()
-    index = (field for field, _ in runfile.index_fields(plan) if field.dtype != "str")
-    for field in (*runfile.block_fields(plan), *runfile.ledger_fields(), *index):
-        wanted = (tuple(sizes[name] for name in field.dims), np.dtype(field.dtype))
-        place = places.get(field.name)
-        if not in_order or place is None or (place.shape, place.dtype) != wanted:
-            raise InputError(f"{path}: is damaged (dataset {field.name}); --overwrite starts anew")
 
 
 # ---- reading ----
@@ -326,7 +234,7 @@ def _check_readable(path):
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if broken:
-        raise InputError(f"{path}: is damaged: what lies beside its data is not what was written")
+        raise DamageError(f"{path}: is damaged: what lies beside its data is not what was written")
 
 
 @contextlib.contextmanager
@@ -335,7 +243,7 @@ def _looked_into(path):
     try:
         file = h5py.File(path, "r", locking=False)
     except Exception as error:  # whatever a damaged file makes h5py raise
-        raise InputError(f"{path}: is no simlr run, or damaged: {show(str(error))}") from None
+        raise DamageError(f"{path}: is no simlr run, or damaged: {show(str(error))}") from None
     try:
         with file:
             _check_format(path, file)
@@ -343,7 +251,7 @@ def _looked_into(path):
     except (InputError, MemoryError):
         raise
     except Exception as error:
-        raise InputError(f"{path}: is damaged: {show(str(error))}") from None
+        raise DamageError(f"{path}: is damaged: {show(str(error))}") from None
 
 
 def _check_format(path, file):
@@ -353,6 +261,32 @@ def _check_format(path, file):
         raise InputError(f"{path}: is no simlr run (the attribute `format` is not {runfile.FORMAT!r})")
     if not isinstance(version, int | np.integer) or version > runfile.FORMAT_VERSION:
         raise InputError(f"{path}: has format version {version}; this simlr reads up to {runfile.FORMAT_VERSION}")
+
+
+class Survey(NamedTuple):
+    """What a run file says of itself: attributes, places of its datasets, first seeds of its blocks."""
+
+    attributes: dict
+    places: dict
+    starts: np.ndarray
+
+    @property
+    def seeds(self):
+        """How many seeds the file holds."""
+        place = self.places.get("seed")
+        return place.shape[0] if place and place.shape else 0
+
+
+def survey(path):
+    """The `Survey` of a run file; InputError where it is none, DamageError where it cannot be had."""
+    _check_readable(path)
+    with _looked_into(path) as file:
+        return _surveyed(file)
+
+
+def _surveyed(file):
+    attributes = {name: _plain(value) for name, value in file.attrs.items()}
+    return Survey(attributes, _places(file), np.asarray(file["block_start"][()], dtype=np.int64))
 
 
 class FileSource:
@@ -365,7 +299,7 @@ class FileSource:
             self.attributes = {name: _plain(value) for name, value in file.attrs.items()}
             self.dims = {name: _dims(name, item) for name, item in file.items() if isinstance(item, h5py.Dataset)}
         if "config" not in self.attributes or not {"status", "finished_at"} <= set(self.dims):
-            raise InputError(f"{self.path}: is damaged (something that every run has is missing)")
+            raise DamageError(f"{self.path}: is damaged (something that every run has is missing)")
 
     def read(self, name):
         """One dataset, whole; strings as Python's."""

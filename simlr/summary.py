@@ -209,6 +209,7 @@ def paper(run):
 
 
 def verdict(run):
-    """The `Verdict` of the paper's check on a run of its problem; None where there is no check."""
+    """The `Verdict` of the paper's check on a run of its problem; None where there is no check, and of a shard."""
     check = getattr(paper(run), "check", None)
-    return check(run) if check else None
+    # Of a part of the seeds nothing can be said that is claimed of all of them.
+    return check(run) if check and "shard" not in run.attributes else None

@@ -105,7 +105,7 @@ class View:
         """(rows of the recorded arrays, seeds) of this problem combination's recorded seeds; empty without records."""
         if "recorded_seed" not in self.run.names or "trajectory_train_loss" not in self.run.names:
             return np.empty(0, np.int64), np.empty(0, np.int64)
-        seeds = self.run["recorded_seed"]
+        seeds = self.run.recorded_rows
         kept = np.flatnonzero(np.isin(seeds, self.seeds))
         return kept, seeds[kept]
 

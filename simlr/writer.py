@@ -12,35 +12,17 @@ import threading
 import time
 import zlib
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from . import runfile
+from .blocks import Blocks, end_checksum, pread
 from .errors import RunError
 
 SYNC_SECONDS = 1.0
 LOCK_BYTE = 1 << 62
 # Where the system cannot sync the data alone (macOS), all is synced.
 sync = getattr(os, "fdatasync", os.fsync)
-
-
-class Place(NamedTuple):
-    """Where a contiguous dataset lies in the file."""
-
-    start: int
-    shape: tuple
-    dtype: np.dtype
-
-    @property
-    def row_bytes(self):
-        """Bytes of one entry along the first axis."""
-        return self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
-
-    @property
-    def bytes(self):
-        """All bytes."""
-        return self.dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
 
 
 # ---- locking ----
@@ -97,31 +79,18 @@ def pwrite(descriptor, data, offset):
         view, offset = view[written:], offset + written
 
 
-def pread(descriptor, size, offset):
-    """`size` bytes, or what there is of them."""
-    parts = []
-    while size:
-        part = os.pread(descriptor, min(size, 1 << 30), offset)
-        if not part:
-            break
-        parts.append(part)
-        offset, size = offset + len(part), size - len(part)
-    return b"".join(parts)
-
-
 # ---- writing ----
 
 
-class Writer:
+class Writer(Blocks):
     """The one writer of a run file.
 
     `places` are those of its datasets. Two threads may call it at once: one that writes, and one that ends the run.
     """
 
     def __init__(self, path, descriptor, lock, plan, places):
-        self.path, self._descriptor, self._lock, self._plan = Path(path), descriptor, lock, plan
-        self._fields = runfile.block_fields(plan)
-        self._places = places
+        super().__init__(descriptor, plan, places)
+        self.path, self._lock = Path(path), lock
         self._uncommitted = []
         self._synced = time.monotonic()
         self._mutex = threading.RLock()
@@ -142,29 +111,10 @@ class Writer:
             if time.monotonic() - self._synced >= SYNC_SECONDS:
                 self.commit()
 
-    def _spans(self, field, first, last):
-        """Offset and size of the contiguous pieces of a block's part of a dataset, in the order of its array."""
-        place = self._places[field.name]
-        begin, count = first, last - first
-        if "recorded_seed" in field.dims:
-            begin, seeds = self._plan.recorded_rows(first, last)
-            count = seeds.size
-        if not count:
-            return []
-        if field.dims[0] != "schedule":
-            return [(place.start + begin * place.row_bytes, count * place.row_bytes)]
-        inner = place.row_bytes // place.shape[1]
-        return [(place.start + s * place.row_bytes + begin * inner, count * inner) for s in range(place.shape[0])]
-
     def _put(self, name, value, index=0):
         """Write one number of a short dataset."""
         place = self._places[name]
         self._write(np.array([value], place.dtype), place.start + index * place.dtype.itemsize)
-
-    def _get(self, name):
-        """All numbers of a short dataset."""
-        place = self._places[name]
-        return np.frombuffer(pread(self._descriptor, place.bytes, place.start), place.dtype)
 
     def _write(self, data, offset):
         """pwrite; what goes wrong is told with what to do about it."""
@@ -207,10 +157,18 @@ class Writer:
         """Commit, and note how long it took and, where nothing is missing, when it ended."""
         with self._mutex:
             self.commit()
-            self._put("wall_seconds", self._get("wall_seconds")[0] + wall_seconds)
-            if complete and self._get("block_done").all() and not self._get("finished_at")[0]:
-                self._put("finished_at", time.time())
+            before, _ = self.seconds()
+            self._put("wall_seconds", before + wall_seconds)
+            if complete and self.done().all() and not self.is_ended():
+                self._note_end(time.time())
             self.commit()
+
+    def _note_end(self, now):
+        """Note the end, once its checksum is on the disk."""
+        wall_seconds, _ = self.seconds()
+        self._put("end_crc32", end_checksum(wall_seconds, now))
+        self.commit()
+        self._put("finished_at", now)
 
     def close(self):
         """Let go of the file; nothing is written."""
@@ -222,30 +180,15 @@ class Writer:
 
     # ---- resuming ----
 
-    def missing_blocks(self):
-        """The blocks that are not done, or whose bytes do not have their CRC."""
-        done, crc = self._get("block_done"), self._get("block_crc32")
-        starts = [*self._plan.block_starts.tolist(), self._plan.seeds]
-        return [b for b in range(len(done)) if done[b] != 1 or self._crc_of(starts[b], starts[b + 1]) != crc[b]]
-
-    def _crc_of(self, first, last):
-        """The CRC-32 of a block as it lies in the file."""
-        crc = 0
-        for field in self._fields:
-            for offset, size in self._spans(field, first, last):
-                crc = zlib.crc32(pread(self._descriptor, size, offset), crc)
-        return crc
-
     def reopen(self, blocks):
         """Take back that these blocks, which are to be computed once more, are done and their values final."""
         if not blocks:
             return
-        starts = [*self._plan.block_starts.tolist(), self._plan.seeds]
         self._put("finished_at", 0.0)
-        done = self._get("block_done")
+        done = self.done()
         for block in blocks:
             if done[block]:
                 self._put("block_done", 0, block)
-            for offset, size in self._spans(runfile.STATUS, starts[block], starts[block + 1]):
+            for offset, size in self._spans(runfile.STATUS, *self.ends(block)):
                 if any(pread(self._descriptor, size, offset)):
                     self._write(bytes(size), offset)

@@ -61,7 +61,7 @@ LONG = (
 )
 
 # What says how a run went, not what came out.
-LEDGER = {"block", "block_start", "block_done", "block_crc32", "finished_at", "wall_seconds"}
+LEDGER = {"block", "block_start", "block_done", "block_crc32", "finished_at", "wall_seconds", "end_crc32"}
 
 
 def grid(text=SMALL, **changes):

@@ -41,10 +41,16 @@ MAY_IMPORT = {
     "config": {"noises", "optimizers", "scheduling", "axes", "problems", "rules", "toml"},
     "plan": {"noises", "config", "schedules", "tables"},
     "runfile": set(),
-    "writer": {"runfile"},
-    "seal": {"writer"},
+    "blocks": {"runfile"},
+    "writer": {"runfile", "blocks"},
+    "seal": {"blocks", "writer"},
+    "disk": set(),
+    "agreement": {"runfile"},
     "rundata": {"config", "runfile"},
-    "store": {"config", "runfile", "rundata", "writer", "seal"},
+    "store": {"config", "runfile", "rundata", "blocks", "writer", "seal", "disk", "agreement"},
+    "guard": set(),
+    "opened": {"store", "seal", "runfile", "blocks", "agreement", "config", "plan"},
+    "verify": {"opened", "seal", "guard"},
     "stepping": {"tables", "kernels"},
     "stages": set(),
     "products": {"stages", "kernels"},
@@ -53,8 +59,13 @@ MAY_IMPORT = {
     "execute": {"plan", "runfile", "results", "tables", "stages", "products", "walking", "kernels"},
     "grid": {"commands", "config", "problems", "plan", "pipeline", "rundata", "store", "execute"},
     "listing": {"noises", "optimizers", "config", "papers", "problems", "schedules", "store", "summary", "layout"},
-    "commands": {"grid", "config", "papers", "store", "listing", "progress", "pipeline", "arguments", "kernels"},
-    "merge": {"store", "config", "runfile"},
+    "commands": {
+        *{"grid", "config", "papers", "store", "listing", "progress", "pipeline", "arguments", "kernels"},
+        *{"runfile", "verify"},
+    },
+    "merge": {
+        *{"store", "runfile", "seal", "disk", "agreement", "opened", "listing", "progress", "arguments"},
+    },
     "cluster": {"grid", "execute"},
     "layout": set(),
     "plane": set(),
@@ -396,7 +407,7 @@ def test_lazy_names_are_listed_and_unknown_ones_refused(tmp_path):
             assert getattr(simlr, name).__name__ == name
 
 
-@pytest.mark.parametrize("command", ["grid", "report", "bench"])
+@pytest.mark.parametrize("command", ["grid", "merge", "report", "bench"])
 def test_commands_start_without_a_warning(command, tmp_path):
     if not (ROOT / f"simlr/{command}.py").exists():
         pytest.skip(f"there is no simlr/{command}.py")

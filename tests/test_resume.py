@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simlr
-from simlr import execute, runfile, seal, store, writer
+from simlr import agreement, execute, runfile, seal, store, writer
 from simlr.errors import InputError, RunError
 from simlr.grid import Job
 
@@ -279,7 +279,7 @@ def test_another_grid_is_refused(changes, message, half):
     assert Path(half).read_bytes() == before
 
 
-@pytest.mark.parametrize("key", store.PROVENANCE)
+@pytest.mark.parametrize("key", agreement.PROVENANCE)
 def test_other_code_is_refused_by_name(key, half, folder):
     shutil.copy(half, "run.h5")
     with h5py.File("run.h5", "r+") as file:

@@ -64,6 +64,7 @@ CONTRACT = {
     "block_crc32": (("block",), "u4"),
     "finished_at": ((), "f8"),
     "wall_seconds": ((), "f8"),
+    "end_crc32": ((), "u4"),
 }
 # 2 x 2 problems of 8 or 40 draws.
 AXES = {

@@ -1,0 +1,135 @@
+"""The blocks of a run file as they lie in it: where, how long, with which CRC, done or not. No HDF5 here."""
+
+import os
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+
+from . import runfile
+
+PIECE = 1 << 24
+INDEX_PIECE = 1 << 20
+
+
+class Place(NamedTuple):
+    """Where a contiguous dataset lies in the file."""
+
+    start: int
+    shape: tuple
+    dtype: np.dtype
+
+    @property
+    def row_bytes(self):
+        """Bytes of one entry along the first axis."""
+        return self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
+
+    @property
+    def bytes(self):
+        """All bytes."""
+        return self.dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
+
+
+def pread(descriptor, size, offset):
+    """`size` bytes, or what there is of them."""
+    parts = []
+    while size:
+        part = os.pread(descriptor, min(size, 1 << 30), offset)
+        if not part:
+            break
+        parts.append(part)
+        offset, size = offset + len(part), size - len(part)
+    return b"".join(parts)
+
+
+def end_checksum(wall_seconds, finished_at):
+    """What `end_crc32` of a finished file must be."""
+    return zlib.crc32(np.array([wall_seconds, finished_at], "<f8").tobytes())
+
+
+class Blocks:
+    """The blocks of a file that is open for reading at least. `places` are those of its datasets."""
+
+    def __init__(self, descriptor, plan, places):
+        self._descriptor, self._plan, self._places = descriptor, plan, places
+        self._fields = runfile.block_fields(plan)
+        self._ends = [*plan.block_starts.tolist(), plan.seeds]
+
+    def ends(self, block):
+        """The first seed of a block, and the one after its last."""
+        return self._ends[block], self._ends[block + 1]
+
+    def done(self):
+        """(B,) uint8: 1 where a block is done."""
+        return self._get("block_done")
+
+    def is_ended(self):
+        """Whether the end is noted, with the checksum of what is noted."""
+        wall_seconds, finished_at = self._get("wall_seconds")[0], self._get("finished_at")[0]
+        return bool(finished_at) and self._get("end_crc32")[0] == end_checksum(wall_seconds, finished_at)
+
+    def seconds(self):
+        """`wall_seconds` and `finished_at`."""
+        return float(self._get("wall_seconds")[0]), float(self._get("finished_at")[0])
+
+    def missing_blocks(self):
+        """The blocks that are not done, or whose bytes do not have their CRC."""
+        done = self.done()
+        return [block for block in range(len(done)) if done[block] != 1 or not self.fits(block)]
+
+    def fits(self, block):
+        """Whether the bytes of a block have their CRC."""
+        crc = 0
+        for field in self._fields:
+            for offset, size in self._spans(field, *self.ends(block)):
+                for first in range(0, size, PIECE):
+                    crc = zlib.crc32(pread(self._descriptor, min(PIECE, size - first), offset + first), crc)
+        return crc == self._get("block_crc32", block)[0]
+
+    def read(self, block):
+        """{dataset: flat array} of a block, or None where its bytes do not have their CRC."""
+        crc, found = 0, {}
+        for field in self._fields:
+            spans = self._spans(field, *self.ends(block))
+            data = b"".join(pread(self._descriptor, size, offset) for offset, size in spans)
+            crc, found[field] = zlib.crc32(data, crc), data
+        fits = crc == self._get("block_crc32", block)[0]
+        return {field.name: np.frombuffer(data, field.dtype) for field, data in found.items()} if fits else None
+
+    def damaged_indices(self):
+        """Names of the numeric coordinates along the seeds that are not what the plan says."""
+        wrong = (name for name, values, offset in self.indices() if not self.holds(values, offset))
+        return list(dict.fromkeys(wrong))
+
+    def indices(self):
+        """The numeric coordinates along the seeds a piece at a time: (name, values, offset in the file)."""
+        for field, along in runfile.index_fields(self._plan):
+            if field.dtype == "str":
+                continue
+            for first in range(0, self._plan.seeds, INDEX_PIECE):
+                values = along(first, min(first + INDEX_PIECE, self._plan.seeds)).astype(field.dtype)
+                yield field.name, values, self._places[field.name].start + first * values.itemsize
+
+    def holds(self, values, offset):
+        """Whether the file has these values there."""
+        return pread(self._descriptor, values.nbytes, offset) == values.tobytes()
+
+    def _spans(self, field, first, last):
+        """Offset and size of the contiguous pieces of a block's part of a dataset, in the order of its array."""
+        place = self._places[field.name]
+        begin, count = first, last - first
+        if "recorded_seed" in field.dims:
+            begin, seeds = self._plan.recorded_rows(first, last)
+            count = seeds.size
+        if not count:
+            return []
+        if field.dims[0] != "schedule":
+            return [(place.start + begin * place.row_bytes, count * place.row_bytes)]
+        inner = place.row_bytes // place.shape[1]
+        return [(place.start + s * place.row_bytes + begin * inner, count * inner) for s in range(place.shape[0])]
+
+    def _get(self, name, index=None):
+        """All numbers of a short dataset, or one."""
+        place = self._places[name]
+        size = place.bytes if index is None else place.dtype.itemsize
+        return np.frombuffer(pread(self._descriptor, size, place.start + (index or 0) * size), place.dtype)

@@ -1,0 +1,82 @@
+"""A run file looked at as a whole: its plan, from its own description, and its blocks. Nothing is written."""
+
+import contextlib
+import os
+import stat
+from typing import NamedTuple
+
+from . import runfile, seal, store
+from .agreement import misplaced
+from .blocks import Blocks
+from .config import GridConfig
+from .errors import DamageError, InputError
+from .plan import Plan
+
+
+class Opened(NamedTuple):
+    """One run file: where it is, what it says of itself, and the plan that follows from that."""
+
+    path: str
+    survey: store.Survey
+    plan: Plan
+
+    @contextlib.contextmanager
+    def blocks(self):
+        """Its `Blocks`, for the duration."""
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            yield Blocks(descriptor, self.plan, self.survey.places)
+        finally:
+            os.close(descriptor)
+
+
+def state_of_seal(path):
+    """The state of a file's seal; InputError where it is no HDF5 file, DamageError where it cannot be a whole one."""
+    try:
+        # A pipe would keep whoever opens it waiting.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise InputError(f"{path}: is no ordinary file")
+        found, signed, size = seal.state(path), seal.is_signed(path), os.path.getsize(path)
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if found == seal.NO_HDF5 and not signed:
+        raise InputError(f"{path}: is no simlr run (no HDF5 file)")
+    if found == seal.CUT_SHORT:
+        raise DamageError(f"{path}: is cut short, at {size:,} bytes")
+    if found == seal.BROKEN or (signed and found != seal.WHOLE):
+        raise DamageError(f"{path}: is damaged: names, types, attributes or short datasets are not what was written")
+    return found
+
+
+def plan_of(path, survey):
+    """The plan of a file, from its own description."""
+    text, sizes = (survey.attributes.get(name) for name in ("config", "problem_sizes"))
+    try:
+        plan = Plan(GridConfig.from_toml(text), runfile.sizes_of(sizes))
+    except Exception as error:  # whatever a damaged description brings about
+        raise DamageError(f"{path}: its description of the grid is not understood: {error}") from None
+    return as_cut(plan, survey)
+
+
+def as_cut(plan, survey):
+    """The plan of a file's own blocks and, where it is a shard, of its own seeds."""
+    if "shard" in survey.attributes:
+        return plan.with_part(survey.starts, survey.seeds)
+    return plan.with_blocks(survey.starts)
+
+
+def check_layout(path, survey, plan, fields):
+    """DamageError where a dataset is not where, or not what, the plan wants."""
+    wrong = misplaced(plan, fields, survey.starts, survey.places, os.path.getsize(path))
+    if wrong:
+        raise DamageError(f"{path}: is damaged: dataset {wrong} is not what its grid wants")
+
+
+def opened(path):
+    """The `Opened` of a run file, its layout checked; InputError where it is none, DamageError where it is damaged."""
+    survey = store.survey(path)
+    plan = plan_of(path, survey)
+    check_layout(path, survey, plan, runfile.all_fields(plan))
+    return Opened(path, survey, plan)

@@ -1,0 +1,84 @@
+"""Looking a run file over: layout, metadata, coordinates and every block, without a word of trust in any of them.
+
+The seal is looked at first, then the file is opened; so HDF5 never sees damaged metadata. A file without a seal is
+looked at by another process beforehand.
+"""
+
+import os
+
+from . import guard, seal
+from .errors import DamageError, RunError
+from .opened import opened, state_of_seal
+
+MOST_NAMED = 5
+
+
+def verify(path, progress=None):
+    """One line that says what was checked of a sound and finished run.
+
+    `progress` is a function of (blocks checked, all blocks). Raises InputError where the file is no run of a format
+    that is known here, RunError where it is damaged or unfinished, naming what is wrong.
+    """
+    try:
+        findings = _unsealed(path) if state_of_seal(path) == seal.UNSEALED else []
+        file = opened(path)
+    except DamageError as damage:
+        raise RunError(str(damage)) from None
+    with file.blocks() as blocks:
+        damaged, missing = _look_at_blocks(blocks, progress)
+        findings += _findings(file, blocks, damaged, missing)
+    if findings:
+        raise RunError(f"{path}: {'; '.join(findings)}")
+    plan, size = file.plan, os.path.getsize(path)
+    return (
+        f"{path}: sound: {plan.blocks:,} blocks ({plan.seeds:,} seeds) have their CRC-32, the metadata their seal, "
+        f"{len(file.survey.places):,} datasets their shape, type and place; {size:,} bytes"
+    )
+
+
+def _unsealed(path):
+    """What is to be said of a file without a seal; DamageError where HDF5 cannot read it."""
+    if not guard.is_readable(path):
+        raise DamageError(f"{path}: is damaged: it has no seal, and HDF5 cannot read it")
+    return ["its metadata have no seal: it was cut off, or another program changed the file"]
+
+
+def _look_at_blocks(blocks, progress):
+    """The damaged blocks, and those that are not done."""
+    damaged, missing, done = [], [], blocks.done()
+    for block, mark in enumerate(done.tolist()):
+        if mark == 0:
+            missing.append(block)
+        elif mark != 1 or not blocks.fits(block):
+            damaged.append(block)
+        if progress:
+            progress(block + 1, len(done))
+    return damaged, missing
+
+
+def _findings(file, blocks, damaged, missing):
+    """What is wrong, in words."""
+    found = [f"dataset {name} is damaged (--resume mends it)" for name in blocks.damaged_indices()]
+    if damaged:
+        found.append(f"damaged: {_named(file.plan, blocks, damaged)} (--resume computes them again)")
+    _, finished_at = blocks.seconds()
+    if missing:
+        found.append(
+            f"unfinished: {len(missing):,} of {file.plan.blocks:,} blocks are missing (--resume computes them)"
+        )
+        found += ["it is marked as finished all the same"] if finished_at else []
+    elif not finished_at:
+        found.append("unfinished: no block is missing, but the end is not noted (--resume notes it)")
+    elif not blocks.is_ended():
+        found.append("wall_seconds, finished_at or their checksum are damaged (--resume notes the end anew)")
+    return found
+
+
+def _named(plan, blocks, numbers):
+    """Blocks with their seeds, the first few of them."""
+    named = []
+    for block in numbers[:MOST_NAMED]:
+        first, last = (seed + plan.first for seed in blocks.ends(block))
+        named.append(f"block {block} (seeds {first} to {last - 1})")
+    more = len(numbers) - len(named)
+    return ", ".join(named) + (f" and {more:,} more" if more else "")

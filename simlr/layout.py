@@ -1,11 +1,12 @@
 """Rows laid out for a reader: short tables of text, which the terminal, Markdown and HTML share."""
 
 import math
+import re
 import textwrap
 from typing import NamedTuple
 
 MOST_LINES, MOST_LEVELS, MOST_GROUPS, MOST_NOTES, MOST_NAMES = 24, 8, 4, 6, 6
-NAME_WIDTH, WIDTH = 34, 110
+NAME_WIDTH, WIDTH = 44, 110
 # A train loss at the stop below this share of the level: a discrete step went past it.
 OVERSHOT = 0.95
 MISSING, BELOW = "*", "~"
@@ -31,8 +32,10 @@ def printable(text):
 
 
 def shortened(text, width=NAME_WIDTH):
-    """Printable text of at most `width` letters, the middle left out where it is longer."""
+    """Printable text of at most `width` letters: without the names of parameters, then without the middle."""
     text = printable(text)
+    if len(text) > width:
+        text = re.sub(r"\b\w+=", "", text)
     tail = width // 3
     return text if len(text) <= width else f"{text[: width - tail - 2]}..{text[-tail:]}"
 

@@ -182,7 +182,7 @@ def _default_folder(folder, wanted):
     made = wanted and not os.path.lexists(folder)
     try:
         if made:
-            folder.mkdir()
+            folder.mkdir(exist_ok=True)  # another shard may have made it meanwhile
     except OSError as error:
         raise InputError(f"--out: the default folder {folder} cannot be made: {error.strerror}") from None
     try:

@@ -1,10 +1,13 @@
 """Cells through a piece of varying learning rates by its table of products, stepping only where that is unsafe.
 
 The table of `products` is for axes with lam <= cap, where every factor lies in [0.7, 1]. A cell that has moved along
-other axes takes its steps one by one, level and limit checked at each, until at some row those axes have died out
-(x_i^2 = 0 in float64, after at most a thousand steps of factors below 0.7 in size). From then on sum_i x_i^2 cannot
-grow, so the first row at which it is at or below a threshold is found by bisection, and the exact step by stepping from
-the row before. Recorded moments are stepped to from the row before as well.
+other axes takes its steps one by one, level and limit checked at each, until at some row those axes died out: |x_i|
+below the normal numbers, after at most two thousand steps of factors below 0.7 in size, and no rate of the piece beyond
+2 / lam_i. From then on sum_i x_i^2 cannot grow, so the first row at which it is at or below a threshold is found by
+bisection, and the exact step by stepping from the row before. Recorded moments are stepped to from the row before too.
+
+What has died out stays 0. Steps taken one by one hold it at the smallest number, from which a later piece with rates
+beyond 2 / lam_i may grow it again, by hundreds of powers of ten, into a divergence that exact arithmetic does not have.
 """
 
 import math
@@ -15,7 +18,9 @@ from .arrays import DIVERGED_SUM, GONE
 from .descent import bar_of, decide, next_moment, square_sum
 from .intrinsics import fma
 from .jit import cell
-from .products import log_product, set_weights
+from .products import REACH, log_product, set_weights
+
+SMALLEST_NORMAL = 2.0**-1022
 
 
 @cell
@@ -38,10 +43,13 @@ def walk(x, scale, n, eta, first, last, time, before, threshold, decided, status
 
 @cell
 def is_tabulated(x, scale, n, cap):
-    """Whether seed n moves only along axes that the table is for; what has died out elsewhere is set to 0."""
+    """Whether seed n moves only along axes that the table is for; what has died out elsewhere is set to 0.
+
+    Died out is what lies below the normal numbers and cannot grow again in this piece: max eta lam <= 2.
+    """
     for i in range(x.size):
         if scale[n, i] > cap and x[i] != 0.0:
-            if x[i] * x[i] != 0.0:
+            if abs(x[i]) >= SMALLEST_NORMAL or scale[n, i] * REACH > 2.0 * cap:
                 return False
             x[i] = 0.0
     return True

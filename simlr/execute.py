@@ -8,6 +8,7 @@ from . import runfile
 from .kernels import arrays, jit
 from .kernels.descent import descend_sweep
 from .kernels.finish import finish_sweep, mark_out_of_reach
+from .kernels.iterates import iterates_sweep
 from .kernels.leaps import leap_sweep
 from .kernels.losses import losses_sweep
 from .plan import BOTH, LEAPS, STEPS, WALKS
@@ -181,9 +182,12 @@ class Engine:
         train, test = results["trajectory_train_loss"], results["trajectory_test_loss"]
         self.launch(losses_sweep, seeds.landscape, seeds.recorded, course.record_x, iterates, rows, train, test)
         if iterates:
-            with np.errstate(over="ignore"):
-                results["trajectory_iterate"][rows] = seeds.iterates(course.record_x)
-            course.record_x.fill(np.nan)
+            self._write_iterates(seeds, rows, course.record_x, True, results)
+
+    def _write_iterates(self, seeds, rows, residual, clear, results):
+        """theta at the recorded moments, into the results' rows; the residuals become NaN where `clear` is true."""
+        axes, minimiser = seeds.recorded_frame()
+        self.launch(iterates_sweep, axes, minimiser, residual, clear, rows, results["trajectory_iterate"])
 
     def _write_walk(self, seeds, rows, results):
         """Walk the cells of some schedules, and write what is known at their stops and recorded moments."""
@@ -201,7 +205,7 @@ class Engine:
             for name, values in self._walk_losses(seeds, seeds.recorded, "trajectory_", *moments).items():
                 results[name][rows] = values
             if self._plan.config.record["iterates"]:
-                results["trajectory_iterate"][rows] = seeds.iterates(passages.record_r)
+                self._write_iterates(seeds, rows, passages.record_r, False, results)
 
     @staticmethod
     def _write_no_averages(rows, results):
@@ -299,12 +303,9 @@ class _Seeds:
         to_record = (self.cells.row >= 0) & (course.decided != arrays.GONE) & (last_record[:, None] > step)
         return bool(((open_levels | to_record) & (length[:, None] > step)).any())
 
-    def iterates(self, residual):
-        """theta = theta_hat + Q r at recorded moments, residual (S, R, K, d)."""
-        axes = self._batch.curvature_axes[self.recorded]
-        # A sum over axes in a fixed order: einsum without BLAS.
-        theta = np.einsum("rij,srkj->srki", axes, residual, optimize=False)
-        return theta + self._batch.train_minimiser[self.recorded][:, None, :]
+    def recorded_frame(self):
+        """Q (R, d, d) and theta_hat (R, d) of the seeds that are recorded."""
+        return self._batch.curvature_axes[self.recorded], self._batch.train_minimiser[self.recorded]
 
     def all_arrays(self, results):
         """The results beside the problem's own datasets; axes that a seed lacks are NaN."""

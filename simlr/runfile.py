@@ -198,7 +198,7 @@ def small_datasets(plan):
     """Everything that is known and short beforehand: [(Field, array), ...]."""
     found = [
         (Field("schedule", ("schedule",), "str", "name"), np.array(plan.names, dtype=object)),
-        (Field("level", ("level",), "<f8", plan.config.level_kind), np.array(plan.config.levels)),
+        (Field("level", ("level",), "<f8", plan.config.level_kind), np.array(plan.config.levels, np.float64)),
         (Field("axis", ("axis",), "<i8", "coordinate"), np.arange(plan.axes)),
     ]
     if plan.axes <= LARGEST_MATRIX_AXES:

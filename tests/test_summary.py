@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simlr
-from simlr import layout, levels, summary
+from simlr import levels, summary
 from simlr.papers import nakkiran2020
 
 REACHED, OUT_OF_STEPS, DIVERGED, AT_FLOOR = 1, 2, 3, 4

@@ -51,6 +51,15 @@ def levels(stop):
     return stop[VALIDATION]["patience"] if VALIDATION in stop else stop[level_kind(stop)]
 
 
+def describe(stop):
+    """The rule in one line."""
+    kind, given = level_kind(stop), ", ".join(f"{level:g}" if level < 1 else str(level) for level in levels(stop))
+    if kind != PATIENCE:
+        return f"{kind} {given}"
+    rule = stop[VALIDATION]
+    return f"validation with patience {given}, a look every {rule['every']} steps, min_delta {rule['min_delta']:g}"
+
+
 def check_schedule(stop, schedule):
     """Refuse a schedule that the rule cannot stop."""
     if "steps" in stop and schedule.flows:

@@ -511,3 +511,25 @@ def test_validation_needs_a_validation_set(run_grid, run_arrays):
     with pytest.raises(InputError, match=r"schedule 'cosine', of varying rates, has no closed form from look to look"):
         cosine = {"kind": "cosine", "learning_rate": 0.1, "steps": 90}
         run_arrays(ARRAYS, [cosine], None, stop=stop, engine="closed-form")
+
+
+# ---- the report ----
+
+TOLD = {
+    "fraction": ("when the train loss reaches each share of that at the start", "0.5 of start"),
+    "steps": ("after each number of steps", "steps 70"),
+    "validation": ("where validation stops with each patience", "patience 5"),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_report_tells_levels_by_what_they_are(tmp_path, rule):
+    from simlr import report
+
+    path = tmp_path / "run.h5"
+    simlr.run(bits_grid(rule, ""), path)
+    assert report.main([str(path), "--out", str(tmp_path / "report")]) == 0
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert all(words in text for words in TOLD[rule])
+    kind = {"fraction": "train_loss_fraction", "steps": "steps", "validation": "validation_patience"}[rule]
+    assert f",{kind}," in (tmp_path / "report" / "summary.csv").read_text()

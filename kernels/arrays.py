@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 # The outcome of a cell at a level.
-NOT_RUN, REACHED, OUT_OF_STEPS, DIVERGED, AT_FLOOR = 0, 1, 2, 3, 4
+NOT_RUN, REACHED, OUT_OF_STEPS, DIVERGED, AT_FLOOR, BUDGET_SPENT, VALIDATION_STOPPED = 0, 1, 2, 3, 4, 5, 6
 
 # In `decided`: the cell has diverged and takes part in nothing more.
 GONE = 1 << 30
@@ -178,3 +178,62 @@ def empty_walk(r, levels, recorded, points, moving=True, averaging=True):
         record_average=np.full((cells[0], recorded, points, kept), np.nan),
     )
     return state, passages
+
+
+# And this for looks at a validation loss, from x or from r: see `validation`.
+
+
+class Looks(NamedTuple):
+    """What the cells were at the looks of one window of steps. W looks."""
+
+    step: np.ndarray  # (S, W) ascending, -1 where there is no look
+    time: np.ndarray  # (S, W) in the schedule's unit
+    where: np.ndarray  # (S, N, W, d) x or r
+    average: np.ndarray  # (S, N, W, d) averaged r; last axis 0 where nothing is averaged
+
+
+class Validation(NamedTuple):
+    """The validation losses as quadratics of what the cells are carried as: y = unit where + shift = r + delta."""
+
+    unit: np.ndarray  # (N, d)
+    shift: np.ndarray  # (N, d)
+    matrix: np.ndarray  # (N, d, d) on and below the diagonal, what stands above it added to what stands below
+    floor: np.ndarray  # (N,)
+
+
+class Patience(NamedTuple):
+    """The rule that all cells of a launch are stopped by."""
+
+    looks: np.ndarray  # (E,) looks in a row without an improvement, ascending
+    min_delta: float  # an improvement is larger than this
+    restore: int  # 1: a stopped cell is what it was at its best look; 0: at the look that stopped it
+
+
+class Watch(NamedTuple):
+    """What is known of every cell from the looks so far, and where each patience ended."""
+
+    best_loss: np.ndarray  # (S, N)
+    wait: np.ndarray  # (S, N) looks since the best one
+    decided: np.ndarray  # (S, N) patiences that have ended
+    best_step: np.ndarray  # (S, N)
+    best_time: np.ndarray  # (S, N) in the schedule's unit
+    best: np.ndarray  # (S, N, d) x or r
+    best_average: np.ndarray  # (S, N, d) last axis 0 where nothing is averaged
+    status: np.ndarray  # (S, N, E) in the order of `Patience.looks`
+    look_step: np.ndarray  # (S, N, E) step of the look that stopped the cell
+    stop_step: np.ndarray  # (S, N, E) step of the iterate that is given
+    stop_time: np.ndarray  # (S, N, E) in the schedule's unit
+    stop: np.ndarray  # (S, N, E, d) x or r
+    stop_average: np.ndarray  # (S, N, E, d)
+
+
+def empty_watch(where, average, levels):
+    """A Watch before the first look: where and average (S, N, d) at the start, E levels."""
+    cells = where.shape[:2]
+    counts = (np.zeros((*cells, levels), np.int64) for _ in range(2))
+    return Watch(
+        np.full(cells, np.inf), np.full(cells, -1), np.zeros(cells, np.int64), np.zeros(cells, np.int64),
+        np.zeros(cells), where.copy(), average.copy(), np.zeros((*cells, levels), np.uint8), *counts,
+        np.zeros((*cells, levels)), np.zeros((*cells, levels, where.shape[2])),
+        np.zeros((*cells, levels, average.shape[2])),
+    )  # fmt: skip

@@ -192,12 +192,12 @@ def test_quadratic(table, d, axes, minimiser, matrix, offset):
 
 
 @cell
-def split_cell(columns, root, draw, train_rows, test_rows, standardize, label_noise, n, problem):
+def split_cell(columns, root, draw, train_rows, first_test, test_rows, standardize, label_noise, n, problem):
     """One seed: draw the split, and write its quadratics into row n of the problem's arrays."""
     d = columns.shape[0] - 1
     order = np.empty(columns.shape[1], np.int64)
     fill_order(order, root, draw, SPLIT, 0)
-    train, test = order[:train_rows], order[train_rows : train_rows + test_rows]
+    train, test = order[:train_rows], order[first_test : first_test + test_rows]
     basis = train if standardize == TRAIN else order
     table = np.empty((train_rows, d + 1))
     take_rows(columns, train, basis, standardize, table)
@@ -210,26 +210,61 @@ def split_cell(columns, root, draw, train_rows, test_rows, standardize, label_no
 
 
 @cell
-def split_worker(columns, root, draws, train_rows, test_rows, standardize, label_noise, problem, tasks):
+def split_worker(columns, root, draws, train_rows, first_test, test_rows, standardize, label_noise, problem, tasks):
     """Claim one seed after the other."""
     while tasks[1] == 0:
         n = claim(tasks)
         if n >= draws.size:
             return
-        split_cell(columns, root, draws[n], train_rows, test_rows, standardize, label_noise, n, problem)
+        split_cell(columns, root, draws[n], train_rows, first_test, test_rows, standardize, label_noise, n, problem)
 
 
 @sweep
-def split_sweep(columns, root, draws, train_rows, test_rows, standardize, label_noise, problem, tasks, workers):
+def split_sweep(
+    columns, root, draws, train_rows, first_test, test_rows, standardize, label_noise, problem, tasks, workers
+):
     """The train and test quadratics of one split a seed.
 
-    Parameters: columns (d + 1, rows), the target last; root; draws (N,) int64; the numbers of rows; standardize, one of
+    Parameters: columns (d + 1, rows), the target last; root; draws (N,) int64; the number of train rows, the place of
+    the first test row in the split, which is train_rows or beyond, and the number of test rows; standardize, one of
     RAW, TRAIN, ALL; label_noise, sigma of N(0, sigma^2) on the labels of the train rows after that; problem, a tuple of
     arrays to fill: curvature (N, d), axes (N, d, d), residual (N, d), minimiser (N, d), test matrix (N, d, d), offset
     (N, d), train floor (N,), test floor (N,); tasks and workers as in `descent.descend_sweep`.
     """
     for _ in prange(workers):
-        split_worker(columns, root, draws, train_rows, test_rows, standardize, label_noise, problem, tasks)
+        split_worker(columns, root, draws, train_rows, first_test, test_rows, standardize, label_noise, problem, tasks)
+
+
+@cell
+def validation_worker(
+    columns, root, draws, train_rows, rows, standardize, axes, minimiser, matrix, offset, floor, tasks
+):
+    """Claim one seed after the other: draw its split again, and write the quadratic of its validation rows."""
+    d = columns.shape[0] - 1
+    order, table = np.empty(columns.shape[1], np.int64), np.empty((rows, d + 1))
+    while tasks[1] == 0:
+        n = claim(tasks)
+        if n >= draws.size:
+            return
+        fill_order(order, root, draws[n], SPLIT, 0)
+        basis = order[:train_rows] if standardize == TRAIN else order
+        take_rows(columns, order[train_rows : train_rows + rows], basis, standardize, table)
+        floor[n] = test_quadratic(table, d, axes[n], minimiser[n], matrix[n], offset[n])
+
+
+@sweep
+def validation_sweep(
+    columns, root, draws, train_rows, rows, standardize, axes, minimiser, matrix, offset, floor, tasks, workers
+):
+    """The quadratics of the `rows` validation rows behind the train rows of one split a seed.
+
+    Parameters: as for `split_sweep`; axes (N, d, d) = Q and minimiser (N, d) = theta_hat as it made them; matrix
+    (N, d, d), offset (N, d) and floor (N,), filled.
+    """
+    for _ in prange(workers):
+        validation_worker(
+            columns, root, draws, train_rows, rows, standardize, axes, minimiser, matrix, offset, floor, tasks
+        )
 
 
 @cell

@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from . import problems, rules, toml
+from . import problems, rules, stopping, toml
 from .axes import check_axis, check_combinations
 from .errors import InputError, unknown
 from .noises import NO_NOISE, check_noises, is_plain, noise_of
@@ -17,10 +17,8 @@ from .optimizers import check_optimizers, expand, label
 from .scheduling import check_schedules, expand_schedule
 
 MOST_POINTS = 1_000_000
-LARGEST_LEVEL = 1e100
 LONGEST_NAME = 200  # bytes: a file name has at most 255, and something is put after it
 TABLES = ("name", "engine", "problem", "seeds", "stop", "record", "schedule", "optimizer", "noise", "run")
-LEVEL_KINDS = ("train_loss", "excess_train_loss")
 ENGINES = ("auto", "recurrence", "closed-form")
 
 
@@ -48,7 +46,6 @@ SETTINGS = {
     },
     "run": {"block_seeds": (rules.count_or_none, 0)},
 }
-DEFAULT_MAX_STEPS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ class GridConfig:
         for key in tables:
             if key not in TABLES:
                 raise unknown("grid", key, TABLES, "key")
-        stop = _check_stop(_table(tables, "stop", required=True))
+        stop = stopping.check(_table(tables, "stop", required=True))
         config = cls(
             name=_check_name(tables.get("name", "grid")),
             engine=rules.one_of(*ENGINES, noun="engine")("engine", tables.get("engine", "auto")),
@@ -135,12 +132,12 @@ class GridConfig:
     @property
     def levels(self):
         """The levels in the order given."""
-        return self.stop[self.level_kind]
+        return stopping.levels(self.stop)
 
     @property
     def level_kind(self):
-        """ "train_loss" or "excess_train_loss"."""
-        return next(kind for kind in LEVEL_KINDS if kind in self.stop)
+        """What the levels are: one of `stopping.LEVEL_KINDS`."""
+        return stopping.level_kind(self.stop)
 
     def schedules(self):
         """All schedules of the grid, lists expanded: [(Schedule, {parameter: value}), ...], names unique."""
@@ -177,6 +174,7 @@ class GridConfig:
             if schedule.flows and not is_plain(optimizer, noise):
                 other = label(optimizer) if not is_plain(optimizer, NO_NOISE) else label(noise)
                 raise InputError(f"schedule {schedule.name!r}: a flow goes with exact gradient descent, not {other!r}")
+            stopping.check_schedule(self.stop, schedule)
             named = replace(schedule, name=f"{schedule.name}, {name}") if name else schedule
             found.append((named, parameters, optimizer, noise))
         return found
@@ -222,33 +220,6 @@ def _check_settings(tables, key):
         if name not in known:
             raise unknown(key, name, known, "key")
     return {name: rule(f"{key}.{name}", table.get(name, default)) for name, (rule, default) in known.items()}
-
-
-def _check_stop(table):
-    """The levels and the largest number of steps."""
-    for name in table:
-        if name not in (*LEVEL_KINDS, "max_steps"):
-            raise unknown("stop", name, (*LEVEL_KINDS, "max_steps"), "key")
-    given = [kind for kind in LEVEL_KINDS if kind in table]
-    if len(given) != 1:
-        raise InputError(f"stop must have one of {' and '.join(LEVEL_KINDS)}, got {' and '.join(given) or 'neither'}")
-    kind = given[0]
-    levels = table[kind] if isinstance(table[kind], list | tuple) else [table[kind]]
-    if not levels:
-        rules.refuse(f"stop.{kind}", "a list of at least one level", table[kind])
-    cast = [_check_level(kind, level) for level in levels]
-    if len(set(cast)) < len(cast):
-        rules.refuse(f"stop.{kind}", "a list of different levels", levels)
-    return {kind: cast, "max_steps": rules.count("stop.max_steps", table.get("max_steps", DEFAULT_MAX_STEPS))}
-
-
-def _check_level(kind, value):
-    """One level; an excess of 0 is never reached, and a run beyond the largest has diverged."""
-    if kind == "train_loss":
-        bounds = {"least": 0.0, "rule": f"a number from 0 to {LARGEST_LEVEL:g}"}
-    else:
-        bounds = {"above": 0.0, "rule": f"a number > 0, at most {LARGEST_LEVEL:g}"}
-    return rules.number(f"stop.{kind}", value, most=LARGEST_LEVEL, **bounds)
 
 
 def _check_problem(table):

@@ -5,18 +5,18 @@ from time import perf_counter
 import numpy as np
 
 from . import runfile
+from .descending import Descending
 from .kernels import arrays, jit
-from .kernels.descent import descend_sweep
-from .kernels.finish import finish_sweep, mark_out_of_reach
+from .kernels.finish import mark_out_of_reach
 from .kernels.iterates import iterates_sweep
-from .kernels.leaps import leap_sweep
 from .kernels.losses import losses_sweep
 from .plan import BOTH, LEAPS, STEPS, WALKS
-from .products import ProductTables
 from .results import Buffers
-from .stages import batches, longest_table, stages
-from .tables import CHUNK, chunks_of
-from .walking import kind_of, losses, walk
+from .stages import batches, longest_table
+from .stopping import LOSS_KINDS, VALIDATION
+from .stops import Stops
+from .thresholds import initial_train_loss, thresholds
+from .walking import Walk, kind_of, losses
 
 
 def environment():
@@ -49,7 +49,9 @@ class Engine:
         self._workers = jit.threads()
         self._tasks = np.zeros(2, np.int64)
         self.seconds = {}  # by the sweep's name: where the time went
-        self._products = ProductTables(plan.schedules, self.launch)
+        self._descending = Descending(plan, self.launch, self._workers)
+        self._by_loss = plan.config.level_kind in LOSS_KINDS
+        self._stops = Stops(plan, self._descending, self.launch, self._workers)
         self._buffers = Buffers(plan)
 
     def stop(self):
@@ -68,17 +70,14 @@ class Engine:
     def block(self, first, last):
         """The arrays of seeds first..last - 1 by dataset name, in the run file's types; see `give_back`."""
         batch = self.problems(first, last)
-        seeds = _Seeds(self._plan, batch, first, last, self._buffers)
+        validation = self._validation(first, last, batch)
+        seeds = _Seeds(self._plan, batch, validation, first, last, self._buffers)
         results = self._buffers.take(last - first, seeds.recorded.size)
         for rows in self._batches():
             if self._plan.engines[rows[0]] == WALKS:
                 self._write_walk(seeds, rows, results)
-                continue
-            course = self._run(seeds, rows)
-            self._write_no_averages(rows, results)
-            self._write_stops(seeds, rows, course, results)
-            if self._plan.points and seeds.recorded.size:
-                self._write_trajectories(seeds, rows, course, results)
+            else:
+                self._write_descent(seeds, rows, results)
         return seeds.all_arrays(results)
 
     def give_back(self, arrays):
@@ -91,8 +90,21 @@ class Engine:
         for index, _, first_draw, last_draw in self._plan.pieces(first, last):
             draws = np.arange(first_draw, last_draw, dtype=np.int64)
             source = self._sources[index]
-            parts.append(_pad(source.draw(self._plan.config.seeds["root"], draws, self._workers), self._plan.axes))
-        return parts[0]._make(np.ascontiguousarray(np.concatenate(columns)) for columns in zip(*parts, strict=True))
+            own = source.draw(self._plan.config.seeds["root"], draws, self._workers)
+            parts.append(_pad(own, self._plan.axes - source.axes))
+        return _end_to_end(parts)
+
+    def _validation(self, first, last, batch):
+        """The validation quadratics of these seeds, whose problems are given; None where none stops a run."""
+        if VALIDATION not in self._plan.config.stop:
+            return None
+        parts = []
+        for index, begin, first_draw, last_draw in self._plan.pieces(first, last):
+            draws, source = np.arange(first_draw, last_draw, dtype=np.int64), self._sources[index]
+            own = batch._make(values[begin - first : begin - first + draws.size] for values in batch)
+            quadratic = source.validation(self._plan.config.seeds["root"], draws, own, self._workers)
+            parts.append(_pad(quadratic, self._plan.axes - source.axes))
+        return _end_to_end(parts)
 
     def _batches(self):
         """The schedules in batches of one engine each, as arrays of their indices."""
@@ -107,74 +119,48 @@ class Engine:
             rows = walks[[own == kind for own in kinds]]
             yield from batches(rows, np.ones(rows.size, np.int64))
 
-    def _run(self, seeds, rows):
-        """Step, flow and stop every cell of some schedules."""
-        course = seeds.start(rows.size)
-        rates, phase = self._rates(rows)
-        elapsed = self._take_steps(seeds, rows, rates, course)
-        self.launch(finish_sweep, seeds.landscape.curvature, seeds.cells, rates, course, phase, elapsed)
-        mark_out_of_reach(seeds.cells, course)
-        return course
+    def _write_descent(self, seeds, rows, results):
+        """Run the cells of some schedules by exact gradient descent, and write their stops and recorded moments."""
+        self._write_no_averages(rows, results)
+        recorded = self._plan.points and seeds.recorded.size
+        if self._by_loss or recorded:
+            course, (rates, phase) = seeds.start(rows.size), self._descending.rates(rows)
+            self._descending.run(seeds.landscape.curvature, seeds.cells, course, rows, rates, phase)
+            mark_out_of_reach(seeds.cells, course)
+        stops = course._asdict() if self._by_loss else self._stops.of_descent(seeds, rows)
+        self._write_stops(seeds, rows, stops, results)
+        if recorded:
+            self._write_trajectories(seeds, rows, course, results)
 
-    def _rates(self, rows):
-        """What the kernels need to know of some schedules besides their rates; and the phases after the steps."""
-        schedules = [self._plan.schedules[s] for s in rows]
-        length = np.array([schedule.length for schedule in schedules])
-        unit = np.array([int(schedule.unit == "sharpness") for schedule in schedules])
-        flows = np.array([int(schedule.flows) for schedule in schedules])
-        record_step, flow_time = _moments(self._plan, rows)
-        last_record = np.where(flows, length, record_step.max(axis=1, initial=0))
-        nothing = np.empty((rows.size, 0))
-        return arrays.Rates(nothing, nothing, unit, length, record_step, last_record), arrays.Flows(flows, flow_time)
-
-    def _take_steps(self, seeds, rows, rates, course):
-        """Take all steps in the way that suits these schedules; return the time that they take."""
-        engine = self._plan.engines[rows[0]]
-        if engine == STEPS:
-            return self._step(seeds, rows, rates, course, chunks_of(rates.length))
-        if engine == LEAPS:
-            return self._leap(seeds, rows, rates, course, 0, np.zeros(rows.size))
-        self._step(seeds, rows, rates, course, 1)
-        elapsed = np.array([self._plan.tables.one(s, 0)[1][-1] for s in rows])
-        return self._leap(seeds, rows, rates, course, CHUNK, elapsed)
-
-    def _step(self, seeds, rows, rates, course, chunks):
-        """Take the steps of the first chunks; return the time of all steps, where somebody needs it."""
-        tables, levels = self._plan.tables, self._plan.levels
-        for first, eta, time in tables.spans(rows, chunks, ahead=self._workers > 1):
-            self.launch(descend_sweep, seeds.cells, rates._replace(eta=eta, time=time), course, first)
-            if not seeds.any_stepping(course, rates.length, rates.last_record, first + eta.shape[1]):
-                break
-        undecided = (course.decided < levels).any(axis=1) & (rates.length <= chunks * CHUNK)
-        return np.array([tables.elapsed(s) if needed else 0.0 for s, needed in zip(rows, undecided, strict=True)])
-
-    def _leap(self, seeds, rows, rates, course, first, elapsed):
-        """Skip the steps from `first` on, a stage at a time; return the time of all steps, where somebody needs it."""
-        before = np.full(rows.size, first)
-        own = [stages(self._plan.schedules[s], first) for s in rows]
-        for stage in range(max(len(each) for each in own)):
-            if not seeds.any_stepping(course, rates.length, rates.last_record, before[:, None]) and before.any():
-                break
-            pieces, products = self._products.stage(rows, own, stage)
-            now = arrays.Pieces(*pieces, before, elapsed)
-            self.launch(leap_sweep, seeds.cells, rates, now, products, course)
-            elapsed = elapsed + self._products.duration(pieces, products)
-            before = before + pieces[1].sum(axis=1)
-        return elapsed
-
-    def _write_stops(self, seeds, rows, course, results):
+    def _write_stops(self, seeds, rows, stops, results):
         """What is known at the stops, in the levels' own order, into the results' rows."""
-        everyone, back = np.arange(course.x.shape[1]), np.argsort(seeds.order)
-        found = {"stop_time": seeds.absolute_time(rows, course.stop_time)}
-        found |= {"stop_step": course.stop_step, "status": course.status}
+        everyone, back = np.arange(seeds.axes.size), np.argsort(seeds.order)
+        found = self._found(seeds, rows, stops)
         if (seeds.order == np.arange(back.size)).all():
             train, test, place = results["train_loss"], results["test_loss"], rows
         else:
-            train, test, place = np.empty(course.status.shape), np.empty(course.status.shape), np.arange(rows.size)
-            found |= {"train_loss": train, "test_loss": test}
-        self.launch(losses_sweep, seeds.landscape, everyone, course.stop_x, True, place, train, test)
+            train, test = np.empty(stops["status"].shape), np.empty(stops["status"].shape)
+            place, found = np.arange(rows.size), found | {"train_loss": train, "test_loss": test}
+        self.launch(losses_sweep, seeds.landscape, everyone, stops["stop_x"], True, place, train, test)
+        found |= self._validation_losses(seeds, stops["stop_x"])  # which is now the residual
         for name, values in found.items():
             results[name][rows] = values if place is rows else values[..., back]
+
+    @staticmethod
+    def _found(seeds, rows, stops):
+        """What is written of some stops as it is, but for the unit of time."""
+        found = {name: stops[name] for name in ("stop_step", "status", "stop_look_step") if name in stops}
+        return found | {"stop_time": seeds.absolute_time(rows, stops["stop_time"])}
+
+    def _validation_losses(self, seeds, residual):
+        """The validation losses at the stops (S, N, E, d), where a run has any."""
+        if seeds.validation is None:
+            return {}
+        held_out = seeds.validation
+        landscape = seeds.landscape._replace(
+            offset=held_out.offset, test_matrix=held_out.matrix, test_floor=held_out.floor
+        )
+        return {"validation_loss": losses(landscape, np.arange(seeds.axes.size), residual, self.launch)[1]}
 
     def _write_trajectories(self, seeds, rows, course, results):
         """Losses, and iterates where they are wanted, at the recorded moments, into the results' rows."""
@@ -191,16 +177,20 @@ class Engine:
 
     def _write_walk(self, seeds, rows, results):
         """Walk the cells of some schedules, and write what is known at their stops and recorded moments."""
-        rates, _ = self._rates(rows)
-        passages = walk(self._plan, seeds, rows, rates, self._rows_of, self.launch)
-        found = {"stop_time": seeds.absolute_time(rows, passages.stop_time)}
-        found |= {"stop_step": passages.stop_step, "status": passages.status}
-        everyone = np.arange(passages.decided.shape[1])
-        found |= self._walk_losses(seeds, everyone, "", passages.stop_r, passages.stop_average)
-        back = np.argsort(seeds.order)
+        recorded = self._plan.points and seeds.recorded.size
+        if self._by_loss or recorded:
+            rates, _ = self._descending.rates(rows)
+            passages = Walk(self._plan, seeds, rows, seeds.cells, self._plan.points, self._rows_of, self.launch).run(
+                rates
+            )
+            mark_out_of_reach(seeds.cells, passages)
+        stops = passages._asdict() if self._by_loss else self._stops.of_walk(seeds, rows, self._rows_of)
+        everyone, back = np.arange(seeds.axes.size), np.argsort(seeds.order)
+        found = self._found(seeds, rows, stops) | self._validation_losses(seeds, stops["stop_r"])
+        found |= self._walk_losses(seeds, everyone, "", stops["stop_r"], stops["stop_average"])
         for name, values in found.items():
             results[name][rows] = values[..., back]
-        if self._plan.points and seeds.recorded.size:
+        if recorded:
             moments = passages.record_r, passages.record_average
             for name, values in self._walk_losses(seeds, seeds.recorded, "trajectory_", *moments).items():
                 results[name][rows] = values
@@ -239,28 +229,25 @@ class Engine:
         return arrays.Rows(*(np.ascontiguousarray(np.concatenate(part)) for part in (wide, rho, count)))
 
 
-def _moments(plan, rows):
-    """Recorded steps (-1 in slots that lie in a flow) and flow times (NaN in the others) of some schedules."""
-    if not plan.points:
-        return np.empty((rows.size, 0), np.int64), np.empty((rows.size, 0))
-    steps, flow_time = plan.record_step[rows], plan.record_flow_time[rows]
-    return np.where(np.isnan(flow_time), steps, -1), flow_time
-
-
-def _pad(batch, axes):
-    """A batch with the axes that it lacks: zeros."""
-    lacking = axes - batch.curvature.shape[1]
+def _pad(batch, lacking):
+    """A named tuple of arrays along seeds and axes with the axes that it lacks: zeros."""
     if not lacking:
         return batch
     widths = {1: [(0, 0)], 2: [(0, 0), (0, lacking)], 3: [(0, 0), (0, lacking), (0, lacking)]}
     return batch._make(np.pad(values, widths[values.ndim]) for values in batch)
 
 
+def _end_to_end(parts):
+    """Named tuples of arrays along seeds, as one."""
+    return parts[0]._make(np.ascontiguousarray(np.concatenate(columns)) for columns in zip(*parts, strict=True))
+
+
 class _Seeds:
     """The seeds of one block, as the kernels want them."""
 
-    def __init__(self, plan, batch, first, last, buffers):
+    def __init__(self, plan, batch, validation, first, last, buffers):
         self._plan, self._batch, self._buffers = plan, batch, buffers
+        self.validation = validation  # a Quadratic, or None
         self.first, self.last = first, last
         pieces = plan.pieces(first, last)
         self.draws = np.concatenate([np.arange(a, b, dtype=np.int64) for _, _, a, b in pieces])
@@ -268,7 +255,7 @@ class _Seeds:
         count = batch.curvature.shape[0]
         self.sharpness = batch.curvature.max(axis=1)
         self.unit = np.where(self.sharpness > 0.0, self.sharpness, 1.0)[:, None]
-        self.order, threshold = thresholds(plan.config, batch.train_floor)
+        self.order, threshold = thresholds(plan.config, batch.train_floor, initial_train_loss(batch))
         _, recorded = plan.recorded_rows(first, last)
         self.recorded = recorded - first
         row = np.full(count, -1, np.int64)
@@ -281,10 +268,15 @@ class _Seeds:
 
     def start(self, schedules):
         """The course of every cell before its first step."""
-        x = np.sqrt(self._batch.curvature) * self._batch.initial_residual
-        x = np.broadcast_to(x, (schedules, *x.shape)).copy()
+        x = self.start_x(schedules)
+        course = arrays.empty_course(x, self.cells.threshold.shape[1], 0, 0)
         shape = (schedules, self.recorded.size, self._plan.points, x.shape[2])
-        return arrays.empty_course(x, self._plan.levels, 0, 0)._replace(record_x=self._buffers.moments(shape))
+        return course._replace(record_x=self._buffers.moments(shape))
+
+    def start_x(self, schedules):
+        """x = sqrt(lam) r of every cell before its first step, (S, N, d)."""
+        x = np.sqrt(self._batch.curvature) * self._batch.initial_residual
+        return np.broadcast_to(x, (schedules, *x.shape)).copy()
 
     def problems(self, seeds):
         """The problems of some of these seeds."""
@@ -294,14 +286,6 @@ class _Seeds:
         """Times (S, N, E) of some schedules in absolute learning rates."""
         in_sharpness = np.array([self._plan.schedules[s].unit == "sharpness" for s in rows])[:, None, None]
         return np.where(in_sharpness & (time > 0.0), time / self.unit, time) if in_sharpness.any() else time
-
-    def any_stepping(self, course, length, last_record, step):
-        """Whether some cell has a step to take after `step`, a number or (S, 1) of them."""
-        if (length[:, None] <= step).all():
-            return False
-        open_levels = course.decided < self._plan.levels
-        to_record = (self.cells.row >= 0) & (course.decided != arrays.GONE) & (last_record[:, None] > step)
-        return bool(((open_levels | to_record) & (length[:, None] > step)).any())
 
     def recorded_frame(self):
         """Q (R, d, d) and theta_hat (R, d) of the seeds that are recorded."""
@@ -324,20 +308,3 @@ class _Seeds:
             if values.ndim > 2:
                 values[seeds, :, own:] = np.nan
         return values
-
-
-def thresholds(config, train_floor):
-    """Which level is the k-th highest (E,), and what sum_i x_i^2 must fall to for it (N, E); -1 where out of reach.
-
-    2 (level - floor), rounded so that floor + 1/2 threshold is never above the level: a cell that has passed has a
-    train loss at or below the level in the file too.
-    """
-    levels = np.array(config.levels)
-    order = np.argsort(-levels, kind="stable")
-    excess = np.broadcast_to(levels[order], (train_floor.size, levels.size)).copy()
-    if config.level_kind == "train_loss":
-        wanted = excess.copy()
-        excess -= train_floor[:, None]
-        above = train_floor[:, None] + excess > wanted
-        excess[above] = np.nextafter(excess[above], -np.inf)
-    return order, np.where(excess > 0.0, 2.0 * excess, -1.0)

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import style, summary
 from .layout import OVERSHOT, number, shortened
+from .levels import WORDS
 from .paths import trajectories
 from .view import GRID_POINTS, View, most_medians
 
@@ -102,14 +103,14 @@ def ratios(view):
             quarters = [row.ratio_q25 for row in own], [row.ratio_q75 for row in own]
             shaded = style.band(axes, look, levels, middle, quarters)
     said = _draw_theory(view, axes)
-    style.train_loss_axis(view, axes)
+    style.level_axis(view, axes)
     style.log_where_wide(axes, [[row.ratio for own in rows.values() for row in own]])
     axes.set_ylabel("ratio of test losses")
     style.legend(figure, axes)
     style.title(figure, said or _range(view, rows))
-    base = shortened(view.base)
+    base, told = shortened(view.base), "train loss" if view.by_loss else WORDS[view.kind].same
     caption = (
-        f"Test loss of {base} over that of each schedule, in the same seed at the same train loss: median over seeds"
+        f"Test loss of {base} over that of each schedule, in the same seed at the same {told}: median over seeds"
         f"{_shading([shaded])}. Above 1 the schedule generalises better than {base}."
         f"{beside}{view.left_out}{view.problem}"
     )
@@ -147,7 +148,7 @@ def _draw_theory(view, axes):
     """The paper's line for its own pair of schedules; a clause that says how near the measurement is, or None."""
     paper = summary.paper(view.run)
     levels = [level for level in view.levels if level > 0.0]
-    if not hasattr(paper, "theory") or not levels or view.problem:
+    if not hasattr(paper, "theory") or not levels or view.problem or not view.by_loss:
         return None
     theory = paper.theory(view.run)
     if theory is None or view.rival is None or view.index(view.rival) not in paper.annealers(view.run):
@@ -171,12 +172,12 @@ def distribution(view):
     values = {}
     for name in view.shown:
         index = view.index(name)
-        reached = status[index, view.seeds, level] == 1
+        reached = view.own(status[index, view.seeds, level])
         values[name] = np.sort(test[index, view.seeds[reached], level])
     values = {name: own for name, own in values.items() if own.size}
     if not values:
         return None
-    unit = view.last if view.last > 0.0 and not view.run["test_floor"].any() else 1.0
+    unit = view.last if view.by_loss and view.last > 0.0 and not view.run["test_floor"].any() else 1.0
     figure, (axes,) = style.figure()
     for name, own in values.items():
         total = (status[view.index(name), view.seeds, level] != 0).sum()
@@ -240,13 +241,13 @@ def losses_against_time(view):
         axes.set_title(title)
         axes.set_xlabel("time: sum of learning rates, plus flow time")
     _limit(view, panels, drawn)
-    for level in view.levels:
+    for level in view.levels if view.by_loss else ():
         panels[0].axhline(level, color="#7f7f7f", linewidth=0.8, linestyle=(0, (2, 3)), zorder=0)
     style.legend(figure, panels[0])
     style.title(figure, _speed(view))
     caption = (
-        f"Losses against time, median over the {view.recorded()[0].size} recorded seeds; dotted: the levels. "
-        f"{_units(view)}{view.left_out.strip()}{view.problem}"
+        f"Losses against time, median over the {view.recorded()[0].size} recorded seeds"
+        f"{'; dotted: the levels' * view.by_loss}. {_units(view)}{view.left_out.strip()}{view.problem}"
     )
     return style.Picture("time", caption, figure)
 
@@ -267,7 +268,7 @@ def _draw_course(view, name, panels):
 def _limit(view, panels, drawn):
     """Leave out what lies far below the levels, far above the start, and long before the first schedule moves."""
     stops = [row.stop_time for row in view.rows.values() if row.schedule in drawn and row.stop_time > 0.0]
-    lowest = min((level for level in view.levels if level > 0.0), default=0.0)
+    lowest = min(view.depths, default=0.0)
     for axes, start in zip(panels, view.start_losses(), strict=True):
         first = min(line.get_xdata()[0] for line in axes.get_lines())
         if stops:
@@ -290,4 +291,6 @@ def _speed(view):
     took = [f"{shortened(name)} after time {view.rows[name, view.last].stop_time:.3g}" for name in names]
     if not took:
         return f"No schedule drawn has reached {view.where}"
+    if not view.by_loss:
+        return f"At {view.where}: " + ", ".join(took)
     return f"{view.where.capitalize()} is reached by " + ", by ".join(took)

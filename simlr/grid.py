@@ -46,6 +46,11 @@ class Job:
         self.sources = [kind.prepare(combination, config.folder) for combination in combinations]
         if any(source.rows is None for source in self.sources) and config.draws_rows:
             raise InputError(f"noise 'minibatch': problem {config.problem['kind']!r} has no rows to draw from")
+        blind = next((source for source in self.sources if source.validation is None), None)
+        if "validation" in config.stop and blind:
+            raise InputError(
+                f"stop.validation needs a validation set of problem {kind.kind!r}, {blind.validation_needs}"
+            )
         wanted = config.seeds["count"]
         sizes = tuple((source.axes, min(wanted, source.limit or wanted)) for source in self.sources)
         whole = Plan(config, sizes)

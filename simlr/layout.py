@@ -5,6 +5,9 @@ import re
 import textwrap
 from typing import NamedTuple
 
+from .levels import WORDS, heading, is_loss, last
+from .stopping import PATIENCE
+
 MOST_LINES, MOST_LEVELS, MOST_GROUPS, MOST_NOTES, MOST_NAMES = 24, 8, 4, 6, 6
 NAME_WIDTH, WIDTH = 44, 110
 # A train loss at the stop below this share of the level: a discrete step went past it.
@@ -47,14 +50,6 @@ def number(value):
     if value != 0.0 and not 1e-2 <= abs(value) < 1e4:
         return f"{value:.2e}"
     return f"{value:.3f}" if abs(value) < 100.0 else f"{value:.1f}"
-
-
-def level_text(level):
-    """A level as one writes it, in four digits: 0.1, 0.001, 1e-4."""
-    if level == 0.0 or level >= 1e-3:
-        return f"{level:.4g}"
-    digits, power = f"{level:.3e}".split("e")
-    return f"{float(digits):g}e{int(power)}"
 
 
 def many(count, noun):
@@ -148,8 +143,9 @@ class _Group:
         self.base = self.rows[0].baseline
         self.names, self.all_levels = names(self.rows), levels(self.rows)
         shared = [row.level for row in self.rows if row.pairs and row.schedule != self.base]
-        # The lowest level that some schedule shares with the baseline; the lowest of all where none does.
-        self.last = min(shared or self.all_levels)
+        self.kind = self.rows[0].level_kind
+        # The last level that some schedule shares with the baseline; the last of all where none does.
+        self.last = last(self.kind, shared or self.all_levels)
         self.levels = self._levels_with_room()
         self.shown = self.names if len(self.names) <= most else self._best(most)
 
@@ -182,17 +178,15 @@ def _pair_of_tables(group, label):
 
 def _loss_table(group, label):
     """Median test loss: over the level where the test loss can vanish with it, else as it is."""
-    relative = all(row.test_floor == 0.0 and row.level > 0.0 for row in group.rows)
+    relative = is_loss(group.kind) and all(row.test_floor == 0.0 and row.level > 0.0 for row in group.rows)
     field = "test_loss_over_level" if relative else "test_loss"
-    title = (
-        f"Test loss{' / level' if relative else ''} when the train loss reaches each level, median over seeds{label}"
-    )
+    title = f"Test loss{' / level' if relative else ''} {WORDS[group.kind].when}, median over seeds{label}"
     lines = []
     for name in group.shown:
         mark = " (baseline)" if name == group.base else ""
         values = (number(getattr(row, field)) + _marks(row) for row in group.of(name))
         lines.append((shortened(name) + mark, *values))
-    header = ("schedule", *map(level_text, group.levels))
+    header = ("schedule", *(heading(group.kind, level) for level in group.levels))
     return Table(title, header, tuple(lines), tuple(_notes(group)))
 
 
@@ -204,9 +198,11 @@ def _ratio_table(group, label):
             ratios = (number(row.ratio) + _marks(row) for row in group.of(name))
             lines.append((shortened(name), *ratios, _share(group.cells[name, group.last])))
     title = (
-        f"Test loss of {shortened(group.base)} / that of the schedule, same seed, same level: median, and share above 1"
+        f"Test loss of {shortened(group.base)} / that of the schedule, same seed, same {WORDS[group.kind].same}: "
+        "median, and share above 1"
     )
-    header = ("schedule", *map(level_text, group.levels), f"above 1 at {level_text(group.last)} (95 %)")
+    columns = (heading(group.kind, level) for level in group.levels)
+    header = ("schedule", *columns, f"above 1 at {heading(group.kind, group.last)} (95 %)")
     discrete = any(group.cells[name, group.last].train_loss_over_level < 1.0 - 1e-6 for name in group.shown)
     notes = (
         ("above 1 by any amount; a discrete schedule gains a little by stopping below the level",) if discrete else ()
@@ -223,7 +219,7 @@ def _share(row):
 
 def _marks(row):
     """What the notes say of a cell: * seeds are missing, ~ the stop lies well below the level."""
-    missing = MISSING if row.diverged or row.out_of_steps else ""
+    missing = MISSING if row.reached + row.at_floor + row.not_run < row.seeds else ""
     return missing + (BELOW if row.train_loss_over_level < OVERSHOT else "")
 
 
@@ -251,7 +247,9 @@ def _missed(group):
     """Notes on seeds that did not reach levels; schedules with the same counts share a note."""
     meanings = {
         "diverged": "* diverged",
-        "out_of_steps": "* out of steps",
+        "out_of_steps": "out of steps before their patience, and counted"
+        if group.kind == PATIENCE
+        else "* out of steps",
         "at_floor": "level at or below the train floor",
     }
     notes = []
@@ -272,6 +270,7 @@ def _counted(group, counts):
     done = group.rows[0].seeds - group.rows[0].not_run
     if len(set(counts)) == 1:
         return f"{counts[0]} of {many(done, 'seed')} at every level"
-    places = [f"{count} at {level_text(level)}" for count, level in zip(counts, group.all_levels, strict=True) if count]
+    by_level = zip(counts, group.all_levels, strict=True)
+    places = [f"{count} at {heading(group.kind, level)}" for count, level in by_level if count]
     shown = ", ".join(places[:MOST_LEVELS]) + (", ..." if len(places) > MOST_LEVELS else "")
     return f"{shown} of {many(done, 'seed')}"

@@ -3,7 +3,7 @@
 import json
 import textwrap
 
-from . import papers, problems, schedules, store, summary
+from . import papers, problems, schedules, stopping, store, summary
 from .layout import WIDTH
 from .noises import NOISES
 from .optimizers import AVERAGING, OPTIMIZERS, REQUIRED
@@ -26,6 +26,10 @@ def everything():
             [_method(kind, *known) for kind, known in OPTIMIZERS.items()],
         ),
         ("  average = ... in any [[optimizer]]", [_method(kind, *known) for kind, known in AVERAGING.items()]),
+        (
+            "STOPPING  ([stop] has exactly one of these, a list of levels, and max_steps; docs/stopping.md)",
+            [_wrapped(rule, meaning) for rule, meaning in stopping.RULES.items()],
+        ),
         ("NOISE  ([[noise]] kind = ...)", [_method(kind, *known) for kind, known in NOISES.items()]),
     ]
     return "\n\n".join("\n".join([title, *entries]) for title, entries in parts)
@@ -68,6 +72,10 @@ def _parameter(name, default):
     return f"{name} = {json.dumps(default) if isinstance(default, bool | str) else format(default, 'g')}"
 
 
+def _wrapped(name, meaning):
+    return textwrap.fill(meaning, WIDTH, initial_indent=f"  {name}\n      ", subsequent_indent=" " * 6)
+
+
 def _method(kind, meaning, known):
     parameters = [name if default is REQUIRED else f"{name} = {default}" for name, (_, default) in known.items()]
     return f"  {kind:<12} {', '.join(parameters)}".rstrip() + f"\n      {meaning}"
@@ -76,10 +84,13 @@ def _method(kind, meaning, known):
 def estimate(plan, needed, out):
     """What a grid would take: cells, steps, bytes and memory."""
     schedules_, seeds = len(plan.schedules), plan.seeds
-    steps = sum(schedule.length for schedule in plan.schedules) * seeds
+    stop = plan.config.stop
+    most = max(stop["steps"]) if "steps" in stop and not plan.points else stop["max_steps"]
+    steps = sum(min(schedule.length, most) for schedule in plan.schedules) * seeds
     lines = [
         ("grid", plan.config.name),
         ("cells", f"{plan.cells:,} ({schedules_:,} schedules x {seeds:,} seeds), {plan.levels} levels each"),
+        ("stop", stopping.describe(stop)),
         ("steps", f"at most {steps:,}; cells stop at their last level"),
         ("recorded", f"{plan.points} moments of {plan.recorded:,} seeds" if plan.points else "nothing"),
         *(

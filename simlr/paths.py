@@ -3,7 +3,8 @@
 import numpy as np
 
 from . import plane, style
-from .layout import level_text, shortened
+from .layout import shortened
+from .levels import level_text
 
 PIXELS = 160
 PANEL_INCHES = 5.8
@@ -52,7 +53,7 @@ def _told(view, level, stops):
 def _paths(view):
     """(landscape, level, {schedule: theta (T, 2)}) of a seed that tells, or None where there is none."""
     run = view.run
-    if view.rival is None or run["axis"].size != 2:
+    if view.rival is None or run["axis"].size != 2 or not view.by_loss:
         return None
     pair = [view.index(view.base), view.index(view.rival)]
     reached = (run["status"][pair] == 1).all(axis=0)

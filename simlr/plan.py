@@ -13,6 +13,7 @@ import numpy as np
 from .config import GridConfig
 from .errors import InputError
 from .noises import is_plain
+from .stopping import LOSS_KINDS, VALIDATION
 from .tables import CHUNK, RateTables
 
 # Seeds a block where the grid leaves the choice to us: enough to fill the SIMD lanes of all cores, few enough that a
@@ -25,6 +26,8 @@ LANES = 8
 # A piece of fewer steps is stepped through in less time than its closed form takes.
 STEPS_A_PIECE = 64
 MOST_CELLS = 1 << 52
+# Moments of every cell that are held at a time where it is looked at now and then.
+MOMENTS_A_WINDOW = 20
 # How the steps of a schedule are taken.
 STEPS, LEAPS, BOTH, WALKS = "steps", "leaps", "both", "walks"
 FIRST_FLOW_FRACTION = 1000.0
@@ -132,6 +135,8 @@ class Plan:
             return WALKS
         if self.config.engine == "recurrence" or not schedule.length:
             return STEPS
+        if VALIDATION in self.config.stop:
+            return self._looking_engine(schedule)
         if self.config.engine == "closed-form":
             return LEAPS
         pieces = schedule.pieces()
@@ -140,6 +145,18 @@ class Plan:
         # Tables of products take as long to make as a few dozen cells take to step through.
         worthwhile = schedule.length >= 2 * CHUNK and self.all_seeds >= LEAST_SEEDS
         return BOTH if worthwhile and schedule.length >= STEPS_A_PIECE * len(pieces) else STEPS
+
+    def _looking_engine(self, schedule):
+        """The engine of a schedule that is looked at between its steps: leaps from look to look at constant rates."""
+        constant = all(rate is not None for _, _, rate in schedule.pieces())
+        if self.config.engine == "closed-form" and not constant:
+            raise InputError(
+                f"engine 'closed-form': schedule {schedule.name!r}, of varying rates, has no closed form from look to "
+                "look of stop.validation; use 'auto'"
+            )
+        worthwhile = self.config.stop[VALIDATION]["every"] >= STEPS_A_PIECE
+        worthwhile &= schedule.length >= STEPS_A_PIECE * len(schedule.pieces())
+        return LEAPS if constant and (worthwhile or self.config.engine == "closed-form") else STEPS
 
     # ---- what is recorded ----
 
@@ -278,6 +295,8 @@ class Plan:
     def bytes_a_seed(self):
         """What one seed takes while it is computed: state, stops and, at most, trajectories, of all schedules."""
         losses = 8 * (self.axes + 5) * self.levels
+        if self.config.level_kind not in LOSS_KINDS:
+            losses += 8 * (self.axes + 1) * (MOMENTS_A_WINDOW if VALIDATION in self.config.stop else self.levels + 1)
         all_recorded = self._recorded_offsets[-1] == self.all_seeds
         trajectory = 8 * self.config.record["points"] * (self.axes + 2) if all_recorded else 0
         return len(self.schedules) * (losses + trajectory + 8 * self.axes + 16) + 8 * 4 * self.axes * (self.axes + 2)

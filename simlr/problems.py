@@ -49,6 +49,12 @@ class Source:
     # z (N, n, d) = Q^T x, and their labels' residuals, rho (N, n) = y - <x, theta_hat>.
     rows = None
 
+    # Where there is a validation set, a method (root, draws, their Batch, workers) -> the `Quadratic` of these draws;
+    # the Batch may have more axes than the source, all 0.
+    validation = None
+    # What such a set takes, for who asks for one in vain.
+    validation_needs = "which has none"
+
     def draw(self, root, draws, workers):
         """The `Batch` of these draws, (N,) int64."""
         raise NotImplementedError
@@ -67,6 +73,14 @@ class Batch(NamedTuple):
     train_floor: np.ndarray  # (N,)
     test_floor: np.ndarray  # (N,)
     target: np.ndarray  # (N, d) theta_star, NaN where it is not known
+
+
+class Quadratic(NamedTuple):
+    """A loss of N draws in the axes of their Batch: floor + (r + offset)^T M (r + offset). Float64."""
+
+    matrix: np.ndarray  # (N, d, d) M
+    offset: np.ndarray  # (N, d)
+    floor: np.ndarray  # (N,)
 
 
 def empty_batch(count, axes):
@@ -119,13 +133,14 @@ class _Quadratic(Source):
         for name, array in self._arrays.items():
             self._arrays[name] = self._spread(name, array)
         self.identity = datafiles.digest(path)
+        if "validation_matrix" not in self._arrays:
+            self.validation = None
 
     def _expected_shapes(self):
         n, d = self.limit, self.axes
-        vector, matrix, number = (n, d), (n, d, d), (n,)
-        return {"curvature": vector, "residual": vector, "offset": vector, "test_matrix": matrix} | dict.fromkeys(
-            ("train_floor", "test_floor"), number
-        )
+        vectors = dict.fromkeys(("curvature", "residual", "offset", "validation_offset"), (n, d))
+        matrices = dict.fromkeys(("test_matrix", "validation_matrix"), (n, d, d))
+        return vectors | matrices | dict.fromkeys(("train_floor", "test_floor", "validation_floor"), (n,))
 
     def _spread(self, name, array):
         """An array of its full shape; one without the first axis is the same for all seeds."""
@@ -149,12 +164,23 @@ class _Quadratic(Source):
         batch.target[:] = -batch.offset
         return batch
 
+    validation_needs = "whose file has no array validation_matrix"
 
-_OPTIONAL = ("test_matrix", "offset", "train_floor", "test_floor")
+    def validation(self, root, draws, batch, workers):
+        """The validation quadratics of rows `draws`; offset and floor are 0 where the file has none."""
+        taken = {name: self._arrays[name][draws] for name in _VALIDATION if name in self._arrays}
+        matrix = np.array(taken["validation_matrix"])
+        offset = np.array(taken.get("validation_offset", np.zeros((draws.size, self.axes))))
+        return Quadratic(matrix, offset, np.array(taken.get("validation_floor", np.zeros(draws.size))))
+
+
+_VALIDATION = ("validation_matrix", "validation_offset", "validation_floor")
+_OPTIONAL = ("test_matrix", "offset", "train_floor", "test_floor", *_VALIDATION)
 
 QUADRATIC = Problem(
     "quadratic",
-    "your own arrays: curvature, residual [, test_matrix, offset, train_floor, test_floor], one row a seed",
+    "your own arrays: curvature, residual [, test_matrix, offset, train_floor, test_floor, "
+    "validation_matrix, validation_offset, validation_floor], one row a seed",
     (Parameter("file", rules.text, REQUIRED, "NPZ or HDF5 file, relative to the grid file"),),
     _Quadratic,
 )
@@ -179,13 +205,15 @@ class _Dataset(Source):
         self.identity = datafiles.digest(path)
         self.axes = self._columns.shape[0] - 1
         rows = self._columns.shape[1]
-        self._train, self._test = parameters["train_rows"], parameters["test_rows"] or rows - parameters["train_rows"]
+        self._train, self._validation = parameters["train_rows"], parameters["validation_rows"]
+        self._test = parameters["test_rows"] or rows - self._train - self._validation
+        if not self._validation:
+            self.validation = None
         self._standardize, self._label_noise = parameters["standardize"], parameters["label_noise"]
-        if self._train + max(self._test, 1) > rows:
-            raise InputError(
-                f"problem: train_rows = {parameters['train_rows']} and test_rows = {parameters['test_rows']} "
-                f"need more than the {rows} rows of {path}"
-            )
+        if self._train + self._validation + max(self._test, 1) > rows:
+            named = ("train_rows", *(("validation_rows",) if self._validation else ()), "test_rows")
+            wanted = " and ".join(f"{name} = {parameters[name]}" for name in named)
+            raise InputError(f"problem: {wanted} need more than the {rows} rows of {path}")
 
     @staticmethod
     def _read(path, parameters):
@@ -205,7 +233,7 @@ class _Dataset(Source):
         return np.ascontiguousarray(np.vstack([features.T, target]))
 
     def draw(self, root, draws, workers):
-        """Splits `draws`: the stable argsort of one uniform a row; first the train rows, then the held-out ones."""
+        """Splits `draws`: the stable argsort of one uniform a row; train rows, validation rows, held-out rows."""
         from .kernels import regression
         from .kernels.jit import launch
 
@@ -217,11 +245,28 @@ class _Dataset(Source):
         standardize = {"none": regression.RAW, "train": regression.TRAIN, "all": regression.ALL}[self._standardize]
         tasks = np.zeros(2, np.int64)
         launch(
-            *(regression.split_sweep, self._columns, root, draws, self._train, self._test),
+            *(regression.split_sweep, self._columns, root, draws, self._train),
+            *(self._train + self._validation, self._test),
             *(standardize, self._label_noise, problem, tasks, workers),
         )
         batch.target[:] = np.nan
         return batch
+
+    validation_needs = "whose validation_rows are 0"
+
+    def validation(self, root, draws, batch, workers):
+        """The mean squared error on the validation rows of splits `draws`, which come behind the train rows."""
+        from .kernels import regression
+        from .kernels.jit import launch
+
+        shape = draws.size, self.axes
+        found = Quadratic(np.zeros((*shape, self.axes)), np.zeros(shape), np.zeros(draws.size))
+        standardize = {"none": regression.RAW, "train": regression.TRAIN, "all": regression.ALL}[self._standardize]
+        axes = np.ascontiguousarray(batch.curvature_axes[:, : self.axes, : self.axes])
+        minimiser = np.ascontiguousarray(batch.train_minimiser[:, : self.axes])
+        known = self._columns, root, draws, self._train, self._validation, standardize, axes, minimiser
+        launch(regression.validation_sweep, *known, *found, np.zeros(2, np.int64), workers)
+        return found
 
     def rows(self, root, draws, batch, workers):
         """The train rows of splits `draws`, drawn again."""
@@ -252,6 +297,9 @@ DATASET = Problem(
             "features and target to mean 0 and spread 1 over the train rows, over all rows, or not at all",
         ),
         Parameter("train_rows", rules.count, REQUIRED, "rows to train on"),
+        Parameter(
+            "validation_rows", rules.count_or_none, 0, "rows for stop.validation, behind the train rows; 0 = none"
+        ),
         Parameter("label_noise", rules.not_negative, 0.0, "sigma of N(0, sigma^2) added to the train rows' targets"),
         Parameter("test_rows", rules.count_or_none, 0, "held-out rows; 0 = all that are left"),
     ),

@@ -73,6 +73,11 @@ class ProductTables:
         return eta, time, coefficient, cap if misfit <= ALLOWED_MISFIT else 0.0, every
 
 
+def no_products():
+    """Tables where no piece needs one."""
+    return _join([])
+
+
 def _join(tables):
     """Tables end to end."""
     if not tables:

@@ -5,16 +5,32 @@ from typing import NamedTuple
 import numpy as np
 
 from .errors import show
+from .stopping import PATIENCE
 
 FORMAT = "simlr"
 FORMAT_VERSION = 1
 LARGEST_MATRIX_AXES = 16
 MOST_DIGITS = 9
 ENGINE_RECURRENCE, ENGINE_CLOSED_FORM, ENGINE_MIXED = 1, 2, 3
-STATUS_MEANINGS = ("not_run", "reached", "out_of_steps", "diverged", "level_at_or_below_train_floor")
+STATUS_MEANINGS = (
+    *("not_run", "reached", "out_of_steps", "diverged", "level_at_or_below_train_floor"),
+    *("budget_spent", "validation_stopped"),
+)
 STATUS_NOT_RUN, STATUS_REACHED, STATUS_OUT_OF_STEPS, STATUS_DIVERGED, STATUS_AT_FLOOR = range(5)
+STATUS_BUDGET_SPENT, STATUS_VALIDATION_STOPPED = 5, 6
+# level kind -> the outcomes whose losses are the rule's own. The best look of a run that ended before its patience did
+# is the best of the whole run.
+OWN_OUTCOMES = {
+    "steps": (STATUS_BUDGET_SPENT,),
+    PATIENCE: (STATUS_VALIDATION_STOPPED, STATUS_OUT_OF_STEPS),
+}
 # Datasets that say how a run went, not what came out: they differ between two runs of one grid.
 LEDGER = ("block_start", "block_done", "block_crc32", "finished_at", "wall_seconds", "end_crc32")
+
+
+def is_own(status, level_kind):
+    """Where a status is an outcome whose losses belong to the level: reached, or what the rule has in its place."""
+    return np.isin(status, OWN_OUTCOMES.get(level_kind, (STATUS_REACHED,)))
 
 
 def sizes_text(sizes):
@@ -73,6 +89,10 @@ AVERAGES = (
         "test loss of the averaged iterate there; NaN without one",
     ),
 )
+LOOKS = (
+    Field("stop_look_step", ("schedule", "seed", "level"), "<i8", "steps when validation stopped the run, or it ended"),
+    Field("validation_loss", ("schedule", "seed", "level"), "<f8", "validation loss of the iterate that is given"),
+)
 PROBLEM = (
     Field("train_floor", ("seed",), "<f8", "smallest train loss"),
     Field("test_floor", ("seed",), "<f8", "smallest test loss"),
@@ -92,7 +112,9 @@ TRAJECTORIES = (
     *("trajectory_average_train_loss", "trajectory_average_test_loss"),
 )
 # What is worth nothing where the status is 0.
-BLOCK_DATASETS = frozenset((*TRAJECTORIES, *(field.name for field in (*RESULTS, *AVERAGES, *PROBLEM, *MATRICES))))
+BLOCK_DATASETS = frozenset(
+    (*TRAJECTORIES, *(field.name for field in (*RESULTS, *AVERAGES, *LOOKS, *PROBLEM, *MATRICES)))
+)
 
 
 def trajectory_fields(plan):
@@ -118,7 +140,8 @@ def trajectory_fields(plan):
 
 def result_fields(plan):
     """Datasets of what is computed, in the order in which they are written: `status` last."""
-    return (*trajectory_fields(plan), *RESULTS, *(AVERAGES if plan.averages else ()), STATUS)
+    looks = LOOKS if plan.config.level_kind == PATIENCE else ()
+    return (*trajectory_fields(plan), *RESULTS, *(AVERAGES if plan.averages else ()), *looks, STATUS)
 
 
 def block_fields(plan):
@@ -175,7 +198,7 @@ def small_datasets(plan):
     """Everything that is known and short beforehand: [(Field, array), ...]."""
     found = [
         (Field("schedule", ("schedule",), "str", "name"), np.array(plan.names, dtype=object)),
-        (Field("level", ("level",), "<f8", plan.config.level_kind), np.array(plan.config.levels)),
+        (Field("level", ("level",), "<f8", plan.config.level_kind), np.array(plan.config.levels, np.float64)),
         (Field("axis", ("axis",), "<i8", "coordinate"), np.arange(plan.axes)),
     ]
     if plan.axes <= LARGEST_MATRIX_AXES:

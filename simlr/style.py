@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .layout import level_text, printable, shortened
+from .layout import printable, shortened
+from .levels import WORDS, level_text, text
 
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
 DASHES = ("-", "--", "-.", (0, (1, 1)), (0, (6, 1, 1, 1)), (0, (4, 1, 1, 1, 1, 1)), (0, (9, 3)))
@@ -128,10 +129,22 @@ def train_loss_axis(view, axes):
     axes.set_xlabel("train loss" + (" above its floor" if view.excess else "") + ", falling as training goes on")
     left, right = np.log(axes.get_xlim())
     ticks = []
-    for level in sorted((level for level in view.levels if level > 0.0), reverse=True):
+    for level in sorted(view.depths, reverse=True):
         if not ticks or np.log(ticks[-1] / level) > (left - right) / MOST_TICKS:
             ticks.append(level)
     axes.set_xticks(ticks, [level_text(level) for level in ticks])
+
+
+def level_axis(view, axes):
+    """The horizontal axis of levels, in the order in which a run passes them."""
+    if view.by_loss:
+        train_loss_axis(view, axes)
+        return
+    logarithmic(axes, "x")
+    if WORDS[view.kind].falls:
+        axes.invert_xaxis()
+    axes.set_xlabel(WORDS[view.kind].axis)
+    axes.set_xticks(view.levels, [text(view.kind, level) for level in view.levels])
 
 
 def logarithmic(axes, side):

@@ -10,7 +10,8 @@ import numpy as np
 
 from . import papers
 from .layout import table, tables
-from .runfile import STATUS_AT_FLOOR, STATUS_DIVERGED, STATUS_NOT_RUN, STATUS_OUT_OF_STEPS, STATUS_REACHED
+from .levels import WORDS, is_loss
+from .runfile import STATUS_AT_FLOOR, STATUS_DIVERGED, STATUS_NOT_RUN, STATUS_OUT_OF_STEPS, is_own
 
 __all__ = ["Row", "baseline", "paper", "problem_groups", "quantiles", "rows", "table", "tables", "verdict", "wilson"]
 
@@ -20,7 +21,6 @@ EQUAL = 1e-9
 CELLS_AT_ONCE = 1 << 22
 NORMAL_975 = 1.959963984540054
 COUNTS = {
-    "reached": STATUS_REACHED,
     "out_of_steps": STATUS_OUT_OF_STEPS,
     "diverged": STATUS_DIVERGED,
     "at_floor": STATUS_AT_FLOOR,
@@ -30,10 +30,14 @@ COUNTS = {
 
 @dataclass(frozen=True)
 class Row:
-    """One schedule at one level. Losses, steps and times are over the seeds that reached it, NaN where none did."""
+    """One schedule at one level. Losses, steps and times are over the seeds that reached it, NaN where none did.
+
+    By budgets, a seed has reached it that took all its steps; by validation, every one that has not diverged.
+    """
 
     schedule: str
     problem: tuple  # ((parameter, value), ...) where problem parameters are grid axes
+    level_kind: str  # what the level is: one of `stopping.LEVEL_KINDS`
     level: float
     seeds: int
     reached: int
@@ -75,14 +79,15 @@ def rows(run):
     """The `Row`s of a run, finished or not: by problem combination, then schedule, then level, in the grid's order."""
     # The status is read first: what it calls final was written before it.
     status, levels, names = run["status"], run["level"], run["schedule"]
-    base = baseline(run)
+    base, kind = baseline(run), run.config.level_kind
     found = []
     for problem, seeds in problem_groups(run):
         columns = _columns(run, status[:, seeds], levels, base, seeds)
         for s, name in enumerate(names):
             for e, level in enumerate(levels.tolist()):
                 own = {key: values[s][e] for key, values in columns.items()}
-                found.append(Row(schedule=str(name), problem=problem, level=level, baseline=str(names[base]), **own))
+                own |= {"problem": problem, "level_kind": kind, "level": level, "baseline": str(names[base])}
+                found.append(Row(schedule=str(name), **own))
     return found
 
 
@@ -113,20 +118,32 @@ def problem_groups(run):
 
 def _columns(run, status, levels, base, seeds):
     """{field of Row: list (S, E)} of one group of seeds; each large dataset is held only while it is needed."""
-    reached = status == STATUS_REACHED
-    columns = {name: (status == code).sum(axis=1) for name, code in COUNTS.items()}
+    kind = run.config.level_kind
+    reached = is_own(status, kind)
+    columns = {"reached": reached.sum(axis=1)}
+    columns |= {name: (status == code).sum(axis=1) for name, code in COUNTS.items()}
     columns["seeds"] = np.full(columns["reached"].shape, seeds.size)
-    columns |= _test_columns(run["test_loss"][:, seeds], reached, levels, base)
+    columns |= _test_columns(run["test_loss"][:, seeds], reached, levels if is_loss(kind) else np.nan * levels, base)
     train = run["train_loss"][:, seeds]
     columns["train_loss"] = quantiles(train, reached, [0.5])[0]
-    if run.config.level_kind == "excess_train_loss":
+    if kind == "excess_train_loss":
         train = train - run["train_floor"][seeds][:, None]
-    columns["train_loss_over_level"] = _over(quantiles(train, reached, [0.5])[0], levels)
+    if kind == "train_loss_fraction":
+        train = train / _initial_train_loss(run, seeds)[:, None]
+    known = levels if WORDS[kind].falls else np.nan * levels
+    columns["train_loss_over_level"] = _over(quantiles(train, reached, [0.5])[0], known)
     del train
     for name in ("stop_step", "stop_time"):
         columns[name] = quantiles(run[name][:, seeds], reached, [0.5])[0]
     columns["test_floor"] = np.full(reached.shape[::2], _median(run["test_floor"][seeds]))
     return {name: values.tolist() for name, values in columns.items()}
+
+
+def _initial_train_loss(run, seeds):
+    """Train losses of some seeds at the start (N,)."""
+    with np.errstate(over="ignore"):
+        squares = run["curvature"][seeds] * run["initial_residual"][seeds] ** 2
+        return run["train_floor"][seeds] + 0.5 * np.nansum(squares, axis=1)
 
 
 def _test_columns(test, reached, levels, base):
@@ -211,5 +228,6 @@ def paper(run):
 def verdict(run):
     """The `Verdict` of the paper's check on a run of its problem; None where there is no check, and of a shard."""
     check = getattr(paper(run), "check", None)
-    # Of a part of the seeds nothing can be said that is claimed of all of them.
-    return check(run) if check and "shard" not in run.attributes else None
+    # Of a part of the seeds nothing can be said that is claimed of all of them, and of what is not at equal train loss
+    # nothing that is claimed of that.
+    return check(run) if check and "shard" not in run.attributes and is_loss(run.config.level_kind) else None

@@ -6,8 +6,9 @@ from functools import cached_property
 import numpy as np
 
 from . import summary
-from .layout import OVERSHOT, level_text, listed, shortened
-from .runfile import STATUS_REACHED as REACHED
+from .layout import OVERSHOT, listed, shortened
+from .levels import is_loss, last, place
+from .runfile import is_own
 
 MOST_SCHEDULES = 7
 # Ratios nearer to 1 than this are no difference to speak of.
@@ -28,11 +29,14 @@ class View:
         self.levels = list(dict.fromkeys(level for _, level in self.rows))
         self.names = [str(name) for name in run["schedule"]]
         self.base = self.names[summary.baseline(run)]
-        self.excess = run.config.level_kind == "excess_train_loss"
+        self.kind = run.config.level_kind
+        self.excess = self.kind == "excess_train_loss"
+        # Whether the levels are train losses, as one axis of the pictures is.
+        self.by_loss = is_loss(self.kind)
         # Whether the test loss keeps a floor; where it has none, test loss over train loss tells more.
         self.noisy = not all(row.test_floor == 0.0 for row in self.rows.values())
         shared = [row.level for row in self.rows.values() if row.pairs and row.schedule != self.base]
-        self.last = min(shared or self.levels)
+        self.last = last(self.kind, shared or self.levels)
         self.rival = self._rival()
         self.shown = self._telling()
         self.problem = "".join(f" Problem: {key} = {value}." for key, value in problem)
@@ -85,8 +89,18 @@ class View:
 
     @property
     def where(self):
-        """The level that most is said of: the lowest that a schedule shares with the baseline."""
-        return f"train loss {level_text(self.last)}" + (" above the floor" if self.excess else "")
+        """The level that most is said of: the last that a schedule shares with the baseline."""
+        return place(self.kind, self.last)
+
+    @property
+    def depths(self):
+        """Train losses, above the floor where levels are, at which schedules stop: the levels, or medians there."""
+        found = self.levels if self.by_loss else [row.train_loss for row in self.rows.values() if row.reached]
+        return [loss for loss in dict.fromkeys(found) if loss > 0.0]
+
+    def own(self, status):
+        """Where a status is an outcome whose losses belong to the level."""
+        return is_own(status, self.kind)
 
     def sentence(self):
         """What the run shows at the lowest level, in one clause."""
@@ -136,7 +150,7 @@ class View:
         train loss: the recorded ones, and the stops.
         """
         kept, seeds = self.recorded()
-        lowest = min((level for level in self.levels if level > 0.0), default=np.nan)
+        lowest = min(self.depths, default=np.nan)
         if not kept.size or not self.start_losses()[0] > lowest:
             return np.empty(0), {}
         grid = np.geomspace(self.start_losses()[0], lowest, GRID_POINTS)
@@ -151,7 +165,7 @@ class View:
     def _stops(self, name, seeds):
         """Train and test losses (R, E) at the stops of one schedule, NaN where a level was not reached."""
         index = self.index(name)
-        reached = self.run["status"][index, seeds] == REACHED
+        reached = self.own(self.run["status"][index, seeds])
         train, test = (
             np.where(reached, self._losses[key][index, seeds], np.nan) for key in ("train_loss", "test_loss")
         )

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .descending import any_stepping
 from .kernels import arrays, averages, gradients, optimizers
 from .kernels.residual_losses import residual_losses_sweep
 from .kernels.stochastic import walk_sweep
@@ -29,30 +30,59 @@ def kind_of(optimizer, noise):
     return OPTIMIZER[optimizer["kind"]], AVERAGE[optimizer.get("average", "none")], source, noise.get("batch_size", 1)
 
 
-def walk(plan, seeds, rows, rates, rows_of, launch):
-    """Take all steps of the schedules `rows`, which are of one kind; return their State and Passages, all decided.
+class Walk:
+    """Schedules of one kind with the seeds of a block, on their way: `state` and `passages` of `arrays`.
 
+    cells have the levels, and the rows of those whose moments are recorded, at most `points` of them at a time;
     `rows_of(seeds)` gives the train rows as `arrays.Rows`; `launch` runs a sweep over all its tasks.
     """
-    methods = [plan.methods[s] for s in rows]
-    optimizer, average, source, batch = kind_of(*methods[0])
-    method = arrays.Method(optimizer, average, *(_column(methods, 0, key) for key in _OF_METHOD))
-    noise = arrays.Noise(
-        source, plan.config.seeds["root"], batch, _column(methods, 1, "sigma"), seeds.draws, seeds.axes
-    )
-    table = rows_of(seeds) if source >= gradients.WITH_REPLACEMENT else _no_rows(seeds.axes.size, plan.axes)
-    residual = np.broadcast_to(seeds.landscape.residual, (rows.size, *seeds.landscape.residual.shape)).copy()
-    moving, averaging = optimizer != optimizers.GRADIENT_DESCENT, average != averages.NO_AVERAGE
-    state, passages = arrays.empty_walk(
-        residual, plan.levels, seeds.recorded.size, plan.points, moving=moving, averaging=averaging
-    )
-    for first, eta, time in plan.tables.spans(rows, chunks_of(rates.length), ahead=True):
-        now = rates._replace(eta=eta, time=time)
-        launch(walk_sweep, seeds.cells, now, method, noise, table, state, passages, first)
-        if not seeds.any_stepping(passages, rates.length, rates.last_record, first + eta.shape[1]):
-            break
-    _end(plan, rows, rates, seeds.cells, state, passages)
-    return passages
+
+    def __init__(self, plan, seeds, rows, cells, points, rows_of, launch):
+        self._plan, self._rows, self._cells, self._launch = plan, rows, cells, launch
+        methods = [plan.methods[s] for s in rows]
+        optimizer, average, source, batch = kind_of(*methods[0])
+        self._method = arrays.Method(optimizer, average, *(_column(methods, 0, key) for key in _OF_METHOD))
+        self._noise = arrays.Noise(
+            source, plan.config.seeds["root"], batch, _column(methods, 1, "sigma"), seeds.draws, seeds.axes
+        )
+        drawn = source >= gradients.WITH_REPLACEMENT
+        self._table = rows_of(seeds) if drawn else _no_rows(seeds.axes.size, plan.axes)
+        residual = np.broadcast_to(seeds.landscape.residual, (rows.size, *seeds.landscape.residual.shape)).copy()
+        moving, averaging = optimizer != optimizers.GRADIENT_DESCENT, average != averages.NO_AVERAGE
+        levels, recorded = cells.threshold.shape[1], int((cells.row >= 0).sum())
+        self.state, self.passages = arrays.empty_walk(
+            residual, levels, recorded, points, moving=moving, averaging=averaging
+        )
+
+    def take(self, rates, first):
+        """Take the steps of `rates`, of which `first` come before."""
+        self._launch(
+            walk_sweep, self._cells, rates, self._method, self._noise, self._table, self.state, self.passages, first
+        )
+
+    def run(self, rates):
+        """Take all steps, and end: every level is decided."""
+        tables = self._plan.tables
+        for first, eta, time in tables.spans(self._rows, chunks_of(rates.length), ahead=True):
+            self.take(rates._replace(eta=eta, time=time), first)
+            if not any_stepping(self._cells, self.passages, rates.length, rates.last_record, first + eta.shape[1]):
+                break
+        self._end(rates)
+        return self.passages
+
+    def _end(self, rates):
+        """Out of steps: the levels that are left get the end's state."""
+        passages, state, levels = self.passages, self.state, np.arange(self._cells.threshold.shape[1])
+        decided = passages.decided
+        left = (levels >= decided[..., None]) & (decided != arrays.GONE)[..., None]
+        schedule, seed, _ = np.nonzero(left)
+        elapsed = np.array([self._plan.tables.elapsed(s) if left[i].any() else 0.0 for i, s in enumerate(self._rows)])
+        passages.status[left] = arrays.OUT_OF_STEPS
+        passages.stop_step[left] = rates.length[schedule]
+        passages.stop_time[left] = elapsed[schedule]
+        passages.stop_r[left] = state.r[schedule, seed]
+        if state.average.shape[2]:
+            passages.stop_average[left] = state.average[schedule, seed]
 
 
 _OF_METHOD = {"momentum": np.float64, "average_start": np.int64, "average_decay": np.float64}
@@ -66,21 +96,6 @@ def _column(methods, which, key):
 def _no_rows(seeds, axes):
     """Rows where none are drawn."""
     return arrays.Rows(np.zeros((1, 0, axes)), np.zeros((1, 0)), np.zeros(seeds, np.int64))
-
-
-def _end(plan, rows, rates, cells, state, passages):
-    """Out of steps: the levels that are left get the end's state."""
-    decided, levels = passages.decided, np.arange(plan.levels)
-    left = (levels >= decided[..., None]) & (decided != arrays.GONE)[..., None]
-    schedule, seed, _ = np.nonzero(left)
-    elapsed = np.array([plan.tables.elapsed(s) if left[i].any() else 0.0 for i, s in enumerate(rows)])
-    passages.status[left] = arrays.OUT_OF_STEPS
-    passages.stop_step[left] = rates.length[schedule]
-    passages.stop_time[left] = elapsed[schedule]
-    passages.stop_r[left] = state.r[schedule, seed]
-    if state.average.shape[2]:
-        passages.stop_average[left] = state.average[schedule, seed]
-    passages.status[:, cells.threshold < 0.0] = arrays.AT_FLOOR
 
 
 def losses(landscape, seeds, residuals, launch):

@@ -391,7 +391,10 @@ def test_missing_things():
         assert str(refusal.value) == message
     refused("problem.kind is missing; valid are 'quadratic', 'dataset', ", problem={})
     refused("problem (kind 'quadratic'): file is missing", problem={"kind": "quadratic"})
-    refused("stop must have one of train_loss and excess_train_loss, got neither", stop={})
+    refused(
+        "stop must have exactly one of train_loss, excess_train_loss, train_loss_fraction, steps, validation, got none",
+        stop={},
+    )
     both = {"train_loss": [1.0], "excess_train_loss": [1.0]}
     refused("got train_loss and excess_train_loss", stop=both)
     refused("schedule 'x': kind is missing; valid are 'constant', ", schedule=[{"name": "x"}])

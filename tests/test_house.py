@@ -38,9 +38,10 @@ MAY_IMPORT = {
     "papers": {"problems", "schedules", "rules", "kernels"},
     "optimizers": {"rules", "axes"},
     "noises": {"rules", "optimizers"},
-    "config": {"noises", "optimizers", "scheduling", "axes", "problems", "rules", "toml"},
-    "plan": {"noises", "config", "schedules", "tables"},
-    "runfile": set(),
+    "stopping": {"rules"},
+    "config": {"stopping", "noises", "optimizers", "scheduling", "axes", "problems", "rules", "toml"},
+    "plan": {"stopping", "noises", "config", "schedules", "tables"},
+    "runfile": {"stopping"},
     "blocks": {"runfile"},
     "writer": {"runfile", "blocks"},
     "seal": {"blocks", "writer"},
@@ -55,10 +56,29 @@ MAY_IMPORT = {
     "stages": set(),
     "products": {"stages", "kernels"},
     "results": {"runfile"},
-    "walking": {"tables", "kernels"},
-    "execute": {"plan", "runfile", "results", "tables", "stages", "products", "walking", "kernels"},
+    "thresholds": {"stopping"},
+    "descending": {"plan", "tables", "stages", "products", "kernels"},
+    "walking": {"tables", "descending", "kernels"},
+    "budgets": {"kernels"},
+    "looking": {"descending", "products", "tables", "kernels"},
+    "stops": {"plan", "stopping", "descending", "walking", "budgets", "looking", "kernels"},
+    "execute": {
+        *{"plan", "runfile", "results", "stages", "stopping", "thresholds", "descending", "walking", "stops"},
+        "kernels",
+    },
     "grid": {"commands", "config", "problems", "plan", "pipeline", "rundata", "store", "execute"},
-    "listing": {"noises", "optimizers", "config", "papers", "problems", "schedules", "store", "summary", "layout"},
+    "listing": {
+        "stopping",
+        "noises",
+        "optimizers",
+        "config",
+        "papers",
+        "problems",
+        "schedules",
+        "store",
+        "summary",
+        "layout",
+    },
     "commands": {
         *{"grid", "config", "papers", "store", "listing", "progress", "pipeline", "arguments", "kernels"},
         *{"runfile", "verify"},
@@ -67,13 +87,14 @@ MAY_IMPORT = {
         *{"store", "runfile", "seal", "disk", "agreement", "opened", "listing", "progress", "arguments"},
     },
     "cluster": {"grid", "execute"},
-    "layout": set(),
+    "levels": {"stopping"},
+    "layout": {"levels", "stopping"},
     "plane": set(),
-    "view": {"summary", "layout", "runfile"},
-    "style": {"layout"},
-    "paths": {"plane", "style", "layout"},
-    "summary": {"papers", "runfile", "layout"},
-    "figures": {"summary", "layout", "style", "view", "paths"},
+    "view": {"summary", "layout", "levels", "runfile"},
+    "style": {"layout", "levels"},
+    "paths": {"plane", "style", "layout", "levels"},
+    "summary": {"papers", "runfile", "levels", "layout"},
+    "figures": {"summary", "layout", "levels", "style", "view", "paths"},
     "page": {"layout"},
     "rateplots": {"scheduling", "style", "layout"},
     "report": {
@@ -101,7 +122,9 @@ MAY_IMPORT = {
     "kernels": set(),
 }
 # Importing any other part loads neither Numba nor the kernels, however long the chain of imports.
-MAY_LOAD_NUMBA = {"kernels", "products", "walking", "execute", "cluster"}
+MAY_LOAD_NUMBA = {
+    *{"kernels", "products", "descending", "walking", "budgets", "looking", "stops", "execute", "cluster"},
+}
 # package -> the only parts that may import it.
 OWNED_PACKAGES = {
     "h5py": {"store", "datafiles"},  # run files; and other people's

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simlr
-from simlr import layout, summary
+from simlr import levels, summary
 from simlr.papers import nakkiran2020
 
 REACHED, OUT_OF_STEPS, DIVERGED, AT_FLOOR = 1, 2, 3, 4
@@ -239,7 +239,7 @@ def test_any_number_of_levels_is_laid_out(levels):
     ("level", "text"), [(0.1, "0.1"), (1e-3, "0.001"), (1e-4, "1e-4"), (2.5e-7, "2.5e-7"), (0.0, "0"), (30.0, "30")]
 )
 def test_levels_read_as_one_writes_them(level, text):
-    assert layout.level_text(level) == text
+    assert levels.level_text(level) == text
 
 
 def test_names_cannot_steer_a_terminal():

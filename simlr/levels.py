@@ -1,0 +1,74 @@
+"""What the levels of a run are called, by the rule that it was stopped by: losses, steps, or patience."""
+
+import math
+from typing import NamedTuple
+
+from .stopping import PATIENCE
+
+
+class Words(NamedTuple):
+    """How one kind of level is told."""
+
+    when: str  # what test losses are taken at, in a title
+    same: str  # what two schedules share, in a caption
+    heading: str  # a column's heading
+    place: str  # one level, after "at"
+    axis: str  # an axis of levels
+    falls: bool  # whether lower levels come later
+
+
+_LOSS = Words("when the train loss reaches each level", "level", "{}", "train loss {}", "train loss", True)
+WORDS = {
+    "train_loss": _LOSS,
+    "excess_train_loss": _LOSS._replace(place="train loss {} above the floor", axis="train loss above its floor"),
+    "train_loss_fraction": Words(
+        "when the train loss reaches each share of that at the start",
+        "share of the first train loss",
+        "{} of start",
+        "{} of the first train loss",
+        "train loss / that at the start",
+        True,
+    ),
+    "steps": Words("after each number of steps", "number of steps", "steps {}", "{} steps", "steps", False),
+    PATIENCE: Words(
+        "where validation stops with each patience",
+        "patience",
+        "patience {}",
+        "patience {}",
+        "patience, in looks",
+        False,
+    ),
+}
+
+
+def level_text(level):
+    """A level as one writes it, in four digits: 0.1, 0.001, 1e-4."""
+    if level == 0.0 or level >= 1e-3:
+        return f"{level:.4g}"
+    digits, power = f"{level:.3e}".split("e")
+    return f"{float(digits):g}e{int(power)}"
+
+
+def text(kind, level):
+    """A level of a kind: a loss in four digits, a number of steps or looks in all of them."""
+    return level_text(level) if WORDS[kind].falls or not math.isfinite(level) else f"{int(level)}"
+
+
+def heading(kind, level):
+    """The heading of a level's column."""
+    return WORDS[kind].heading.format(text(kind, level))
+
+
+def place(kind, level):
+    """Where a level is, after the word "at"."""
+    return WORDS[kind].place.format(text(kind, level))
+
+
+def last(kind, levels):
+    """The level that comes last in a run: the lowest loss, the most steps, the most patience."""
+    return min(levels) if WORDS[kind].falls else max(levels)
+
+
+def is_loss(kind):
+    """Whether the levels are train losses, the same for every seed."""
+    return WORDS[kind].when == _LOSS.when

@@ -1,0 +1,169 @@
+"""Runs that a validation set stops: steps in windows of a few looks, each window followed by the looks themselves.
+
+Where a window ends depends on `every` alone, so the bits do not depend on how the seeds are cut into blocks.
+"""
+
+import numpy as np
+
+from .descending import any_stepping
+from .kernels import arrays
+from .kernels.leaps import leap_sweep
+from .kernels.validation import look_sweep
+from .products import no_products
+from .tables import chunks_of
+
+# Looks whose iterates are held at a time: enough to fill the SIMD lanes, few enough to stay near the processor.
+WINDOW = 16
+
+
+def windows(first, last, every):
+    """The steps first..last - 1 cut behind every WINDOW-th look: [(first, last), ...]."""
+    found = []
+    while first < last:
+        end = min(last, (first // every + WINDOW) * every)
+        found.append((first, end))
+        first = end
+    return found
+
+
+def look_steps(first, last, every, length):
+    """The looks of the window that ends after step `last`, (S, WINDOW + 1), -1 in the rest; the start is a look."""
+    found = np.full(WINDOW + 1, -1)
+    begin = 0 if first == 0 else first // every + 1
+    steps = np.arange(begin, last // every + 1) * every
+    found[: steps.size] = steps
+    return np.where(found <= length[:, None], found, -1)
+
+
+def folded(matrix):
+    """Matrices (N, d, d) with the same quadratic form, 0 above the diagonal."""
+    return np.ascontiguousarray(np.tril(matrix) + np.triu(matrix, 1).transpose(0, 2, 1))
+
+
+def losses_of_x(landscape, quadratic):
+    """The validation losses as functions of x = sqrt(lam) r; along null directions r is what it was at the start."""
+    steep = landscape.curvature > 0.0
+    unit = np.where(steep, 1.0 / np.sqrt(np.where(steep, landscape.curvature, 1.0)), 0.0)
+    shift = quadratic.offset + np.where(steep, 0.0, landscape.residual)
+    return arrays.Validation(unit, shift, folded(quadratic.matrix), quadratic.floor)
+
+
+def losses_of_r(quadratic):
+    """The validation losses as functions of r."""
+    return arrays.Validation(
+        np.ones_like(quadratic.offset), quadratic.offset, folded(quadratic.matrix), quadratic.floor
+    )
+
+
+class Looking:
+    """The looks at some schedules with a block of seeds. `launch` runs a sweep over all its tasks."""
+
+    def __init__(self, stop, validation, course, where, average, launch):
+        """where and average (S, N, d) at the start; course, a Course or Passages whose one level is never reached."""
+        self._validation, self._course, self._launch = validation, course, launch
+        patience = np.sort(np.array(stop["patience"]))
+        self._rule = arrays.Patience(patience, stop["min_delta"], int(stop["restore"]))
+        self._watch = arrays.empty_watch(where, average, patience.size)
+
+    def look(self, steps, time, where, average):
+        """Look at one window, of which the moments (S, N, WINDOW + 1, d) were recorded at steps and times (S, ..)."""
+        gone = self._course.decided, self._course.status, self._course.stop_step
+        looks = arrays.Looks(steps, time, where, average)
+        self._launch(look_sweep, looks, self._validation, self._rule, self._watch, gone)
+
+    def stops(self, length, elapsed, now, end):
+        """Where every patience ended, in the fields of a Course or Passages, the patiences ascending.
+
+        Parameters: length (S,) and elapsed (S,), the steps of the schedules and their time; now, {field: (S, N, d)}
+        where the cells are after the last step; end, {field: (S, N, 1, d)} where they diverged. What is left open ends
+        diverged, or out of steps, and is then given as its best look, or as it is, as the rule has it.
+        """
+        watch, course = self._watch, self._course
+        found = {"status": watch.status, "stop_step": watch.stop_step, "stop_time": watch.stop_time}
+        names = list(now)
+        found |= dict(zip(names, (watch.stop, watch.stop_average), strict=False))
+        left = np.arange(watch.status.shape[2]) >= watch.decided[..., None]
+        diverged = left & (course.status == arrays.DIVERGED)
+        ended = left & ~diverged
+        found["status"][diverged], found["status"][ended] = arrays.DIVERGED, arrays.OUT_OF_STEPS
+        best = {"stop_step": watch.best_step, "stop_time": watch.best_time}
+        best |= dict(zip(names, (watch.best, watch.best_average), strict=False))
+        here = {"stop_step": length[:, None], "stop_time": elapsed[:, None], **now}
+        given = best if self._rule.restore else here
+        gone = {"stop_step": course.stop_step, "stop_time": course.stop_time, **end}
+        for name in ("stop_step", "stop_time", *names):
+            _fill(found[name], diverged, gone[name])
+            values = np.broadcast_to(given[name], (*left.shape[:2], *found[name].shape[3:]))
+            _fill(found[name], ended, values[:, :, None])
+        look_step = watch.look_step
+        _fill(look_step, diverged, course.stop_step)
+        _fill(look_step, ended, np.broadcast_to(length[:, None, None], (*left.shape[:2], 1)))
+        return found | {"stop_look_step": look_step}
+
+
+def _fill(target, where, values):
+    """target (S, N, E, ..) = values (S, N, 1, ..) where (S, N, E)."""
+    target[where] = np.broadcast_to(values, target.shape)[where]
+
+
+def step_and_look(tables, rows, cells, rates, course, looking, every, take, moments, ahead):
+    """Take all steps of some schedules one by one, a window at a time with `take(rates, first step)`, and look.
+
+    moments are the arrays (S, N, WINDOW + 1, d) in which a window is recorded: x, or r, and the averages.
+    """
+    for first, eta, time in tables.spans(rows, chunks_of(rates.length), ahead=ahead):
+        for begin, end in windows(first, first + eta.shape[1], every):
+            steps = look_steps(begin, end, every, rates.length)
+            part = np.ascontiguousarray(eta[:, begin - first : end - first])
+            own = np.ascontiguousarray(time[:, begin - first : end - first + 1])
+            take(rates._replace(eta=part, time=own, record_step=steps), begin)
+            at = np.take_along_axis(own, np.maximum(steps - begin, 0), axis=1)
+            looking.look(steps, at, *moments)
+            if not any_stepping(cells, course, rates.length, rates.last_record, end):
+                return
+
+
+def leap_and_look(schedules, cells, rates, course, looking, every, launch):
+    """The same for schedules of constant pieces, in closed form."""
+    knots = [_Knots(schedule) for schedule in schedules]
+    for begin, end in windows(0, int(rates.length.max()), every):
+        steps = look_steps(begin, end, every, rates.length)
+        before, elapsed = np.full(len(knots), begin), np.array([own.time(begin) for own in knots])
+        pieces = arrays.Pieces(*_cut(knots, begin, end), before, elapsed)
+        launch(leap_sweep, cells, rates._replace(record_step=steps), pieces, no_products(), course)
+        at = np.stack([own.time(np.maximum(wanted, 0)) for own, wanted in zip(knots, steps, strict=True)])
+        looking.look(steps, at, course.record_x, np.empty((*course.record_x.shape[:3], 0)))
+        if not any_stepping(cells, course, rates.length, rates.last_record, end):
+            return
+
+
+class _Knots:
+    """A schedule of constant pieces: where they begin, how long they are, their rates, and the time before each."""
+
+    def __init__(self, schedule):
+        starts, steps, eta = zip(*schedule.pieces(), strict=True)
+        self.starts, self.steps, self.eta = np.array(starts), np.array(steps), np.array(eta)
+        with np.errstate(over="ignore"):
+            self._before = np.append(0.0, np.cumsum(self.eta * self.steps))
+
+    def time(self, step):
+        """The sum of the rates of the first so many steps, an array of them or one."""
+        step = np.minimum(step, self.starts[-1] + self.steps[-1])
+        piece = np.searchsorted(self.starts, step, side="right") - 1
+        return self._before[piece] + self.eta[piece] * (step - self.starts[piece])
+
+    def within(self, begin, end):
+        """(rate, steps) of the pieces that lie between two steps."""
+        first = np.maximum(self.starts, begin)
+        steps = np.minimum(self.starts + self.steps, end) - first
+        return self.eta[steps > 0], steps[steps > 0]
+
+
+def _cut(knots, begin, end):
+    """eta, steps and table (S, P) of `arrays.Pieces` for the steps begin..end - 1."""
+    parts = [own.within(begin, end) for own in knots]
+    shape = len(parts), max(1, *(eta.size for eta, _ in parts))
+    eta, steps = np.zeros(shape), np.zeros(shape, np.int64)
+    for i, (own_eta, own_steps) in enumerate(parts):
+        eta[i, : own_eta.size], steps[i, : own_steps.size] = own_eta, own_steps
+    return eta, steps, np.full(shape, -1)

@@ -1,0 +1,148 @@
+"""The [stop] table of a grid: the rule by which its runs are stopped and compared, one a grid, checked and cast.
+
+The values of a rule are its levels: a run is looked at once for each of them, and they are the run file's axis `level`.
+"""
+
+from . import rules
+from .errors import InputError, unknown
+
+LARGEST_LEVEL = 1e100
+# Budgets are levels, and levels are written as float64.
+LARGEST_BUDGET = 2**53
+DEFAULT_MAX_STEPS = 1_000_000
+VALIDATION, PATIENCE = "validation", "validation_patience"
+# rule -> its meaning, for a list of them.
+RULES = {
+    "train_loss": "first step, or moment of a flow, with train loss <= level",
+    "excess_train_loss": "the same with train loss - train_floor <= level",
+    "train_loss_fraction": "the same with train loss <= level * the seed's train loss at the start",
+    "steps": "after exactly so many discrete steps",
+    VALIDATION: "{ patience = [5, 20], every = 10, min_delta = 0.0, restore = true }: once the validation loss, looked "
+    "at every so many steps, has not fallen by more than min_delta for `patience` looks in a row",
+}
+# What a run of these stops at is a train loss.
+LOSS_KINDS = ("train_loss", "excess_train_loss", "train_loss_fraction")
+LEVEL_KINDS = (*LOSS_KINDS, "steps", PATIENCE)
+
+
+def check(table):
+    """The rule and the largest number of steps: {rule: levels or its table, "max_steps": ...}."""
+    for name in table:
+        if name not in (*RULES, "max_steps"):
+            raise unknown("stop", name, (*RULES, "max_steps"), "key")
+    given = [rule for rule in RULES if rule in table]
+    if len(given) != 1:
+        raise InputError(f"stop must have exactly one of {', '.join(RULES)}, got {' and '.join(given) or 'none'}")
+    rule = given[0]
+    if rule == VALIDATION:
+        checked = _check_validation(table[rule])
+    else:
+        checked = _levels(f"stop.{rule}", table[rule], CHECKS[rule])
+    return {rule: checked, "max_steps": _check_max_steps(table, max(checked) if rule == "steps" else None)}
+
+
+def level_kind(stop):
+    """What the levels are: one of LEVEL_KINDS."""
+    return PATIENCE if VALIDATION in stop else next(rule for rule in RULES if rule in stop)
+
+
+def levels(stop):
+    """The levels in the order given."""
+    return stop[VALIDATION]["patience"] if VALIDATION in stop else stop[level_kind(stop)]
+
+
+def describe(stop):
+    """The rule in one line."""
+    kind, given = level_kind(stop), ", ".join(f"{level:g}" if level < 1 else str(level) for level in levels(stop))
+    if kind != PATIENCE:
+        return f"{kind} {given}"
+    rule = stop[VALIDATION]
+    return f"validation with patience {given}, a look every {rule['every']} steps, min_delta {rule['min_delta']:g}"
+
+
+def check_schedule(stop, schedule):
+    """Refuse a schedule that the rule cannot stop."""
+    if "steps" in stop and schedule.flows:
+        beyond = [budget for budget in stop["steps"] if budget > schedule.length]
+        if beyond:
+            raise InputError(
+                f"stop.steps: a budget of {min(beyond)} steps falls into the flow of schedule {schedule.name!r}, "
+                f"which begins after {schedule.length}"
+            )
+    if VALIDATION in stop:
+        if schedule.flows:
+            raise InputError(
+                f"stop.validation looks between steps, and schedule {schedule.name!r} has a flow; "
+                "a constant of a small learning rate comes near to it"
+            )
+        if schedule.length < stop[VALIDATION]["every"]:
+            raise InputError(
+                f"stop.validation.every must be at most the steps of every schedule, "
+                f"{schedule.length} of {schedule.name!r}, got {stop[VALIDATION]['every']}"
+            )
+
+
+def _levels(key, value, rule):
+    """A list of different levels; a single value is a list of one."""
+    given = value if isinstance(value, list | tuple) else [value]
+    if not given:
+        rules.refuse(key, "a list of at least one level", value)
+    cast = [rule(key, level) for level in given]
+    if len(set(cast)) < len(cast):
+        rules.refuse(key, "a list of different levels", given)
+    return cast
+
+
+def _loss(key, value):
+    """A train loss; a run beyond the largest has diverged."""
+    return rules.number(key, value, least=0.0, most=LARGEST_LEVEL, rule=f"a number from 0 to {LARGEST_LEVEL:g}")
+
+
+def _excess(key, value):
+    """A train loss above the floor; 0 is never reached."""
+    return rules.number(key, value, above=0.0, most=LARGEST_LEVEL, rule=f"a number > 0, at most {LARGEST_LEVEL:g}")
+
+
+def _fraction(key, value):
+    """A share of the train loss at the start; all of it is no stop."""
+    rule = "a number between 0 and 1, neither included"
+    number = rules.number(key, value, above=0.0, most=1.0, rule=rule)
+    return number if number < 1.0 else rules.refuse(key, rule, value)
+
+
+def _budget(key, value):
+    """A number of steps."""
+    return rules.count(key, value, most=LARGEST_BUDGET)
+
+
+CHECKS = {"train_loss": _loss, "excess_train_loss": _excess, "train_loss_fraction": _fraction, "steps": _budget}
+# key -> (rule, default) of the table of validation; patience, which has no default, is a list of levels.
+SETTINGS = {
+    "every": (_budget, 10),
+    "min_delta": (rules.not_negative, 0.0),
+    "restore": (rules.flag, True),
+}
+
+
+def _check_validation(table):
+    """The table of the validation rule, complete."""
+    if not isinstance(table, dict):
+        rules.refuse("stop.validation", "a table, e.g. { patience = [5, 20], every = 10 }", table)
+    for name in table:
+        if name not in ("patience", *SETTINGS):
+            raise unknown("stop.validation", name, ("patience", *SETTINGS), "key")
+    if "patience" not in table:
+        raise InputError("stop.validation.patience is missing: looks in a row without an improvement, e.g. [5, 20]")
+    checked = {"patience": _levels("stop.validation.patience", table["patience"], _budget)}
+    for name, (rule, default) in SETTINGS.items():
+        checked[name] = rule(f"stop.validation.{name}", table.get(name, default))
+    return checked
+
+
+def _check_max_steps(table, largest):
+    """The largest number of steps; where there are budgets, by default and at least the largest of them."""
+    given = table.get("max_steps", largest or DEFAULT_MAX_STEPS)
+    steps = rules.count("stop.max_steps", given)
+    if largest and steps < largest:
+        rules.refuse("stop.max_steps", f"at least the largest of stop.steps, {largest}", given)
+    return steps

@@ -207,7 +207,7 @@ def scaling(bench):
     steps = bench.pick(20_000, 1_000)
     rates = np.linspace(1e-4, 1e-3, 16).tolist()
     config = bench.grid(
-        [{"kind": "cosine", "learning_rate": rates, "steps": steps}], seeds={"count": bench.pick(8192, 256)}
+        [{"kind": "cosine", "learning_rate": rates, "steps": steps}], seeds={"count": bench.pick(32_768, 256)}
     ).replace(engine="recurrence")
     run(config)
     best = limits.race(

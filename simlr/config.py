@@ -44,6 +44,7 @@ SETTINGS = {
         "flow_time": (rules.positive, 20.0),
         "seeds": (_recorded_seeds, 64),
         "iterates": (rules.flag, False),
+        "stop_residual": (rules.flag, False),
         "dtype": (rules.one_of("float64", "float32"), "float64"),
     },
     "run": {"block_seeds": (rules.count_or_none, 0)},
@@ -130,6 +131,8 @@ class GridConfig:
     def identity(self):
         """What must agree for two runs to be of one grid: everything but the name and how the work is cut."""
         tables = self.tables()
+        if not self.record["stop_residual"]:  # as in files that were written before there was such a key
+            del tables["record"]["stop_residual"]
         return toml.write({key: value for key, value in tables.items() if key not in ("name", "run")})
 
     @property

@@ -78,6 +78,8 @@ class Engine:
             self._write_stops(seeds, rows, course, results)
             if self._plan.points and seeds.recorded.size:
                 self._write_trajectories(seeds, rows, course, results)
+        if self._plan.stop_residual:
+            seeds.mark_absent_axes(results["stop_residual"])
         return seeds.all_arrays(results)
 
     def give_back(self, arrays):
@@ -174,6 +176,8 @@ class Engine:
         self.launch(losses_sweep, seeds.landscape, everyone, course.stop_x, True, place, train, test)
         for name, values in found.items():
             results[name][rows] = values if place is rows else values[..., back]
+        if self._plan.stop_residual:  # what the sweep has left in the place of x
+            results["stop_residual"][rows] = course.stop_x[:, :, back]
 
     def _write_trajectories(self, seeds, rows, course, results):
         """Losses, and iterates where they are wanted, at the recorded moments, into the results' rows."""
@@ -196,6 +200,8 @@ class Engine:
         back = np.argsort(seeds.order)
         for name, values in found.items():
             results[name][rows] = values[..., back]
+        if self._plan.stop_residual:
+            results["stop_residual"][rows] = passages.stop_r[:, :, back]
         if self._plan.points and seeds.recorded.size:
             moments = passages.record_r, passages.record_average
             for name, values in self._walk_losses(seeds, seeds.recorded, "trajectory_", *moments).items():
@@ -311,6 +317,12 @@ class _Seeds:
         problem = {"sharpness": self.sharpness, **self._batch._asdict()}
         names = [field.name for field in runfile.block_fields(self._plan) if field.name not in results]
         return {name: self._mark_absent(problem[name]) for name in names} | results
+
+    def mark_absent_axes(self, residuals):
+        """NaN, in place, beyond each seed's own number of axes; residuals (S, N, E, d)."""
+        for index, begin, first_draw, last_draw in self._plan.pieces(self.first, self.last):
+            seeds = slice(begin - self.first, begin - self.first + last_draw - first_draw)
+            residuals[:, seeds, :, self._plan.sizes[index][0] :] = np.nan
 
     def _mark_absent(self, values):
         """NaN beyond each seed's own number of axes."""

@@ -96,6 +96,11 @@ class Plan:
         return any("average" in optimizer for optimizer, _ in self.methods)
 
     @property
+    def stop_residual(self):
+        """Whether the residuals at the stops are kept."""
+        return self.config.record["stop_residual"]
+
+    @property
     def levels(self):
         """E."""
         return len(self.config.levels)
@@ -277,7 +282,7 @@ class Plan:
     @property
     def bytes_a_seed(self):
         """What one seed takes while it is computed: state, stops and, at most, trajectories, of all schedules."""
-        losses = 8 * (self.axes + 5) * self.levels
+        losses = 8 * (self.axes * (2 if self.stop_residual else 1) + 5) * self.levels
         all_recorded = self._recorded_offsets[-1] == self.all_seeds
         trajectory = 8 * self.config.record["points"] * (self.axes + 2) if all_recorded else 0
         return len(self.schedules) * (losses + trajectory + 8 * self.axes + 16) + 8 * 4 * self.axes * (self.axes + 2)

@@ -14,7 +14,7 @@ from .axes import check_axis, check_combinations
 from .errors import InputError, unknown
 from .noises import NO_NOISE, check_noises, is_plain, noise_of
 from .optimizers import check_optimizers, expand, label
-from .scheduling import check_schedules, expand_schedule
+from .scheduling import check_schedules, count_combinations, expand_schedule
 
 MOST_POINTS = 1_000_000
 LARGEST_LEVEL = 1e100
@@ -183,6 +183,11 @@ class GridConfig:
             named = replace(schedule, name=f"{schedule.name}, {name}") if name else schedule
             found.append((named, parameters, optimizer, noise))
         return found
+
+    def families(self):
+        """The name of the [[schedule]] table that each of the S schedules comes from."""
+        own = [[table["name"]] * count_combinations(table) for table in self.schedule]
+        return [name for names in own for name in names for _ in self.methods()]
 
     def problem_combinations(self):
         """All combinations of problem parameters, lists expanded: (axis names, [{parameter: value}, ...])."""

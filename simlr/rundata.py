@@ -45,7 +45,7 @@ class Run:
         return np.where(missing, values.dtype.type(NOT_YET if values.dtype.kind == "i" else np.nan), values)
 
     def part(self, name, *where):
-        """A part of one dataset, as if `self[name][where]`, without reading the rest; `where` are numbers and slices."""
+        """A part of one dataset, as `self[name][where]` without reading the rest; `where`: numbers and slices."""
         if name not in self._source.dims:
             raise unknown("run", name, sorted(self._source.dims), "dataset")
         if name not in runfile.BLOCK_DATASETS or self.complete:

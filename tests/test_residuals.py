@@ -1,4 +1,4 @@
-"""Residuals at the stops: they give the losses of the file again, by all engines, and cost nothing where not asked for."""
+"""Residuals at the stops: they give the losses of the file again, by all engines, and cost nothing unasked."""
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from simlr.grid import Job
 from simlr.plan import Plan
 
 KEPT = {"record__stop_residual": True, "record__points": 0}
+UNORDERED = {"stop__train_loss": [1e-2, 1e-3, 1e-1]}
 METHODS = [{"kind": "gd"}, {"kind": "momentum", "momentum": 0.5}]
 DESCENTS = [{"kind": "constant", "learning_rate": [0.3, 2.9]}, {"kind": "cosine", "learning_rate": 0.7, "steps": 200}]
 
@@ -31,7 +32,7 @@ def assert_losses_are_those_of_the_file(run):
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"engine": "recurrence"}, {"schedule": DESCENTS, "optimizer": METHODS}, {"stop__train_loss": [1e-2, 1e-3, 1e-1]}],
+    [{}, {"engine": "recurrence"}, {"schedule": DESCENTS, "optimizer": METHODS}, UNORDERED],
     ids=["leaps", "steps", "walks", "levels in no order"],
 )  # fmt: skip
 def test_residuals_give_the_losses_again(changes):

@@ -262,7 +262,8 @@ def test_pieces_of_seeds_change_nothing(monkeypatch):
     whole, spread = directions.directions(run), directions.bias_and_variance(run)
     monkeypatch.setattr(directions, "CELLS_AT_ONCE", 50)
     for one, other in zip(directions.directions(run), whole, strict=True):
-        assert numbers(one) == pytest.approx(numbers(other), rel=1e-9, abs=1e-12, nan_ok=True)
+        # Errors of means near 1 come from differences of squares: half of the digits are theirs.
+        assert numbers(one) == pytest.approx(numbers(other), rel=1e-9, abs=1e-8, nan_ok=True)
     for one, other in zip(directions.bias_and_variance(run), spread, strict=True):
         assert numbers(one) == pytest.approx(numbers(other), rel=1e-6, abs=1e-15, nan_ok=True)
 

@@ -14,7 +14,7 @@ from .axes import check_axis, check_combinations
 from .errors import InputError, unknown
 from .noises import NO_NOISE, check_noises, is_plain, noise_of
 from .optimizers import check_optimizers, expand, label
-from .scheduling import check_schedules, expand_schedule
+from .scheduling import check_schedules, count_combinations, expand_schedule
 
 MOST_POINTS = 1_000_000
 LONGEST_NAME = 200  # bytes: a file name has at most 255, and something is put after it
@@ -42,6 +42,7 @@ SETTINGS = {
         "flow_time": (rules.positive, 20.0),
         "seeds": (_recorded_seeds, 64),
         "iterates": (rules.flag, False),
+        "stop_residual": (rules.flag, False),
         "dtype": (rules.one_of("float64", "float32"), "float64"),
     },
     "run": {"block_seeds": (rules.count_or_none, 0)},
@@ -127,6 +128,8 @@ class GridConfig:
     def identity(self):
         """What must agree for two runs to be of one grid: everything but the name and how the work is cut."""
         tables = self.tables()
+        if not self.record["stop_residual"]:  # as in files that were written before there was such a key
+            del tables["record"]["stop_residual"]
         return toml.write({key: value for key, value in tables.items() if key not in ("name", "run")})
 
     @property
@@ -178,6 +181,11 @@ class GridConfig:
             named = replace(schedule, name=f"{schedule.name}, {name}") if name else schedule
             found.append((named, parameters, optimizer, noise))
         return found
+
+    def families(self):
+        """The name of the [[schedule]] table that each of the S schedules comes from."""
+        own = [[table["name"]] * count_combinations(table) for table in self.schedule]
+        return [name for names in own for name in names for _ in self.methods()]
 
     def problem_combinations(self):
         """All combinations of problem parameters, lists expanded: (axis names, [{parameter: value}, ...])."""

@@ -78,6 +78,8 @@ class Engine:
                 self._write_walk(seeds, rows, results)
             else:
                 self._write_descent(seeds, rows, results)
+        if self._plan.stop_residual:
+            seeds.mark_absent_axes(results["stop_residual"])
         return seeds.all_arrays(results)
 
     def give_back(self, arrays):
@@ -145,6 +147,8 @@ class Engine:
         found |= self._validation_losses(seeds, stops["stop_x"])  # which is now the residual
         for name, values in found.items():
             results[name][rows] = values if place is rows else values[..., back]
+        if self._plan.stop_residual:  # what the sweep has left in the place of x
+            results["stop_residual"][rows] = stops["stop_x"][:, :, back]
 
     @staticmethod
     def _found(seeds, rows, stops):
@@ -190,6 +194,8 @@ class Engine:
         found |= self._walk_losses(seeds, everyone, "", stops["stop_r"], stops["stop_average"])
         for name, values in found.items():
             results[name][rows] = values[..., back]
+        if self._plan.stop_residual:
+            results["stop_residual"][rows] = stops["stop_r"][:, :, back]
         if recorded:
             moments = passages.record_r, passages.record_average
             for name, values in self._walk_losses(seeds, seeds.recorded, "trajectory_", *moments).items():
@@ -296,6 +302,12 @@ class _Seeds:
         problem = {"sharpness": self.sharpness, **self._batch._asdict()}
         names = [field.name for field in runfile.block_fields(self._plan) if field.name not in results]
         return {name: self._mark_absent(problem[name]) for name in names} | results
+
+    def mark_absent_axes(self, residuals):
+        """NaN, in place, beyond each seed's own number of axes; residuals (S, N, E, d)."""
+        for index, begin, first_draw, last_draw in self._plan.pieces(self.first, self.last):
+            seeds = slice(begin - self.first, begin - self.first + last_draw - first_draw)
+            residuals[:, seeds, :, self._plan.sizes[index][0] :] = np.nan
 
     def _mark_absent(self, values):
         """NaN beyond each seed's own number of axes."""

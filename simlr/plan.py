@@ -99,6 +99,11 @@ class Plan:
         return any("average" in optimizer for optimizer, _ in self.methods)
 
     @property
+    def stop_residual(self):
+        """Whether the residuals at the stops are kept."""
+        return self.config.record["stop_residual"]
+
+    @property
     def levels(self):
         """E."""
         return len(self.config.levels)
@@ -294,7 +299,7 @@ class Plan:
     @property
     def bytes_a_seed(self):
         """What one seed takes while it is computed: state, stops and, at most, trajectories, of all schedules."""
-        losses = 8 * (self.axes + 5) * self.levels
+        losses = 8 * (self.axes * (2 if self.stop_residual else 1) + 5) * self.levels
         if self.config.level_kind not in LOSS_KINDS:
             losses += 8 * (self.axes + 1) * (MOMENTS_A_WINDOW if VALIDATION in self.config.stop else self.levels + 1)
         all_recorded = self._recorded_offsets[-1] == self.all_seeds

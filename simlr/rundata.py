@@ -44,6 +44,18 @@ class Run:
         missing = missing.reshape(missing.shape + (1,) * (values.ndim - missing.ndim))
         return np.where(missing, values.dtype.type(NOT_YET if values.dtype.kind == "i" else np.nan), values)
 
+    def part(self, name, *where):
+        """A part of one dataset, as `self[name][where]` without reading the rest; `where`: numbers and slices."""
+        if name not in self._source.dims:
+            raise unknown("run", name, sorted(self._source.dims), "dataset")
+        if name not in runfile.BLOCK_DATASETS or self.complete:
+            return self._source.read(name, where)
+        missing = self._missing(self._source.dims[name])
+        values = self._source.read(name, where)
+        missing = missing[where[: missing.ndim]]
+        missing = missing.reshape(missing.shape + (1,) * (values.ndim - missing.ndim))
+        return np.where(missing, values.dtype.type(NOT_YET if values.dtype.kind == "i" else np.nan), values)
+
     def _missing(self, dims):
         """Where nothing is final yet, along the leading dimensions."""
         missing = self._source.read("status") == runfile.STATUS_NOT_RUN
@@ -112,9 +124,9 @@ class MemorySource:
             fields.append(field)
         self.dims = {field.name: field.dims for field in fields}
 
-    def read(self, name):
-        """One dataset."""
-        return self._arrays[name]
+    def read(self, name, where=()):
+        """One dataset, or a part of it."""
+        return self._arrays[name][where] if where else self._arrays[name]
 
 
 class MemoryWriter:

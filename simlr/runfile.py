@@ -102,6 +102,16 @@ PROBLEM = (
     Field("train_minimiser", ("seed", "axis"), "<f8", "theta_hat, the train minimiser nearest to the start"),
     Field("target", ("seed", "axis"), "<f8", "theta_star where it is known"),
 )
+# What is wanted, in the test metric, of the residuals at the stops.
+RESIDUALS = (
+    Field(
+        "stop_residual",
+        ("schedule", "seed", "level", "axis"),
+        "<f8",
+        "residual r = Q^T (theta - theta_hat) at the stop of that level, else at the end",
+    ),
+)
+OFFSET = (Field("offset", ("seed", "axis"), "<f8", "delta = Q^T (theta_hat - theta_star)"),)
 MATRICES = (
     Field("curvature_axes", ("seed", "axis", "axis_2"), "<f8", "Q: columns are the curvature's axes"),
     Field("test_matrix", ("seed", "axis", "axis_2"), "<f8", "M = Q^T Sigma Q"),
@@ -113,7 +123,7 @@ TRAJECTORIES = (
 )
 # What is worth nothing where the status is 0.
 BLOCK_DATASETS = frozenset(
-    (*TRAJECTORIES, *(field.name for field in (*RESULTS, *AVERAGES, *LOOKS, *PROBLEM, *MATRICES)))
+    (*TRAJECTORIES, *(f.name for f in (*RESULTS, *AVERAGES, *RESIDUALS, *LOOKS, *PROBLEM, *OFFSET, *MATRICES)))
 )
 
 
@@ -141,19 +151,25 @@ def trajectory_fields(plan):
 def result_fields(plan):
     """Datasets of what is computed, in the order in which they are written: `status` last."""
     looks = LOOKS if plan.config.level_kind == PATIENCE else ()
-    return (*trajectory_fields(plan), *RESULTS, *(AVERAGES if plan.averages else ()), *looks, STATUS)
+    averages, residuals = AVERAGES if plan.averages else (), RESIDUALS if plan.stop_residual else ()
+    return (*trajectory_fields(plan), *RESULTS, *averages, *residuals, *looks, STATUS)
 
 
 def block_fields(plan):
     """Datasets that are written block by block, in the order in which they are written: `status` last."""
-    matrices = MATRICES if plan.axes <= LARGEST_MATRIX_AXES else ()
-    return (*PROBLEM, *matrices, *result_fields(plan))
+    offset, matrices = OFFSET if plan.stop_residual else (), MATRICES if _has_matrices(plan) else ()
+    return (*PROBLEM, *offset, *matrices, *result_fields(plan))
+
+
+def _has_matrices(plan):
+    """Whether Q and M are kept: where they are small, or where residuals at the stops want them."""
+    return plan.axes <= LARGEST_MATRIX_AXES or plan.stop_residual
 
 
 def dimensions(plan):
     """Length of every dimension of the run file."""
     sizes = {"schedule": len(plan.schedules), "seed": plan.seeds, "level": plan.levels, "axis": plan.axes}
-    if plan.axes <= LARGEST_MATRIX_AXES:
+    if _has_matrices(plan):
         sizes["axis_2"] = plan.axes
     if plan.points:
         sizes |= {"record": plan.points, "recorded_seed": plan.recorded}
@@ -201,7 +217,7 @@ def small_datasets(plan):
         (Field("level", ("level",), "<f8", plan.config.level_kind), np.array(plan.config.levels, np.float64)),
         (Field("axis", ("axis",), "<i8", "coordinate"), np.arange(plan.axes)),
     ]
-    if plan.axes <= LARGEST_MATRIX_AXES:
+    if _has_matrices(plan):
         found.append((Field("axis_2", ("axis_2",), "<i8", "coordinate"), np.arange(plan.axes)))
     units = np.array([schedule.unit for schedule in plan.schedules], dtype=object)
     found.append((Field("schedule_unit", ("schedule",), "str", "unit of the learning rates"), units))

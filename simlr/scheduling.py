@@ -20,8 +20,13 @@ def check_schedules(entries, folder):
         rules.refuse("schedule", "a list of at least one table, [[schedule]]", entries)
     single = [one for index, entry in enumerate(entries) for one in _one_file_each(index, entry)]
     checked = tuple(_check_schedule(index, entry, folder) for index, entry in single)
-    check_combinations("schedule", sum(math.prod(len(values) for _, values in _axes(table)) for table in checked))
+    check_combinations("schedule", sum(count_combinations(table) for table in checked))
     return checked
+
+
+def count_combinations(table):
+    """How many schedules a checked table stands for."""
+    return math.prod(len(values) for _, values in _axes(table))
 
 
 def _one_file_each(index, entry):

@@ -301,11 +301,11 @@ class FileSource:
         if "config" not in self.attributes or not {"status", "finished_at"} <= set(self.dims):
             raise DamageError(f"{self.path}: is damaged (something that every run has is missing)")
 
-    def read(self, name):
-        """One dataset, whole; strings as Python's."""
+    def read(self, name, where=()):
+        """One dataset, or a part of it; strings as Python's."""
         with _looked_into(self.path) as file:
             dataset = file[name]
-            return dataset.asstr()[()] if h5py.check_string_dtype(dataset.dtype) else dataset[()]
+            return dataset.asstr()[where] if h5py.check_string_dtype(dataset.dtype) else dataset[where]
 
 
 def _plain(value):

@@ -59,7 +59,8 @@ def test_every_default():
     assert config.problem == expected
     assert config.seeds == {"count": 1000, "root": 0}
     assert config.stop == {"train_loss": [0.1], "max_steps": 1_000_000}
-    assert config.record == {"points": 200, "flow_time": 20.0, "seeds": 64, "iterates": False, "dtype": "float64"}
+    expected = {"points": 200, "flow_time": 20.0, "seeds": 64, "iterates": False, "dtype": "float64"}
+    assert config.record == expected | {"stop_residual": False}
     assert config.schedule == ({"name": "flow", "unit": "absolute", "kind": "flow"},)
     assert config.optimizer == ({"kind": "gd"},)
     assert config.run == {"block_seeds": 0}
@@ -159,6 +160,7 @@ def grids(draw):
             "flow_time": draw(st.floats(1e-6, 1e6)),
             "seeds": draw(st.one_of(st.just("all"), st.integers(0, 100))),
             "iterates": draw(st.booleans()),
+            "stop_residual": draw(st.booleans()),
             "dtype": draw(st.sampled_from(["float32", "float64"])),
         },
         "schedule": [draw(one_schedule(name)) for name in names],

@@ -1,0 +1,274 @@
+"""Where the error is left: over directions of curvature, and over seeds as bias and variance.
+
+Needs the residuals at the stops, `[record] stop_residual = true`. With r the residual, delta the test minimiser's and M
+the test matrix, all in the axes of the train Hessian, of curvature lam:
+
+    train loss - floor = 1/2 sum_i lam_i r_i^2                 part of direction i: 1/2 lam_i r_i^2
+    test loss - floor  = (r + delta)^T M (r + delta)           part of direction i: (r + delta)_i [M (r + delta)]_i
+
+The parts add up to the whole; those of the test loss can be negative where M is not diagonal. Pure functions of a
+`simlr.rundata.Run`, which look at a piece of the seeds at a time.
+"""
+
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from .estimates import jackknife
+from .runfile import STATUS_REACHED
+from .summary import CELLS_AT_ONCE, problem_groups
+
+NEEDED = "stop_residual"
+# Seeds share a test distribution where their covariances agree to this share of the largest entry.
+SAME = 1e-9
+FEWEST_SEEDS = 3
+NO_RESIDUALS = "the run has no residuals at the stops: ask for them with [record] stop_residual = true"
+NO_TARGET = "the best parameters of the test distribution are not known, or differ from seed to seed"
+OTHER_TEST = "the test distributions of the seeds differ"
+
+
+@dataclass(frozen=True)
+class Direction:
+    """The share of the errors that one schedule leaves in the direction of one rank of curvature, mean over seeds."""
+
+    schedule: str
+    problem: tuple
+    level: float
+    rank: int  # 1 for the steepest direction of each seed
+    seeds: int  # that reached the level, have such a direction, and an error to share out
+    curvature: float  # mean
+    train_share: float  # mean over seeds of 1/2 lam_i r_i^2 / (train loss - floor)
+    train_share_error: float  # standard error of the mean
+    test_share: float  # mean over seeds of (r + delta)_i [M (r + delta)]_i / (test loss - floor)
+    test_share_error: float
+
+    def record(self):
+        """The row as {column: value}, each problem parameter a column of its own."""
+        return _record(self)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Bias and variance over seeds of one schedule at one level: their sum is the mean test loss above the floor."""
+
+    schedule: str
+    problem: tuple
+    level: float
+    seeds: int  # that reached the level
+    bias_squared: float  # unbiased: that of the mean iterate, less variance / seeds
+    bias_squared_error: float  # jackknife
+    variance: float
+    variance_error: float
+    test_loss_above_floor: float  # mean
+    note: str  # why there are no numbers, or ""
+
+    def record(self):
+        """The row as {column: value}, each problem parameter a column of its own."""
+        return _record(self)
+
+
+def _record(row):
+    own = {field.name: getattr(row, field.name) for field in fields(row) if field.name != "problem"}
+    return {"schedule": own.pop("schedule"), **{f"problem_{key}": value for key, value in row.problem}, **own}
+
+
+def recorded(run):
+    """Whether a run has what is needed here."""
+    return {NEEDED, "offset", "test_matrix", "curvature_axes"} <= set(run.names)
+
+
+# ---- directions ----
+
+
+def directions(run, schedules=None):
+    """For every schedule (or some, by place), problem and level the share of every rank of curvature: `Direction`s.
+
+    Empty where the run has no residuals at the stops. Ranks that no seed has are left out.
+    """
+    if not recorded(run):
+        return []
+    names = [str(name) for name in run["schedule"]]
+    rows = []
+    for s in range(len(names)) if schedules is None else schedules:
+        for problem, seeds in problem_groups(run):
+            totals = _totals(run, s, seeds)
+            for e, level in enumerate(run["level"].tolist()):
+                own = {"schedule": names[s], "problem": problem, "level": level}
+                rows += [Direction(**own, rank=i + 1, **cells) for i, cells in enumerate(_means(totals[:, e]))]
+    return rows
+
+
+def _totals(run, s, seeds):
+    """Sums over seeds (7, E, d) by rank: count, curvature, train share and its square, test share and its square.
+
+    The seventh is the count of test shares.
+    """
+    levels, axes = run["level"].size, run["axis"].size
+    totals = np.zeros((7, levels, axes))
+    for piece in _seed_pieces(seeds, levels * axes + 2 * axes * axes):
+        lam, train, test = _shares(run, s, piece)
+        known = np.isfinite(train) & np.isfinite(lam)[:, None, :]
+        tested = known & np.isfinite(test)
+        lam = np.broadcast_to(lam[:, None, :], known.shape)
+        for i, values in enumerate((1.0, lam, train, train**2)):
+            totals[i] += np.where(known, values, 0.0).sum(axis=0)
+        for i, values in enumerate((test, test**2, 1.0)):
+            totals[4 + i] += np.where(tested, values, 0.0).sum(axis=0)
+    return totals
+
+
+def _shares(run, s, piece):
+    """Curvature (N, d), shares of train and of test loss (N, E, d) of some seeds, steepest direction first."""
+    r = _at_stops(run, s, piece)
+    lam, delta = run.part("curvature", piece), run.part("offset", piece)
+    matrix = np.nan_to_num(run.part("test_matrix", piece))
+    with np.errstate(all="ignore"):
+        train = 0.5 * lam[:, None, :] * r**2
+        shifted = np.where(np.isnan(lam)[:, None, :], 0.0, r + delta[:, None, :])
+        test = shifted * np.einsum("nij,nej->nei", matrix, shifted)
+        train = train / np.nansum(train, axis=2, keepdims=True)
+        test = test / test.sum(axis=2, keepdims=True)
+    order = np.argsort(-np.where(np.isnan(lam), -np.inf, lam), axis=1, kind="stable")
+    train, test = (np.take_along_axis(values, order[:, None, :], axis=2) for values in (train, test))
+    return np.take_along_axis(lam, order, axis=1), train, test
+
+
+def _at_stops(run, s, piece):
+    """Residuals (N, E, d) of one schedule, NaN where a level was not reached."""
+    reached = run.part("status", s, piece) == STATUS_REACHED
+    return np.where(reached[:, :, None], run.part(NEEDED, s, piece), np.nan)
+
+
+def _seed_pieces(seeds, values_a_seed):
+    """Slices of the seeds of a group, which lie together, that take little memory at a time."""
+    size = max(1, CELLS_AT_ONCE // max(1, values_a_seed))
+    first, last = (int(seeds[0]), int(seeds[-1]) + 1) if np.size(seeds) else (0, 0)
+    return [slice(begin, min(begin + size, last)) for begin in range(first, last, size)]
+
+
+def _means(totals):
+    """The fields of `Direction` for each rank, from sums (7, d)."""
+    found = []
+    for count, lam, train, train2, test, test2, tested in totals.T.tolist():
+        if not count:
+            continue
+        shares = [*_mean_and_error(count, train, train2), *_mean_and_error(tested, test, test2)]
+        names = ("train_share", "train_share_error", "test_share", "test_share_error")
+        found.append({"seeds": int(count), "curvature": lam / count, **dict(zip(names, shares, strict=True))})
+    return found
+
+
+def _mean_and_error(count, total, squares):
+    """The mean of `count` values, and its standard error, from their sum and that of their squares."""
+    if not count:
+        return math.nan, math.nan
+    mean = total / count
+    if count < 2:
+        return mean, math.nan
+    return mean, math.sqrt(max(0.0, squares / count - mean**2) / (count - 1))
+
+
+# ---- bias and variance ----
+
+
+def bias_and_variance(run, schedules=None):
+    """Bias and variance over seeds of every schedule (or some, by place) at every level in every problem: `Spread`s.
+
+    With v_n = theta_n - theta_star = Q_n (r_n + delta_n), their mean v and Sigma = Q M Q^T, common to the seeds:
+
+        variance = sum_n (v_n - v)^T Sigma (v_n - v) / (N - 1),  bias^2 = v^T Sigma v - variance / N,
+
+    both unbiased; their sum is the mean test loss above its floor. Standard errors are the jackknife's. Only seeds that
+    reached the level count. Where the target or Sigma is not common to the seeds the numbers are NaN, and the note says
+    why. Empty where the run has no residuals at the stops.
+    """
+    if not recorded(run):
+        return []
+    names = [str(name) for name in run["schedule"]]
+    rows = []
+    for problem, seeds in problem_groups(run):
+        sigma, note = common_covariance(run, seeds)
+        for s in range(len(names)) if schedules is None else schedules:
+            found = _spreads(run, s, seeds, sigma) if not note else [_nothing(run, s, seeds, note)] * run["level"].size
+            for level, cells in zip(run["level"].tolist(), found, strict=True):
+                rows.append(Spread(schedule=names[s], problem=problem, level=level, **cells))
+    return rows
+
+
+def common_covariance(run, seeds):
+    """(Sigma (d, d), "") of the test distribution that all of these seeds share, else (None, why there is none)."""
+    if not np.size(seeds):
+        return None, "no seeds"
+    sigma, target = None, None
+    for piece in _seed_pieces(seeds, 4 * run["axis"].size ** 2):
+        q, own = run.part("curvature_axes", piece), run.part("target", piece)
+        done = ~np.isnan(run.part("test_floor", piece))
+        if not done.any():
+            continue
+        if not np.isfinite(own[done]).all() or np.isnan(q[done]).any():
+            return None, NO_TARGET
+        covariance = np.einsum(
+            "nij,njk,nlk->nil", q[done], run.part("test_matrix", piece)[done], q[done], optimize=True
+        )
+        sigma, target = (covariance[0], own[done][0]) if sigma is None else (sigma, target)
+        if (abs(own[done] - target) > SAME * np.max(abs(target), initial=1.0)).any():
+            return None, NO_TARGET
+        if not (abs(covariance - sigma) <= SAME * abs(sigma).max()).all():
+            return None, OTHER_TEST
+    return (sigma, "") if sigma is not None else (None, "no seeds")
+
+
+def _nothing(run, s, seeds, note, count=0):
+    """The numbers of a `Spread` where there are none."""
+    names = ("bias_squared", "bias_squared_error", "variance", "variance_error", "test_loss_above_floor")
+    return {"seeds": count, **dict.fromkeys(names, math.nan), "note": note}
+
+
+def _spreads(run, s, seeds, sigma):
+    """The numbers of the `Spread`s of one schedule in one problem, a level each."""
+    levels, axes = run["level"].size, run["axis"].size
+    pieces = _seed_pieces(seeds, 2 * levels * axes + axes * axes)
+    count, total = np.zeros(levels), np.zeros((levels, axes))
+    for piece in pieces:
+        v = _errors(run, s, piece)
+        known = np.isfinite(v).all(axis=2)
+        count += known.sum(axis=0)
+        total += np.where(known[:, :, None], v, 0.0).sum(axis=0)
+    mean = total / np.maximum(count, 1.0)[:, None]
+    pulled = mean @ sigma
+    quadratic, linear = [], []
+    for piece in pieces:
+        away = _errors(run, s, piece) - mean
+        quadratic.append(np.einsum("nei,ij,nej->ne", away, sigma, away, optimize=True))
+        linear.append(np.einsum("nei,ei->ne", away, pulled))
+    quadratic, linear = np.concatenate(quadratic), np.concatenate(linear)
+    return [
+        _spread_of(quadratic[:, e], linear[:, e], float(mean[e] @ pulled[e]), _nothing(run, s, seeds, "too few seeds"))
+        for e in range(levels)
+    ]
+
+
+def _errors(run, s, piece):
+    """theta - theta_star (N, E, d) at the stops of one schedule, NaN where a level was not reached."""
+    v = _at_stops(run, s, piece) + run.part("offset", piece)[:, None, :]
+    return np.einsum("nij,nej->nei", run.part("curvature_axes", piece), v)
+
+
+def _spread_of(quadratic, linear, mean_loss, nothing):
+    """Bias and variance from q_n = (v_n - v)^T Sigma (v_n - v), l_n = (v_n - v)^T Sigma v and v^T Sigma v.
+
+    Without seed n the mean is v - (v_n - v) / (N - 1), whence the jackknife's estimates in closed form.
+    """
+    known = np.isfinite(quadratic)
+    q, along = quadratic[known], linear[known]
+    n = q.size
+    if n < FEWEST_SEEDS:
+        return {**nothing, "seeds": n}
+    variance = q.sum() / (n - 1)
+    without = (q.sum() - q * n / (n - 1)) / (n - 2)
+    bias_without = mean_loss - 2.0 * along / (n - 1) + q / (n - 1) ** 2 - without / (n - 1)
+    found = {"seeds": n, "bias_squared": mean_loss - variance / n, "bias_squared_error": jackknife(bias_without)}
+    found |= {"variance": variance, "variance_error": jackknife(without)}
+    found |= {"test_loss_above_floor": mean_loss + variance * (n - 1) / n}
+    return {key: value if key == "seeds" else float(value) for key, value in found.items()} | {"note": ""}

@@ -1,0 +1,164 @@
+"""Two schedules at equal train loss: test losses paired over seeds, for any two schedules of a run.
+
+    for row in pairs.compare(run, "annealed", "flow"):
+        print(row.problem, row.level, row.ratio, row.ratio_low, row.ratio_high, row.p)
+
+Pure functions of a `simlr.rundata.Run`. A pair counts only the seeds in which both schedules reached the level. The
+median of ratios is taken of their logarithms, so that B against A is the inverse of A against B.
+"""
+
+from dataclasses import dataclass, fields
+from itertools import combinations
+
+import numpy as np
+
+from .errors import unknown
+from .estimates import median_interval, sign_test
+from .runfile import STATUS_REACHED
+from .summary import EQUAL, problem_groups, wilson
+
+# Train losses at the stops that differ by more than this share, in the median: not at equal train loss.
+TOLERANCE = 0.05
+# What is compared: the dataset, and whether less is better said of equal levels.
+MEASURES = ("test_loss", "train_loss", "stop_step", "stop_time")
+# (pair, level, seed) looked at in a table of all pairs; above that, only pairs with the baseline.
+MOST_CELLS = 1 << 26
+MOST_PAIRS = 5000
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Schedule a against b at one level in one problem combination, over the seeds in which both reached it."""
+
+    a: str
+    b: str
+    problem: tuple  # ((parameter, value), ...) where problem parameters are grid axes
+    level: float  # of a
+    level_b: float  # of b; the same but in a comparison of two levels
+    seeds: int
+    pairs: int  # seeds in which both reached the level
+    ratio: float  # measure of a / of b, in the same seed: median; below 1 where a is better
+    ratio_low: float  # its 95 % bootstrap interval, seeds resampled
+    ratio_high: float
+    wins: int  # seeds in which a has the smaller one, by more than rounding
+    losses: int
+    ties: int
+    win_share: float  # wins / pairs
+    win_share_low: float  # its 95 % Wilson interval
+    win_share_high: float
+    p: float  # two-sided sign test of wins against losses
+    train_gap: float  # median of larger / smaller train loss at the stops - 1; above the floor for excess levels
+    equal_train_loss: bool  # whether that is at most the tolerance; False without pairs
+
+    def record(self):
+        """The row as {column: value}, each problem parameter a column of its own."""
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "problem"}
+        names = {"a": own.pop("a"), "b": own.pop("b")}
+        return {**names, **{f"problem_{key}": value for key, value in self.problem}, **own}
+
+
+def index_of(run, schedule, key="compare"):
+    """The place of a schedule, given by its name or its place; InputError with the nearest name where there is none."""
+    names = [str(name) for name in run["schedule"]]
+    if isinstance(schedule, int | np.integer) and 0 <= schedule < len(names):
+        return int(schedule)
+    if schedule not in names:
+        raise unknown(key, schedule, names, "schedule")
+    return names.index(schedule)
+
+
+def compare(run, a, b, *, tolerance=TOLERANCE, measure="test_loss"):
+    """Schedule a against schedule b in every problem combination at every level: a list of `Pair`s.
+
+    Parameters: run, a `Run`; a and b, names or places of schedules; tolerance, how far the train losses at the stops
+    may differ (median of the larger over the smaller one, less 1) to count as equal; measure, one of `MEASURES`.
+
+    ratio = median_n measure_a,n / measure_b,n with the 95 % percentile bootstrap interval of
+    `estimates.median_interval`; win_share = share of the pairs with measure_a < measure_b, with its Wilson interval;
+    p = the exact sign test of wins against losses. InputError for a schedule or a measure that is not there.
+    """
+    if measure not in MEASURES:
+        raise unknown("compare", measure, MEASURES, "measure")
+    sides = Side(run, index_of(run, a), measure), Side(run, index_of(run, b), measure)
+    return [
+        pair_at(run, sides, group, (e, e), tolerance) for group in problem_groups(run) for e in range(run["level"].size)
+    ]
+
+
+class Side:
+    """One schedule of a run, its datasets (N, E) read once."""
+
+    def __init__(self, run, index, measure="test_loss"):
+        self.name = str(run["schedule"][index])
+        self.status = run.part("status", index)
+        self.values = run.part(measure, index)
+        train = run.part("train_loss", index)
+        excess = run.config.level_kind == "excess_train_loss"
+        self.train = train - run["train_floor"][:, None] if excess else train
+
+
+def pair_at(run, sides, group, where, tolerance=TOLERANCE):
+    """The `Pair` of two `Side`s over the seeds of a problem group ((parameter, value), ...), seeds, at their levels.
+
+    `where` holds the places of the two levels, one for each side.
+    """
+    problem, seeds = group
+    level = run["level"]
+    found = {"a": sides[0].name, "b": sides[1].name, "problem": problem, "seeds": int(np.size(seeds))}
+    found |= {"level": float(level[where[0]]), "level_b": float(level[where[1]])}
+    return Pair(**found, **_measured(sides, seeds, where, tolerance))
+
+
+def _measured(sides, seeds, where, tolerance):
+    """The fields of a `Pair` that are measured."""
+    both = np.logical_and(*(side.status[seeds, e] == STATUS_REACHED for side, e in zip(sides, where, strict=True)))
+    a, b = (side.values[seeds, e][both] for side, e in zip(sides, where, strict=True))
+    logs = log_ratios(a, b)
+    wins, losses = int((logs < -EQUAL).sum()), int((logs > EQUAL).sum())
+    share, low, high = (float(value) for value in wilson(np.array(wins), np.array(logs.size)))
+    with np.errstate(over="ignore"):
+        ratio, ratio_low, ratio_high = (float(np.exp(value)) for value in median_interval(np.sort(logs)))
+    gap = _gap(*(side.train[seeds, e][both] for side, e in zip(sides, where, strict=True)))
+    found = {"pairs": logs.size, "ratio": ratio, "ratio_low": ratio_low, "ratio_high": ratio_high}
+    found |= {"wins": wins, "losses": losses, "ties": logs.size - wins - losses, "p": sign_test(wins, losses)}
+    found |= {"win_share": share, "win_share_low": low, "win_share_high": high}
+    return found | {"train_gap": gap, "equal_train_loss": bool(gap <= tolerance)}
+
+
+def log_ratios(a, b):
+    """log(a / b), 0 for equal ones, two zeros among them; what is not known of both is left out."""
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    with np.errstate(all="ignore"):
+        # Each logarithm by itself, so that the two orders differ in sign alone.
+        logs = np.where(a == b, 0.0, np.log(a) - np.log(b))
+    return logs[~np.isnan(logs)]
+
+
+def _gap(a, b):
+    """The median of |a / b - 1|, the smaller one below, so that both orders agree; NaN without any."""
+    with np.errstate(all="ignore"):
+        gap = np.where(a == b, 0.0, np.maximum(a, b) / np.minimum(a, b) - 1.0)
+    gap = gap[~np.isnan(gap)]
+    return float(np.median(gap)) if gap.size else float("nan")
+
+
+def table_of_pairs(run, base, tolerance=TOLERANCE):
+    """All `Pair`s of a run, a before b in the run's order; where they are too many, those with the baseline alone.
+
+    Returns (rows, whether all pairs are there).
+    """
+    count, levels = run["schedule"].size, run["level"].size
+    many = count * (count - 1) // 2
+    everything = many <= MOST_PAIRS and many * levels * run["seed"].size <= MOST_CELLS
+    chosen = list(combinations(range(count), 2)) if everything else [(i, base) for i in range(count) if i != base]
+    groups, kept, rows = problem_groups(run), {}, []
+    for i, j in chosen:
+        for index in (i, j):
+            if index not in kept:
+                kept[index] = Side(run, index)
+        sides = kept[i], kept[j]
+        rows += [pair_at(run, sides, group, (e, e), tolerance) for group in groups for e in range(levels)]
+        # Held no longer than they are needed: all of them would be the whole file.
+        if not everything:
+            del kept[i]
+    return rows, everything

@@ -1,0 +1,59 @@
+"""Slow twins of the estimates over seeds: enumerations, loops over seeds, resamples made one by one."""
+
+import itertools
+import math
+import statistics
+
+import numpy as np
+
+
+def sign_test(wins, losses):
+    """Two-sided p, by counting the outcomes of all fair coins that are at least as lopsided."""
+    trials = wins + losses
+    outcomes = [sum(coins) for coins in itertools.product((0, 1), repeat=trials)]
+    far = abs(wins - trials / 2)
+    return sum(abs(heads - trials / 2) >= far for heads in outcomes) / len(outcomes)
+
+
+def resampled_medians(values):
+    """The medians of all n^n resamples of n values, in ascending order."""
+    resamples = itertools.product(values, repeat=len(values))
+    return sorted(statistics.median(picked) for picked in resamples)
+
+
+def wins_by_resampling(losses, times, seed):
+    """How often each of V lists of losses has the smallest median of a resample of the seeds; ties shared."""
+    rng = np.random.default_rng(seed)
+    wins = [0.0] * len(losses)
+    for _ in range(times):
+        picked = rng.integers(0, len(losses[0]), len(losses[0]))
+        medians = [statistics.median(own[i] for i in picked) for own in losses]
+        best = [v for v, median in enumerate(medians) if median == min(medians)]
+        for v in best:
+            wins[v] += 1.0 / len(best)
+    return [won / times for won in wins]
+
+
+def bias_and_variance(errors, sigma):
+    """(bias^2, variance) of errors (N, d) in the metric sigma, unbiased, by the sum over all pairs of seeds."""
+    count = len(errors)
+    inner = [[float(a @ sigma @ b) for a in errors] for b in errors]
+    between = sum(inner[m][n] for m in range(count) for n in range(count) if m != n) / (count * (count - 1))
+    return between, sum(inner[n][n] for n in range(count)) / count - between
+
+
+def jackknife(estimate, count):
+    """The jackknife's standard error of estimate(list of seeds)."""
+    left_out = [estimate([m for m in range(count) if m != n]) for n in range(count)]
+    mean = sum(left_out) / count
+    return math.sqrt((count - 1) / count * sum((value - mean) ** 2 for value in left_out))
+
+
+def shares(curvature, residual, offset, matrix):
+    """Train and test shares of one cell, the steepest direction first."""
+    axes = range(len(curvature))
+    train = [0.5 * curvature[i] * residual[i] ** 2 for i in axes]
+    v = [residual[i] + offset[i] for i in axes]
+    test = [v[i] * sum(matrix[i][j] * v[j] for j in axes) for i in axes]
+    order = sorted(axes, key=lambda i: -curvature[i])
+    return [train[i] / sum(train) for i in order], [test[i] / sum(test) for i in order]

@@ -126,7 +126,7 @@ def weigh_rows(
 def losses_worker(landscape, seed, moments, keep, rows, train_loss, test_loss, tasks):
     """Claim tasks of a few rows with one schedule each."""
     groups = (seed.size + ROWS_A_TASK - 1) // ROWS_A_TASK
-    few = keep and moments.shape[1] < FEW_MOMENTS
+    few = keep and moments.shape[2] < FEW_MOMENTS
     while tasks[1] == 0:
         task = claim(tasks)
         if task >= moments.shape[0] * groups:

@@ -217,8 +217,8 @@ class Watch(NamedTuple):
     decided: np.ndarray  # (S, N) patiences that have ended
     best_step: np.ndarray  # (S, N)
     best_time: np.ndarray  # (S, N) in the schedule's unit
-    best: np.ndarray  # (S, N, d) x or r
-    best_average: np.ndarray  # (S, N, d) last axis 0 where nothing is averaged
+    best: np.ndarray  # (S, N, 1, d) x or r
+    best_average: np.ndarray  # (S, N, 1, d) last axis 0 where nothing is averaged
     status: np.ndarray  # (S, N, E) in the order of `Patience.looks`
     look_step: np.ndarray  # (S, N, E) step of the look that stopped the cell
     stop_step: np.ndarray  # (S, N, E) step of the iterate that is given
@@ -230,10 +230,18 @@ class Watch(NamedTuple):
 def empty_watch(where, average, levels):
     """A Watch before the first look: where and average (S, N, d) at the start, E levels."""
     cells = where.shape[:2]
-    counts = (np.zeros((*cells, levels), np.int64) for _ in range(2))
     return Watch(
-        np.full(cells, np.inf), np.full(cells, -1), np.zeros(cells, np.int64), np.zeros(cells, np.int64),
-        np.zeros(cells), where.copy(), average.copy(), np.zeros((*cells, levels), np.uint8), *counts,
-        np.zeros((*cells, levels)), np.zeros((*cells, levels, where.shape[2])),
-        np.zeros((*cells, levels, average.shape[2])),
-    )  # fmt: skip
+        best_loss=np.full(cells, np.inf),
+        wait=np.full(cells, -1),
+        decided=np.zeros(cells, np.int64),
+        best_step=np.zeros(cells, np.int64),
+        best_time=np.zeros(cells),
+        best=where[:, :, None].copy(),
+        best_average=average[:, :, None].copy(),
+        status=np.zeros((*cells, levels), np.uint8),
+        look_step=np.zeros((*cells, levels), np.int64),
+        stop_step=np.zeros((*cells, levels), np.int64),
+        stop_time=np.zeros((*cells, levels)),
+        stop=np.zeros((*cells, levels, where.shape[2])),
+        stop_average=np.zeros((*cells, levels, average.shape[2])),
+    )

@@ -17,8 +17,9 @@ import numpy as np
 from numba import prange
 
 from .arrays import DIVERGED, DIVERGED_SUM, GONE, REACHED
-from .intrinsics import claim, fma
+from .intrinsics import fma
 from .jit import cell, sweep
+from .tasks import NONE_LEFT, claim_cells
 
 SPAN = 8
 LANES = 8
@@ -316,15 +317,11 @@ def descend_worker(cells, rates, course, first_step, tasks, workers):
     """Claim tasks, a pool of seeds with one schedule each, until none is left or a stop is asked for."""
     threshold, row = cells.threshold, cells.row
     width = min(pool_width(cells.scale.shape[2]), fair_width(rates.length.size * row.size, workers))
-    pools = (row.size + width - 1) // width
     x = np.zeros(cells.scale.shape[2])
     while tasks[1] == 0:
-        task = claim(tasks)
-        if task >= rates.length.size * pools:
+        s, first, last = claim_cells(tasks, rates.length.size, row.size, width)
+        if s == NONE_LEFT:
             return
-        s = task // pools
-        first = task % pools * width
-        last = min(first + width, row.size)
         x_now, decided, record_x = course.x[s], course.decided[s], course.record_x[s]
         status, stop_step, stop_time, stop_x = (
             course.status[s], course.stop_step[s], course.stop_time[s], course.stop_x[s],

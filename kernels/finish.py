@@ -8,8 +8,8 @@ from numba import prange
 from .arrays import AT_FLOOR, GONE, OUT_OF_STEPS, REACHED
 from .descent import write_levels
 from .flow import crossing_time
-from .intrinsics import claim
 from .jit import cell, sweep
+from .tasks import NONE_LEFT, claim_cells
 
 SEEDS_A_TASK = 64
 
@@ -77,15 +77,10 @@ def finish_seeds(curvature, cells, rates, course, flows, elapsed, s, first, last
 @cell
 def finish_worker(curvature, cells, rates, course, flows, elapsed, tasks):
     """Claim tasks of a few seeds with one schedule each."""
-    seeds = cells.row.size
-    groups = (seeds + SEEDS_A_TASK - 1) // SEEDS_A_TASK
     while tasks[1] == 0:
-        task = claim(tasks)
-        if task >= rates.length.size * groups:
+        s, first, last = claim_cells(tasks, rates.length.size, cells.row.size, SEEDS_A_TASK)
+        if s == NONE_LEFT:
             return
-        s = task // groups
-        first = task % groups * SEEDS_A_TASK
-        last = min(first + SEEDS_A_TASK, seeds)
         finish_seeds(curvature, cells, rates, course, flows, elapsed[s], s, first, last)
 
 

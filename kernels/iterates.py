@@ -3,8 +3,9 @@
 import numpy as np
 from numba import prange
 
-from .intrinsics import claim, fma
+from .intrinsics import fma
 from .jit import cell, sweep
+from .tasks import NONE_LEFT, claim_cells
 
 ROWS_A_TASK = 64
 
@@ -30,14 +31,10 @@ def turn_back(axes, minimiser, residuals, clear, iterates, first, last):
 @cell
 def iterates_worker(axes, minimiser, residuals, clear, rows, iterates, tasks):
     """Claim tasks of a few rows with one schedule each."""
-    groups = (minimiser.shape[0] + ROWS_A_TASK - 1) // ROWS_A_TASK
     while tasks[1] == 0:
-        task = claim(tasks)
-        if task >= residuals.shape[0] * groups:
+        s, first, last = claim_cells(tasks, residuals.shape[0], minimiser.shape[0], ROWS_A_TASK)
+        if s == NONE_LEFT:
             return
-        s = task // groups
-        first = task % groups * ROWS_A_TASK
-        last = min(first + ROWS_A_TASK, minimiser.shape[0])
         turn_back(axes, minimiser, residuals[s], clear, iterates[rows[s]], first, last)
 
 

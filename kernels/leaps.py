@@ -8,10 +8,10 @@ from numba import prange
 
 from .descent import is_done, start_cells
 from .glides import glide_phase
-from .intrinsics import claim
 from .jit import cell, sweep
 from .powers import leap_phase, set_decay
 from .products import NODES
+from .tasks import NONE_LEFT, claim_cells
 
 SEEDS_A_TASK = 64
 
@@ -103,14 +103,11 @@ def leap_seeds(cells, rates, pieces, products, course, s, first, last):
 @cell
 def leap_worker(cells, rates, pieces, products, course, tasks):
     """Claim tasks of a few seeds with one schedule each."""
-    seeds = cells.row.size
-    groups = (seeds + SEEDS_A_TASK - 1) // SEEDS_A_TASK
     while tasks[1] == 0:
-        task = claim(tasks)
-        if task >= rates.length.size * groups:
+        s, first, last = claim_cells(tasks, rates.length.size, cells.row.size, SEEDS_A_TASK)
+        if s == NONE_LEFT:
             return
-        first = task % groups * SEEDS_A_TASK
-        leap_seeds(cells, rates, pieces, products, course, task // groups, first, min(first + SEEDS_A_TASK, seeds))
+        leap_seeds(cells, rates, pieces, products, course, s, first, last)
 
 
 @sweep

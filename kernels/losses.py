@@ -10,8 +10,9 @@ import math
 import numpy as np
 from numba import prange
 
-from .intrinsics import claim, fma
+from .intrinsics import fma
 from .jit import cell, inline, sweep
+from .tasks import NONE_LEFT, claim_cells
 
 ROWS_A_TASK = 64
 # Moments that are weighed side by side, in SIMD lanes: few enough that all their axes stay in the first-level cache.
@@ -125,15 +126,11 @@ def weigh_rows(
 @cell
 def losses_worker(landscape, seed, moments, keep, rows, train_loss, test_loss, tasks):
     """Claim tasks of a few rows with one schedule each."""
-    groups = (seed.size + ROWS_A_TASK - 1) // ROWS_A_TASK
     few = keep and moments.shape[2] < FEW_MOMENTS
     while tasks[1] == 0:
-        task = claim(tasks)
-        if task >= moments.shape[0] * groups:
+        s, first, last = claim_cells(tasks, moments.shape[0], seed.size, ROWS_A_TASK)
+        if s == NONE_LEFT:
             return
-        s = task // groups
-        first = task % groups * ROWS_A_TASK
-        last = min(first + ROWS_A_TASK, seed.size)
         if few:
             weigh_few(
                 landscape.curvature, landscape.residual, landscape.offset, landscape.test_matrix,

@@ -8,8 +8,9 @@ import numpy as np
 from numba import prange
 
 from .energies import curved_sum
-from .intrinsics import claim, fma
+from .intrinsics import fma
 from .jit import cell, sweep
+from .tasks import NONE_LEFT, claim_cells
 
 ROWS_A_TASK = 64
 
@@ -47,14 +48,10 @@ def weigh_residuals(landscape, seed, residuals, train_loss, test_loss, first, la
 @cell
 def residual_losses_worker(landscape, seed, residuals, train_loss, test_loss, tasks):
     """Claim tasks of a few rows with one schedule each."""
-    groups = (seed.size + ROWS_A_TASK - 1) // ROWS_A_TASK
     while tasks[1] == 0:
-        task = claim(tasks)
-        if task >= residuals.shape[0] * groups:
+        s, first, last = claim_cells(tasks, residuals.shape[0], seed.size, ROWS_A_TASK)
+        if s == NONE_LEFT:
             return
-        s = task // groups
-        first = task % groups * ROWS_A_TASK
-        last = min(first + ROWS_A_TASK, seed.size)
         weigh_residuals(landscape, seed, residuals[s], train_loss[s], test_loss[s], first, last)
 
 

@@ -22,7 +22,6 @@ from numba import prange
 from .averages import average_lanes
 from .energies import weigh_lanes
 from .gradients import NO_NOISE, QUAD, SHUFFLED, WITH_REPLACEMENT, gradient_lanes
-from .intrinsics import claim
 from .jit import cell, sweep
 from .optimizers import update_lanes
 from .pools import (
@@ -36,6 +35,7 @@ from .pools import (
     start_cells,
     store_cells,
 )
+from .tasks import NONE_LEFT, claim_cells
 
 SEGMENT = 32
 LANES = 8
@@ -146,16 +146,13 @@ def walk_worker(cells, plan, method, noise, rows, state, passages, first_step, t
     across = noise.kind != NO_NOISE
     inner, outer = (schedules, seeds) if across else (seeds, schedules)
     width = pool_width(cells.scale.shape[2], inner)
-    groups = (inner + width - 1) // width
     while tasks[1] == 0:
-        task = claim(tasks)
-        if task >= outer * groups:
+        row, first, last = claim_cells(tasks, outer, inner, width)
+        if row == NONE_LEFT:
             return
-        first = task % groups * width
-        last = min(first + width, inner)
         if first_step == 0:
-            start_pool(cells, state, passages, first, last, task // groups, across)
-        walk_pool(cells, plan, method, noise, rows, state, passages, first, last, task // groups, first_step, width)
+            start_pool(cells, state, passages, first, last, row, across)
+        walk_pool(cells, plan, method, noise, rows, state, passages, first, last, row, first_step, width)
 
 
 @sweep

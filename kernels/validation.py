@@ -20,8 +20,9 @@ import numpy as np
 from numba import prange
 
 from .arrays import DIVERGED, GONE, VALIDATION_STOPPED
-from .intrinsics import claim, fma
+from .intrinsics import fma
 from .jit import cell, sweep
+from .tasks import NONE_LEFT, claim_cells
 
 SEEDS_A_TASK = 64
 # The best look came before this window.
@@ -98,26 +99,20 @@ def stop_at_look(look_step, look_time, where, average, s, n, k, level, stop_step
 
 
 @cell
-def stop_at_best(
-    best_step, best_time, best, best_average, s, n, level, stop_step, stop_time, stop, stop_average
-):  # fmt: skip
+def stop_at_best(best_step, best_time, best, best_average, s, n, level, stop_step, stop_time, stop, stop_average):
     """What a cell is given as at one level: what it was at its best look, in an earlier window."""
     stop_step[s, n, level] = best_step[s, n]
     stop_time[s, n, level] = best_time[s, n]
-    for i in range(best.shape[2]):
-        stop[s, n, level, i] = best[s, n, i]
-    for i in range(best_average.shape[2]):
-        stop_average[s, n, level, i] = best_average[s, n, i]
+    copy_cell(best, s, n, 0, stop, level)
+    copy_cell(best_average, s, n, 0, stop_average, level)
 
 
 @cell
 def keep_best(look_step, look_time, where, average, s, n, k, best_step, best_time, best, best_average):
     """Note look k of the window as the best so far."""
     best_step[s, n], best_time[s, n] = look_step[s, k], look_time[s, k]
-    for i in range(best.shape[2]):
-        best[s, n, i] = where[s, n, k, i]
-    for i in range(best_average.shape[2]):
-        best_average[s, n, i] = average[s, n, k, i]
+    copy_cell(where, s, n, k, best, 0)
+    copy_cell(average, s, n, k, best_average, 0)
 
 
 @cell
@@ -160,18 +155,13 @@ def look_at_seeds(looks, validation, rule, known, gone, s, first, last, y, part,
 @cell
 def look_worker(looks, validation, rule, known, gone, tasks):
     """Claim tasks of a few seeds with one schedule each."""
-    seeds = looks.where.shape[1]
-    groups = (seeds + SEEDS_A_TASK - 1) // SEEDS_A_TASK
     width = looks.step.shape[1]
     y, part, losses = np.empty((looks.where.shape[3], width)), np.empty(width), np.empty(width)
     kept_at, stopped_at = np.empty(rule.looks.size, np.int64), np.empty(rule.looks.size, np.int64)
     while tasks[1] == 0:
-        task = claim(tasks)
-        if task >= looks.step.shape[0] * groups:
+        s, first, last = claim_cells(tasks, looks.step.shape[0], looks.where.shape[1], SEEDS_A_TASK)
+        if s == NONE_LEFT:
             return
-        s = task // groups
-        first = task % groups * SEEDS_A_TASK
-        last = min(first + SEEDS_A_TASK, seeds)
         look_at_seeds(looks, validation, rule, known, gone, s, first, last, y, part, losses, kept_at, stopped_at)
 
 

@@ -86,23 +86,23 @@ class Looking:
         diverged = left & (course.status == arrays.DIVERGED)
         ended = left & ~diverged
         found["status"][diverged], found["status"][ended] = arrays.DIVERGED, arrays.OUT_OF_STEPS
-        best = {"stop_step": watch.best_step, "stop_time": watch.best_time}
+        best = {"stop_step": watch.best_step[:, :, None], "stop_time": watch.best_time[:, :, None]}
         best |= dict(zip(names, (watch.best, watch.best_average), strict=False))
-        here = {"stop_step": length[:, None], "stop_time": elapsed[:, None], **now}
+        here = {"stop_step": length[:, None, None], "stop_time": elapsed[:, None, None]}
+        here |= {name: values[:, :, None] for name, values in now.items()}
         given = best if self._rule.restore else here
         gone = {"stop_step": course.stop_step, "stop_time": course.stop_time, **end}
         for name in ("stop_step", "stop_time", *names):
             _fill(found[name], diverged, gone[name])
-            values = np.broadcast_to(given[name], (*left.shape[:2], *found[name].shape[3:]))
-            _fill(found[name], ended, values[:, :, None])
+            _fill(found[name], ended, given[name])
         look_step = watch.look_step
         _fill(look_step, diverged, course.stop_step)
-        _fill(look_step, ended, np.broadcast_to(length[:, None, None], (*left.shape[:2], 1)))
+        _fill(look_step, ended, length[:, None, None])
         return found | {"stop_look_step": look_step}
 
 
 def _fill(target, where, values):
-    """target (S, N, E, ..) = values (S, N, 1, ..) where (S, N, E)."""
+    """target (S, N, E, ..) = values, which broadcast to it, where (S, N, E)."""
     target[where] = np.broadcast_to(values, target.shape)[where]
 
 

@@ -11,13 +11,13 @@ The parts add up to the whole; those of the test loss can be negative where M is
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
 from .estimates import jackknife
-from .runfile import STATUS_REACHED
-from .summary import CELLS_AT_ONCE, problem_groups
+from .runfile import is_own
+from .summary import CELLS_AT_ONCE, columns_of, problem_groups
 
 NEEDED = "stop_residual"
 # Seeds share a test distribution where their covariances agree to this share of the largest entry.
@@ -45,7 +45,7 @@ class Direction:
 
     def record(self):
         """The row as {column: value}, each problem parameter a column of its own."""
-        return _record(self)
+        return columns_of(self, "schedule")
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,7 @@ class Spread:
 
     def record(self):
         """The row as {column: value}, each problem parameter a column of its own."""
-        return _record(self)
-
-
-def _record(row):
-    own = {field.name: getattr(row, field.name) for field in fields(row) if field.name != "problem"}
-    return {"schedule": own.pop("schedule"), **{f"problem_{key}": value for key, value in row.problem}, **own}
+        return columns_of(self, "schedule")
 
 
 def recorded(run):
@@ -136,7 +131,7 @@ def _shares(run, s, piece):
 
 def _at_stops(run, s, piece):
     """Residuals (N, E, d) of one schedule, NaN where a level was not reached."""
-    reached = run.part("status", s, piece) == STATUS_REACHED
+    reached = is_own(run.part("status", s, piece), run.config.level_kind)
     return np.where(reached[:, :, None], run.part(NEEDED, s, piece), np.nan)
 
 

@@ -4,14 +4,14 @@ A family is the schedules that one [[schedule]] table expands to, with one optim
 equal. Pure functions of a `simlr.rundata.Run`.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
 from .estimates import win_shares
 from .pairs import Side, pair_at
-from .runfile import STATUS_AT_FLOOR, STATUS_NOT_RUN, STATUS_REACHED
-from .summary import problem_groups
+from .runfile import STATUS_AT_FLOOR, STATUS_NOT_RUN
+from .summary import columns_of, problem_groups
 
 # The best value is called sure where it wins in this share of the resamples.
 SURE = 0.95
@@ -47,9 +47,7 @@ class Choice:
 
     def record(self):
         """The row as {column: value}, each problem parameter a column of its own."""
-        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "problem"}
-        names = {key: own.pop(key) for key in ("family", "parameter", "value", "schedule")}
-        return {**names, **{f"problem_{key}": value for key, value in self.problem}, **own}
+        return columns_of(self, "family", "parameter", "value", "schedule")
 
 
 # ---- families ----
@@ -140,7 +138,7 @@ def penalised(sides, seeds, level):
     """Test losses (V, N) of the seeds that can reach the level, infinite where they did not; and where they did."""
     status = np.stack([side.status[seeds, level] for side in sides])
     known = ~np.isin(status, (STATUS_AT_FLOOR, STATUS_NOT_RUN)).any(axis=0)
-    reached = (status == STATUS_REACHED)[:, known]
+    reached = np.stack([side.own[seeds, level] for side in sides])[:, known]
     losses = np.stack([side.values[seeds, level] for side in sides])[:, known]
     return np.where(reached & ~np.isnan(losses), losses, np.inf), reached
 

@@ -7,15 +7,15 @@ Pure functions of a `simlr.rundata.Run`. A pair counts only the seeds in which b
 median of ratios is taken of their logarithms, so that B against A is the inverse of A against B.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
 from .errors import unknown
 from .estimates import median_interval, sign_test
-from .runfile import STATUS_REACHED
-from .summary import EQUAL, problem_groups, wilson
+from .runfile import is_own
+from .summary import EQUAL, columns_of, problem_groups, wilson
 
 # Train losses at the stops that differ by more than this share, in the median: not at equal train loss.
 TOLERANCE = 0.05
@@ -52,9 +52,7 @@ class Pair:
 
     def record(self):
         """The row as {column: value}, each problem parameter a column of its own."""
-        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "problem"}
-        names = {"a": own.pop("a"), "b": own.pop("b")}
-        return {**names, **{f"problem_{key}": value for key, value in self.problem}, **own}
+        return columns_of(self, "a", "b")
 
 
 def index_of(run, schedule, key="compare"):
@@ -91,6 +89,7 @@ class Side:
     def __init__(self, run, index, measure="test_loss"):
         self.name = str(run["schedule"][index])
         self.status = run.part("status", index)
+        self.own = is_own(self.status, run.config.level_kind)
         self.values = run.part(measure, index)
         train = run.part("train_loss", index)
         excess = run.config.level_kind == "excess_train_loss"
@@ -111,7 +110,7 @@ def pair_at(run, sides, group, where, tolerance=TOLERANCE):
 
 def _measured(sides, seeds, where, tolerance):
     """The fields of a `Pair` that are measured."""
-    both = np.logical_and(*(side.status[seeds, e] == STATUS_REACHED for side, e in zip(sides, where, strict=True)))
+    both = np.logical_and(*(side.own[seeds, e] for side, e in zip(sides, where, strict=True)))
     a, b = (side.values[seeds, e][both] for side, e in zip(sides, where, strict=True))
     logs = log_ratios(a, b)
     wins, losses = int((logs < -EQUAL).sum()), int((logs > EQUAL).sum())

@@ -67,9 +67,13 @@ class Row:
 
     def record(self):
         """The row as {column: value}, as the CSV has it: each problem parameter is a column of its own."""
-        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "problem"}
-        name = own.pop("schedule")
-        return {"schedule": name, **{f"problem_{key}": value for key, value in self.problem}, **own}
+        return columns_of(self, "schedule")
+
+
+def columns_of(row, *names):
+    """A row as {column: value}: what it is named by, then each problem parameter in its own column, then the rest."""
+    own = {field.name: getattr(row, field.name) for field in fields(row) if field.name != "problem"}
+    return {name: own.pop(name) for name in names} | {f"problem_{key}": value for key, value in row.problem} | own
 
 
 # ---- arrays to rows ----

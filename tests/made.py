@@ -42,7 +42,5 @@ def made_run(status, test, levels, names=("flow", "other"), kind="train_loss", t
         "test_floor": np.zeros(shape[1]),
     } | more
     tables = list(tables or names[: shape[0]])
-    config = SimpleNamespace(
-        level_kind=kind, problem={"kind": "dataset"}, question=None, families=lambda: tables, levels=list(levels)
-    )
+    config = SimpleNamespace(level_kind=kind, problem={"kind": "dataset"}, families=lambda: tables, levels=list(levels))
     return Made(arrays, config)

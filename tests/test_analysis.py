@@ -110,6 +110,19 @@ def test_pairs_against_plain_python_their_inverse_and_other_orders(draw, seeds):
     assert mixed == row
 
 
+@pytest.mark.parametrize(("kind", "own"), [("steps", [5]), ("validation_patience", [6, 2])])
+def test_pairs_and_best_values_take_the_outcomes_of_their_own_rule(kind, own):
+    """A budget spent, or a stop by validation, is a result as reaching a level is; a divergence is none."""
+    status = np.array([[[own[0]], [own[-1]], [own[0]]], [[own[0]], [own[0]], [3]]])
+    test = np.array([[[1.0], [1.0], [1.0]], [[2.0], [2.0], [2.0]]])
+    run = made_run(status, test, [10], kind=kind)
+    (pair,) = pairs.compare(run, 0, 1)
+    assert (pair.pairs, pair.wins, pair.ratio) == (2, 2, 0.5)
+    losses, reached = families.penalised([pairs.Side(run, s) for s in (0, 1)], np.arange(3), 0)
+    assert reached.tolist() == [[True] * 3, [True, True, False]]
+    assert losses.tolist() == [[1.0, 1.0, 1.0], [2.0, 2.0, np.inf]]
+
+
 def test_levels_that_are_overshot_are_no_equal_train_loss():
     train = np.array([[[0.1], [0.1]], [[0.1], [0.05]]])
     run = made_run(np.ones((2, 2, 1)), np.ones((2, 2, 1)), [0.1], train_loss=train)

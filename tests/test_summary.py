@@ -3,13 +3,13 @@
 import math
 import re
 import statistics
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import runs
 from hypothesis import given
 from hypothesis import strategies as st
+from made import made_run
 
 import simlr
 from simlr import levels, summary
@@ -32,34 +32,6 @@ def claim():
     return reference()
 
 
-class Arrays:
-    """A run made of arrays: what `summary` looks at, and nothing else."""
-
-    def __init__(self, status, test, levels, names=("flow", "other"), kind="train_loss", **more):
-        status = np.asarray(status, np.uint8)
-        shape = status.shape
-        self._arrays = {
-            "status": status,
-            "test_loss": np.asarray(test, float),
-            "train_loss": np.broadcast_to(np.asarray(levels, float), shape).copy(),
-            "stop_step": np.arange(status.size).reshape(shape),
-            "stop_time": np.arange(status.size).reshape(shape) / 8.0,
-            "level": np.asarray(levels, float),
-            "schedule": np.array(names[: shape[0]], dtype=object),
-            "seed": np.arange(shape[1]),
-            "train_floor": np.zeros(shape[1]),
-            "test_floor": np.zeros(shape[1]),
-        } | more
-        self.config = SimpleNamespace(level_kind=kind, problem={"kind": "dataset"})
-        self.names = sorted(self._arrays)
-
-    def __getitem__(self, name):
-        return self._arrays[name]
-
-    def dims(self, name):
-        return ("seed",) if name.startswith("problem_") else ()
-
-
 def by_name(rows):
     return {(row.schedule, row.level): row for row in rows}
 
@@ -73,7 +45,7 @@ def test_rows_agree_with_plain_python(draw, seeds, schedules, levels):
     shape = (schedules, seeds, levels)
     status = rng.integers(0, 5, shape)
     test = np.where(status == 0, np.nan, rng.lognormal(size=shape))
-    run = Arrays(status, test, np.geomspace(1e-1, 1e-3, levels), ("a", "flow", "b"))
+    run = made_run(status, test, np.geomspace(1e-1, 1e-3, levels), ("a", "flow", "b"))
     base = 1 if schedules > 1 else 0
     rows = summary.rows(run)
     assert len(rows) == schedules * levels
@@ -124,12 +96,12 @@ def test_wilson_interval(wins, trials, low, high):
 
 def test_rounding_does_not_win_and_two_zeros_are_equal():
     test = [[[1.0], [0.0], [1.0]], [[1.0 - 1e-15], [0.0], [0.5]]]
-    row = summary.rows(Arrays(np.ones((2, 3, 1)), test, [0.1]))[1]
+    row = summary.rows(made_run(np.ones((2, 3, 1)), test, [0.1]))[1]
     assert (row.pairs, row.above_1, row.ratio) == (3, 1 / 3, pytest.approx(1.0))
 
 
 def test_excess_levels_are_compared_above_the_floor():
-    run = Arrays([[[1]]], [[[0.5]]], [0.1], kind="excess_train_loss", train_floor=np.array([0.02]))
+    run = made_run([[[1]]], [[[0.5]]], [0.1], kind="excess_train_loss", train_floor=np.array([0.02]))
     assert summary.rows(run)[0].train_loss_over_level == pytest.approx(0.8)
 
 
@@ -143,12 +115,12 @@ def test_excess_levels_are_compared_above_the_floor():
 )
 def test_baseline(names, kinds, expected):
     more = {"schedule_kind": np.array(kinds, dtype=object)}
-    assert summary.baseline(Arrays(np.ones((2, 1, 1)), np.ones((2, 1, 1)), [0.1], names, **more)) == expected
+    assert summary.baseline(made_run(np.ones((2, 1, 1)), np.ones((2, 1, 1)), [0.1], names, **more)) == expected
 
 
 def test_problem_parameters_split_the_rows():
     test = np.array([[[1.0], [2.0], [30.0], [40.0]], [[1.0], [1.0], [10.0], [10.0]]])
-    run = Arrays(np.ones((2, 4, 1)), test, [0.1], problem_rows=np.array([20.0, 20.0, 50.0, 50.0]))
+    run = made_run(np.ones((2, 4, 1)), test, [0.1], problem_rows=np.array([20.0, 20.0, 50.0, 50.0]))
     rows = summary.rows(run)
     assert [row.problem for row in rows] == [(("rows", 20.0),)] * 2 + [(("rows", 50.0),)] * 2
     assert [row.test_loss for row in rows] == [1.5, 1.0, 35.0, 10.0]
@@ -209,7 +181,7 @@ def test_the_default_table_fits_a_terminal():
 def test_many_schedules_are_shortened_with_a_note():
     names = [f"s{i}" for i in range(1000)]
     test = np.linspace(2.0, 1.0, 1000)[:, None, None] * np.ones((1000, 2, 1))
-    rows = summary.rows(Arrays(np.ones((1000, 2, 1)), test, [0.1], names))
+    rows = summary.rows(made_run(np.ones((1000, 2, 1)), test, [0.1], names))
     text = summary.table(rows)
     assert len(rows) == 1000
     assert len(text.splitlines()) < 70
@@ -219,7 +191,7 @@ def test_many_schedules_are_shortened_with_a_note():
 
 def test_levels_that_nobody_reached_are_dashes():
     status = np.array([[[AT_FLOOR, DIVERGED]], [[AT_FLOOR, OUT_OF_STEPS]]])
-    rows = summary.rows(Arrays(status, np.ones((2, 1, 2)), [0.2, 0.1]))
+    rows = summary.rows(made_run(status, np.ones((2, 1, 2)), [0.2, 0.1]))
     text = summary.table(rows)
     assert all(math.isnan(row.test_loss) and math.isnan(row.ratio) for row in rows)
     assert "nan" not in text and " - " in text.replace("-*", "- ")
@@ -231,7 +203,7 @@ def test_levels_that_nobody_reached_are_dashes():
 @pytest.mark.parametrize("levels", [[0.0], [1e-3], [1e-3, 0.0], list(np.geomspace(1, 1e-20, 30))])
 def test_any_number_of_levels_is_laid_out(levels):
     shape = (2, 3, len(levels))
-    text = summary.table(summary.rows(Arrays(np.ones(shape), np.ones(shape), levels)))
+    text = summary.table(summary.rows(made_run(np.ones(shape), np.ones(shape), levels)))
     assert max(map(len, text.splitlines())) <= 120
 
 
@@ -243,7 +215,7 @@ def test_levels_read_as_one_writes_them(level, text):
 
 
 def test_names_cannot_steer_a_terminal():
-    rows = summary.rows(Arrays(np.ones((2, 1, 1)), np.ones((2, 1, 1)), [0.1], ("flow", "\x1b[2J\nred")))
+    rows = summary.rows(made_run(np.ones((2, 1, 1)), np.ones((2, 1, 1)), [0.1], ("flow", "\x1b[2J\nred")))
     assert "\x1b" not in summary.table(rows)
     assert "\\x1b[2J\\nred" in summary.table(rows)
 
@@ -354,4 +326,4 @@ def test_an_unfinished_run_is_undecided(tmp_path):
 
 
 def test_a_problem_without_a_check_has_no_verdict():
-    assert summary.verdict(Arrays([[[1]]], [[[1.0]]], [0.1])) is None
+    assert summary.verdict(made_run([[[1]]], [[[1.0]]], [0.1])) is None

@@ -89,21 +89,24 @@ class Engine:
     def problems(self, first, last):
         """The problems of these seeds, as one Batch; axes that a seed lacks have curvature and residual 0."""
         parts = []
-        for index, _, first_draw, last_draw in self._plan.pieces(first, last):
-            draws = np.arange(first_draw, last_draw, dtype=np.int64)
-            source = self._sources[index]
+        for source, draws, _ in self._parts(first, last):
             own = source.draw(self._plan.config.seeds["root"], draws, self._workers)
             parts.append(_pad(own, self._plan.axes - source.axes))
         return _end_to_end(parts)
+
+    def _parts(self, first, last):
+        """(source, draws, where they lie in the block) of every problem combination that these seeds touch."""
+        for index, begin, first_draw, last_draw in self._plan.pieces(first, last):
+            draws = np.arange(first_draw, last_draw, dtype=np.int64)
+            yield self._sources[index], draws, slice(begin - first, begin - first + draws.size)
 
     def _validation(self, first, last, batch):
         """The validation quadratics of these seeds, whose problems are given; None where none stops a run."""
         if VALIDATION not in self._plan.config.stop:
             return None
         parts = []
-        for index, begin, first_draw, last_draw in self._plan.pieces(first, last):
-            draws, source = np.arange(first_draw, last_draw, dtype=np.int64), self._sources[index]
-            own = batch._make(values[begin - first : begin - first + draws.size] for values in batch)
+        for source, draws, place in self._parts(first, last):
+            own = batch._make(values[place] for values in batch)
             quadratic = source.validation(self._plan.config.seeds["root"], draws, own, self._workers)
             parts.append(_pad(quadratic, self._plan.axes - source.axes))
         return _end_to_end(parts)
@@ -224,10 +227,9 @@ class Engine:
     def _rows_of(self, seeds):
         """The train rows of a block's seeds in the Hessian's axes, for mini-batches; rows that a seed lacks are 0."""
         parts = []
-        for index, begin, first_draw, last_draw in self._plan.pieces(seeds.first, seeds.last):
-            draws = np.arange(first_draw, last_draw, dtype=np.int64)
-            own = seeds.problems(slice(begin - seeds.first, begin - seeds.first + draws.size))
-            parts.append(self._sources[index].rows(self._plan.config.seeds["root"], draws, own, self._workers))
+        for source, draws, place in self._parts(seeds.first, seeds.last):
+            own = seeds.problems(place)
+            parts.append(source.rows(self._plan.config.seeds["root"], draws, own, self._workers))
         most = max(rho.shape[1] for _, rho in parts)
         wide = [np.pad(z, [(0, 0), (0, most - z.shape[1]), (0, self._plan.axes - z.shape[2])]) for z, _ in parts]
         rho = [np.pad(rho, [(0, 0), (0, most - rho.shape[1])]) for _, rho in parts]
@@ -305,18 +307,19 @@ class _Seeds:
 
     def mark_absent_axes(self, residuals):
         """NaN, in place, beyond each seed's own number of axes; residuals (S, N, E, d)."""
-        for index, begin, first_draw, last_draw in self._plan.pieces(self.first, self.last):
-            seeds = slice(begin - self.first, begin - self.first + last_draw - first_draw)
-            residuals[:, seeds, :, self._plan.sizes[index][0] :] = np.nan
+        seeds, axes = np.nonzero(self._absent)
+        residuals[:, seeds, :, axes] = np.nan
 
     def _mark_absent(self, values):
         """NaN beyond each seed's own number of axes."""
         values = np.array(values)
-        for index, begin, first_draw, last_draw in self._plan.pieces(self.first, self.last):
-            own = self._plan.sizes[index][0]
-            seeds = slice(begin - self.first, begin - self.first + last_draw - first_draw)
-            if values.ndim > 1:
-                values[seeds, own:] = np.nan
-            if values.ndim > 2:
-                values[seeds, :, own:] = np.nan
+        if values.ndim > 1:
+            values[self._absent] = np.nan
+        if values.ndim > 2:
+            np.swapaxes(values, 1, 2)[self._absent] = np.nan
         return values
+
+    @property
+    def _absent(self):
+        """Which axes each seed lacks: bool (N, d)."""
+        return np.arange(self._batch.curvature.shape[1]) >= self.axes[:, None]

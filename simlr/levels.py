@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from .stopping import PATIENCE
+from .stopping import PATIENCE, SAME_LOSS_KINDS
 
 
 class Words(NamedTuple):
@@ -71,4 +71,4 @@ def last(kind, levels):
 
 def is_loss(kind):
     """Whether the levels are train losses, the same for every seed."""
-    return WORDS[kind].when == _LOSS.when
+    return kind in SAME_LOSS_KINDS

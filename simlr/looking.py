@@ -9,11 +9,9 @@ from .descending import any_stepping
 from .kernels import arrays
 from .kernels.leaps import leap_sweep
 from .kernels.validation import look_sweep
+from .plan import WINDOW
 from .products import no_products
 from .tables import chunks_of
-
-# Looks whose iterates are held at a time: enough to fill the SIMD lanes, few enough to stay near the processor.
-WINDOW = 16
 
 
 def windows(first, last, every):

@@ -26,8 +26,10 @@ LANES = 8
 # A piece of fewer steps is stepped through in less time than its closed form takes.
 STEPS_A_PIECE = 64
 MOST_CELLS = 1 << 52
-# Moments of every cell that are held at a time where it is looked at now and then.
-MOMENTS_A_WINDOW = 20
+# Looks whose iterates are held at a time: enough to fill the SIMD lanes, few enough to stay near the processor.
+WINDOW = 16
+# Moments of every cell that are then in memory: the looks, the one before, and what the best one is kept in.
+MOMENTS_A_WINDOW = WINDOW + 4
 # How the steps of a schedule are taken.
 STEPS, LEAPS, BOTH, WALKS = "steps", "leaps", "both", "walks"
 FIRST_FLOW_FRACTION = 1000.0

@@ -31,18 +31,7 @@ class Run:
 
     def __getitem__(self, name):
         """One dataset as an array, not yet computed cells masked."""
-        if name not in self._source.dims:
-            raise unknown("run", name, sorted(self._source.dims), "dataset")
-        dims = self._source.dims[name]
-        if name not in runfile.BLOCK_DATASETS:
-            return self._source.read(name)
-        # The status is looked at first: what is then found to be final was written before it.
-        missing = None if self.complete else self._missing(dims)
-        values = self._source.read(name)
-        if missing is None or not missing.any():
-            return values
-        missing = missing.reshape(missing.shape + (1,) * (values.ndim - missing.ndim))
-        return np.where(missing, values.dtype.type(NOT_YET if values.dtype.kind == "i" else np.nan), values)
+        return self.part(name)
 
     def part(self, name, *where):
         """A part of one dataset, as `self[name][where]` without reading the rest; `where`: numbers and slices."""
@@ -50,9 +39,12 @@ class Run:
             raise unknown("run", name, sorted(self._source.dims), "dataset")
         if name not in runfile.BLOCK_DATASETS or self.complete:
             return self._source.read(name, where)
+        # The status is looked at first: what is then found to be final was written before it.
         missing = self._missing(self._source.dims[name])
         values = self._source.read(name, where)
         missing = missing[where[: missing.ndim]]
+        if not missing.any():
+            return values
         missing = missing.reshape(missing.shape + (1,) * (values.ndim - missing.ndim))
         return np.where(missing, values.dtype.type(NOT_YET if values.dtype.kind == "i" else np.nan), values)
 

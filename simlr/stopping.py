@@ -22,6 +22,8 @@ RULES = {
 }
 # What a run of these stops at is a train loss.
 LOSS_KINDS = ("train_loss", "excess_train_loss", "train_loss_fraction")
+# The same loss for every seed, but for its floor.
+SAME_LOSS_KINDS = ("train_loss", "excess_train_loss")
 LEVEL_KINDS = (*LOSS_KINDS, "steps", PATIENCE)
 
 

@@ -60,7 +60,7 @@ MAY_IMPORT = {
     "descending": {"plan", "tables", "stages", "products", "kernels"},
     "walking": {"tables", "descending", "kernels"},
     "budgets": {"kernels"},
-    "looking": {"descending", "products", "tables", "kernels"},
+    "looking": {"plan", "descending", "products", "tables", "kernels"},
     "stops": {"plan", "stopping", "descending", "walking", "budgets", "looking", "kernels"},
     "execute": {
         *{"plan", "runfile", "results", "stages", "stopping", "thresholds", "descending", "walking", "stops"},

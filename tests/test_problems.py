@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import naive
+from simlr import datasets
+from simlr.datasets import DATASET
 from simlr.errors import InputError
-from simlr.problems import DATASET, QUADRATIC
+from simlr.quadratics import QUADRATIC
 
 REACHED, OUT_OF_STEPS = 1, 2
 DIABETES = str(Path(__file__).resolve().parent.parent / "data/diabetes.csv")
@@ -487,3 +489,12 @@ def test_one_curvature_serves_many_residuals(run_arrays):
     each = run_arrays({"curvature": np.tile([1.0, 0.3], (3, 1)), "residual": residual}, schedules, [1e-3])
     np.testing.assert_array_equal(one.test_loss, each.test_loss)
     assert one.test_loss.shape == (1, 3, 1)
+
+
+def test_standardize_is_named_by_the_kernels_numbers():
+    """The names stand at the numbers that the kernels know them by."""
+    from simlr.kernels import regression
+
+    assert datasets._STANDARDIZE.index("none") == regression.RAW
+    assert datasets._STANDARDIZE.index("train") == regression.TRAIN
+    assert datasets._STANDARDIZE.index("all") == regression.ALL

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import rules
-from ..problems import Parameter, Problem, Source, empty_batch
+from ..sources import Parameter, Problem, Source, empty_batch
 from . import Verdict
 
 SOURCE = "Nakkiran (2020), arXiv:2005.07360, abstract and introduction"

@@ -1,0 +1,84 @@
+"""The problem kind `quadratic`: the user's own arrays."""
+
+from pathlib import Path
+
+import numpy as np
+
+from . import datafiles, rules
+from .errors import InputError
+from .sources import REQUIRED, Parameter, Problem, Quadratic, Source, empty_batch
+
+
+class _Quadratic(Source):
+    """Row k of the file's arrays is draw k."""
+
+    def __init__(self, parameters, folder):
+        path = Path(folder) / parameters["file"]
+        self._path = path
+        self._arrays = datafiles.read_arrays(path, ("curvature", "residual", *_OPTIONAL))
+        for name in ("curvature", "residual"):
+            if name not in self._arrays:
+                raise InputError(f"{path}: array {name!r} is missing")
+        curvature, residual = self._arrays["curvature"], self._arrays["residual"]
+        if curvature.ndim not in (1, 2) or curvature.size == 0:
+            raise InputError(f"{path}: array 'curvature' must have shape (N, d) or (d,), got {curvature.shape}")
+        if curvature.min() < 0.0:
+            raise InputError(f"{path}: array 'curvature' must be >= 0, got {curvature.min()}")
+        self.axes = curvature.shape[-1]
+        # One of the two may be common to all seeds; the other then says how many there are.
+        self.limit = next((len(array) for array in (curvature, residual) if array.ndim == 2), 1)
+        self._shapes = self._expected_shapes()
+        for name, array in self._arrays.items():
+            self._arrays[name] = self._spread(name, array)
+        self.identity = datafiles.digest(path)
+        if "validation_matrix" not in self._arrays:
+            self.validation = None
+
+    def _expected_shapes(self):
+        n, d = self.limit, self.axes
+        vectors = dict.fromkeys(("curvature", "residual", "offset", "validation_offset"), (n, d))
+        matrices = dict.fromkeys(("test_matrix", "validation_matrix"), (n, d, d))
+        return vectors | matrices | dict.fromkeys(("train_floor", "test_floor", "validation_floor"), (n,))
+
+    def _spread(self, name, array):
+        """An array of its full shape; one without the first axis is the same for all seeds."""
+        shape = self._shapes[name]
+        if array.shape not in (shape, shape[1:]):
+            expected = f"{shape} or {shape[1:]}"
+            raise InputError(f"{self._path}: array {name!r} must have shape {expected}, got {array.shape}")
+        return np.broadcast_to(array, shape)
+
+    def draw(self, root, draws, workers):
+        """Rows `draws` of the arrays; the curvature axes are the coordinates."""
+        batch = empty_batch(draws.size, self.axes)
+        taken = {name: array[draws] for name, array in self._arrays.items()}
+        batch.curvature[:] = taken["curvature"]
+        batch.initial_residual[:] = taken["residual"]
+        batch.offset[:] = taken.get("offset", 0.0)
+        batch.test_matrix[:] = taken.get("test_matrix", 0.5 * np.eye(self.axes))
+        batch.train_floor[:] = taken.get("train_floor", 0.0)
+        batch.test_floor[:] = taken.get("test_floor", 0.0)
+        batch.curvature_axes[:] = np.eye(self.axes)
+        batch.target[:] = -batch.offset
+        return batch
+
+    validation_needs = "whose file has no array validation_matrix"
+
+    def validation(self, root, draws, batch, workers):
+        """The validation quadratics of rows `draws`; offset and floor are 0 where the file has none."""
+        taken = {name: self._arrays[name][draws] for name in _VALIDATION if name in self._arrays}
+        matrix = np.array(taken["validation_matrix"])
+        offset = np.array(taken.get("validation_offset", np.zeros((draws.size, self.axes))))
+        return Quadratic(matrix, offset, np.array(taken.get("validation_floor", np.zeros(draws.size))))
+
+
+_VALIDATION = ("validation_matrix", "validation_offset", "validation_floor")
+_OPTIONAL = ("test_matrix", "offset", "train_floor", "test_floor", *_VALIDATION)
+
+QUADRATIC = Problem(
+    "quadratic",
+    "your own arrays: curvature, residual [, test_matrix, offset, train_floor, test_floor, "
+    "validation_matrix, validation_offset, validation_floor], one row a seed",
+    (Parameter("file", rules.text, REQUIRED, "NPZ or HDF5 file, relative to the grid file"),),
+    _Quadratic,
+)

@@ -1,0 +1,84 @@
+"""What a problem kind is made of: its parameters, the source that draws, and the quadratics that it draws.
+
+A problem kind is a `Problem`: its parameters, and `prepare`, which checks them, reads what is to be read, and returns
+an object that draws.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+REQUIRED = object()
+
+
+class Parameter(NamedTuple):
+    """One key of the [problem] table; a list of values is a grid axis (for a vector: a list of lists)."""
+
+    name: str
+    rule: Callable  # (key, value) -> value
+    default: Any
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A kind of problem."""
+
+    kind: str
+    meaning: str
+    parameters: tuple
+    prepare: Callable  # (parameters, folder of the grid file) -> an object with the attributes of `Source`
+
+
+class Source:
+    """What `prepare` returns. Draw number k with a root is a pure function of (root, k)."""
+
+    axes = 0  # d
+    limit = None  # the number of different draws, where there are only so many
+    identity = ""  # digest of the files behind it; a run is resumed only where it is the same
+
+    # Where mini-batches can be drawn, a method (root, draws, their Batch, workers) -> the train rows in curvature axes,
+    # z (N, n, d) = Q^T x, and their labels' residuals, rho (N, n) = y - <x, theta_hat>.
+    rows = None
+
+    # Where there is a validation set, a method (root, draws, their Batch, workers) -> the `Quadratic` of these draws;
+    # the Batch may have more axes than the source, all 0.
+    validation = None
+    # What such a set takes, for who asks for one in vain.
+    validation_needs = "which has none"
+
+    def draw(self, root, draws, workers):
+        """The `Batch` of these draws, (N,) int64."""
+        raise NotImplementedError
+
+
+class Batch(NamedTuple):
+    """The quadratics of N draws, in curvature axes. Train loss = train_floor + 1/2 sum_i lam_i r_i^2; test loss =
+    test_floor + (r + offset)^T M (r + offset), r = Q^T (theta - train_minimiser). Float64."""
+
+    curvature: np.ndarray  # (N, d) lam
+    curvature_axes: np.ndarray  # (N, d, d) Q, columns are axes
+    initial_residual: np.ndarray  # (N, d) r at the start
+    train_minimiser: np.ndarray  # (N, d) theta_hat
+    test_matrix: np.ndarray  # (N, d, d) M
+    offset: np.ndarray  # (N, d) delta = Q^T (theta_hat - theta_star)
+    train_floor: np.ndarray  # (N,)
+    test_floor: np.ndarray  # (N,)
+    target: np.ndarray  # (N, d) theta_star, NaN where it is not known
+
+
+class Quadratic(NamedTuple):
+    """A loss of N draws in the axes of their Batch: floor + (r + offset)^T M (r + offset). Float64."""
+
+    matrix: np.ndarray  # (N, d, d) M
+    offset: np.ndarray  # (N, d)
+    floor: np.ndarray  # (N,)
+
+
+def empty_batch(count, axes):
+    """A Batch of zeros, to be filled."""
+    vector, matrix = (count, axes), (count, axes, axes)
+    shapes = (vector, matrix, vector, vector, matrix, vector, (count,), (count,), vector)
+    return Batch(*(np.zeros(shape) for shape in shapes))

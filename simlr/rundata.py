@@ -18,6 +18,7 @@ class Run:
 
     def __init__(self, source):
         self._source = source
+        self._config = None
 
     def __getattr__(self, name):
         if name.startswith("_"):  # not set yet, as in a copy
@@ -64,8 +65,10 @@ class Run:
 
     @property
     def config(self):
-        """The grid, as a GridConfig."""
-        return GridConfig.from_toml(self._source.attributes["config"])
+        """The grid, as a GridConfig. Read once, for a grid of a thousand rates takes a tenth of a second to check."""
+        if self._config is None:
+            self._config = GridConfig.from_toml(self._source.attributes["config"])
+        return self._config
 
     @property
     def attributes(self):

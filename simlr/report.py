@@ -1,11 +1,10 @@
 """The report of a run, from its file alone: the command `python -m simlr.report`. It runs nothing and loads no Numba.
 
-On the terminal the tables and the verdict; in a folder report.html (with matplotlib), report.md and summary.csv. With
---schedules the learning rates of a grid, before it is run: schedules.html and schedules.csv.
+On the terminal the tables and the verdict; in a folder report.html (with matplotlib), report.md, summary.csv and the
+CSV files of the analysis. With --schedules the learning rates of a grid, before it is run: schedules.html and
+schedules.csv.
 """
 
-import csv
-import io
 import logging
 import os
 import re
@@ -18,12 +17,13 @@ from typing import NamedTuple
 from . import figures, papers, rateplots, store, style, summary
 from .arguments import DONE, Parser, one_line, say
 from .config import GridConfig
+from .csvfiles import csv_files
 from .errors import InputError
 from .layout import as_text, describe, printable, verdict_text
 from .page import page, schedules_page
 
 PROGRAM = "python -m simlr.report"
-FORMATS = {"html": "report.html", "csv": "summary.csv", "md": "report.md"}
+FORMATS = ("html", "csv", "md")
 SCHEDULE_FORMATS = {"html": "schedules.html", "csv": "schedules.csv"}
 INSTALL = 'pip install "simlr[report]"'
 
@@ -143,8 +143,13 @@ def _made(path, run, wanted):
     """The `Material` of a run, and the contents of the files: {name: bytes}."""
     try:
         found = material(run, path.name)
-        makers = {"html": lambda: as_html(run, found), "csv": lambda: as_csv(found), "md": lambda: as_markdown(found)}
-        return found, {FORMATS[name]: makers[name]().encode("utf-8") for name in wanted}
+        makers = {
+            "html": lambda: {"report.html": as_html(run, found)},
+            "csv": lambda: csv_files(run, found.rows),
+            "md": lambda: {"report.md": as_markdown(found)},
+        }
+        texts = {name: text for wish in wanted for name, text in makers[wish]().items()}
+        return found, {name: text.encode("utf-8") for name, text in texts.items()}
     except InputError as error:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     except MemoryError:
@@ -221,17 +226,6 @@ def as_terminal(found):
 
 
 # ---- files ----
-
-
-def as_csv(found):
-    """All rows as CSV, with a header; NaN is an empty field, numbers have all their digits."""
-    text = io.StringIO()
-    records = [row.record() for row in found.rows]
-    writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    for record in records:
-        writer.writerow({key: "" if value != value else value for key, value in record.items()})
-    return text.getvalue()
 
 
 def as_markdown(found):

@@ -106,8 +106,9 @@ MAY_IMPORT = {
     "rateplots": {"scheduling", "style", "layout"},
     "report": {
         *{"store", "summary", "layout", "style", "figures", "page", "arguments"},
-        *{"config", "papers", "rateplots"},
+        *{"config", "csvfiles", "papers", "rateplots"},
     },
+    "csvfiles": {"arguments", "directions", "families", "pairs", "summary"},
     "peers": set(),
     "limits": {"kernels"},
     "measure": {"limits", "peers", "kernels", "config", "papers", "stepping", "grid"},

@@ -15,10 +15,12 @@ import pytest
 import runs
 
 import simlr
-from simlr import figures, plane, report, style, summary
+from simlr import csvfiles, directions, families, figures, pairs, plane, report, style, summary
 from simlr.papers import nakkiran2020
 
-FILES = ["report.html", "report.md", "summary.csv"]
+CSV = ["annealing.csv", "best.csv", "pairs.csv", "summary.csv"]
+FILES = sorted([*CSV, "report.html", "report.md"])
+WITHOUT_PAGE = [name for name in FILES if name != "report.html"]
 HOSTILE = '<script>alert(1)</script>\n../../x | $a$ `b` [c](javascript:d) "e" & \x1b[2J\u202e'
 
 # Tags that are on the page; anything else came from a name that was not escaped.
@@ -88,7 +90,7 @@ def reference(tmp_path_factory):
 def test_the_default_folder_lies_beside_the_run(folder, finished, capsys):
     shutil.copy(finished, "a.run.h5")
     assert report.main(["a.run.h5", "--format", "csv,md"]) == 0
-    assert sorted(entry.name for entry in (folder / "a.run-report").iterdir()) == FILES[1:]
+    assert sorted(entry.name for entry in (folder / "a.run-report").iterdir()) == WITHOUT_PAGE
     out = capsys.readouterr().out
     assert "6 schedules x 40 seeds x 2 levels" in out
     assert out.rstrip().endswith("a.run-report/report.md")
@@ -137,7 +139,7 @@ def test_the_markdown_has_the_tables(reference):
     assert widths == {6, 7}
 
 
-@pytest.mark.parametrize(("formats", "expected"), [("csv", FILES[2:]), ("md,csv", FILES[1:]), ("md, md", FILES[1:2])])
+@pytest.mark.parametrize(("formats", "expected"), [("csv", CSV), ("md,csv", WITHOUT_PAGE), ("md, md", ["report.md"])])
 def test_formats_are_what_was_asked_for(formats, expected, folder, finished):
     shutil.copy(finished, "run.h5")
     assert sorted(entry.name for entry in made(folder / "run.h5", "--format", formats).iterdir()) == expected
@@ -207,9 +209,36 @@ def test_names_are_whole_in_the_csv_and_name_no_file(hostile, capsys):
     out = made(hostile, "--format", "csv,md")
     with open(out / "summary.csv", newline="", encoding="utf-8") as file:
         assert HOSTILE in {record["schedule"] for record in csv.DictReader(file)}
-    assert sorted(entry.name for entry in out.iterdir()) == FILES[1:]
+    assert sorted(entry.name for entry in out.iterdir()) == WITHOUT_PAGE
     assert sorted(entry.name for entry in out.parent.iterdir()) == ["hostile.h5", "made"]
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_the_analysis_is_written_as_its_functions_give_it(folder):
+    """Every row of every function, in its order; what a run has no rows of has no file."""
+    grid = runs.grid(nakkiran2020.GRID, seeds__count=30, record__points=0, record__stop_residual=True)
+    run = simlr.run(grid, out="run.h5")
+    expected = {
+        "pairs.csv": pairs.table_of_pairs(run, summary.baseline(run))[0],
+        "best.csv": families.best_values(run),
+        "annealing.csv": families.annealing(run),
+        "directions.csv": directions.directions(run),
+        "bias-variance.csv": directions.bias_and_variance(run),
+    }
+    out = made(folder / "run.h5", "--format", "csv")
+    assert sorted(entry.name for entry in out.iterdir()) == sorted([*expected, "summary.csv"])
+    for name, rows in expected.items():
+        with open(out / name, newline="", encoding="utf-8") as file:
+            written = list(csv.DictReader(file))
+        told = [{key: "" if value != value else str(value) for key, value in row.record().items()} for row in rows]
+        assert written == told
+
+
+def test_too_many_schedules_for_every_pair_of_annealed_and_steady_are_told(folder, finished, monkeypatch, capsys):
+    monkeypatch.setattr(csvfiles, "MOST_SCHEDULES", 3)
+    out = made(finished, "--format", "csv", out=folder / "few")
+    assert "no annealing.csv beyond 3 schedules" in capsys.readouterr().err
+    assert "annealing.csv" not in {entry.name for entry in out.iterdir()}
 
 
 # ---- unfinished and odd runs ----
@@ -341,7 +370,7 @@ def test_without_matplotlib_the_page_is_left_out(folder, finished):
     process = without(["matplotlib"], finished, "--out", "made", cwd=folder)
     assert process.returncode == 0, process.stderr
     assert 'pip install "simlr[report]"' in process.stderr
-    assert sorted(entry.name for entry in (folder / "made").iterdir()) == FILES[1:]
+    assert sorted(entry.name for entry in (folder / "made").iterdir()) == WITHOUT_PAGE
 
 
 def test_without_matplotlib_a_page_that_was_asked_for_is_refused(folder, finished):

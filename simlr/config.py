@@ -242,7 +242,7 @@ def _check_problem(table):
     checked = {"kind": kind.kind}
     for name, parameter in known.items():
         value = table.get(name, parameter.default)
-        if value is problems.REQUIRED:
+        if value is rules.REQUIRED:
             raise InputError(f"problem (kind {kind.kind!r}): {name} is missing")
         checked[name] = check_axis(f"problem.{name}", value, parameter.rule)
     check_combinations("problem", math.prod(len(v) for v in checked.values() if isinstance(v, list)))

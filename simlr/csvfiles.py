@@ -10,22 +10,20 @@ from . import directions, families, pairs
 from .arguments import say
 from .summary import baseline
 
-SUMMARY = "summary.csv"
 # Every annealed schedule meets every steady one: of more schedules than these that is too many rows.
 MOST_SCHEDULES = 500
-# file -> the rows that it holds, of a run
-ANALYSES = {
-    "pairs.csv": lambda run: pairs.table_of_pairs(run, baseline(run))[0],
-    "best.csv": families.best_values,
-    "annealing.csv": lambda run: _annealing(run),
-    "directions.csv": directions.directions,
-    "bias-variance.csv": directions.bias_and_variance,
-}
 
 
 def csv_files(run, rows):
     """The files of a run whose `summary.Row`s are given."""
-    found = {SUMMARY: rows} | {name: analysis(run) for name, analysis in ANALYSES.items()}
+    found = {
+        "summary.csv": rows,
+        "pairs.csv": pairs.table_of_pairs(run, baseline(run))[0],
+        "best.csv": families.best_values(run),
+        "annealing.csv": _annealing(run),
+        "directions.csv": directions.directions(run),
+        "bias-variance.csv": directions.bias_and_variance(run),
+    }
     return {name: as_csv(own) for name, own in found.items() if own}
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from . import datafiles, rules
 from .errors import InputError
-from .sources import REQUIRED, Parameter, Problem, Quadratic, Source, empty_batch
+from .sources import Parameter, Problem, Quadratic, Source, empty_batch
 
 # Each at its number in kernels.regression: RAW, TRAIN, ALL (which is not imported before something is drawn).
 _STANDARDIZE = "none", "train", "all"
@@ -21,6 +21,8 @@ def _target_rule(key, value):
 
 class _Dataset(Source):
     """Every draw is a split of the rows into train, held out and unused."""
+
+    validation_needs = "whose validation_rows are 0"
 
     def __init__(self, parameters, folder):
         path = Path(folder) / parameters["file"]
@@ -80,8 +82,6 @@ class _Dataset(Source):
         d = self.axes
         return np.ascontiguousarray(batch.curvature_axes[:, :d, :d]), np.ascontiguousarray(batch.train_minimiser[:, :d])
 
-    validation_needs = "whose validation_rows are 0"
-
     def validation(self, root, draws, batch, workers):
         """The mean squared error on the validation rows of splits `draws`, which come behind the train rows."""
         from .kernels import regression
@@ -109,7 +109,7 @@ DATASET = Problem(
     "dataset",
     "least squares on your own table: every seed is a split into train and held-out rows",
     (
-        Parameter("file", rules.text, REQUIRED, "CSV, or NPZ / HDF5 with arrays features (rows, d) and target (rows,)"),
+        Parameter("file", rules.text, rules.REQUIRED, "CSV, or NPZ / HDF5 with features (rows, d) and target (rows,)"),
         Parameter("target", _target_rule, -1, "target column of a CSV: its name, or its number (-1 is the last)"),
         Parameter("header", rules.flag, True, "whether the first line of a CSV names the columns"),
         Parameter(
@@ -118,7 +118,7 @@ DATASET = Problem(
             "train",
             "features and target to mean 0 and spread 1 over the train rows, over all rows, or not at all",
         ),
-        Parameter("train_rows", rules.count, REQUIRED, "rows to train on"),
+        Parameter("train_rows", rules.count, rules.REQUIRED, "rows to train on"),
         Parameter(
             "validation_rows", rules.count_or_none, 0, "rows for stop.validation, behind the train rows; 0 = none"
         ),

@@ -260,7 +260,8 @@ class _Seeds:
         pieces = plan.pieces(first, last)
         self.draws = np.concatenate([np.arange(a, b, dtype=np.int64) for _, _, a, b in pieces])
         self.axes = np.concatenate([np.full(b - a, plan.sizes[i][0], np.int64) for i, _, a, b in pieces])
-        count = batch.curvature.shape[0]
+        count, most = batch.curvature.shape
+        self._absent = np.arange(most) >= self.axes[:, None]  # the axes that each seed lacks, (N, d)
         self.sharpness = batch.curvature.max(axis=1)
         self.unit = np.where(self.sharpness > 0.0, self.sharpness, 1.0)[:, None]
         self.order, threshold = thresholds(plan.config, batch.train_floor, initial_train_loss(batch))
@@ -318,8 +319,3 @@ class _Seeds:
         if values.ndim > 2:
             np.swapaxes(values, 1, 2)[self._absent] = np.nan
         return values
-
-    @property
-    def _absent(self):
-        """Which axes each seed lacks: bool (N, d)."""
-        return np.arange(self._batch.curvature.shape[1]) >= self.axes[:, None]

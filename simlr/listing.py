@@ -3,10 +3,10 @@
 import json
 import textwrap
 
-from . import papers, problems, schedules, stopping, store, summary
+from . import papers, problems, rules, schedules, stopping, store, summary
 from .layout import WIDTH
 from .noises import NOISES
-from .optimizers import AVERAGING, OPTIMIZERS, REQUIRED
+from .optimizers import AVERAGING, OPTIMIZERS
 
 
 def everything():
@@ -44,7 +44,7 @@ def _problem(kind):
     problem = problems.find("problem.kind", kind)
     lines = [f"  {kind}\n      {problem.meaning}"]
     for parameter in problem.parameters:
-        default = "required" if parameter.default is problems.REQUIRED else f"default {_plain(parameter.default)}"
+        default = "required" if parameter.default is rules.REQUIRED else f"default {_plain(parameter.default)}"
         lines.append(f"      {parameter.name:<14} {parameter.meaning} ({default})")
     return "\n".join(lines)
 
@@ -77,7 +77,7 @@ def _wrapped(name, meaning):
 
 
 def _method(kind, meaning, known):
-    parameters = [name if default is REQUIRED else f"{name} = {default}" for name, (_, default) in known.items()]
+    parameters = [name if default is rules.REQUIRED else f"{name} = {default}" for name, (_, default) in known.items()]
     return f"  {kind:<12} {', '.join(parameters)}".rstrip() + f"\n      {meaning}"
 
 

@@ -3,6 +3,8 @@
 Where a window ends depends on `every` alone, so the bits do not depend on how the seeds are cut into blocks.
 """
 
+from contextlib import closing
+
 import numpy as np
 
 from .descending import any_stepping
@@ -11,7 +13,6 @@ from .kernels.leaps import leap_sweep
 from .kernels.validation import look_sweep
 from .plan import WINDOW
 from .products import no_products
-from .tables import chunks_of
 
 
 def windows(first, last, every):
@@ -58,14 +59,15 @@ class Looking:
 
     def __init__(self, stop, validation, course, where, average, launch):
         """where and average (S, N, d) at the start; course, a Course or Passages whose one level is never reached."""
-        self._validation, self._course, self._launch = validation, course, launch
+        self.every, self.course = stop["every"], course
+        self._validation, self._launch = validation, launch
         patience = np.sort(np.array(stop["patience"]))
         self._rule = arrays.Patience(patience, stop["min_delta"], int(stop["restore"]))
         self._watch = arrays.empty_watch(where, average, patience.size)
 
     def look(self, steps, time, where, average):
         """Look at one window, of which the moments (S, N, WINDOW + 1, d) were recorded at steps and times (S, ..)."""
-        gone = self._course.decided, self._course.status, self._course.stop_step
+        gone = self.course.decided, self.course.status, self.course.stop_step
         looks = arrays.Looks(steps, time, where, average)
         self._launch(look_sweep, looks, self._validation, self._rule, self._watch, gone)
 
@@ -76,7 +78,7 @@ class Looking:
         where the cells are after the last step; end, {field: (S, N, 1, d)} where they diverged. What is left open ends
         diverged, or out of steps, and is then given as its best look, or as it is, as the rule has it.
         """
-        watch, course = self._watch, self._course
+        watch, course = self._watch, self.course
         found = {"status": watch.status, "stop_step": watch.stop_step, "stop_time": watch.stop_time}
         names = list(now)
         found |= dict(zip(names, (watch.stop, watch.stop_average), strict=False))
@@ -104,28 +106,31 @@ def _fill(target, where, values):
     target[where] = np.broadcast_to(values, target.shape)[where]
 
 
-def step_and_look(tables, rows, cells, rates, course, looking, every, take, moments, ahead):
+def step_and_look(spans, cells, rates, looking, take, moments):
     """Take all steps of some schedules one by one, a window at a time with `take(rates, first step)`, and look.
 
-    moments are the arrays (S, N, WINDOW + 1, d) in which a window is recorded: x, or r, and the averages.
+    spans are the (first step, eta, time) of `tables.Tables.spans`; moments the arrays (S, N, WINDOW + 1, d) in which a
+    window is recorded: x, or r, and the averages.
     """
-    for first, eta, time in tables.spans(rows, chunks_of(rates.length), ahead=ahead):
-        for begin, end in windows(first, first + eta.shape[1], every):
-            steps = look_steps(begin, end, every, rates.length)
-            part = np.ascontiguousarray(eta[:, begin - first : end - first])
-            own = np.ascontiguousarray(time[:, begin - first : end - first + 1])
-            take(rates._replace(eta=part, time=own, record_step=steps), begin)
-            at = np.take_along_axis(own, np.maximum(steps - begin, 0), axis=1)
-            looking.look(steps, at, *moments)
-            if not any_stepping(cells, course, rates.length, rates.last_record, end):
-                return
+    # Whoever looks no further must not leave a thread behind that still makes tables.
+    with closing(spans):
+        for first, eta, time in spans:
+            for begin, end in windows(first, first + eta.shape[1], looking.every):
+                steps = look_steps(begin, end, looking.every, rates.length)
+                part = np.ascontiguousarray(eta[:, begin - first : end - first])
+                own = np.ascontiguousarray(time[:, begin - first : end - first + 1])
+                take(rates._replace(eta=part, time=own, record_step=steps), begin)
+                at = np.take_along_axis(own, np.maximum(steps - begin, 0), axis=1)
+                looking.look(steps, at, *moments)
+                if not any_stepping(cells, looking.course, rates.length, rates.last_record, end):
+                    return
 
 
-def leap_and_look(schedules, cells, rates, course, looking, every, launch):
+def leap_and_look(schedules, cells, rates, looking, launch):
     """The same for schedules of constant pieces, in closed form."""
-    knots = [_Knots(schedule) for schedule in schedules]
-    for begin, end in windows(0, int(rates.length.max()), every):
-        steps = look_steps(begin, end, every, rates.length)
+    course, knots = looking.course, [_Knots(schedule) for schedule in schedules]
+    for begin, end in windows(0, int(rates.length.max()), looking.every):
+        steps = look_steps(begin, end, looking.every, rates.length)
         before, elapsed = np.full(len(knots), begin), np.array([own.time(begin) for own in knots])
         pieces = arrays.Pieces(*_cut(knots, begin, end), before, elapsed)
         launch(leap_sweep, cells, rates._replace(record_step=steps), pieces, no_products(), course)

@@ -6,7 +6,7 @@ source, add it to `kernels.gradients` and its line to NOISES.
 
 from . import rules
 from .errors import InputError
-from .optimizers import REQUIRED, SAMPLING, check_kind, check_parameters, check_tables
+from .optimizers import SAMPLING, check_kind, check_parameters, check_tables
 
 # kind -> (formula, parameters: name -> (rule, default))
 NOISES = {
@@ -14,13 +14,13 @@ NOISES = {
     "gradient": (
         "g + sigma xi, xi ~ N(0, I) (isotropic) or N(0, H) (hessian), fresh at every step",
         {
-            "sigma": (rules.not_negative, REQUIRED),
+            "sigma": (rules.not_negative, rules.REQUIRED),
             "covariance": (rules.one_of("isotropic", "hessian", noun="covariance"), "isotropic"),
         },
     ),
     "minibatch": (
         "mean gradient of batch_size train rows, with replacement or in shuffled epochs",
-        {"batch_size": (rules.count, REQUIRED), "sampling": (SAMPLING, "replacement")},
+        {"batch_size": (rules.count, rules.REQUIRED), "sampling": (SAMPLING, "replacement")},
     ),
 }
 NO_NOISE = {"kind": "none"}

@@ -87,13 +87,13 @@ class Side:
     """One schedule of a run, its datasets (N, E) read once."""
 
     def __init__(self, run, index, measure="test_loss"):
+        kind = run.config.level_kind
         self.name = str(run["schedule"][index])
         self.status = run.part("status", index)
-        self.own = is_own(self.status, run.config.level_kind)
+        self.own = is_own(self.status, kind)
         self.values = run.part(measure, index)
         train = run.part("train_loss", index)
-        excess = run.config.level_kind == "excess_train_loss"
-        self.train = train - run["train_floor"][:, None] if excess else train
+        self.train = train - run["train_floor"][:, None] if kind == "excess_train_loss" else train
 
 
 def pair_at(run, sides, group, where, tolerance=TOLERANCE):

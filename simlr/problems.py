@@ -11,9 +11,6 @@ from . import rules
 from .datasets import DATASET
 from .errors import unknown
 from .quadratics import QUADRATIC
-from .sources import REQUIRED, Batch, Parameter, Problem, Quadratic, Source, empty_batch
-
-__all__ = ["REQUIRED", "Batch", "Parameter", "Problem", "Quadratic", "Source", "empty_batch", "find", "kinds"]
 
 _GENERIC = {problem.kind: problem for problem in (QUADRATIC, DATASET)}
 

@@ -6,11 +6,13 @@ import numpy as np
 
 from . import datafiles, rules
 from .errors import InputError
-from .sources import REQUIRED, Parameter, Problem, Quadratic, Source, empty_batch
+from .sources import Parameter, Problem, Quadratic, Source, empty_batch
 
 
 class _Quadratic(Source):
     """Row k of the file's arrays is draw k."""
+
+    validation_needs = "whose file has no array validation_matrix"
 
     def __init__(self, parameters, folder):
         path = Path(folder) / parameters["file"]
@@ -62,8 +64,6 @@ class _Quadratic(Source):
         batch.target[:] = -batch.offset
         return batch
 
-    validation_needs = "whose file has no array validation_matrix"
-
     def validation(self, root, draws, batch, workers):
         """The validation quadratics of rows `draws`; offset and floor are 0 where the file has none."""
         taken = {name: self._arrays[name][draws] for name in _VALIDATION if name in self._arrays}
@@ -79,6 +79,6 @@ QUADRATIC = Problem(
     "quadratic",
     "your own arrays: curvature, residual [, test_matrix, offset, train_floor, test_floor, "
     "validation_matrix, validation_offset, validation_floor], one row a seed",
-    (Parameter("file", rules.text, REQUIRED, "NPZ or HDF5 file, relative to the grid file"),),
+    (Parameter("file", rules.text, rules.REQUIRED, "NPZ or HDF5 file, relative to the grid file"),),
     _Quadratic,
 )

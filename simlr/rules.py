@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from .errors import InputError, show, unknown
 
 LARGEST_COUNT = 2**62
+REQUIRED = object()  # stands where a parameter has no default
 
 
 def refuse(key, rule, value):

@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-REQUIRED = object()
-
 
 class Parameter(NamedTuple):
     """One key of the [problem] table; a list of values is a grid axis (for a vector: a list of lists)."""

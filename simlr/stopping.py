@@ -20,10 +20,9 @@ RULES = {
     VALIDATION: "{ patience = [5, 20], every = 10, min_delta = 0.0, restore = true }: once the validation loss, looked "
     "at every so many steps, has not fallen by more than min_delta for `patience` looks in a row",
 }
-# What a run of these stops at is a train loss.
-LOSS_KINDS = ("train_loss", "excess_train_loss", "train_loss_fraction")
-# The same loss for every seed, but for its floor.
+# What a run of these stops at is a train loss; of the first ones the same for every seed, but for its floor.
 SAME_LOSS_KINDS = ("train_loss", "excess_train_loss")
+LOSS_KINDS = (*SAME_LOSS_KINDS, "train_loss_fraction")
 LEVEL_KINDS = (*LOSS_KINDS, "steps", PATIENCE)
 
 

@@ -12,6 +12,7 @@ from .kernels.descent import descend_sweep
 from .looking import Looking, leap_and_look, losses_of_r, losses_of_x, step_and_look
 from .plan import LEAPS, WINDOW
 from .stopping import VALIDATION
+from .tables import chunks_of
 from .walking import Walk
 
 
@@ -38,7 +39,7 @@ class Stops:
         quadratic = losses_of_x(seeds.landscape, seeds.validation)
         nothing = np.empty((*x.shape[:2], 0))
         looking = Looking(self._stop[VALIDATION], quadratic, course, x, nothing, self._launch)
-        self._descend_and_look(rows, cells, rates, course, looking)
+        self._descend_and_look(rows, cells, rates, looking)
         return self._looked(rows, rates, course, looking, {"stop_x": course.x}, {"stop_x": course.stop_x})
 
     def of_walk(self, seeds, rows, rows_of):
@@ -57,8 +58,8 @@ class Stops:
         looking = Looking(
             self._stop[VALIDATION], losses_of_r(seeds.validation), passages, state.r, state.average, self._launch
         )
-        every, moments = self._stop[VALIDATION]["every"], (passages.record_r, passages.record_average)
-        step_and_look(self._plan.tables, rows, cells, rates, passages, looking, every, walk.take, moments, ahead=True)
+        spans = self._plan.tables.spans(rows, chunks_of(rates.length), ahead=True)
+        step_and_look(spans, cells, rates, looking, walk.take, (passages.record_r, passages.record_average))
         return self._looked(rows, rates, passages, looking, {"stop_r": state.r, "stop_average": state.average}, end)
 
     def _spent(self, rows, spent, length, course, end, moments):
@@ -67,20 +68,20 @@ class Stops:
         times = np.stack([self._plan.tables.at(s, steps)[1] for s, steps in zip(rows, taken, strict=True)])
         return budgets.stopped(spent, times, length, (course.status, course.stop_step, course.stop_time, end), moments)
 
-    def _descend_and_look(self, rows, cells, rates, course, looking):
+    def _descend_and_look(self, rows, cells, rates, looking):
         """Take all steps, by themselves or a window at a time, and look."""
-        every = self._stop[VALIDATION]["every"]
+        course = looking.course
         if self._plan.engines[rows[0]] == LEAPS:
             schedules = [self._plan.schedules[s] for s in rows]
-            leap_and_look(schedules, cells, rates, course, looking, every, self._launch)
+            leap_and_look(schedules, cells, rates, looking, self._launch)
             return
 
         def take(now, first):
             self._launch(descend_sweep, cells, now, course, first)
 
         moments = course.record_x, np.empty((*course.record_x.shape[:3], 0))
-        ahead = self._workers > 1
-        step_and_look(self._plan.tables, rows, cells, rates, course, looking, every, take, moments, ahead)
+        spans = self._plan.tables.spans(rows, chunks_of(rates.length), ahead=self._workers > 1)
+        step_and_look(spans, cells, rates, looking, take, moments)
 
     def _looked(self, rows, rates, course, looking, now, end):
         """Where the patiences ended, or the schedules."""

@@ -1,6 +1,6 @@
 """Published claims, one file a paper.
 
-Each module has PROBLEM (a `simlr.problems.Problem`), GRID (its default grid, TOML), CLAIM and SOURCE (text), and
+Each module has PROBLEM (a `simlr.sources.Problem`), GRID (its default grid, TOML), CLAIM and SOURCE (text), and
 `check(run)`, which returns a `Verdict`.
 """
 

@@ -19,7 +19,7 @@ from .blocks import Blocks, Place
 from .disk import check_limit, check_room, check_target
 from .disk import sync_folder as _sync_folder
 from .errors import DamageError, InputError, RunError, show
-from .writer import Writer, locked, pwrite
+from .writer import Writer, failure, locked, pwrite
 
 PIECE = 1 << 20
 
@@ -208,20 +208,39 @@ def resume(path, make_plan, attributes):
     `make_plan(block_starts, seeds)` gives the plan with the file's own blocks.
     """
     path = Path(os.path.abspath(path))
+    before = _state_of(path)
     found = survey(path)
     check_same(path, found.attributes, attributes)
     plan, places = make_plan(found.starts, found.seeds), found.places
-    size, stat = max((place.start + place.bytes for place in places.values()), default=0), os.stat(path)
+    size = max((place.start + place.bytes for place in places.values()), default=0)
     wrong = misplaced(plan, runfile.later_fields(plan), found.starts, places, size)
     if wrong:
         raise DamageError(f"{path}: is damaged (dataset {wrong}); --overwrite starts anew")
-    if stat.st_size < size:
-        raise InputError(f"{path}: is cut short: {stat.st_size:,} bytes of {size:,}; --overwrite starts anew")
-    check_room(path.parent, max(0, size - stat.st_blocks * 512), path)
+    if before.st_size < size:
+        raise InputError(f"{path}: is cut short: {before.st_size:,} bytes of {size:,}; --overwrite starts anew")
+    check_room(path.parent, max(0, size - before.st_blocks * 512), path)
     check_limit(size, path)
     descriptor, lock = _locked(path, path)
-    _fill_indices(descriptor, plan, places)
-    return Writer(path, descriptor, lock, plan, places)
+    try:
+        # Whoever had the lock before may have put another file in the place of the one looked at.
+        now = os.fstat(descriptor)
+        if not os.path.samestat(before, now) or before.st_size != now.st_size:
+            raise RunError(f"{path}: was replaced or changed meanwhile")
+        _fill_indices(descriptor, plan, places)
+        return Writer(path, descriptor, lock, plan, places)
+    except BaseException as error:
+        _let_go(descriptor, lock)
+        if isinstance(error, OSError):
+            raise failure(path, error) from None
+        raise
+
+
+def _state_of(path):
+    """os.stat in one line."""
+    try:
+        return os.stat(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 # ---- reading ----

@@ -41,7 +41,7 @@ def locked(path, flags=0):
     try:
         lock = _Lock(path, descriptor)
         # The lock may be that of a file which was renamed or replaced since it was opened.
-        if os.fstat(descriptor).st_ino != os.stat(path).st_ino:
+        if not os.path.samestat(os.fstat(descriptor), os.stat(path)):
             raise BlockingIOError
     except BaseException as error:
         os.close(descriptor)
@@ -82,6 +82,13 @@ def pwrite(descriptor, data, offset):
         view, offset = view[written:], offset + written
 
 
+def failure(path, error):
+    """The RunError of a failed write."""
+    room = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    advice = "; make room, then go on with --resume" if room else "; --resume goes on from there"
+    return RunError(f"{path}: writing failed: {error.strerror}; what was committed is kept{advice}")
+
+
 def start_writing(descriptor, offset, size):
     """Let the disk begin with these bytes, which the next sync would otherwise find all still to be done.
 
@@ -107,6 +114,7 @@ class Writer(Blocks):
         self._uncommitted = []
         self._synced = time.monotonic()
         self._mutex = threading.RLock()
+        self._least_bytes = os.fstat(descriptor).st_size
 
     def write_block(self, block, first, last, arrays):
         """Write the arrays of a block, seeds first..last - 1, and its CRC; its done byte follows with the next sync."""
@@ -145,35 +153,40 @@ class Writer(Blocks):
         try:
             pwrite(self._descriptor, data, offset)
         except OSError as error:
-            raise self._failure(error) from None
-
-    def _failure(self, error):
-        """The RunError of a failed write."""
-        room = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        advice = "; make room, then go on with --resume" if room else "; --resume goes on from there"
-        return RunError(f"{self.path}: writing failed: {error.strerror}; what was committed is kept{advice}")
+            raise failure(self.path, error) from None
 
     def commit(self):
         """Bring what is written to the disk, then set the done bytes of its blocks."""
         with self._mutex:
             self._check_in_place()
-            try:
-                sync(self._descriptor)
-            except OSError as error:
-                raise self._failure(error) from None
+            self._sync()
             for block in self._uncommitted:
                 self._put("block_done", 1, block)
             self._uncommitted.clear()
             self._synced = time.monotonic()
 
-    def _check_in_place(self):
-        """RunError where the file is no longer the one at its path: everything would be written to nowhere."""
+    def _sync(self):
+        """Bring what is written to the disk."""
         try:
-            found = os.stat(self.path).st_ino
+            sync(self._descriptor)
+        except OSError as error:
+            raise failure(self.path, error) from None
+
+    def _check_in_place(self):
+        """RunError where the file is no longer the one at its path, or no longer whole: what it had is lost."""
+        try:
+            found = os.stat(self.path)
         except OSError:
             found = None
-        if self._descriptor is None or os.fstat(self._descriptor).st_ino != found:
+        if self._descriptor is None or not found or not os.path.samestat(found, os.fstat(self._descriptor)):
             raise RunError(f"{self.path}: was removed or replaced while the run went on")
+        # A write beyond a cut makes the file long again, but never as long: what is last in it is written once.
+        if found.st_size < self._least_bytes:
+            raise RunError(
+                f"{self.path}: was cut short while the run went on, to {found.st_size:,} bytes of "
+                f"{self._least_bytes:,}; --overwrite starts anew"
+            )
+        self._least_bytes = found.st_size
 
     def finish(self, wall_seconds, complete):
         """Commit, and note how long it took and, where nothing is missing, when it ended."""
@@ -206,11 +219,15 @@ class Writer(Blocks):
         """Take back that these blocks, which are to be computed once more, are done and their values final."""
         if not blocks:
             return
-        self._put("finished_at", 0.0)
+        if self.seconds()[1]:
+            self._put("finished_at", 0.0)
         done = self.done()
         for block in blocks:
             if done[block]:
                 self._put("block_done", 0, block)
+        # Else a loss of power could leave zeros in a block, or in a run, that is still marked as done.
+        self._sync()
+        for block in blocks:
             for offset, size in self._spans(runfile.STATUS, *self.ends(block)):
                 if any(pread(self._descriptor, size, offset)):
                     self._write(bytes(size), offset)

@@ -557,6 +557,83 @@ def test_an_output_that_is_lost_is_noticed(replace, folder, whole):
     assert not replace or Path("run.h5").read_text() == "other"
 
 
+@pytest.mark.parametrize("left", [0, 4096, 0.5, -1], ids=["empty", "metadata", "half", "but one byte"])
+def test_an_output_that_is_cut_short_is_noticed(left, folder):
+    """At the next commit, not only at the end of a long run."""
+    config = runs.grid(run__block_seeds=1, seeds__count=400)
+    told, size = [], []
+
+    def cut(done, of):
+        told.append(done)
+        if not size:
+            size.append(os.path.getsize("run.h5"))
+            os.truncate("run.h5", int(size[0] * left) if left == 0.5 else left % size[0])
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        pytest.raises(RunError, match=r"run\.h5: was cut short while the run went on, to [\d,]+ bytes of "),
+    ):
+        patch.setattr(writer, "SYNC_SECONDS", 0.0)
+        simlr.run(config, "run.h5", threads=1, progress=cut)
+    assert told[-1] < 400
+    with pytest.raises(InputError, match=r"run\.h5: "):
+        simlr.load("run.h5")
+    assert simlr.run(config, "run.h5", overwrite=True).complete
+
+
+def test_a_file_that_cannot_be_mended_is_let_go_of(finished, folder, whole, monkeypatch):
+    """The first write of going on fails: one line, and neither descriptor nor lock is kept."""
+    shutil.copy(finished, "run.h5")
+    flip("run.h5", block_bytes("run.h5", "draw", seed=8)[0])
+    open_before = os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd") else []
+
+    def fail(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", fail)
+        with pytest.raises(RunError, match=r"run\.h5: writing failed: No space left on device; what was committed is"):
+            resume()
+    if open_before:
+        assert len(os.listdir("/proc/self/fd")) == len(open_before)
+    runs.assert_same_bits(resume(), whole)
+
+
+def test_a_file_that_is_replaced_while_it_is_looked_at(finished, half, folder, monkeypatch):
+    """Another run's --overwrite between the look and the lock: its places would be written to blindly."""
+    shutil.copy(finished, "run.h5")
+    shutil.copy(half, "other.h5")
+    before = store._locked
+
+    def replaced(*arguments):
+        os.replace("other.h5", "run.h5")
+        return before(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_locked", replaced)
+        with pytest.raises(RunError, match=r"run\.h5: was replaced or changed meanwhile"):
+            resume()
+    assert Path("run.h5").read_bytes() == Path(half).read_bytes()
+    assert resume().complete
+
+
+def test_nothing_is_marked_as_done_when_its_values_go(finished, folder, monkeypatch):
+    """Going on with a damaged block: the marks are off the disk before anything else of it changes."""
+    shutil.copy(finished, "run.h5")
+    flip("run.h5", block_bytes("run.h5", "block_crc32", seed=1)[0])
+    job, happened = Job(runs.grid()), []
+    pwrite, sync = writer.pwrite, writer.sync
+    monkeypatch.setattr(writer, "pwrite", lambda *a: (happened.append(a[2]), pwrite(*a)))
+    monkeypatch.setattr(writer, "sync", lambda descriptor: (happened.append("sync"), sync(descriptor)))
+    file, blocks = job.open("run.h5", resume=True)
+    file.close()
+    assert blocks == [1]
+    places = store.survey("run.h5").places
+    assert happened[:3] == [places["finished_at"].start, places["block_done"].start + 1, "sync"]
+    first = places["status"].start
+    assert len(happened) == 9 and all(first <= offset < first + places["status"].bytes for offset in happened[3:])
+
+
 def test_a_progress_function_that_fails_ends_the_run(folder):
     def fail(done, of):
         raise ZeroDivisionError("in the user's own function")

@@ -44,7 +44,7 @@ def say(text):
 
 @contextlib.contextmanager
 def terminate_as_interrupt():
-    """Let SIGTERM do what Ctrl-C does; only a main thread can."""
+    """Let SIGTERM do what Ctrl-C does, and Ctrl-C what it does in Python; only a main thread can."""
 
     def interrupt(number, frame):
         raise KeyboardInterrupt
@@ -52,11 +52,13 @@ def terminate_as_interrupt():
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = [(number, signal.signal(number, interrupt)) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def one_line(name, work):

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import __version__, problems, store
+from . import __version__, early, problems, store  # early first: it minds signals from then on
 from .errors import InputError
 from .pipeline import Pipeline
 from .plan import Plan
@@ -156,4 +156,6 @@ if __name__ == "__main__":
     # Numba would load all of SciPy's linear algebra, where it is installed, for products that no kernel takes: a third
     # of the start. In this process nobody else asks for it.
     sys.modules.setdefault("scipy.linalg", None)
-    sys.exit(main())
+    status = main()
+    early.ignore_signals()
+    sys.exit(status)

@@ -6,7 +6,10 @@ name, closed, synced and renamed; after that its metadata never changes and no H
 """
 
 import contextlib
+import gc
 import os
+import sys
+import traceback
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,7 +68,8 @@ def create(path, plan, attributes, overwrite=False, small=None):
             check_target(path, overwrite)
             if path.exists():
                 held.enter_context(kept_alone(path))
-            places = _laid_out(new, descriptor, plan, attributes, small)
+            with _silent_hdf5():
+                places = _laid_out(new, descriptor, plan, attributes, small)
             os.rename(new, path)
             _sync_folder(path.parent)
         except BaseException as error:
@@ -75,8 +79,29 @@ def create(path, plan, attributes, overwrite=False, small=None):
             if isinstance(error, InputError | RunError | MemoryError) or not isinstance(error, Exception):
                 raise
             # Whatever h5py raises on a full disk.
-            raise RunError(f"{path}: could not be laid out: {show(str(error))}") from None
+            number = getattr(error, "errno", None)
+            raise RunError(
+                f"{path}: could not be laid out: {os.strerror(number) if number else show(str(error))}"
+            ) from None
     return Writer(path, descriptor, lock, plan, places)
+
+
+@contextlib.contextmanager
+def _silent_hdf5():
+    """Let h5py's objects of a file that could not be written go without a word: each would print a traceback."""
+    before, sys.unraisablehook = sys.unraisablehook, lambda told: None
+    try:
+        yield
+    except Exception as error:
+        # They are held by the frames of the error, of those behind it, and by cycles of them.
+        behind = error
+        while behind is not None:
+            traceback.clear_frames(behind.__traceback__)
+            behind = behind.__context__
+        gc.collect()
+        raise
+    finally:
+        sys.unraisablehook = before
 
 
 def _locked(file, path, flags=0):
@@ -227,12 +252,21 @@ def resume(path, make_plan, attributes):
         if not os.path.samestat(before, now) or before.st_size != now.st_size:
             raise RunError(f"{path}: was replaced or changed meanwhile")
         _fill_indices(descriptor, plan, places)
+        _remove_unfinished(path.with_name(path.name + ".new"))
         return Writer(path, descriptor, lock, plan, places)
     except BaseException as error:
         _let_go(descriptor, lock)
         if isinstance(error, OSError):
             raise failure(path, error) from None
         raise
+
+
+def _remove_unfinished(new):
+    """Remove what an --overwrite that was killed has left, unless one is at it."""
+    with contextlib.suppress(OSError, RunError):
+        owned = locked(new)
+        os.unlink(new)
+        _let_go(*owned)
 
 
 def _state_of(path):

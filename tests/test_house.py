@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "simlr": set(),  # simlr/__init__.py: lazily, by name
     "errors": set(),
     "progress": set(),
+    "early": set(),
     "rules": set(),
     "toml": set(),
     "pipeline": set(),

@@ -16,13 +16,14 @@ WHOLE := $(shell test ! -e $(VENV)/unfinished && test "$$(cat $(VENV)/made-in 2>
 	&& version=$$($(RUN) -V 2>/dev/null) \
 	&& { test -z "$(NAMED_PYTHON)" || test "$$version" = "$$($(NAMED_PYTHON) -V 2>/dev/null)"; } && echo yes)
 
-.PHONY: help demo test bench lint clean remake
+.PHONY: help demo test soak bench lint clean remake
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     run the reference problem (Nakkiran 2020) and make its report"
 	@echo "make test     run the tests                    (ARGS='-k store -x' goes to pytest)"
+	@echo "make soak     crash, kill and fuzz for some minutes, and write docs/reliability.md's figures (ARGS='fuzz' for a part)"
 	@echo "make bench    measure the speed of the kernels (ARGS=--peers: beside NumPy and JAX)"
 	@echo "make lint     check the style"
 	@echo "make clean    remove .venv, caches, build products, and the runs and reports in data/"
@@ -34,6 +35,9 @@ demo: $(VENV)/with-report
 
 test: $(VENV)/with-test
 	$(RUN) -m pytest $(ARGS)
+
+soak: $(VENV)/with-test
+	$(RUN) tests/soak.py $(ARGS)
 
 # JAX is large, and only the comparison needs it.
 bench: $(VENV)/with-$(if $(findstring --peers,$(ARGS)),bench,nothing)

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import math
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,12 @@ def read_vector(path):
     path = Path(path)
     with _opened(path, "rb") as file:
         try:
-            array = np.lib.format.read_array(file, allow_pickle=False)
+            with warnings.catch_warnings(action="ignore"):  # of headers as Python 2 wrote them
+                _check_claim(path, "in it", file, path.stat().st_size)
+                file.seek(0)
+                array = np.lib.format.read_array(file, allow_pickle=False)
+        except InputError:
+            raise
         except Exception as error:  # whatever a damaged file makes its reader raise
             raise InputError(f"{path}: not a readable NPY file: {show(str(error))}") from None
     if array.ndim != 1:
@@ -151,16 +157,27 @@ def _check_size(path, name, size):
         )
 
 
+def _check_claim(path, name, file, size):
+    """Refuse an array whose header claims more than the file has: room for it would be made before it is read."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if math.prod(shape) * dtype.itemsize > size:
+        raise InputError(f"{path}: the array {name} claims shape {show(shape)}, more than the file holds")
+
+
 def _read_npz(path, names):
     """NPZ without pickle."""
     found = {}
     with _opened(path, "rb") as file:
         try:
-            with np.load(file, allow_pickle=False) as archive:
+            with warnings.catch_warnings(action="ignore"), np.load(file, allow_pickle=False) as archive:
                 sizes = {Path(info.filename).stem: info.file_size for info in archive.zip.infolist()}
                 for name in names:
                     if name in archive.files:
                         _check_size(path, name, sizes.get(name, 0))
+                        with archive.zip.open(f"{name}.npy") as member:
+                            _check_claim(path, repr(name), member, sizes.get(name, 0))
                         found[name] = _cast(path, name, archive[name])
         except InputError:
             raise

@@ -89,7 +89,8 @@ def create(path, plan, attributes, overwrite=False, small=None):
 @contextlib.contextmanager
 def _silent_hdf5():
     """Let h5py's objects of a file that could not be written go without a word: each would print a traceback."""
-    before, sys.unraisablehook = sys.unraisablehook, lambda told: None
+    before = sys.unraisablehook, sys.excepthook  # Cython prints through both
+    sys.unraisablehook = sys.excepthook = lambda *told: None
     try:
         yield
     except Exception as error:
@@ -101,7 +102,7 @@ def _silent_hdf5():
         gc.collect()
         raise
     finally:
-        sys.unraisablehook = before
+        sys.unraisablehook, sys.excepthook = before
 
 
 def _locked(file, path, flags=0):

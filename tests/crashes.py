@@ -169,7 +169,7 @@ def lost(stage, known, mode, ended, told):
     if ended not in expected:
         found.append(f"ended with {ended}: {told[-300:]!r}")
     if ended in (1, 2, 130) and len(told.splitlines()) != 1:
-        found.append(f"said {told[-600:]!r}")
+        found.append(f"said {told[-6000:]!r}")
     if os.path.exists(RUN):
         found += wrong(known)
     elif stage.files.get(RUN):

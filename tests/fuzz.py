@@ -39,13 +39,22 @@ PIECES = [
     b"../",
 ]
 PIECES += [bytes(8), b"\xff" * 8, b"\x7f" + b"\xff" * 7, b"<script>", b"\xe4", b"[[", b"{", b"'", b"true", b"flow"]
-KEYS = """name problem.kind problem.samples problem seeds.count seeds.root seeds stop.train_loss stop.steps stop.max_steps
-record.points record.seeds record.flow_time record.dtype schedule.0.kind schedule.1.phases.0.steps schedule.9 schedule
-schedule.2.learning_rate schedule.3.steps optimizer.0.kind optimizer noise.0.sigma run.block_seeds engine a.b.c 0
-problem.file problem.start stop.validation.patience schedule.0 schedule.2.learning_rate.0""".split()
-VALUES = """1 0 -1 1.5 1e300 -1e-300 nan inf true false all flow [] [1,2] [[1,2],[3]] {} {kind='flow'} 'x' "" 1000000000000000
-4611686018427387904 99999999999999999999999 [1e-3,1e-3] ../x \x1b[31m <script> [{kind='constant',learning_rate=1}]
-1979-05-27 0x7fffffffffffffff [[[[[[]]]]]] "\\u0000" nakkiran2020 quadratic dataset""".split()
+KEYS = ["name", "problem", "problem.kind", "problem.samples", "problem.file", "problem.start", "seeds", "seeds.count"]
+KEYS += ["seeds.root", "stop.train_loss", "stop.steps", "stop.max_steps", "stop.validation.patience", "record.points"]
+KEYS += ["record.seeds", "record.flow_time", "record.dtype", "schedule", "schedule.0", "schedule.0.kind", "schedule.9"]
+KEYS += ["schedule.1.phases.0.steps", "schedule.2.learning_rate", "schedule.2.learning_rate.0", "schedule.3.steps"]
+KEYS += ["optimizer", "optimizer.0.kind", "noise.0.sigma", "run.block_seeds", "engine", "a.b.c", "0"]
+VALUES = ["1", "0", "-1", "1.5", "1e300", "-1e-300", "nan", "inf", "true", "false", "all", "flow", "[]", "[1,2]", "{}"]
+VALUES += ["[[1,2],[3]]", "{kind='flow'}", "'x'", '""', "1000000000000000", "4611686018427387904", "9" * 23, "../x"]
+VALUES += [
+    "[1e-3,1e-3]",
+    "\x1b[31m",
+    "<script>",
+    "[{kind='constant',learning_rate=1}]",
+    "1979-05-27",
+    "0x7fffffffffffffff",
+]
+VALUES += ["[[[[[[]]]]]]", '"\\u0000"', "nakkiran2020", "quadratic", "dataset"]
 TABLE = runs.SMALL.replace('kind = "nakkiran2020"', 'kind = "dataset"\nfile = "input.SUFFIX"\ntrain_rows = 3')
 RATES = runs.SMALL.replace("steps = 200", 'file = "input.SUFFIX"').replace(
     'kind = "cosine"\nlearning_rate = 0.7', 'kind = "table"'

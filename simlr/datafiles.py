@@ -162,7 +162,7 @@ def _check_claim(path, name, file, size):
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(file)
-    if math.prod(shape) * dtype.itemsize > size:
+    if math.prod(shape) * dtype.itemsize > size - file.tell():
         raise InputError(f"{path}: the array {name} claims shape {show(shape)}, more than the file holds")
 
 

@@ -64,7 +64,7 @@ def random_kills(folder):
     """A run that is killed, terminated and interrupted at random moments, a reader beside it; then it is finished."""
     choose, lost, looks, number, whole_runs = random.Random(0), [], 0, 0, 0
     with contextlib.chdir(folder):
-        Path("long.toml").write_text(runs.LONG.replace("count = 600000", "count = 60000"))
+        Path("long.toml").write_text(runs.LONG.replace("count = 600000", "count = 240000"))
         whole = crashes.Held(simlr.run(simlr.GridConfig.from_toml(Path("long.toml"))))
         arguments = ["long.toml", "--out", "run.h5", "--resume", "--quiet", "--threads", "1"]
         while number < KILLS:

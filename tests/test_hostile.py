@@ -5,7 +5,6 @@ import io
 import os
 import resource
 import shutil
-import sys
 import time
 import zipfile
 from pathlib import Path
@@ -73,7 +72,7 @@ def test_pickles_are_never_loaded(folder):
     np.save("rates.npy", np.array([Harm()]), allow_pickle=True)
     np.savez("arrays.npz", a=np.array([Harm()]))
     for read in (lambda: datafiles.read_vector("rates.npy"), lambda: datafiles.read_arrays("arrays.npz", ("a",))):
-        with pytest.raises(InputError, match="Object arrays cannot be loaded|holds object|objects"):
+        with pytest.raises(InputError, match=r"Object arrays cannot be loaded|objects?"):
             read()
     assert not os.path.exists("harm")
 
@@ -95,7 +94,7 @@ def test_a_report_on_hostile_names_writes_only_where_it_should(folder, finished,
         names = file["schedule"].asstr()[()]
         names[1 : 1 + len(NAMES)] = NAMES
         file["schedule"][...] = names
-        file.attrs["config"] = file.attrs["config"].replace('name = "small"', 'name = "<b>..</b>"')
+        file.attrs["config"] = file.attrs["config"].replace('name = "small"', 'name = "<b>.."')
         for attribute in ("processor", "kernel_digest", "simlr_version"):
             file.attrs[attribute] = NAMES[2] + NAMES[4]
         file.create_dataset("problem_<script>", data=file["seed"][()] % 2)
@@ -112,4 +111,3 @@ def test_a_report_on_hostile_names_writes_only_where_it_should(folder, finished,
         assert "<script" not in text and "<img src=x" not in text and "<b>" not in text and "\x1b" not in text
     with open("deep/er/made/summary.csv", newline="", encoding="utf-8") as file:
         assert set(NAMES) <= {row["schedule"] for row in csv.DictReader(file)}
-    assert "harm" not in sys.modules

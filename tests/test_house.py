@@ -70,7 +70,7 @@ MAY_IMPORT = {
         *{"plan", "runfile", "results", "stages", "stopping", "thresholds", "descending", "walking", "stops"},
         "kernels",
     },
-    "grid": {"commands", "config", "problems", "plan", "pipeline", "rundata", "store", "execute"},
+    "grid": {"early", "commands", "config", "problems", "plan", "pipeline", "rundata", "store", "execute"},
     "listing": {
         "rules",
         "stopping",

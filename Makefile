@@ -23,7 +23,7 @@ WHOLE := $(shell test ! -e $(VENV)/unfinished && test "$$(cat $(VENV)/made-in 2>
 help:
 	@echo "make demo     run the reference problem (Nakkiran 2020) and make its report"
 	@echo "make test     run the tests                    (ARGS='-k store -x' goes to pytest)"
-	@echo "make soak     crash, kill and fuzz for some minutes, and write docs/reliability.md's figures (ARGS='fuzz' for a part)"
+	@echo "make soak     crash, kill and fuzz it for minutes  (ARGS=fuzz: a part) and write docs/reliability.md"
 	@echo "make bench    measure the speed of the kernels (ARGS=--peers: beside NumPy and JAX)"
 	@echo "make lint     check the style"
 	@echo "make clean    remove .venv, caches, build products, and the runs and reports in data/"

@@ -23,6 +23,7 @@ import runs
 import simlr
 from simlr import grid, merge
 from simlr.errors import InputError
+from simlr.rundata import NOT_YET
 
 PAGE = runs.ROOT / "docs/reliability.md"
 BEGIN, END = "<!-- figures of make soak -->", "<!-- end of the figures -->"
@@ -108,8 +109,15 @@ def wrong(whole):
     except InputError as error:
         return [f"does not open: {error}"]
     ends = [*whole["block_start"].tolist(), whole["seed"].size]
-    final |= np.repeat(done, np.diff(ends))[None, :, None]
-    return [f"{name} is wrong" for name, found in values.items() if (found != whole[name])[final].any()]
+    committed = np.repeat(done, np.diff(ends))[None, :, None]
+    lacking = [f"{name} lacks what is committed" for name, v in values.items() if (np.isnan(v) & committed).any()]
+    final |= committed
+    # Where a run is gone on with meanwhile, it takes back what was not committed: that is then not known yet again.
+    known = {name: final & ~np.isnan(found) & (found != NOT_YET) for name, found in values.items()}
+    different = {name: (found != whole[name]) & known[name] for name, found in values.items()}
+    return lacking + [
+        f"{name} is wrong: {values[name][d][:3]}, not {whole[name][d][:3]}" for name, d in different.items() if d.any()
+    ]
 
 
 def unequal(whole):

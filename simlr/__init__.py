@@ -22,7 +22,9 @@ _OWNERS = {
     "load": "simlr.store",
     "run": "simlr.grid",
 }
-_MODULES = frozenset({"config", "grid", "kernels", "papers", "problems", "report", "schedules", "store", "summary"})
+_MODULES = frozenset(
+    {"bounds", "config", "grid", "kernels", "papers", "problems", "report", "schedules", "store", "summary"}
+)
 
 
 def _add_checkout_to_path():

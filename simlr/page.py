@@ -40,13 +40,13 @@ def page(material, images):
     return _document(f"{material.title} - simlr report", _parts(material, images))
 
 
-def schedules_page(title, covers, table, images, grid):
+def schedules_page(title, covers, tables, images, grid):
     """The page of a grid's learning rates; `grid` is its TOML."""
     parts = [
         f"<h1>{_text(title)}</h1>",
         f'<p class="covers">{_text(covers)}</p>',
         *(_picture(caption, svg) for caption, svg in images),
-        _table(table),
+        *map(_table, tables),
         f"<footer><p>The whole grid:</p><pre>{escape(_lines(grid))}</pre></footer>",
     ]
     return _document(f"{title} - simlr schedules", parts)

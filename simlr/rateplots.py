@@ -1,4 +1,6 @@
-"""The learning rates of a grid as pictures, a table and CSV: small multiples, one panel for every [[schedule]] table.
+"""The learning rates of a grid, and what convex theory promises of them, as pictures, tables and CSV.
+
+Small multiples: for every [[schedule]] table a panel of rates, and beside it one of the bound (`simlr.bounds`).
 
 Needs matplotlib for the pictures only. Nothing is run, and of a long schedule only as much is computed as can be seen.
 """
@@ -9,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import style
+from . import bounds, style
 from .layout import MOST_LINES, Table, many, number, shortened
 from .scheduling import expand_schedule
 
-COLUMNS, PANELS_A_PICTURE, MOST_PICTURES = 3, 12, 6
+GROUPS_A_PICTURE, MOST_PICTURES = 6, 12
 MOST_CURVES = 48  # in one panel; of more, evenly chosen ones
 NAMED_CURVES = 5  # that a legend still tells apart
 POINTS = 600  # a curve
@@ -24,6 +26,10 @@ WIDE, LARGEST = 30.0, 1e100
 SHORT_LABEL = 16
 RESTLESS = 0.5  # turns a step
 CSV_ROWS, CSV_STEPS = 200_000, 4096
+# Steps looked at for all bounds of the tables, and for all curves of bounds; the points of a curve.
+LOOKS, CURVE_LOOKS = 1 << 25, 1 << 24
+MOST_BOUND_POINTS, FEWEST_BOUND_POINTS = 64, 8
+EARLY = 16  # a curve of bounds leaves out this part of the steps, where it is so large that nothing else would be seen
 
 
 class Group(NamedTuple):
@@ -61,6 +67,23 @@ def curve(schedule):
     return np.array([*steps, length - 1]), np.array([*rates, schedule.rates(length - 1, length)[0]])
 
 
+def terms_of(schedules):
+    """The `simlr.bounds.Terms` of each schedule; None where it has no steps or, among so many, too many to look at."""
+    room = LOOKS // max(len(schedules), 1)
+    return [bounds.of_schedule(one) if one.length and bounds.cost(one) <= room else None for one in schedules]
+
+
+def bound_curve(schedule, looks):
+    """Steps and the bound had one stopped there, all rates multiplied so that the last one is smallest; none where
+    that would take more than `looks` steps looked at."""
+    points = min(MOST_BOUND_POINTS, looks // max(bounds.cost(schedule), 1))
+    if not schedule.length or points < FEWEST_BOUND_POINTS:
+        return np.empty(0, np.int64), np.empty(0)
+    factor = bounds.of_schedule(schedule).best_factor
+    steps = np.unique(np.linspace(-(-schedule.length // EARLY), schedule.length, points).astype(np.int64))
+    return steps, np.array([bounds.of_schedule(schedule, int(step)).at(factor) for step in steps])
+
+
 # ---- in words and numbers ----
 
 
@@ -90,6 +113,38 @@ def _line(schedule):
     return (shortened(schedule.name), f"{schedule.length:,}", *told, after)
 
 
+def as_bounds(found):
+    """The last-iterate bounds as a `Table`: at the rates given, and at the best multiple of them."""
+    made = [one for group in found for one in group.schedules][:MOST_LINES]
+    lines = [(shortened(one.name), *_bound_cells(one, told)) for one, told in zip(made, terms_of(made), strict=True)]
+    notes = (
+        "f(x_T) - f* <= bound after the steps, before any flow, for convex f with subgradients of norm <= 1 and a",
+        "minimiser at distance 1 (Schaipp et al. 2025); at the best multiple of all rates it is smallest",
+    )
+    header = ("schedule", "bound", "best multiple", "largest rate there", "bound there", "x sqrt(steps)")
+    return Table("Bound on the last iterate, convex f, D = G = 1", header, tuple(lines), notes)
+
+
+def _bound_cells(schedule, terms):
+    """What the table of bounds has of one schedule."""
+    if terms is None:
+        return ("-",) * 5
+    scaled = terms.best * schedule.length**0.5
+    return tuple(number(float(value)) for value in (terms.at(), terms.best_factor, terms.best_rate, terms.best, scaled))
+
+
+def bounds_csv(found):
+    """One row a schedule: its bound as given, the best multiple of its rates and the bound there; "" if not known."""
+    made = [one for group in found for one in group.schedules]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["schedule", "unit", "steps", "bound", "best_multiple", "best_largest_rate", "best_bound"])
+    for one, terms in zip(made, terms_of(made), strict=True):
+        told = (terms.at(), terms.best_factor, terms.best_rate, terms.best) if terms else ("",) * 4
+        writer.writerow([one.name, one.unit, one.length, *told])
+    return text.getvalue()
+
+
 def as_csv(found):
     """schedule, unit, step, learning_rate: every step, or of long schedules evenly chosen ones, with all digits."""
     made = [one for group in found for one in group.schedules]
@@ -115,27 +170,28 @@ def _chosen(schedule, most):
 
 
 def pictures(found):
-    """The `Picture`s: at most 12 panels each."""
-    shown = found[: PANELS_A_PICTURE * MOST_PICTURES]
-    parts = [shown[i : i + PANELS_A_PICTURE] for i in range(0, len(shown), PANELS_A_PICTURE)]
+    """The `Picture`s: at most 6 groups each, of each its rates and its bounds."""
+    shown = found[: GROUPS_A_PICTURE * MOST_PICTURES]
+    parts = [shown[i : i + GROUPS_A_PICTURE] for i in range(0, len(shown), GROUPS_A_PICTURE)]
     left = f" {len(found) - len(shown)} more are not drawn; schedules.csv has them." if len(found) > len(shown) else ""
+    curves = sum(min(len(group.schedules), MOST_CURVES) for group in shown)
     with style.applied():
-        return [_picture(i, part, left if part is parts[-1] else "") for i, part in enumerate(parts)]
+        return [_picture(i, part, CURVE_LOOKS // curves, left * (part is parts[-1])) for i, part in enumerate(parts)]
 
 
-def _picture(index, part, left):
-    """One picture of some panels."""
-    columns = min(COLUMNS, len(part)) if len(part) != 4 else 2
-    rows = -(-len(part) // columns)
-    figure, axes = style.panels(rows, columns, width=max(4.2 * columns, 6.5), height=3.0 * rows + 0.4)
-    for panel, group in zip(axes, part, strict=False):
-        _draw(panel, group)
-    for unused in axes[len(part) :]:
-        unused.set_axis_off()
+def _picture(index, part, looks, left):
+    """One picture of some groups."""
+    figure, axes = style.panels(len(part), 2, width=10.0, height=3.1 * len(part) + 0.4)
+    for row, group in enumerate(part):
+        _draw(axes[2 * row], group)
+        _draw_bounds(axes[2 * row + 1], group, looks)
     caption = (
-        "Learning rate against step, one panel for every [[schedule]] table; logarithmic where rates of one panel "
-        "differ by orders of magnitude. Of long schedules, the smallest and the largest rate of every stretch of steps"
-        f" (of its first {WINDOW} steps, beyond {WHOLE:,} steps). Rates above {LARGEST:g} are not drawn."
+        "Left: learning rate against step, one panel for every [[schedule]] table; logarithmic where rates of one "
+        "panel differ by orders of magnitude. Of long schedules, the smallest and the largest rate of every stretch "
+        f"of steps (of its first {WINDOW} steps, beyond {WHOLE:,} steps). Rates above {LARGEST:g} are not drawn. "
+        "Right: what convex theory promises of f(x) - f* had one stopped there, with subgradients of norm <= 1 and a "
+        "minimiser at distance 1 (Schaipp et al. 2025), all rates multiplied by the factor that is best at the end; "
+        "from a sixteenth of the steps on."
     )
     return style.Picture(f"schedules-{index + 1}", caption + left, figure)
 
@@ -145,7 +201,7 @@ def _draw(axes, group):
     count = len(group.schedules)
     axes.set_title(style.plain(shortened(group.name, 32)), fontsize=12.5, fontweight="bold")
     axes.tick_params(labelsize=10.5)
-    places = np.unique(np.linspace(0, count - 1, min(count, MOST_CURVES)).astype(int)).tolist()
+    places = _drawn(count)
     curves = {i: _finite(*curve(group.schedules[i])) for i in places if group.schedules[i].length}
     if not curves:
         axes.set_axis_off()
@@ -162,6 +218,30 @@ def _draw(axes, group):
         axes.legend(
             **place, frameon=False, fontsize=9, handlelength=2.4, markerscale=2.5, title=title, title_fontsize=9
         )
+
+
+def _drawn(count):
+    """Which of a panel's schedules are drawn."""
+    return np.unique(np.linspace(0, count - 1, min(count, MOST_CURVES)).astype(int)).tolist()
+
+
+def _draw_bounds(axes, group, looks):
+    """The panel of bounds beside one of rates."""
+    count = len(group.schedules)
+    axes.tick_params(labelsize=10.5)
+    curves = {i: _finite(*bound_curve(group.schedules[i], looks)) for i in _drawn(count)}
+    curves = {i: curve for i, curve in curves.items() if curve[1].size}
+    if not curves:
+        axes.set_axis_off()
+        return
+    for i, (steps, values) in curves.items():
+        axes.plot(steps, values, marker="" if steps.size > 1 else "o", **_look(i, count))
+    axes.set_ylabel("bound on f(x) - f*", fontsize=11)
+    axes.set_xlabel("step", fontsize=11)
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    style.log_where_wide(axes, [values for _, values in curves.values()])
+    axes.locator_params(axis="x", nbins=5, integer=True)
 
 
 def _finite(steps, rates):
@@ -230,6 +310,6 @@ def _spread(rates):
 
 
 def page_parts(found):
-    """What stands on the page beside the pictures: title line and the table."""
+    """What stands on the page beside the pictures: title line and the tables."""
     total = sum(len(group.schedules) for group in found)
-    return many(total, "schedule"), as_table(found)
+    return many(total, "schedule"), [as_table(found), as_bounds(found)]

@@ -1,8 +1,8 @@
 """The report of a run, from its file alone: the command `python -m simlr.report`. It runs nothing and loads no Numba.
 
 On the terminal the tables and the verdict; in a folder report.html (with matplotlib), report.md, summary.csv and the
-CSV files of the analysis. With --schedules the learning rates of a grid, before it is run: schedules.html and
-schedules.csv.
+CSV files of the analysis. With --schedules the learning rates of a grid, before it is run, and what convex theory
+promises of them: schedules.html, schedules.csv and bounds.csv.
 """
 
 import logging
@@ -24,7 +24,7 @@ from .page import page, schedules_page
 
 PROGRAM = "python -m simlr.report"
 FORMATS = ("html", "csv", "md")
-SCHEDULE_FORMATS = {"html": "schedules.html", "csv": "schedules.csv"}
+SCHEDULE_FORMATS = ("html", "csv")
 INSTALL = 'pip install "simlr[report]"'
 
 
@@ -102,10 +102,13 @@ def _schedules(grid, out, formats):
         if name not in SCHEDULE_FORMATS:
             raise InputError(f"--format {name}: goes with a run file; schedules have {', '.join(SCHEDULE_FORMATS)}")
     found = rateplots.groups(config)
-    makers = {"html": lambda: _schedules_html(config, found), "csv": lambda: rateplots.as_csv(found)}
-    wanted = _wanted(formats, SCHEDULE_FORMATS)
-    files = {SCHEDULE_FORMATS[name]: makers[name]().encode("utf-8") for name in wanted}
-    print(as_text(rateplots.as_table(found)))
+    makers = {
+        "html": lambda: {"schedules.html": _schedules_html(config, found)},
+        "csv": lambda: {"schedules.csv": rateplots.as_csv(found), "bounds.csv": rateplots.bounds_csv(found)},
+    }
+    texts = {name: text for wish in _wanted(formats, SCHEDULE_FORMATS) for name, text in makers[wish]().items()}
+    files = {name: text.encode("utf-8") for name, text in texts.items()}
+    print("\n\n".join(map(as_text, rateplots.page_parts(found)[1])))
     _write(folder, files)
     print("\n" + "\n".join(printable(folder / name) for name in files))
     return DONE
@@ -114,8 +117,8 @@ def _schedules(grid, out, formats):
 def _schedules_html(config, found):
     """The page of a grid's learning rates."""
     images = _images(rateplots.pictures(found))
-    covers, table = rateplots.page_parts(found)
-    return schedules_page(config.name, covers, table, images, config.to_toml())
+    covers, tables = rateplots.page_parts(found)
+    return schedules_page(config.name, covers, tables, images, config.to_toml())
 
 
 def _wanted(formats, known):

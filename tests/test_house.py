@@ -105,7 +105,8 @@ MAY_IMPORT = {
     "directions": {"estimates", "summary", "runfile"},
     "figures": {"summary", "layout", "levels", "style", "view", "paths"},
     "page": {"layout"},
-    "rateplots": {"scheduling", "style", "layout"},
+    "bounds": {"rules"},
+    "rateplots": {"scheduling", "bounds", "style", "layout"},
     "report": {
         *{"store", "summary", "layout", "style", "figures", "page", "arguments"},
         *{"config", "csvfiles", "papers", "rateplots"},

@@ -1,6 +1,7 @@
 """Drawing the schedules of a grid: what is on the page and in the CSV, whatever the schedules, and what is refused."""
 
 import csv
+import io
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from test_report import FORBID, HOSTILE, Page
 
-from simlr import rateplots, report, style
+from simlr import bounds, rateplots, report, style
 from simlr.config import GridConfig
 
 HEAD = 'name = "{name}"\nproblem = {{ kind = "nakkiran2020" }}\nstop = {{ train_loss = [0.1], max_steps = {steps} }}\n'
@@ -38,7 +39,7 @@ def drawn(schedules, max_steps=1000):
 def test_the_command_writes_a_page_and_the_rates(tmp_path, capsys):
     assert report.main(["--schedules", str(written(tmp_path, COSINES))]) == 0
     out = capsys.readouterr().out
-    assert "cosine[learning_rate=0.1]" in out and out.splitlines()[-2].endswith("mine-schedules/schedules.html")
+    assert "cosine[learning_rate=0.1]" in out and out.splitlines()[-3].endswith("mine-schedules/schedules.html")
     page = Page(tmp_path / "mine-schedules/schedules.html")
     assert len(page.pictures()) == 1
     assert "cosine[learning_rate=0.1]" in page.text and "then" in page.text
@@ -63,7 +64,7 @@ def test_the_rates_written_can_be_read_as_a_table(tmp_path, capsys):
 def test_a_paper_by_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert report.main(["--schedules", "nakkiran2020", "--out", "made"]) == 0
-    assert {path.name for path in (tmp_path / "made").iterdir()} == {"schedules.html", "schedules.csv"}
+    assert {path.name for path in (tmp_path / "made").iterdir()} == {"schedules.html", "schedules.csv", "bounds.csv"}
 
 
 def test_names_are_escaped(tmp_path):
@@ -108,7 +109,33 @@ def test_every_schedule_table_has_its_panel():
     figures = drawn([{"name": f"s{k}", "kind": "constant", "learning_rate": 1.0} for k in range(14)])
     titles = [axes.get_title() for figure in figures for axes in figure.axes if axes.get_title()]
     assert titles == [f"s{k}" for k in range(14)]
-    assert len(figures) == 2
+    assert len(figures) == 3
+
+
+def test_the_bound_stands_beside_each_curve():
+    wsd = {"kind": "warmup_stable_decay", "learning_rate": 0.3, "decay_steps": 40, "steps": 200}
+    tables = [wsd, {"kind": "flow"}, {"kind": "step", "learning_rate": 1.0, "step_size": 5, "steps": 90}]
+    found = groups(tables)
+    rates, bound, _, none, *_ = drawn(tables)[0].axes
+    assert len(rates.get_lines()) == len(bound.get_lines()) == 1 and not none.get_lines()
+    steps, values = bound.get_lines()[0].get_data()
+    terms = bounds.terms(found[0].schedules[0].rates(0, 200))
+    assert steps[-1] == 200 and values[-1] == pytest.approx(terms.best, rel=1e-12)
+    first = bounds.terms(found[0].schedules[0].rates(0, int(steps[0])))
+    assert values[0] == pytest.approx(first.at(terms.best_factor), rel=1e-12)
+    table = rateplots.as_bounds(found)
+    assert [line[0] for line in table.lines] == ["warmup_stable_decay", "flow", "step"]
+    assert table.lines[1][1:] == ("-",) * 5
+    rows = list(csv.DictReader(io.StringIO(rateplots.bounds_csv(found))))
+    assert float(rows[0]["best_bound"]) == pytest.approx(terms.best, rel=1e-12) and rows[1]["best_bound"] == ""
+
+
+def test_many_long_schedules_have_no_bounds(monkeypatch):
+    monkeypatch.setattr(rateplots, "LOOKS", 3000)
+    made = groups([{"kind": "cosine", "learning_rate": [1.0, 2.0], "steps": [1000, 5000]}], 5000)[0].schedules
+    assert [terms is None for terms in rateplots.terms_of(made[:2])] == [False, True]
+    assert [terms is None for terms in rateplots.terms_of(made)] == [True] * 4
+    assert rateplots.bound_curve(made[0], 7000)[0].size == 0
 
 
 def test_more_schedules_than_can_be_drawn_are_counted():
@@ -180,4 +207,4 @@ def test_without_matplotlib_there_is_the_csv(folder):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "matplotlib is missing" in done.stderr
-    assert [path.name for path in (folder / "mine-schedules").iterdir()] == ["schedules.csv"]
+    assert {path.name for path in (folder / "mine-schedules").iterdir()} == {"schedules.csv", "bounds.csv"}

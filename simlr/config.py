@@ -199,6 +199,22 @@ class GridConfig:
         names = [parameter.name for parameter in kind.parameters]
         return axes, [dict(zip(names, values, strict=True)) for values in itertools.product(*choices)]
 
+    def axes(self):
+        """The axes of the grid, every list in it: [("problem.train_rows", its values), ...]; the levels among them."""
+        problem = [(f"problem.{key}", value) for key, value in self.problem.items() if isinstance(value, list)]
+        found = [*problem, (self.level_kind, self.levels)]
+        for table in self.schedule:
+            phases = enumerate(table["phases"], 1) if "phases" in table else [(0, table)]
+            found += [
+                (f"{table['name']}.{f'phase{i}.' if i else ''}{key}", value)
+                for i, phase in phases
+                for key, value in phase.items()
+                if isinstance(value, list) and key != "phases"
+            ]
+        for table in (*self.optimizer, *self.noise):
+            found += [(f"{table['kind']}.{key}", value) for key, value in table.items() if isinstance(value, list)]
+        return found
+
 
 # ---- checking ----
 

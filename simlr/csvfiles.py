@@ -6,33 +6,21 @@ Of what a run has no rows of, there is no file.
 import csv
 import io
 
-from . import directions, families, pairs
-from .arguments import say
-from .summary import baseline
-
-# Every annealed schedule meets every steady one: of more schedules than these that is too many rows.
-MOST_SCHEDULES = 500
-
-
-def csv_files(run, rows):
-    """The files of a run whose `summary.Row`s are given."""
-    found = {
-        "summary.csv": rows,
-        "pairs.csv": pairs.table_of_pairs(run, baseline(run))[0],
-        "best.csv": families.best_values(run),
-        "annealing.csv": _annealing(run),
-        "directions.csv": directions.directions(run),
-        "bias-variance.csv": directions.bias_and_variance(run),
-    }
-    return {name: as_csv(own) for name, own in found.items() if own}
+# file -> (what `Analysis` calls its rows, columns by which a file of this kind is known)
+FILES = {
+    "summary.csv": ("rows", {"schedule", "level_kind", "level", "baseline"}),
+    "pairs.csv": ("pairs", {"a", "b", "level", "win_share"}),
+    "best.csv": ("best", {"family", "parameter", "value", "level"}),
+    "annealing.csv": ("annealing", {"a", "b", "level", "win_share"}),
+    "directions.csv": ("directions", {"schedule", "level", "rank", "train_share"}),
+    "bias-variance.csv": ("spread", {"schedule", "level", "bias_squared"}),
+}
 
 
-def _annealing(run):
-    """Annealed against steady schedules; none, and a line that says so, where they are too many to be read."""
-    if run["schedule"].size > MOST_SCHEDULES:
-        say(f"simlr: no annealing.csv beyond {MOST_SCHEDULES:,} schedules; simlr.families.annealing makes its rows")
-        return []
-    return families.annealing(run)
+def csv_files(found):
+    """The files of a run, of its `simlr.analysis.Analysis`."""
+    rows = {name: getattr(found, part) for name, (part, _) in FILES.items()}
+    return {name: as_csv(own) for name, own in rows.items() if own}
 
 
 def as_csv(rows):
@@ -44,3 +32,13 @@ def as_csv(rows):
     for record in records:
         writer.writerow({key: "" if value != value else value for key, value in record.items()})
     return text.getvalue()
+
+
+def is_ours(path):
+    """Whether a file of one of these names has the columns that such a file of ours has."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            header = next(csv.reader(file), [])
+    except (OSError, ValueError, csv.Error):
+        return False
+    return FILES[path.name][1] <= set(header)

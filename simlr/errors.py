@@ -2,6 +2,8 @@
 
 import difflib
 
+MOST_NAMES = 40
+
 
 class InputError(ValueError):
     """Bad input: the message names the key, the rule and the value. The commands print it and exit with status 2."""
@@ -17,9 +19,18 @@ class RunError(RuntimeError):
 
 def unknown(key, name, valid, noun):
     """The InputError for a name that is not among the valid ones, with the nearest of them where one is close."""
-    near = difflib.get_close_matches(str(name), [str(v) for v in valid], n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]!r}?" if near else f"valid are {', '.join(repr(v) for v in valid)}"
+    valid = [str(v) for v in valid]
+    near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.6) or [
+        v for v in valid if v.startswith(f"{name}[")
+    ]
+    hint = f"did you mean {near[0]!r}?" if near else f"valid are {_few(valid)}"
     return InputError(f"{key}: unknown {noun} {show(name)}; {hint}")
+
+
+def _few(names):
+    """Names in one line; of very many the first."""
+    shown = ", ".join(repr(name) for name in names[:MOST_NAMES])
+    return shown + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
 
 
 def show(value, limit=80):

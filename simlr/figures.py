@@ -150,6 +150,8 @@ def _draw_theory(view, axes):
     levels = [level for level in view.levels if level > 0.0]
     if not hasattr(paper, "theory") or not levels or view.problem or not view.by_loss:
         return None
+    if view.index(view.base) != summary.baseline(view.run):  # the theory is about the paper's own
+        return None
     theory = paper.theory(view.run)
     if theory is None or view.rival is None or view.index(view.rival) not in paper.annealers(view.run):
         return None

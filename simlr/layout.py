@@ -10,6 +10,7 @@ from .stopping import PATIENCE
 
 MOST_LINES, MOST_LEVELS, MOST_GROUPS, MOST_NOTES, MOST_NAMES = 24, 8, 4, 6, 6
 NAME_WIDTH, WIDTH = 44, 110
+MOST_VALUES = 12  # of an axis, in one line
 # A train loss at the stop below this share of the level: a discrete step went past it.
 OVERSHOT = 0.95
 MISSING, BELOW = "*", "~"
@@ -61,6 +62,17 @@ def listed(names, most=MOST_NAMES):
     """Names in one line: the first few, and how many more there are."""
     shown = ", ".join(shortened(name) for name in names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def value_text(value):
+    """A value of a parameter: 20, 0.1, text."""
+    return f"{value:g}" if isinstance(value, float) else shortened(value, 24)
+
+
+def values_text(values):
+    """The values of an axis in one line; of many the first and the last few."""
+    shown = [value_text(value) for value in values]
+    return ", ".join(shown if len(shown) <= MOST_VALUES else [*shown[: MOST_VALUES - 3], "...", *shown[-2:]])
 
 
 def describe(rows):
@@ -124,19 +136,33 @@ def _in_columns(line, widths):
 
 def tables(rows, most=MOST_LINES):
     """Two `Table`s for each problem combination: test loss, and ratio to the baseline's; long ones are shortened."""
-    problems = list(dict.fromkeys(row.problem for row in rows))
     found = []
-    for problem in problems[:MOST_GROUPS]:
-        cells = {(row.schedule, row.level): row for row in rows if row.problem == problem}
-        found += _pair_of_tables(_Group(cells, most), "".join(f" [{key} = {value}]" for key, value in problem))
-    if len(problems) > MOST_GROUPS:
-        note = f"{len(problems) - MOST_GROUPS} more problem combinations: see {WHOLE}"
+    for problem, group in groups(rows, most).items():
+        found += _pair_of_tables(group, label(problem))
+    left_out = len({row.problem for row in rows}) - MOST_GROUPS
+    if left_out > 0:
+        note = f"{left_out} more problem combinations: see {WHOLE}"
         found[-1] = found[-1]._replace(notes=(*found[-1].notes, note))
     return found
 
 
-class _Group:
-    """The cells of one problem combination, and what of them is shown."""
+def groups(rows, most=MOST_LINES):
+    """The first few problem combinations, and what of each is shown: {problem: `Group`}."""
+    problems = list(dict.fromkeys(row.problem for row in rows))[:MOST_GROUPS]
+    cells = {problem: {} for problem in problems}
+    for row in rows:
+        if row.problem in cells:
+            cells[row.problem][row.schedule, row.level] = row
+    return {problem: Group(own, most) for problem, own in cells.items()}
+
+
+def label(problem):
+    """A problem combination behind a title: " [train_rows = 20]"."""
+    return printable("".join(f" [{key} = {value_text(value)}]" for key, value in problem))
+
+
+class Group:
+    """The cells of one problem combination, and what of them is shown: `shown` schedules, `levels`, the `last` one."""
 
     def __init__(self, cells, most):
         self.cells, self.rows = cells, list(cells.values())
@@ -169,7 +195,6 @@ class _Group:
 
 def _pair_of_tables(group, label):
     """The table of test losses and, where there is something to compare, that of ratios."""
-    label = printable(label)
     pair = [_loss_table(group, label)]
     if len(group.shown) > 1:
         pair.append(_ratio_table(group, label))

@@ -35,9 +35,12 @@ pre { background: #f5f5f5; padding: .8em 1em; font-size: .92em; white-space: pre
 OUTCOMES = {"holds": "holds", "does not hold": "fails", "undecided": "undecided"}
 
 
-def page(material, images):
-    """The page of a report: `material` is a `simlr.report.Material`, images are (caption, SVG bytes)."""
-    return _document(f"{material.title} - simlr report", _parts(material, images))
+def page(material, images, of_sections):
+    """The page of a report: `material` is a `simlr.report.Material`, images are (caption, SVG bytes).
+
+    `of_sections` has the image of each section of the analysis that has one, by the section's key.
+    """
+    return _document(f"{material.title} - simlr report", _parts(material, images, of_sections))
 
 
 def schedules_page(title, covers, tables, images, grid):
@@ -52,18 +55,27 @@ def schedules_page(title, covers, tables, images, grid):
     return _document(f"{title} - simlr schedules", parts)
 
 
-def _parts(material, images):
+def _parts(material, images, of_sections):
     """What stands on the page of a report."""
     return [
         f"<h1>{_text(material.title)}</h1>",
         f'<p class="covers">{_text(material.covers)}</p>',
+        *(f'<p class="covers">{_text(axis)}</p>' for axis in material.axes),
         _verdict(material.verdict) if material.verdict else "",
-        "<h2>At equal train loss</h2>",
+        f"<h2>{_text(material.compared)}</h2>",
         *map(_table, material.tables),
         "<h2>Pictures</h2>" if images else "<p>This run holds nothing to draw yet.</p>",
         *(_picture(caption, svg) for caption, svg in images),
+        *(_section(section, of_sections.get(section.key)) for section in material.sections),
         _footer(material),
     ]
+
+
+def _section(section, image):
+    """One part of the analysis: what it answers, its picture, its tables."""
+    note = f"<p>{_text(section.note)}</p>" if section.note else ""
+    parts = [f"<h2>{_text(section.title)}</h2>", note, _picture(*image) if image else "", *map(_table, section.tables)]
+    return "\n".join(part for part in parts if part)
 
 
 def _document(title, parts):

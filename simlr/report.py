@@ -5,6 +5,7 @@ CSV files of the analysis. With --schedules the learning rates of a grid, before
 promises of them: schedules.html, schedules.csv and bounds.csv.
 """
 
+import contextlib
 import logging
 import os
 import re
@@ -14,13 +15,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from . import figures, papers, rateplots, store, style, summary
+from . import analysisplots, figures, papers, rateplots, store, style, summary
+from .analysis import Analysis
 from .arguments import DONE, Parser, one_line, say
 from .config import GridConfig
-from .csvfiles import csv_files
+from .csvfiles import FILES, csv_files, is_ours
 from .errors import InputError
-from .layout import as_text, describe, printable, verdict_text
+from .layout import as_text, describe, printable, values_text, verdict_text
+from .levels import WORDS, is_loss
 from .page import page, schedules_page
+from .pairs import index_of
+from .sections import sections
+from .view import View
 
 PROGRAM = "python -m simlr.report"
 FORMATS = ("html", "csv", "md")
@@ -33,8 +39,10 @@ class Material(NamedTuple):
 
     title: str
     covers: str
-    rows: list
+    axes: list  # a line for each axis of the grid
+    compared: str  # what the tables are about
     tables: list
+    sections: list  # of simlr.sections.Section
     verdict: object  # simlr.papers.Verdict, or None
     provenance: list  # [(name, value), ...]
     grid: str  # TOML
@@ -46,9 +54,11 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if (options.run is None) == (options.schedules is None):
         parser.error("one of RUN.h5 and --schedules GRID.toml is required")
+    if options.schedules is not None and options.baseline is not None:
+        parser.error("--baseline goes with a run file, not with --schedules")
     if options.schedules is not None:
         return one_line("simlr", lambda: _schedules(options.schedules, options.out, options.format))
-    return one_line("simlr", lambda: _report(Path(options.run), options.out, options.format))
+    return one_line("simlr", lambda: _report(Path(options.run), options))
 
 
 def _parser():
@@ -63,6 +73,11 @@ def _parser():
     made.add_argument(
         "--schedules", metavar="GRID.toml | PAPER",
         help="draw the learning rates of a grid instead (default of --out: <grid>-schedules beside it)",
+    )  # fmt: skip
+    made.add_argument(
+        "--baseline", metavar="NAME",
+        help="the schedule that others are compared with (default: the one named flow, else the first gradient flow, "
+        "else the first)",
     )  # fmt: skip
     made.add_argument("--out", metavar="DIR", help="where to write (default: <run>-report beside the run file)")
     made.add_argument(
@@ -82,13 +97,16 @@ def _formats(text):
     return list(named)
 
 
-def _report(path, out, formats):
+def _report(path, options):
     """Read everything, make everything, then write."""
     run = store.load(path)
-    folder = _folder(path, out, "report")
-    found, files = _made(path, run, _wanted(formats, FORMATS))
+    folder = _folder(path, options.out, "report")
+    wanted = _wanted(options.format, FORMATS)
+    found, files = _made(path, run, options.baseline, wanted)
     print(as_terminal(found))
     _write(folder, files)
+    if "csv" in wanted:
+        _remove_stale(folder, files)
     print("\n" + "\n".join(printable(folder / name) for name in files))
     return DONE
 
@@ -142,13 +160,14 @@ def _folder(path, out, noun):
     return folder
 
 
-def _made(path, run, wanted):
+def _made(path, run, baseline, wanted):
     """The `Material` of a run, and the contents of the files: {name: bytes}."""
     try:
-        found = material(run, path.name)
+        analysis = Analysis(run, None if baseline is None else index_of(run, baseline, "--baseline"))
+        found = material(analysis, path.name)
         makers = {
-            "html": lambda: {"report.html": as_html(run, found)},
-            "csv": lambda: csv_files(run, found.rows),
+            "html": lambda: {"report.html": as_html(analysis, found)},
+            "csv": lambda: csv_files(analysis),
             "md": lambda: {"report.md": as_markdown(found)},
         }
         texts = {name: text for wish in wanted for name, text in makers[wish]().items()}
@@ -173,19 +192,29 @@ def _write(folder, files):
         raise InputError(f"--out {folder}: cannot be written: {error.strerror}") from None
 
 
+def _remove_stale(folder, files):
+    """Remove the CSV files that an earlier report left, of which this run has no rows; other people's files stay."""
+    for name in FILES:
+        if name not in files and is_ours(folder / name):
+            with contextlib.suppress(OSError):
+                os.remove(folder / name)
+
+
 # ---- what is said ----
 
 
-def material(run, name):
-    """The `Material` of a run whose file has the name `name`."""
-    rows = summary.rows(run)
-    paper = summary.paper(run)
+def material(analysis, name):
+    """The `Material` of an `Analysis` of a run whose file has the name `name`."""
+    run, rows = analysis.run, analysis.rows
+    paper, kind = summary.paper(run), run.config.level_kind
     source = f": {paper.SOURCE}" if paper else ""
     return Material(
         title=run.config.name + source,
         covers=describe(rows),
-        rows=rows,
+        axes=[f"{key}: {values_text(values)}" for key, values in run.config.axes()],
+        compared="At equal train loss" if is_loss(kind) else f"At the same {WORDS[kind].same}",
         tables=summary.tables(rows),
+        sections=sections(analysis),
         verdict=summary.verdict(run),
         provenance=_provenance(run, name),
         grid=run.attributes["config"],
@@ -234,10 +263,15 @@ def as_terminal(found):
 def as_markdown(found):
     """The report in Markdown, without pictures."""
     parts = [f"# {_marked(found.title)}", _marked(found.covers)]
+    if found.axes:
+        parts.append("\n".join(f"- {_marked(axis)}" for axis in found.axes))
     if found.verdict:
         findings = "\n".join(f"- {_marked(finding)}" for finding in found.verdict.findings)
         parts += [f"**Verdict: {found.verdict.outcome}.** {_marked(found.verdict.claim)}", findings]
     parts += map(_markdown_table, found.tables)
+    for section in found.sections:
+        parts += [f"# {_marked(section.title)}", *([_marked(section.note)] if section.note else [])]
+        parts += map(_markdown_table, section.tables)
     parts += ["## Where this comes from", "\n".join(f"- {name}: {_marked(v)}" for name, v in found.provenance)]
     indented = "\n".join(f"    {printable(line)}" for line in found.grid.rstrip("\n").split("\n"))
     return "\n\n".join([*parts, "The whole grid:", indented]) + "\n"
@@ -258,9 +292,12 @@ def _marked(text):
     return re.sub(r"([\\`*_{}\[\]()#+!|~$-])", r"\\\1", escaped)
 
 
-def as_html(run, found):
+def as_html(analysis, found):
     """The page, with the pictures that the run has data for."""
-    return page(found, _images(figures.pictures(run, found.rows)))
+    run, rows = analysis.run, analysis.rows
+    of_sections = analysisplots.pictures(View(run, rows), found.sections)
+    svgs = {key: _images([picture])[0] for key, picture in of_sections.items()}
+    return page(found, _images(figures.pictures(run, rows)), svgs)
 
 
 def _images(pictures):

@@ -20,6 +20,7 @@ DASHES = ("-", "--", "-.", (0, (1, 1)), (0, (6, 1, 1, 1)), (0, (4, 1, 1, 1, 1, 1
 MARKERS = "osD^vPX"
 LETTERS_AN_INCH = 7.5  # of a title
 MOST_TICKS = 9
+FEW_DECADES = 1000.0
 FAR = 10.0  # quartiles farther from the median than this factor are not shaded
 STYLE = {
     "font.size": 13,
@@ -147,12 +148,17 @@ def level_axis(view, axes):
     axes.set_xticks(view.levels, [text(view.kind, level) for level in view.levels])
 
 
-def logarithmic(axes, side):
-    """A logarithmic axis, "x" or "y", whose labels read like the levels in the tables."""
-    from matplotlib.ticker import NullLocator
+def logarithmic(axes, side, span=None):
+    """A logarithmic axis, "x" or "y", whose labels read like the levels in the tables.
+
+    `span`, the largest over the smallest value: where it is a decade or two, ticks stand between the powers of ten.
+    """
+    from matplotlib.ticker import LogLocator, NullLocator
 
     axes.set(**{f"{side}scale": "log"})
     axis = getattr(axes, f"{side}axis")
+    if span is not None and span < FEW_DECADES:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(lambda value, place: level_text(value))
     axis.set_minor_locator(NullLocator())
 
@@ -163,6 +169,13 @@ def log_where_wide(axes, values):
     known = known[np.isfinite(known) & (known > 0.0)]
     if known.size and known.max() > 30.0 * known.min():
         logarithmic(axes, "y")
+
+
+def positive_axis(axes, side, values):
+    """An axis of positive values: logarithmic where they span more than a factor of 5."""
+    known = [value for value in values if 0.0 < value < np.inf]
+    if known and max(known) > 5.0 * min(known):
+        logarithmic(axes, side, max(known) / min(known))
 
 
 def band(axes, look, places, middle, quarters):

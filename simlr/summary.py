@@ -79,11 +79,14 @@ def columns_of(row, *names):
 # ---- arrays to rows ----
 
 
-def rows(run):
-    """The `Row`s of a run, finished or not: by problem combination, then schedule, then level, in the grid's order."""
+def rows(run, base=None):
+    """The `Row`s of a run, finished or not: by problem combination, then schedule, then level, in the grid's order.
+
+    `base` is the place of the schedule that others are compared with, by default `baseline(run)`.
+    """
     # The status is read first: what it calls final was written before it.
     status, levels, names = run["status"], run["level"], run["schedule"]
-    base, kind = baseline(run), run.config.level_kind
+    base, kind = baseline(run) if base is None else base, run.config.level_kind
     found = []
     for problem, seeds in problem_groups(run):
         columns = _columns(run, status[:, seeds], levels, base, seeds)

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from . import summary
-from .layout import OVERSHOT, listed, shortened
+from .layout import OVERSHOT, listed, shortened, value_text
 from .levels import is_loss, last, place
 from .runfile import is_own
 
@@ -28,7 +28,7 @@ class View:
         self.rows = {(row.schedule, row.level): row for row in rows if row.problem == problem}
         self.levels = list(dict.fromkeys(level for _, level in self.rows))
         self.names = [str(name) for name in run["schedule"]]
-        self.base = self.names[summary.baseline(run)]
+        self.base = rows[0].baseline
         self.kind = run.config.level_kind
         self.excess = self.kind == "excess_train_loss"
         # Whether the levels are train losses, as one axis of the pictures is.
@@ -39,7 +39,7 @@ class View:
         self.last = last(self.kind, shared or self.levels)
         self.rival = self._rival()
         self.shown = self._telling()
-        self.problem = "".join(f" Problem: {key} = {value}." for key, value in problem)
+        self.problem = "".join(f" Problem: {key} = {value_text(value)}." for key, value in problem)
 
     def index(self, name):
         """Place of a schedule in the run's arrays."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 import runs
 
 import simlr
-from simlr import csvfiles, directions, families, figures, pairs, plane, report, style, summary
+from simlr import analysis, directions, families, figures, layout, pairs, plane, report, sections, style, summary
 from simlr.papers import nakkiran2020
 
 CSV = ["annealing.csv", "best.csv", "pairs.csv", "summary.csv"]
@@ -119,7 +120,7 @@ def test_the_csv_has_every_row_with_all_digits(reference):
 def test_the_page_is_whole_and_fetches_nothing(reference):
     page = Page(reference[1] / "report.html")
     assert page.tags <= TAGS
-    assert len(page.pictures()) == 5
+    assert len(page.pictures()) == 5 + 3
     assert not re.search(r"url\(|@import", (reference[1] / "report.html").read_text(encoding="utf-8"))
     for words in ("holds", nakkiran2020.CLAIM, "kernel digest", "root seed", "blocks", 'kind = "nakkiran2020"'):
         assert words in page.text
@@ -202,7 +203,8 @@ def test_names_are_escaped_in_markdown(hostile):
     assert "<" not in prose
     assert "\x1b" not in text
     assert not re.search(r"(?<!\\)[`\[]", prose)
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in prose.splitlines() if line.startswith("|")} == {4, 5}
+    counts = {len(re.findall(r"(?<!\\)\|", line)) for line in prose.splitlines() if line.startswith("|")}
+    assert counts == {4, 5, 8, 9}  # no name has added a column to any of the four kinds of table
 
 
 def test_names_are_whole_in_the_csv_and_name_no_file(hostile, capsys):
@@ -235,7 +237,7 @@ def test_the_analysis_is_written_as_its_functions_give_it(folder):
 
 
 def test_too_many_schedules_for_every_pair_of_annealed_and_steady_are_told(folder, finished, monkeypatch, capsys):
-    monkeypatch.setattr(csvfiles, "MOST_SCHEDULES", 3)
+    monkeypatch.setattr(analysis, "MOST_SCHEDULES", 3)
     out = made(finished, "--format", "csv", out=folder / "few")
     assert "no annealing.csv beyond 3 schedules" in capsys.readouterr().err
     assert "annealing.csv" not in {entry.name for entry in out.iterdir()}
@@ -288,7 +290,7 @@ def test_real_data(tmp_path):
     grid = runs.grid(runs.ROOT / "data/diabetes.toml", seeds__count=40)
     simlr.run(grid, out=path)
     page = Page(made(path) / "report.html")
-    assert len(page.pictures()) == 4
+    assert len(page.pictures()) == 4 + 3
     assert "level at or below the train floor" in page.text
     assert "Verdict" not in (tmp_path / "made/report.md").read_text(encoding="utf-8")
 
@@ -377,3 +379,77 @@ def test_without_matplotlib_a_page_that_was_asked_for_is_refused(folder, finishe
     process = without(["matplotlib"], finished, "--out", "made", "--format", "csv,html", cwd=folder)
     assert 'pip install "simlr[report]"' in runs.assert_refused(process)
     assert not list(folder.iterdir())
+
+
+# ---- the analysis on the page ----
+
+
+def test_the_page_answers_with_the_rows_of_the_analysis(folder):
+    """Every section is there, and what the tables say is what the functions give."""
+    grid = runs.grid(nakkiran2020.GRID, seeds__count=60, record__points=0, record__stop_residual=True)
+    run = simlr.run(grid, out="run.h5")
+    found = analysis.Analysis(run)
+    made_ = {section.key: section for section in sections.sections(found)}
+    assert set(made_) == {"against", "best", "annealing", "directions", "spread"}
+    (pair,) = [row for row in pairs.compare(run, "annealed", "flow") if row.level == 1e-6]
+    (line,) = [line for line in made_["against"].tables[0].lines if line[0] == "annealed"]
+    assert line[1] == layout.number(pair.ratio)
+    # The two directions of the ratio, and that the page says which is which.
+    summed = {(row.schedule, row.level): row for row in summary.rows(run)}
+    assert summed["annealed", 1e-6].ratio == pytest.approx(1.0 / pair.ratio, rel=1e-9)
+    assert "the inverse, flow / schedule" in made_["against"].tables[0].notes[0]
+    page = Page(made(folder / "run.h5") / "report.html")
+    for section in made_.values():
+        assert section.title in page.text
+    assert "constant.learning_rate: 0.3, 0.1" in page.text
+    assert len(page.pictures()) == 4 + 5
+    text = (folder / "made/report.md").read_text(encoding="utf-8")
+    assert "# Which directions kept their error?" in text
+
+
+def test_the_likely_best_are_the_fewest_that_make_up_95_percent():
+    rows = [SimpleNamespace(win_share=share) for share in (0.02, 0.5, 0.4, 0.06, 0.02)]
+    assert [row.win_share for row in sections.likely(rows)] == [0.5, 0.4, 0.06]
+    assert sections.likely([SimpleNamespace(win_share=float("nan"))]) == []
+
+
+def test_another_baseline(folder, finished, capsys):
+    out = made(finished, "--baseline", "annealed", "--format", "csv,md", out=folder / "made")
+    with open(out / "summary.csv", newline="", encoding="utf-8") as file:
+        assert {record["baseline"] for record in csv.DictReader(file)} == {"annealed"}
+    assert "than annealed?" in (out / "report.md").read_text(encoding="utf-8")
+    assert "annealed (baseline)" in capsys.readouterr().out
+    for name, nearest in (("anealed", "annealed"), ("constant", "constant[learning_rate=0.01]")):
+        assert report.main([str(finished), "--out", str(folder / "no"), "--baseline", name]) == 2
+        told = capsys.readouterr().err
+        assert len(told.splitlines()) == 1 and f"did you mean {nearest!r}?" in told
+    assert not (folder / "no").exists()
+
+
+def test_files_that_another_run_left_are_removed_and_nothing_else(folder, finished):
+    out = made(finished, "--format", "csv,md", out=folder / "made")
+    (out / "directions.csv").write_text("turn,street\nleft,High Street\n")
+    (out / "notes.txt").touch()
+    alone = runs.grid(schedule=[FLOW])
+    simlr.run(alone, out="alone.h5")
+    made(folder / "alone.h5", "--format", "md", out=out)
+    assert (out / "best.csv").exists()  # no CSV was asked for
+    made(folder / "alone.h5", "--format", "csv", out=out)
+    assert {path.name for path in out.iterdir()} == {"directions.csv", "notes.txt", "report.md", "summary.csv"}
+
+
+def test_the_page_of_a_large_grid_stays_small(folder):
+    """400 schedules, 6 problems, 9 levels: the page has what can be read."""
+    rates = [0.01 * (k + 1) for k in range(50)]
+    kinds = [{"name": name, "kind": "constant", "learning_rate": rates} for name in "abcdefgh"]
+    grid = runs.grid(
+        schedule=kinds,
+        seeds__count=2,
+        record__points=0,
+        problem__theta_star=[[1.0, float(k)] for k in range(1, 7)],
+        stop={"train_loss": [0.1 * 0.8**k for k in range(9)], "max_steps": 100},
+    )
+    simlr.run(grid, out="large.h5")
+    out = made(folder / "large.h5", "--format", "html,md")
+    assert (out / "report.html").stat().st_size < 2_000_000
+    assert (out / "report.md").stat().st_size < 100_000

@@ -1,0 +1,53 @@
+"""The whole analysis of a run against one baseline: every part is made when it is first asked for, and kept.
+
+The CSV files hold all of its rows, the page the telling ones. docs/analysis.md defines them.
+"""
+
+from functools import cached_property
+
+from . import directions, families, pairs, summary
+from .arguments import say
+
+# Every annealed schedule meets every steady one: of more schedules than these that is too many rows.
+MOST_SCHEDULES = 500
+
+
+class Analysis:
+    """The rows of a run; `base` is the place of the schedule that others are compared with."""
+
+    def __init__(self, run, base=None):
+        self.run = run
+        self.base = summary.baseline(run) if base is None else base
+
+    @cached_property
+    def rows(self):
+        """`summary.Row`s."""
+        return summary.rows(self.run, self.base)
+
+    @cached_property
+    def pairs(self):
+        """`pairs.Pair`s of all pairs of schedules; where they are too many, those with the baseline alone."""
+        return pairs.table_of_pairs(self.run, self.base)[0]
+
+    @cached_property
+    def best(self):
+        """`families.Choice`s."""
+        return families.best_values(self.run)
+
+    @cached_property
+    def annealing(self):
+        """`pairs.Pair`s of annealed and steady schedules; none, and a line that says so, where they are too many."""
+        if self.run["schedule"].size > MOST_SCHEDULES:
+            say(f"simlr: no annealing.csv beyond {MOST_SCHEDULES:,} schedules; simlr.families.annealing makes its rows")
+            return []
+        return families.annealing(self.run)
+
+    @cached_property
+    def directions(self):
+        """`directions.Direction`s."""
+        return directions.directions(self.run)
+
+    @cached_property
+    def spread(self):
+        """`directions.Spread`s."""
+        return directions.bias_and_variance(self.run)

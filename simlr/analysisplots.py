@@ -1,0 +1,299 @@
+"""Pictures of the analysis of a run, one for each `simlr.sections.Section` that has something to draw.
+
+Needs matplotlib. Each maker takes the `View` of the run and the section's rows, and returns a `Picture` or None.
+"""
+
+import math
+
+import numpy as np
+
+from . import style
+from .layout import MOST_GROUPS, listed, number, shortened, value_text
+from .levels import heading, place
+from .sections import RATE, likely, ranks_shown
+
+MOST_DOTS = 16  # schedules in one picture
+MOST_BARS = 10  # directions that are drawn as bars; more are drawn as lines
+FEW_BARS, FEW_SCHEDULES = 4, 4  # of more directions, only so many schedules are drawn
+MOST_PANELS = 3
+LABEL = 30
+
+
+def pictures(view, made):
+    """{section's key: its `Picture`} of the `Section`s `made`, those that have something to draw."""
+    makers = {"against": against, "best": best, "annealing": annealing, "directions": by_direction, "spread": spread}
+    with style.applied():
+        drawn = {section.key: makers[section.key](view, section.rows) for section in made if section.rows}
+    return {key: picture for key, picture in drawn.items() if picture}
+
+
+def _problem_text(problem):
+    """A problem combination in a legend."""
+    return style.plain(shortened(", ".join(f"{key} = {value_text(value)}" for key, value in problem), LABEL))
+
+
+# ---- intervals in rows ----
+
+
+class _Dot:
+    """One estimate with its interval, in a line named `name`, of a problem combination."""
+
+    def __init__(self, name, problem, middle, low, high):
+        self.name, self.problem, self.middle, self.low, self.high = name, problem, middle, low, high
+
+    @property
+    def drawn(self):
+        """Whether it can be drawn."""
+        return all(map(math.isfinite, (self.middle, self.low, self.high)))
+
+
+def _dots(dots, logarithmic=False):
+    """A figure with a line for every name and a dot with its interval for every problem combination; None without."""
+    dots = [dot for dot in dots if dot.drawn and not (logarithmic and dot.low <= 0.0)]
+    names = list(dict.fromkeys(dot.name for dot in dots))[:MOST_DOTS]
+    problems = list(dict.fromkeys(dot.problem for dot in dots))
+    if not names:
+        return None
+    figure, (axes,) = style.figure(height=1.9 + 0.32 * len(names) * min(2.0, 1.0 + 0.25 * (len(problems) - 1)))
+    for i, problem in enumerate(problems):
+        own = [dot for dot in dots if dot.problem == problem and dot.name in names]
+        y = [names.index(dot.name) + (i - 0.5 * (len(problems) - 1)) * 0.8 / max(len(problems), 2) for dot in own]
+        x, low, high = (np.array([getattr(dot, field) for dot in own]) for field in ("middle", "low", "high"))
+        look = {"color": style.COLOURS[i], "marker": style.MARKERS[i], "markersize": 7, "capsize": 3}
+        text = _problem_text(problem) if problem else None
+        axes.errorbar(
+            x, y, xerr=[np.maximum(x - low, 0.0), np.maximum(high - x, 0.0)], linestyle="", label=text, **look
+        )
+    axes.set_yticks(range(len(names)), [style.plain(shortened(name, LABEL)) for name in names])
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    if logarithmic:
+        style.positive_axis(axes, "x", [value for dot in dots for value in (dot.low, dot.high)])
+    if len(problems) > 1:
+        style.legend(figure, axes)
+    return figure, axes
+
+
+def against(view, rows):
+    """The ratio to the baseline's test loss of every schedule, with its interval."""
+    told = [row for row in rows if row.pairs]
+    drawn = _dots([_Dot(r.a, r.problem, r.ratio, r.ratio_low, r.ratio_high) for r in told], logarithmic=True)
+    if drawn is None:
+        return None
+    figure, axes = drawn
+    base = shortened(view.base)
+    axes.axvline(1.0, color="#000000", linewidth=1.0, zorder=0)
+    axes.set_xlabel(f"test loss / that of {style.plain(base)}, same seed; left of 1: less")
+    less, more = (sum(test) for test in zip(*((r.ratio_high < 1.0, r.ratio_low > 1.0) for r in told), strict=True))
+    style.title(
+        figure, f"Of {len(told)} comparisons with {base}, {less} end with surely less test loss, {more} with more"
+    )
+    caption = (
+        f"Test loss of each schedule over that of {base}, in the same seed at {view.where}: median over seeds and its "
+        f"95 % bootstrap interval. Surely: the interval does not hold 1.{_not_drawn(told)}"
+    )
+    return style.Picture("against", caption, figure)
+
+
+def annealing(view, rows):
+    """The share of seeds in which each annealed schedule beats the best steady one."""
+    drawn = _dots(
+        [_Dot(r.a, r.problem, 100 * r.win_share, 100 * r.win_share_low, 100 * r.win_share_high) for r in rows]
+    )
+    if drawn is None:
+        return None
+    figure, axes = drawn
+    axes.axvline(50.0, color="#000000", linewidth=1.0, zorder=0)
+    axes.set_xlim(-2.0, 102.0)
+    axes.set_xlabel("seeds in which annealing has the smaller test loss, in percent")
+    top = max(rows, key=lambda row: row.win_share)
+    style.title(
+        figure,
+        f"{shortened(top.a)} beats {shortened(top.b)}, the best steady schedule, in {100 * top.win_share:.0f} % of the "
+        f"seeds at {place(view.kind, top.level)}: the most of any",
+    )
+    against_ = ", ".join(dict.fromkeys(shortened(row.b) for row in rows[:MOST_DOTS]))
+    caption = (
+        "Share of the seeds in which the annealed schedule ends with less test loss than the steady schedule of the "
+        f"least median test loss ({shortened(against_, 90)}), with its 95 % Wilson interval.{_not_drawn(rows)}"
+    )
+    return style.Picture("annealing", caption, figure)
+
+
+def _not_drawn(rows):
+    """The sentence on how many schedules have no room."""
+    rest = len({row.a for row in rows}) - MOST_DOTS
+    return f" Not drawn: {rest} more." if rest > 0 else ""
+
+
+# ---- the best value ----
+
+
+def best(view, families):
+    """Median test loss against the values tried, learning rates where there are any; the likely best are marked."""
+    numeric = [own for own in families if len(own) > 1 and all(isinstance(row.value, float) for row in own)]
+    rates = [own for own in numeric if own[0].parameter.endswith(RATE)]
+    chosen = [own for own in rates or numeric if any(row.best for row in own)]
+    problems = _spread_out(list(dict.fromkeys(own[0].problem for own in chosen)))
+    if not problems:
+        return None
+    names = list(dict.fromkeys(own[0].family for own in chosen))[: len(style.COLOURS)]
+    figure, panels = style.figure(len(problems), width=10.0 if len(problems) == 1 else 4.3 * len(problems) + 2.0)
+    for axes, problem in zip(panels, problems, strict=True):
+        for own in [own for own in chosen if own[0].problem == problem and own[0].family in names]:
+            _draw_family(view, axes, names.index(own[0].family), own)
+        style.log_where_wide(axes, [line.get_ydata() for line in axes.get_lines()])
+        style.positive_axis(axes, "x", [value for line in axes.get_lines() for value in line.get_xdata()])
+        axes.set_xlabel(style.plain(chosen[0][0].parameter))
+        axes.set_title(_problem_text(problem))
+    panels[0].set_ylabel("test loss, median over seeds")
+    style.legend(figure, max(panels, key=lambda axes: len(axes.get_legend_handles_labels()[0])))
+    first = [own for own in chosen if own[0].problem == problems[0] and own[0].family in names][:3]
+    told = ", ".join(f"{_best_of(own)} ({shortened(own[0].family)})" for own in first)
+    style.title(figure, f"The best {chosen[0][0].parameter}: {told}")
+    rest = len({own[0].family for own in chosen}) - len(names)
+    caption = (
+        "Median test loss against the value, at the last level that is reached; values with which most seeds do not "
+        "reach it are left out. Star: the best value; thick: those that are best in 95 % of the resamples of the seeds."
+        + (f" Not drawn: {rest} more." if rest > 0 else "")
+    )
+    return style.Picture("best", caption, figure)
+
+
+def _spread_out(problems):
+    """At most three problem combinations, the first and the last among them."""
+    if len(problems) <= MOST_PANELS:
+        return problems
+    return [problems[round(i * (len(problems) - 1) / (MOST_PANELS - 1))] for i in range(MOST_PANELS)]
+
+
+def _best_of(rows):
+    return number(next(row.value for row in rows if row.best))
+
+
+def _draw_family(view, axes, i, rows):
+    """The curve of one family."""
+    known = [row for row in rows if math.isfinite(row.test_loss) and row.value > 0.0]
+    text = f"{shortened(rows[0].family, 24)}, {heading(view.kind, rows[0].level)}"
+    look = {"color": style.COLOURS[i], "linestyle": style.DASHES[i], "marker": style.MARKERS[i], "markersize": 5}
+    axes.plot([r.value for r in known], [r.test_loss for r in known], label=style.plain(text), linewidth=1.6, **look)
+    sure = [row for row in likely(rows) if row in known]
+    axes.plot([r.value for r in sure], [r.test_loss for r in sure], color=look["color"], linewidth=7, alpha=0.3)
+    winner = [row for row in known if row.best]
+    axes.plot([r.value for r in winner], [r.test_loss for r in winner], "*", color=look["color"], markersize=16)
+
+
+# ---- where the error is ----
+
+
+def by_direction(view, rows):
+    """The share of train and test loss that the schedules left in each direction of curvature."""
+    problems = list(dict.fromkeys(row.problem for row in rows))[:MOST_GROUPS]
+    problems = [problems[0], problems[-1]] if len(problems) > 1 else problems
+    panels = [(problem, loss) for problem in problems for loss in ("train", "test")]
+    figure, axes = style.panels(len(problems), 2, 13.0, 1.2 + 3.9 * len(problems))
+    few = len(ranks_shown(rows, MOST_BARS + 1)) <= FEW_BARS
+    names = [name for name in view.shown if any(row.schedule == name for row in rows)][: None if few else FEW_SCHEDULES]
+    for panel, (problem, loss) in zip(axes, panels, strict=True):
+        own = [row for row in rows if row.problem == problem]
+        draw = _bars if len(ranks_shown(own, MOST_BARS + 1)) <= MOST_BARS else _lines
+        draw(view, panel, names, own, loss)
+        panel.axhline(0.0, color="#000000", linewidth=0.8)
+        panel.set_ylabel(f"share of {loss} loss")
+        panel.set_xlabel("direction of curvature, 1 = steepest")
+        panel.set_title(f"{loss} loss" + (f", {_problem_text(problem)}" if problem else ""))
+    style.legend(figure, axes[0])
+    style.title(figure, _kept(view, rows, problems[0]))
+    caption = (
+        f"Where the error is at {view.where}: the share of the train loss above its floor (left) and of the test loss "
+        "above its floor (right) that lies in each direction of train curvature, mean over seeds; bars: its standard "
+        "error. Shares of the test loss can be negative where the test distribution has other axes."
+        f"{_others(view.names, names)}"
+    )
+    return style.Picture("directions", caption, figure)
+
+
+def _others(names, drawn):
+    """The sentence that names the schedules that are not drawn."""
+    rest = [name for name in names if name not in drawn]
+    return f" Not drawn: {listed(rest)}." if rest else ""
+
+
+def _kept(view, rows, problem):
+    """The title: the direction in which the rival keeps most of the train loss beside the baseline."""
+    shares = {(row.schedule, row.rank): row.train_share for row in rows if row.problem == problem}
+    ranks = [rank for name, rank in shares if name == view.rival and (view.base, rank) in shares]
+    if not ranks:
+        return f"Where the error is at {view.where}"
+    most = max(ranks, key=lambda rank: shares[view.rival, rank] - shares[view.base, rank])
+    rival, base = (f"{100 * shares[name, most]:.0f} %" for name in (view.rival, view.base))
+    where = "the steepest direction" if most == 1 else f"direction {most}"
+    return (
+        f"At {view.where}, {shortened(view.rival)} keeps {rival} of its train loss in {where}, {shortened(view.base)} "
+        f"{base}"
+    )
+
+
+def _bars(view, axes, names, rows, loss):
+    """Bars beside each other, one a schedule, for each of a few directions."""
+    ranks = sorted({row.rank for row in rows})
+    width = 0.8 / len(names)
+    for i, name in enumerate(names):
+        own = [row for row in rows if row.schedule == name and row.rank in ranks]
+        place_ = [row.rank + (i - 0.5 * (len(names) - 1)) * width for row in own]
+        share, error = ([getattr(row, f"{loss}_share{end}") for row in own] for end in ("", "_error"))
+        look = style.look(view, name)
+        axes.set_axisbelow(True)
+        axes.bar(place_, share, width, yerr=np.nan_to_num(error), color=look["color"], label=look["label"], capsize=2)
+    axes.set_xticks(ranks)
+    axes.grid(visible=False, axis="x")
+
+
+def _lines(view, axes, names, rows, loss):
+    """Lines over the ranks, where there are many directions."""
+    for name in names:
+        own = sorted((row for row in rows if row.schedule == name), key=lambda row: row.rank)
+        share = [getattr(row, f"{loss}_share") for row in own]
+        look = {**style.look(view, name), "markersize": 5}
+        axes.plot([row.rank for row in own], share, markevery=max(1, len(own) // 12), **look)
+    if rows and max(row.rank for row in rows) > 30:
+        style.logarithmic(axes, "x")
+
+
+def spread(view, rows):
+    """Bias and variance of the schedules, stacked: together the mean test loss above its floor."""
+    known = [row for row in rows if math.isfinite(row.variance) and math.isfinite(row.bias_squared)]
+    problems = list(dict.fromkeys(row.problem for row in known))[:MOST_PANELS]
+    if not problems:
+        return None
+    names = list(dict.fromkeys(row.schedule for row in known))
+    figure, panels = style.figure(
+        len(problems), width=max(10.0, 4.6 * len(problems) + 2.0), height=2.2 + 0.42 * len(names)
+    )
+    for axes, problem in zip(panels, problems, strict=True):
+        own = [row for row in known if row.problem == problem]
+        y = [names.index(row.schedule) for row in own]
+        bias = np.array([max(row.bias_squared, 0.0) for row in own])
+        parts = (("bias^2", np.zeros(bias.size), bias, "bias_squared_error"),)
+        parts += (("variance", bias, np.array([row.variance for row in own]), "variance_error"),)
+        for (text, left, values, error), colour in zip(parts, style.COLOURS[1:3], strict=True):
+            errors = np.nan_to_num([getattr(row, error) for row in own])
+            axes.set_axisbelow(True)
+            axes.barh(y, values, 0.6, left=left, xerr=errors, label=text, color=colour, capsize=2)
+        axes.set_yticks(
+            range(len(names)), [style.plain(shortened(name, 20)) for name in names] if axes is panels[0] else []
+        )
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.set_xlabel("mean test loss above its floor")
+        axes.set_title(_problem_text(problem))
+    style.legend(figure, panels[0])
+    most = max((row for row in known if row.problem == problems[0]), key=lambda row: row.variance + row.bias_squared)
+    share = most.variance / (most.variance + most.bias_squared)
+    style.title(
+        figure, f"Of the error of {shortened(most.schedule)}, the largest here, {100 * share:.0f} % is variance"
+    )
+    caption = (
+        f"Squared bias and variance over seeds at {view.where}; together the mean test loss above its floor, with "
+        "jackknife standard errors."
+    )
+    return style.Picture("spread", caption, figure)

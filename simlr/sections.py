@@ -1,0 +1,328 @@
+"""The analysis of a run as a reader meets it: for each thing that one asks a heading, tables, and rows to draw.
+
+Bounded whatever the size of the run: the first few problem combinations, the schedules that tell most, one level. The
+CSV files have the rest.
+"""
+
+from typing import NamedTuple
+
+from . import directions, summary
+from .families import SURE
+from .layout import MOST_GROUPS, MOST_LINES, Table, groups, label, number, shortened
+from .levels import heading, last, place
+from .pairs import Side, pair_at
+from .view import View
+
+MOST_RANKS = 8
+RATE = "learning_rate"
+
+
+class Section(NamedTuple):
+    """One part of the page."""
+
+    key: str
+    title: str  # what it answers
+    tables: tuple
+    rows: list  # what its picture draws
+    note: str = ""  # in place of tables, or before them
+
+
+def sections(found):
+    """The `Section`s that a run has something for; `found` is its `simlr.analysis.Analysis`."""
+    shown = groups(found.rows)
+    made = (against(found, shown), best(found, shown), annealing(found, shown), *mechanism(found))
+    return [section for section in made if section]
+
+
+# ---- pieces of text ----
+
+
+def interval(low, high):
+    """An interval in words."""
+    return f"{number(low)} to {number(high)}"
+
+
+def percent(share, low, high):
+    """A share with its interval, in percent."""
+    return "-" if share != share else f"{100 * share:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def probability(p):
+    """A p value."""
+    return "< 1e-99" if p < 1e-99 else number(p)
+
+
+def gap(pair):
+    """Whether a `Pair` is at equal train loss."""
+    if not pair.pairs:
+        return "-"
+    return "yes" if pair.equal_train_loss else f"no: {100 * pair.train_gap:.2g} % apart"
+
+
+def share(mean, error):
+    """A share with its standard error, in percent."""
+    return "-" if mean != mean else f"{100 * mean:.1f}" + (f" +- {100 * error:.1f}" if error == error else "")
+
+
+def with_error(mean, error):
+    """A mean with its standard error."""
+    return "-" if mean != mean else f"{number(mean)}" + (f" +- {number(error)}" if error == error else "")
+
+
+def _left_out(count, file):
+    """The note on lines that a table has no room for."""
+    return (f"{count} more: see the report's {file}",) if count > 0 else ()
+
+
+# ---- two schedules ----
+
+
+def against(found, shown):
+    """Every schedule shown against the baseline, at the last level that they share."""
+    run, base = found.run, found.base
+    if run["schedule"].size < 2:
+        return None
+    seeds = dict(summary.problem_groups(run))
+    names, levels = [str(name) for name in run["schedule"]], run["level"].tolist()
+    base_side, pairs = Side(run, base), {}
+    for name in dict.fromkeys(name for group in shown.values() for name in group.shown if name != names[base]):
+        side = Side(run, names.index(name))
+        for problem, group in shown.items():
+            if name in group.shown:
+                e = levels.index(group.last)
+                pairs[problem, name] = pair_at(run, (side, base_side), (problem, seeds[problem]), (e, e))
+    tables = [
+        _pair_table(group, [p for (q, _), p in pairs.items() if q == problem]) for problem, group in shown.items()
+    ]
+    title = f"Which schedules end with less test loss than {shortened(names[base])}?"
+    return Section("against", title, tuple(tables), list(pairs.values()))
+
+
+def _pair_table(group, pairs):
+    """The table of some `Pair`s of one problem combination, all with the baseline."""
+    base = shortened(group.base)
+    lines = tuple(
+        (
+            shortened(pair.a),
+            number(pair.ratio),
+            interval(pair.ratio_low, pair.ratio_high),
+            percent(pair.win_share, pair.win_share_low, pair.win_share_high),
+            f"{pair.pairs} of {pair.seeds}",
+            probability(pair.p),
+            gap(pair),
+        )
+        for pair in pairs
+    )
+    ratio = f"schedule / {base}"
+    title = (
+        f"Test loss of the schedule / of {base} in the same seed at {place(group.kind, group.last)}"
+        f"{label(pairs[0].problem) if pairs else ''}"
+    )
+    header = ("schedule", ratio, "95 %", "less in % of seeds (95 %)", "pairs", "sign test p", "equal train loss")
+    notes = (
+        f"below 1 the schedule has the smaller test loss; the table of ratios further up has the inverse, {base} / "
+        "schedule, where above 1 it has",
+        "median over seeds with its 95 % bootstrap interval; seeds count in which both reached the level",
+        *_left_out(len(group.names) - len(group.shown), "pairs.csv"),
+    )
+    return Table(title, header, lines, notes)
+
+
+# ---- the best of a family ----
+
+
+def best(found, shown):
+    """The best value of every parameter that is a list, learning rates first, at the last level that any reaches."""
+    kind, families = found.run.config.level_kind, {}
+    for row in found.best:
+        if row.problem in shown:
+            families.setdefault((row.problem, row.family, row.parameter), {}).setdefault(row.level, []).append(row)
+    at_last = {key: levels[_last_told(kind, levels)] for key, levels in families.items()}
+    if not at_last:
+        return None
+    ordered = sorted(at_last, key=lambda key: not key[2].endswith(RATE))  # stable
+    tables = []
+    for problem in shown:
+        own = [at_last[key] for key in ordered if key[0] == problem]
+        if own:
+            tables.append(_best_table(kind, problem, own))
+    rates = any(key[2].endswith(RATE) for key in ordered)
+    title = f"Which {'learning rate' if rates else 'value'} is best, and how sure is that?"
+    return Section("best", title, tuple(tables), [at_last[key] for key in ordered])
+
+
+def _last_told(kind, levels):
+    """The last level at which there is a best value; the last of all where there is none."""
+    told = [level for level, rows in levels.items() if any(row.best for row in rows)]
+    return last(kind, told or list(levels))
+
+
+def likely(rows):
+    """The values of a family, in their order, that are best in 95 % of the resamples together: the fewest there are."""
+    chosen, total = [], 0.0
+    for row in sorted(rows, key=lambda row: -row.win_share):
+        if total >= SURE or not row.win_share > 0.0:
+            break
+        chosen, total = [*chosen, row], total + row.win_share
+    return [row for row in rows if row in chosen]
+
+
+def _shown_value(value):
+    return number(value) if isinstance(value, float) else shortened(value)
+
+
+def _best_line(kind, rows):
+    """One family in the table."""
+    winner = next((row for row in rows if row.best), None)
+    tried = f"{len(rows)}: {_shown_value(rows[0].value)} to {_shown_value(rows[-1].value)}"
+    who = (shortened(rows[0].family), rows[0].parameter, tried, heading(kind, rows[0].level))
+    if winner is None:
+        return (*who, "none reached it", "-", "-", "-")
+    likely_values = ", ".join(_shown_value(row.value) for row in likely(rows))
+    value = _shown_value(winner.value) + (f" ({winner.edge} tried)" if winner.edge else "")
+    return (*who, value, f"{100 * winner.win_share:.0f}", likely_values, number(winner.test_loss))
+
+
+def _best_table(kind, problem, families):
+    """The table of the families of one problem combination."""
+    header = ("schedules", "parameter", "tried", "at", "best", "in % of resamples", "95 % of them", "test loss")
+    lines = tuple(_best_line(kind, rows) for rows in families[:MOST_LINES])
+    notes = (
+        "best: the smallest median test loss; a seed that does not reach the level counts as one of infinite test loss",
+        "in % of resamples of the seeds the same value is best; the next column has the values that are best in 95 %",
+    )
+    if any(row.edge and row.best for rows in families for row in rows):
+        notes += ("where the best is the lowest or the highest that was tried, a better one may lie beyond",)
+    title = f"The best value of each parameter, the others fixed{label(problem)}"
+    return Table(title, header, lines, (*notes, *_left_out(len(families) - MOST_LINES, "best.csv")))
+
+
+# ---- annealing ----
+
+
+def annealing(found, shown):
+    """Every annealed schedule against the steady one of the least test loss, at the last level that they share."""
+    kind = found.run.config.level_kind
+    losses = {(row.problem, row.schedule, row.level): row.test_loss for row in found.rows}
+    tables, told = [], []
+    for problem in shown:
+        levels = {}
+        for row in found.annealing:
+            if row.problem == problem and row.pairs:
+                levels.setdefault(row.a, {}).setdefault(row.level, []).append(row)
+        rows = [own[last(kind, list(own))] for own in levels.values()]
+        rows = [min(own, key=lambda row: losses[problem, row.b, row.level]) for own in rows]
+        rows.sort(key=lambda row: row.ratio)
+        if rows:
+            tables.append(_annealing_table(kind, problem, rows))
+            told += rows[:MOST_LINES]
+    title = "In what share of the seeds does annealing win?"
+    return Section("annealing", title, tuple(tables), told) if tables else None
+
+
+def _annealing_table(kind, problem, rows):
+    """The table of annealed schedules of one problem combination."""
+    lines = tuple(
+        (
+            shortened(row.a),
+            shortened(row.b),
+            heading(kind, row.level),
+            percent(row.win_share, row.win_share_low, row.win_share_high),
+            number(row.ratio),
+            interval(row.ratio_low, row.ratio_high),
+            probability(row.p),
+            gap(row),
+        )
+        for row in rows[:MOST_LINES]
+    )
+    header = ("annealed", "steady", "at", "annealed wins in % (95 %)", "annealed / steady", "95 %", "sign test p")
+    header += ("equal train loss",)
+    notes = (
+        "annealed: the last learning rate is at most half the largest; steady: all rates equal, or a flow",
+        "the steady schedule is the one of the least median test loss; annealed / steady below 1: annealing is better",
+        *_left_out(len(rows) - MOST_LINES, "annealing.csv"),
+    )
+    return Table(f"Annealed against the best steady schedule{label(problem)}", header, lines, notes)
+
+
+# ---- where the error is ----
+
+
+def mechanism(found):
+    """Two `Section`s, on directions and on bias and variance, of the schedules that the pictures show."""
+    run = found.run
+    title = "Which directions kept their error?"
+    if not directions.recorded(run):
+        return [Section("directions", title, (), [], directions.NO_RESIDUALS[0].upper() + directions.NO_RESIDUALS[1:])]
+    view = View(run, found.rows)
+    places = [view.index(name) for name in view.shown]
+    problems = list(dict.fromkeys(row.problem for row in found.rows))[:MOST_GROUPS]
+    made = []
+    own = [row for row in directions.directions(run, places) if row.problem in problems and row.level == view.last]
+    if own:
+        tables = [t for problem in problems for t in _direction_tables(view, problem, own)]
+        made.append(Section("directions", title, tuple(tables), own))
+    spread = [
+        row for row in directions.bias_and_variance(run, places) if row.problem in problems and row.level == view.last
+    ]
+    if spread:
+        tables = [
+            _spread_table(view, problem, [row for row in spread if row.problem == problem]) for problem in problems
+        ]
+        made.append(Section("spread", "How much of the error is bias, how much variance?", tuple(tables), spread))
+    return made
+
+
+def ranks_shown(rows, most=MOST_RANKS):
+    """The ranks of curvature that have room, the first and the last among them."""
+    ranks = sorted({row.rank for row in rows})
+    if len(ranks) <= most:
+        return ranks
+    return [ranks[round(i * (len(ranks) - 1) / (most - 1))] for i in range(most)]
+
+
+def _direction_tables(view, problem, rows):
+    """The tables of the shares of train and test loss of one problem combination."""
+    rows = [row for row in rows if row.problem == problem]
+    if not rows:
+        return []
+    ranks, where = ranks_shown(rows), place(view.kind, view.last)
+    cells = {(row.schedule, row.rank): row for row in rows}
+    header = ("schedule", *("steepest" if rank == 1 else f"direction {rank}" for rank in ranks))
+    notes = ["in % of the loss above its floor: mean over seeds, with its standard error"]
+    if len(ranks) < len({row.rank for row in rows}):
+        notes.append(f"{len(ranks)} of {len({row.rank for row in rows})} directions: see the report's directions.csv")
+    made = []
+    for loss in ("train", "test"):
+        lines = [
+            (
+                shortened(name),
+                *(
+                    share(getattr(row, f"{loss}_share"), getattr(row, f"{loss}_share_error")) if row else "-"
+                    for row in (cells.get((name, rank)) for rank in ranks)
+                ),
+            )
+            for name in view.shown
+        ]
+        title = f"Share of the {loss} loss in each direction of curvature at {where}{label(problem)}"
+        made.append(Table(title, header, tuple(lines), tuple(notes)))
+    return made
+
+
+def _spread_table(view, problem, rows):
+    """The table of bias and variance of one problem combination."""
+    lines = tuple(
+        (
+            shortened(row.schedule),
+            with_error(row.bias_squared, row.bias_squared_error),
+            with_error(row.variance, row.variance_error),
+            number(row.test_loss_above_floor),
+            str(row.seeds),
+        )
+        for row in rows
+    )
+    title = f"Bias and variance over seeds at {place(view.kind, view.last)}{label(problem)}"
+    header = ("schedule", "bias^2", "variance", "sum: mean test loss above its floor", "seeds")
+    reasons = dict.fromkeys(row.note for row in rows if row.note)
+    notes = (*(f"not known: {note}" for note in reasons), "with jackknife standard errors") if lines else ()
+    return Table(title, header, lines, notes)

@@ -14,9 +14,12 @@ def check_combinations(key, count):
 
 
 def check_axis(key, value, rule):
-    """One value, or a list of values, which is a grid axis. Vectors are kept as tuples, axes as lists."""
+    """One value, or a list of values, which is a grid axis. Vectors are kept as tuples, axes as lists.
+
+    Where a value may be a vector, only a list with a list or a word in it is an axis.
+    """
     is_vector = getattr(rule, "is_vector", False)
-    is_axis = isinstance(value, list) and (not is_vector or any(isinstance(v, list | tuple) for v in value))
+    is_axis = isinstance(value, list) and (not is_vector or any(isinstance(v, list | tuple | str) for v in value))
     if not is_axis:
         return rule(key, value)
     if not value:

@@ -35,28 +35,54 @@ def read_column(path, column):
     A number counts from 0, or from the end with -1.
     """
     path = Path(path)
-    names, columns = _columns(path, lambda lines: not any(_is_number(field) for field in lines[0][1]))
+    names, columns = _columns(path, _names_columns)
     return columns[_index(path, columns, names, column, "column")].tolist()
 
 
 def read_vector(path):
     """The numbers of an NPY file of one axis, as a list of floats; read without pickle."""
-    path = Path(path)
-    with _opened(path, "rb") as file:
-        try:
-            with warnings.catch_warnings(action="ignore"):  # of headers as Python 2 wrote them
-                _check_claim(path, "in it", file, path.stat().st_size)
-                file.seek(0)
-                array = np.lib.format.read_array(file, allow_pickle=False)
-        except InputError:
-            raise
-        except Exception as error:  # whatever a damaged file makes its reader raise
-            raise InputError(f"{path}: not a readable NPY file: {show(str(error))}") from None
+    array = _read_npy(Path(path))
     if array.ndim != 1:
         raise InputError(f"{path}: the array must have 1 axis, got shape {array.shape}")
     if array.dtype.kind not in "fiu":
         raise InputError(f"{path}: the array holds {array.dtype}, not real numbers")
     return array.astype(np.float64).tolist()
+
+
+def read_array(path, name):
+    """An array of float64: that of an NPY file, the named one of an NPZ or HDF5 file, or a CSV file's rows.
+
+    The first line of a CSV file is left out where it holds no number.
+    """
+    path = Path(path)
+    if path.suffix == ".npy":
+        return _cast(path, name, _read_npy(path))
+    if path.suffix == ".csv":
+        _, columns = _columns(path, _names_columns)
+        return np.ascontiguousarray(columns.T)
+    arrays = read_arrays(path, (name,))
+    if name not in arrays:
+        raise InputError(f"{path}: array {name!r} is missing")
+    return arrays[name]
+
+
+def _read_npy(path):
+    """The array of an NPY file, without pickle."""
+    with _opened(path, "rb") as file:
+        try:
+            with warnings.catch_warnings(action="ignore"):  # of headers as Python 2 wrote them
+                _check_claim(path, "in it", file, path.stat().st_size)
+                file.seek(0)
+                return np.lib.format.read_array(file, allow_pickle=False)
+        except InputError:
+            raise
+        except Exception as error:  # whatever a damaged file makes its reader raise
+            raise InputError(f"{path}: not a readable NPY file: {show(str(error))}") from None
+
+
+def _names_columns(lines):
+    """Whether the first of these lines holds no number."""
+    return not any(_is_number(field) for field in lines[0][1])
 
 
 def _columns(path, has_header):

@@ -43,9 +43,10 @@ def _paper(name):
 def _problem(kind):
     problem = problems.find("problem.kind", kind)
     lines = [f"  {kind}\n      {problem.meaning}"]
+    width = max(len(parameter.name) for parameter in problem.parameters)
     for parameter in problem.parameters:
         default = "required" if parameter.default is rules.REQUIRED else f"default {_plain(parameter.default)}"
-        lines.append(f"      {parameter.name:<14} {parameter.meaning} ({default})")
+        lines.append(f"      {parameter.name:<{width}} {parameter.meaning} ({default})")
     return "\n".join(lines)
 
 

@@ -96,21 +96,22 @@ def multiply_transposed(matrix, vector, out):
 
 @cell
 def turn(matrix, axes, spare, out):
-    """out = Q^T A Q; `spare` is used up."""
+    """out = Q^T A Q; `spare` is used up. The innermost loops run along rows, over sums that do not wait for another."""
     d = matrix.shape[0]
     for i in range(d):
         for j in range(d):
-            total = 0.0
-            for k in range(d):
-                total = fma(matrix[i, k], axes[k, j], total)
-            spare[i, j] = total
+            spare[i, j] = 0.0
+            out[i, j] = 0.0
+        for k in range(d):
+            for j in range(d):
+                spare[i, j] = fma(matrix[i, k], axes[k, j], spare[i, j])
+    for k in range(d):
+        for i in range(d):
+            for j in range(i + 1):
+                out[i, j] = fma(axes[k, i], spare[k, j], out[i, j])
     for i in range(d):
-        for j in range(i + 1):
-            total = 0.0
-            for k in range(d):
-                total = fma(axes[k, i], spare[k, j], total)
-            out[i, j] = total
-            out[j, i] = total
+        for j in range(i):
+            out[j, i] = out[i, j]
 
 
 @cell

@@ -10,9 +10,10 @@ import pkgutil
 from . import rules
 from .datasets import DATASET
 from .errors import unknown
+from .gaussian import GAUSSIAN
 from .quadratics import QUADRATIC
 
-_GENERIC = {problem.kind: problem for problem in (QUADRATIC, DATASET)}
+_GENERIC = {problem.kind: problem for problem in (GAUSSIAN, QUADRATIC, DATASET)}
 
 
 def kinds():

@@ -312,7 +312,7 @@ def test_unknown_keys(table):
 def test_unknown_kinds_and_near_names():
     refused("grid: unknown key 'schedul'; did you mean 'schedule'?", schedul=[])
     refused("problem.kind: unknown kind 'nakkiran'; did you mean 'nakkiran2020'?", problem={"kind": "nakkiran"})
-    refused("problem.kind: unknown kind 'zzz'; valid are 'quadratic', 'dataset'", problem={"kind": "zzz"})
+    refused("problem.kind: unknown kind 'zzz'; valid are 'gaussian', 'quadratic', 'dataset'", problem={"kind": "zzz"})
     refused("problem (kind 'nakkiran2020'): unknown key 'strat'; did you mean 'start'?", problem__strat=[0, 0])
     refused("schedule 'schedule-1': unknown kind 'cosin'; did you mean 'cosine'?", schedule__0__kind="cosin")
     refused("schedule 'x': unknown kind 'cosin'; did you mean 'cosine'?", schedule=[{"name": "x", "kind": "cosin"}])
@@ -391,7 +391,7 @@ def test_missing_things():
         with pytest.raises(InputError, match="missing") as refusal:
             GridConfig.from_tables(made)
         assert str(refusal.value) == message
-    refused("problem.kind is missing; valid are 'quadratic', 'dataset', ", problem={})
+    refused("problem.kind is missing; valid are 'gaussian', 'quadratic', 'dataset', ", problem={})
     refused("problem (kind 'quadratic'): file is missing", problem={"kind": "quadratic"})
     refused(
         "stop must have exactly one of train_loss, excess_train_loss, train_loss_fraction, steps, validation, got none",

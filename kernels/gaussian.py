@@ -1,0 +1,206 @@
+"""Least squares on rows drawn from a normal distribution, measured on a population: each seed draws its own rows.
+
+x = Sigma^(1/2) g, g ~ N(0, I);  y = <x, theta_star> + sigma xi, xi ~ N(0, 1);  theta_star = given + P h, h ~ N(0, I)
+train loss  (1/n) |X theta - y|^2, Hessian H = (2/n) X^T X = Q diag(lam) Q^T, theta_hat its minimiser nearest the start
+test loss   E (<theta, x> - y)^2 = sigma^2 + (theta - theta_star)^T T (theta - theta_star), T = E[x x^T] when tested
+
+Streams: g of SAMPLE, row by row, and xi of LABEL_NOISE, one a row, at step 0 for the train rows and at step 1 for the
+validation rows; h of TARGET at step 0. So fewer rows are the first of more, and what only scales them changes no draw.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from .draws import LABEL_NOISE, SAMPLE, TARGET, fill_normal
+from .intrinsics import claim, fma
+from .jit import cell, sweep
+from .regression import multiply_transposed, test_quadratic, train_quadratic, turn
+from .spectrum import symmetric_eigen
+
+# Steps of the streams.
+TRAIN_ROWS, VALIDATION_ROWS = 0, 1
+
+
+class Population(NamedTuple):
+    """What the rows, labels and targets of all seeds are drawn from. Symmetric matrices, (1, d) where diagonal."""
+
+    root: np.ndarray  # Sigma^(1/2) of the rows
+    test: np.ndarray  # T
+    given: np.ndarray  # (d,) theta_star, or what its random part is added to
+    prior: np.ndarray  # P; (0, d) where no part of theta_star is random
+    start: np.ndarray  # (d,) theta before the first step
+    label_noise: float  # sigma
+
+
+@cell
+def spectral_power(matrix, power):
+    """matrix^power of a symmetric matrix (d, d) without negative eigenvalues, which is used up; null ones stay 0."""
+    d = matrix.shape[0]
+    values, rows, out = np.empty(d), np.empty((d, d)), np.zeros((d, d))
+    symmetric_eigen(matrix, values, rows)
+    for k in range(d):
+        if not values[k] > d * 2.0**-52 * values[0]:
+            break
+        weight = values[k] ** power
+        for i in range(d):
+            for j in range(d):
+                out[i, j] = fma(weight * rows[k, i], rows[k, j], out[i, j])
+    return out
+
+
+@cell
+def apply(matrix, vector, out):
+    """out = A vector, A symmetric, or diagonal and (1, d)."""
+    if matrix.shape[0] == 1:
+        for i in range(out.size):
+            out[i] = matrix[0, i] * vector[i]
+    else:
+        multiply_transposed(matrix, vector, out)
+
+
+@cell
+def draw_target(population, root, draw, target):
+    """theta_star of one seed."""
+    d = target.size
+    target[:] = population.given
+    if population.prior.shape[0] > 0:
+        normal, away = np.empty(d), np.empty(d)
+        fill_normal(normal, root, draw, TARGET, 0)
+        apply(population.prior, normal, away)
+        for i in range(d):
+            target[i] += away[i]
+
+
+@cell
+def draw_rows(population, theta, root, draw, step, table):
+    """Rows of one seed: x, and in the last column <x, theta> + sigma xi."""
+    rows, d = table.shape[0], theta.size
+    normal, noise, x = np.empty(rows * d), np.zeros(rows), np.empty(d)
+    fill_normal(normal, root, draw, SAMPLE, step)
+    if population.label_noise > 0.0:
+        fill_normal(noise, root, draw, LABEL_NOISE, step)
+    for k in range(rows):
+        apply(population.root, normal[k * d : (k + 1) * d], x)
+        y = population.label_noise * noise[k]
+        for i in range(d):
+            table[k, i] = x[i]
+            y = fma(x[i], theta[i], y)
+        table[k, d] = y
+
+
+@cell
+def turn_diagonal(values, axes, out):
+    """out = Q^T diag(values) Q; where the values are all equal, that value times the identity."""
+    d = values.size
+    out[:] = 0.0
+    if (values == values[0]).all():
+        for i in range(d):
+            out[i, i] = values[0]
+        return
+    for k in range(d):
+        for i in range(d):
+            weight = values[k] * axes[k, i]
+            for j in range(i + 1):
+                out[i, j] = fma(weight, axes[k, j], out[i, j])
+    for i in range(d):
+        for j in range(i):
+            out[j, i] = out[i, j]
+
+
+@cell
+def draw_cell(population, rows, root, draw, n, problem):
+    """One seed: draw its target and its train rows, and write its quadratics into row n of the problem's arrays."""
+    curvature, axes, residual, minimiser, matrix, offset, train_floor, test_floor, target = problem
+    d = population.start.size
+    table, away = np.empty((rows, d + 1)), np.empty(d)
+    draw_target(population, root, draw, target[n])
+    # Labels less what the start predicts: the minimiser nearest to 0 is then the one nearest to the start, less it.
+    for i in range(d):
+        away[i] = target[n, i] - population.start[i]
+    draw_rows(population, away, root, draw, TRAIN_ROWS, table)
+    train_floor[n] = train_quadratic(table, d, curvature[n], axes[n], residual[n], minimiser[n])
+    test_floor[n] = population.label_noise**2
+    for i in range(d):
+        away[i] = minimiser[n, i] - away[i]
+        minimiser[n, i] += population.start[i]
+    multiply_transposed(axes[n], away, offset[n])
+    if population.test.shape[0] == 1:
+        turn_diagonal(population.test[0], axes[n], matrix[n])
+    else:
+        turn(population.test, axes[n], np.empty((d, d)), matrix[n])
+
+
+@cell
+def draw_worker(population, rows, root, draws, problem, tasks):
+    """Claim one seed after the other."""
+    while tasks[1] == 0:
+        n = claim(tasks)
+        if n >= draws.size:
+            return
+        draw_cell(population, rows, root, draws[n], n, problem)
+
+
+@sweep
+def draw_sweep(population, rows, root, draws, problem, tasks, workers):
+    """The train and test quadratics of one draw a seed.
+
+    Parameters: population, a `Population`; the number of train rows; root; draws (N,) int64; problem, a tuple of arrays
+    to fill: curvature (N, d), axes (N, d, d), residual (N, d), minimiser (N, d), test matrix (N, d, d), offset (N, d),
+    train floor (N,), test floor (N,), target (N, d); tasks and workers as in `descent.descend_sweep`.
+    """
+    for _ in prange(workers):
+        draw_worker(population, rows, root, draws, problem, tasks)
+
+
+@cell
+def held_out_worker(population, rows, root, draws, target, axes, minimiser, matrix, offset, floor, tasks):
+    """Claim one seed after the other: draw its validation rows, and write their quadratic."""
+    d = population.start.size
+    table = np.empty((rows, d + 1))
+    while tasks[1] == 0:
+        n = claim(tasks)
+        if n >= draws.size:
+            return
+        draw_rows(population, target[n], root, draws[n], VALIDATION_ROWS, table)
+        floor[n] = test_quadratic(table, d, axes[n], minimiser[n], matrix[n], offset[n])
+
+
+@sweep
+def held_out_sweep(population, rows, root, draws, target, axes, minimiser, matrix, offset, floor, tasks, workers):
+    """The quadratics of `rows` validation rows a seed.
+
+    Parameters: as for `draw_sweep`; target (N, d), axes (N, d, d) = Q and minimiser (N, d) = theta_hat as it made them;
+    matrix (N, d, d), offset (N, d) and floor (N,), filled.
+    """
+    for _ in prange(workers):
+        held_out_worker(population, rows, root, draws, target, axes, minimiser, matrix, offset, floor, tasks)
+
+
+@cell
+def seen_rows_worker(population, root, draws, target, axes, minimiser, z, rho, tasks):
+    """Claim one seed after the other: draw its train rows again, along the curvature's axes."""
+    d = population.start.size
+    table, away = np.empty((rho.shape[1], d + 1)), np.empty(d)
+    while tasks[1] == 0:
+        n = claim(tasks)
+        if n >= draws.size:
+            return
+        for i in range(d):
+            away[i] = target[n, i] - minimiser[n, i]
+        draw_rows(population, away, root, draws[n], TRAIN_ROWS, table)
+        for k in range(rho.shape[1]):
+            multiply_transposed(axes[n], table[k, :d], z[n, k])
+            rho[n, k] = table[k, d]
+
+
+@sweep
+def seen_rows_sweep(population, root, draws, target, axes, minimiser, z, rho, tasks, workers):
+    """The train rows of one draw a seed, as mini-batches need them: z = Q^T x and rho = y - <x, theta_hat>.
+
+    Parameters: as for `draw_sweep`; target (N, d), axes (N, d, d) = Q and minimiser (N, d) = theta_hat as it made them;
+    z (N, n, d) and rho (N, n), filled.
+    """
+    for _ in prange(workers):
+        seen_rows_worker(population, root, draws, target, axes, minimiser, z, rho, tasks)

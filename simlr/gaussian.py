@@ -1,0 +1,237 @@
+"""The problem kind `gaussian`: linear regression on normally distributed inputs, in any number of dimensions.
+
+x = Sigma_train^(1/2) g, y = <x, theta_star> + label_noise xi on the train rows; the test loss is the population's,
+label_noise^2 + (theta - theta_star)^T Sigma_test (theta - theta_star), in closed form. It is the setting of Hastie,
+Montanari, Rosset and Tibshirani (2022), Surprises in High-Dimensional Ridgeless Least Squares Interpolation, Annals of
+Statistics 50(2), doi:10.1214/21-AOS2133, with a test covariance of its own.
+"""
+
+import math
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from . import covariances, datafiles, rules
+from .covariances import ISOTROPIC, POWER_LAW, SPIKED, WORDS, word_or_numbers
+from .errors import InputError, show
+from .sources import Parameter, Problem, Quadratic, Source, empty_batch
+
+SAME, RANDOM, ONES, ZERO = "train", "random", "ones", "zero"
+LARGEST_BYTES = 1 << 30  # of one draw, in each thread
+ARRAYS_OF_A_DRAW = 10  # matrices (d, d) in hand while one is made
+# Parameters that mean nothing but with some words: (parameter, the parameter that holds the word, the words).
+GOES_WITH = (
+    *((f"{side}_exponent", f"{side}_covariance", (POWER_LAW,)) for side in ("train", "test")),
+    *(
+        (f"{side}_{name}", f"{side}_covariance", (SPIKED,))
+        for side in ("train", "test")
+        for name in ("spikes", "spike")
+    ),
+    *((name, "target", (RANDOM, ONES)) for name in ("target_norm", "target_source")),
+)
+
+
+class _Gaussian(Source):
+    """Every draw is a train set, and a target where that is random."""
+
+    validation_needs = "whose validation_rows are 0"
+
+    def __init__(self, parameters, folder):
+        _check_companions(parameters)
+        self._parameters, self._rows = parameters, parameters["train_rows"]
+        self._held_out = parameters["validation_rows"]
+        if not self._held_out:
+            self.validation = None
+        named = ("train_covariance", "test_covariance", "target", "start")
+        arrays = {key: covariances.read(key, parameters[key], folder) for key in named}
+        arrays = {key: array for key, array in arrays.items() if array is not None}
+        self.axes = _dimension(parameters, arrays)
+        self._check_size()
+        self._train = self._covariance("train", arrays)
+        self._test = self._covariance("test", arrays)
+        self._target, self._start = arrays.get("target"), arrays.get("start", np.zeros(self.axes))
+        self._check_source()
+        files = dict.fromkeys(parameters[key] for key in named if covariances.is_file(parameters[key]))
+        self.identity = " ".join(datafiles.digest(Path(folder) / file) for file in files)
+
+    def _check_size(self):
+        """Refuse, before anything of that size is made, what cannot be held for one draw."""
+        rows, d = max(self._rows, self._held_out), self.axes
+        needed = 8 * (2 * rows * (d + 1) + ARRAYS_OF_A_DRAW * d * d)
+        if needed > LARGEST_BYTES:
+            raise InputError(
+                f"problem: {rows} rows of {d} axes take {needed:,} bytes a draw, over the limit of {LARGEST_BYTES:,}"
+            )
+
+    def _covariance(self, side, arrays):
+        """Sigma_train or Sigma_test, (1, d) where diagonal, else (d, d)."""
+        key = f"{side}_covariance"
+        value, scale = self._parameters[key], self._parameters[f"{side}_scale"]
+        if key in arrays:
+            found = covariances.given(key, value, arrays[key])
+        elif value == SAME:
+            found = self._train
+        else:
+            found = covariances.shaped(side, value, self._parameters, self.axes)
+        return covariances.scaled(key, found, scale)
+
+    def _check_source(self):
+        """Refuse a source condition that the covariance does not allow, with eigenvalues that only this looks at."""
+        source = self._parameters["target_source"]
+        if not source:
+            return
+        setting, values = f"target_source = {source}", self._train[0]
+        if len(self._train) > 1:
+            values = np.linalg.eigvalsh(self._train)
+            values = np.where(values > self.axes * 2.0**-52 * values[-1], values, 0.0)  # as the kernels count
+        largest = covariances.powers(setting, values, source / 2.0).max()
+        if not covariances.LEAST <= largest <= covariances.MOST:
+            raise InputError(f"problem.{setting}: the powers of the eigenvalues are out of range, up to {largest:.3g}")
+        if self._parameters["target"] == ONES and len(self._train) > 1:
+            turned = abs(self._train.sum(axis=0)).max()
+            if turned <= self.axes * 2.0**-52 * values[-1]:
+                raise InputError(f"problem.{setting}: the matrix of train_covariance takes the vector of ones to 0")
+
+    @cached_property
+    def _population(self):
+        """What the kernels draw from."""
+        from .kernels.gaussian import Population
+
+        power = self._parameters["target_source"] / 2.0
+        prior = np.ones((1, self.axes)) if not power else self._train_power(power)
+        word, norm = self._parameters["target"], self._parameters["target_norm"]
+        if self._target is not None:
+            vector, prior = self._target, np.empty((0, self.axes))
+        elif word == RANDOM:
+            vector, prior = np.zeros(self.axes), prior * (norm / _length(prior))
+        else:
+            vector = np.array([math.fsum(row) for row in prior]) if len(prior) == self.axes else prior[0]
+            vector, prior = vector * (norm / _length(vector)), np.empty((0, self.axes))
+        return Population(
+            self._train_power(0.5), self._test, vector, prior, self._start, self._parameters["label_noise"]
+        )
+
+    def _train_power(self, power):
+        """Sigma_train^power, as a covariance."""
+        if len(self._train) == 1:
+            return covariances.powers("train_covariance", self._train[0], power)[None, :]
+        from .kernels.gaussian import spectral_power
+
+        return spectral_power(self._train.copy(), power)
+
+    def draw(self, root, draws, workers):
+        """The quadratics of the train sets `draws`."""
+        from .kernels import gaussian
+        from .kernels.jit import launch
+
+        batch = empty_batch(draws.size, self.axes)
+        problem = (
+            *(batch.curvature, batch.curvature_axes, batch.initial_residual, batch.train_minimiser),
+            *(batch.test_matrix, batch.offset, batch.train_floor, batch.test_floor, batch.target),
+        )
+        tasks = np.zeros(2, np.int64)
+        launch(gaussian.draw_sweep, self._population, self._rows, root, draws, problem, tasks, workers)
+        return batch
+
+    def _own(self, batch):
+        """Target, curvature axes and train minimiser of a Batch that may have more axes than the source."""
+        d = self.axes
+        own = batch.target[:, :d], batch.curvature_axes[:, :d, :d], batch.train_minimiser[:, :d]
+        return tuple(np.ascontiguousarray(values) for values in own)
+
+    def validation(self, root, draws, batch, workers):
+        """The mean squared error on validation rows, drawn as the train rows are."""
+        from .kernels import gaussian
+        from .kernels.jit import launch
+
+        shape = draws.size, self.axes
+        found = Quadratic(np.zeros((*shape, self.axes)), np.zeros(shape), np.zeros(draws.size))
+        known = self._population, self._held_out, root, draws, *self._own(batch)
+        launch(gaussian.held_out_sweep, *known, *found, np.zeros(2, np.int64), workers)
+        return found
+
+    def rows(self, root, draws, batch, workers):
+        """The train rows of `draws`, drawn again."""
+        from .kernels import gaussian
+        from .kernels.jit import launch
+
+        z, rho = np.empty((draws.size, self._rows, self.axes)), np.empty((draws.size, self._rows))
+        known = self._population, root, draws, *self._own(batch)
+        launch(gaussian.seen_rows_sweep, *known, z, rho, np.zeros(2, np.int64), workers)
+        return z, rho
+
+
+def _check_companions(parameters):
+    """Refuse a parameter that would be of no effect: a slip, or an axis of equal problems."""
+    defaults = {parameter.name: parameter.default for parameter in GAUSSIAN.parameters}
+    for name, key, words in GOES_WITH:
+        if parameters[name] != defaults[name] and parameters[key] not in words:
+            only = " or ".join(map(repr, words))
+            raise InputError(f"problem.{name} goes with {key} = {only} alone, got {show(parameters[key], 40)}")
+
+
+def _dimension(parameters, arrays):
+    """d: as it is given, and as long as every list and file is."""
+    lengths = {"dimension": parameters["dimension"]} if parameters["dimension"] else {}
+    for key, array in arrays.items():
+        check = covariances.check_square if key.endswith("covariance") else covariances.check_vector
+        check(key, parameters[key], array)
+        lengths[key] = len(array)
+    if not lengths:
+        raise InputError("problem.dimension is missing: there is no list and no file that says how many axes there are")
+    first = next(iter(lengths))
+    for key, length in lengths.items():
+        if length != lengths[first]:
+            raise InputError(f"problem.{key} has {length} axes, problem.{first} {lengths[first]}")
+    return lengths[first]
+
+
+def _length(values):
+    """Euclidean (Frobenius) norm, summed without rounding."""
+    return math.sqrt(math.fsum(value * value for value in values.ravel().tolist()))
+
+
+def _covariance_parameters(side, default, meaning):
+    """The parameters of one of the two covariances."""
+    words = (*((SAME,) if default == SAME else ()), *WORDS)
+    rule = word_or_numbers(words, rules.not_negative, "eigenvalues")
+    return (
+        Parameter(f"{side}_covariance", rule, default, meaning),
+        Parameter(f"{side}_scale", rules.positive, 1.0, "what it is multiplied by"),
+        Parameter(f"{side}_exponent", rules.finite, 1.0, "a of power_law: eigenvalues i^-a, i = 1 .. d"),
+        Parameter(f"{side}_spikes", rules.count, 1, "of spiked: how many axes stand out"),
+        Parameter(f"{side}_spike", rules.not_negative, 10.0, "of spiked: eigenvalue 1 + spike there, 1 elsewhere"),
+    )
+
+
+GAUSSIAN = Problem(
+    "gaussian",
+    "linear regression on Gaussian inputs: every seed draws its own train rows; the test loss is the population's",
+    (
+        Parameter("dimension", rules.count_or_none, 0, "d; 0 = as long as a list or file is"),
+        Parameter("train_rows", rules.count, rules.REQUIRED, "n, below, at or above d"),
+        *_covariance_parameters(
+            "train", ISOTROPIC, "isotropic, power_law, spiked, a list of eigenvalues, or a file with those or a matrix"
+        ),
+        *_covariance_parameters("test", SAME, "train, or any of the same in the test distribution"),
+        Parameter(
+            "target",
+            word_or_numbers((RANDOM, ONES), rules.finite, "numbers"),
+            RANDOM,
+            "theta_star: random for each seed, ones (the same for all), a list or a file",
+        ),
+        Parameter("target_norm", rules.not_negative, 1.0, "root mean square length of a random target, length of ones"),
+        Parameter(
+            "target_source", rules.finite, 0.0, "s: random is Sigma_train^(s/2) N(0, I), ones Sigma_train^(s/2) 1"
+        ),
+        Parameter(
+            "label_noise", rules.not_negative, 0.0, "sigma of N(0, sigma^2) in every label, tested ones included"
+        ),
+        Parameter("start", word_or_numbers((ZERO,), rules.finite, "numbers"), ZERO, "zero, a list or a file"),
+        Parameter(
+            "validation_rows", rules.count_or_none, 0, "rows for stop.validation, drawn as train rows are; 0 = none"
+        ),
+    ),
+    _Gaussian,
+)

@@ -1,0 +1,397 @@
+"""Training two-layer ReLU networks, many at a time: a network is one schedule with one seed.
+
+A point x = (x1, x2) has two parts, each seen by m units of its own, whose output weights a_j = +-1 stay as they are:
+
+    f(x) = m^(-1/2) sum_j a_j relu(<w_j, x1>) + m^(-1/2) sum_j a_j relu(<v_j, x2>)
+    L = (1/N) sum_i log(1 + exp(-y_i f(x_i))),           gradient descent on L + (lam/2) (|w|^2 + |v|^2) with noise:
+    w_(t+1) = (1 - eta_t lam) w_t - eta_t (dL/dw + sigma xi_t),    xi_t standard normal
+
+The derivative of relu at 0 is 0. The rate is large until a number of steps or a train loss is reached, then small for
+good; training stops at the first step with the small rate whose train loss is at or below a level. Step t draws its
+noise by address, in NumPy's words: Generator(Philox(key=[root, draw], counter=[0, t, NETWORK_NOISE, 0]))
+.standard_normal(m (r1 + r2)), the units of x1 first, unit after unit; so all schedules of a seed meet the same noise.
+
+The points may be given in any coordinates that an orthonormal basis of some space gives them. Gradients lie in the span
+of the train points, so without noise the coordinates along that span are enough: what the start's weights are beyond it
+only decays, and what they answer there to the test points is given beforehand (`Part.far`).
+
+Each sum runs in one order, whatever the threads: the unit of parallel work is a network.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from .draws import NETWORK_NOISE, fill_normal
+from .intrinsics import claim, fma
+from .jit import cell, inline, sweep
+
+# Rows of a matrix, and units, that a pass takes at once.
+QUAD = 4
+# Answers nearer to 0 than this are of rounding: at the start, where f = 0, half of the test points count as wrong.
+TIE = 1e-9
+# Training has diverged where not (train loss <= this).
+LIMIT = 1e100
+NOT_DONE, REACHED, OUT_OF_STEPS, DIVERGED = 0, 1, 2, 3
+# What is measured at a moment: losses on train points, and shares of test points on the wrong side.
+TRAIN_LOSS, FIRST_LOSS, SECOND_LOSS, FIRST_ERROR, SECOND_ERROR, BOTH_ERROR = 0, 1, 2, 3, 4, 5
+MEASURES = 6
+
+
+class Part(NamedTuple):
+    """One part of the points, x1 or x2, of D data sets. r coordinates, n train points that have it, t test points.
+
+    r and n are multiples of QUAD; coordinates and points beyond the true ones are 0.
+    """
+
+    rows: np.ndarray  # (D, n, r) train points
+    columns: np.ndarray  # (D, r, n) the same, transposed
+    test: np.ndarray  # (D, r, t) test points, transposed
+    far: np.ndarray  # (D, m, t) <w_j, x> of the start beyond the r coordinates; m = 0 where there is nothing
+    first: int  # the number of the train point that row 0 belongs to; the others follow it
+    axes: int  # the true number of coordinates
+
+
+class Points(NamedTuple):
+    """D data sets of N train points in this order: those with x1 only, those with both, those with x2 only."""
+
+    label: np.ndarray  # (D, N) +1.0 or -1.0
+    test_label: np.ndarray  # (D, t)
+    bounds: np.ndarray  # (3,) int64, one beyond the last point of each of the three groups
+    sign: np.ndarray  # (m,) a_j
+    draw: np.ndarray  # (D,) int64, whose noise it is
+
+
+class Rules(NamedTuple):
+    """How S schedules train, and what is measured of them."""
+
+    rate: np.ndarray  # (S, 2) large, small
+    switch_step: np.ndarray  # (S,) int64, the rate is small from this step on,
+    switch_loss: np.ndarray  # (S,) or from the first step with a train loss at or below this
+    decay: np.ndarray  # (S,) lam
+    sigma: np.ndarray  # (S,) of the noise
+    stop_loss: float
+    learnt_loss: float  # a group of points is learnt at the first step with a mean loss at or below this
+    max_steps: int
+    moments: np.ndarray  # (K,) int64, ascending steps to measure at
+
+
+class Networks(NamedTuple):
+    """Where every network stands; see `begin`."""
+
+    first: np.ndarray  # (S, D, m, r1) w
+    second: np.ndarray  # (S, D, m, r2) v
+    shrunk: np.ndarray  # (S, D) product of the factors 1 - eta lam so far
+    step: np.ndarray  # (S, D) int64
+    status: np.ndarray  # (S, D) uint8
+    switched: np.ndarray  # (S, D) int64, the step from which the rate is small, -1 before
+    learnt: np.ndarray  # (S, D, 2) int64, steps at which the points with x1 only, x2 only were learnt, -1 before
+    measured: np.ndarray  # (S, D, K, MEASURES) at the moments, NaN at those not reached
+    final: np.ndarray  # (S, D, MEASURES) at the end
+
+
+def begin(rules, first, second):
+    """The `Networks` before the first step: every schedule starts from first (D, m, r1) and second (D, m, r2)."""
+    cells = (rules.rate.shape[0], first.shape[0])
+    return Networks(
+        first=np.broadcast_to(first, (cells[0], *first.shape)).copy(),
+        second=np.broadcast_to(second, (cells[0], *second.shape)).copy(),
+        shrunk=np.ones(cells),
+        step=np.zeros(cells, np.int64),
+        status=np.zeros(cells, np.uint8),
+        switched=np.full(cells, -1),
+        learnt=np.full((*cells, 2), -1),
+        measured=np.full((*cells, rules.moments.size, MEASURES), np.nan),
+        final=np.full((*cells, MEASURES), np.nan),
+    )
+
+
+# ---- products of matrices, 4 x 4 numbers of the left one in registers ----
+
+
+@inline
+def add_block(left, u, i, right, out):
+    """out[u .. u + 3] += left[u .. u + 3, i .. i + 3] right[i .. i + 3], one row of the right after the other."""
+    a0, a1, a2, a3 = left[u, i], left[u, i + 1], left[u, i + 2], left[u, i + 3]
+    b0, b1, b2, b3 = left[u + 1, i], left[u + 1, i + 1], left[u + 1, i + 2], left[u + 1, i + 3]
+    c0, c1, c2, c3 = left[u + 2, i], left[u + 2, i + 1], left[u + 2, i + 2], left[u + 2, i + 3]
+    d0, d1, d2, d3 = left[u + 3, i], left[u + 3, i + 1], left[u + 3, i + 2], left[u + 3, i + 3]
+    for lane in range(out.shape[1]):
+        w, x, y, z = right[i, lane], right[i + 1, lane], right[i + 2, lane], right[i + 3, lane]
+        out[u, lane] = fma(a3, z, fma(a2, y, fma(a1, x, fma(a0, w, out[u, lane]))))
+        out[u + 1, lane] = fma(b3, z, fma(b2, y, fma(b1, x, fma(b0, w, out[u + 1, lane]))))
+        out[u + 2, lane] = fma(c3, z, fma(c2, y, fma(c1, x, fma(c0, w, out[u + 2, lane]))))
+        out[u + 3, lane] = fma(d3, z, fma(d2, y, fma(d1, x, fma(d0, w, out[u + 3, lane]))))
+
+
+@cell
+def add_product(left, right, out):
+    """out += left right, of (m, k), (k, n) and (m, n), m and k multiples of QUAD."""
+    for u in range(0, out.shape[0], QUAD):
+        for i in range(0, right.shape[0], QUAD):
+            add_block(left, u, i, right, out)
+
+
+@cell
+def set_product(left, right, out):
+    """out = left right."""
+    for u in range(out.shape[0]):
+        for lane in range(out.shape[1]):
+            out[u, lane] = 0.0
+    add_product(left, right, out)
+
+
+# ---- one step ----
+
+
+@cell
+def clear(out):
+    """out = 0, of one dimension."""
+    for i in range(out.size):
+        out[i] = 0.0
+
+
+@cell
+def answer(z, sign, out, first):
+    """out[first + i] += m^(-1/2) sum_j a_j relu(z_ji), for z (m, n)."""
+    weight = 1.0 / math.sqrt(z.shape[0])
+    for j in range(z.shape[0]):
+        a = weight * sign[j]
+        for i in range(z.shape[1]):
+            out[first + i] = fma(a, z[j, i] if z[j, i] > 0.0 else 0.0, out[first + i])
+
+
+@inline
+def logistic(margin):
+    """log(1 + exp(-margin)) and 1 / (1 + exp(margin)), without overflow."""
+    small = math.exp(-abs(margin))
+    if margin > 0.0:
+        return math.log1p(small), small / (1.0 + small)
+    return math.log1p(small) - margin, 1.0 / (1.0 + small)
+
+
+@cell
+def weigh_points(label, out, start, stop, pull):
+    """The sum of the losses of some points; pull = -N dL/df = y / (1 + exp(y f)) of each."""
+    total = 0.0
+    for i in range(start, stop):
+        loss, share = logistic(label[i] * out[i])
+        total += loss
+        pull[i] = label[i] * share
+    return total
+
+
+@cell
+def weigh(label, bounds, out, pull, measures):
+    """Fill the pulls, and the losses in `measures`: NaN for a group without points."""
+    only_first = weigh_points(label, out, 0, bounds[0], pull)
+    both = weigh_points(label, out, bounds[0], bounds[1], pull)
+    only_second = weigh_points(label, out, bounds[1], bounds[2], pull)
+    measures[TRAIN_LOSS] = (only_first + both + only_second) / bounds[2]
+    measures[FIRST_LOSS] = only_first / bounds[0]
+    measures[SECOND_LOSS] = only_second / (bounds[2] - bounds[1])
+
+
+@cell
+def pull_units(z, sign, pull, first, weight):
+    """z_ji <- weight a_j pull_i where unit j is active at point i, else 0: by how much its weights move along x_i."""
+    for j in range(z.shape[0]):
+        a = weight * sign[j]
+        for i in range(z.shape[1]):
+            z[j, i] = a * pull[first + i] if z[j, i] > 0.0 else 0.0
+
+
+@cell
+def scale(weights, factor):
+    """weights *= factor."""
+    for j in range(weights.shape[0]):
+        for k in range(weights.shape[1]):
+            weights[j, k] *= factor
+
+
+@cell
+def push(weights, axes, normal, start, amount):
+    """weights_jk -= amount xi for the true coordinates, xi from normal[start] on."""
+    for j in range(weights.shape[0]):
+        for k in range(axes):
+            weights[j, k] = fma(-amount, normal[start + j * axes + k], weights[j, k])
+
+
+@cell
+def add_noise(first, second, axes, normal, root, draw, step, amount):
+    """Subtract amount xi_t from the weights of both parts, which have these numbers of true coordinates."""
+    fill_normal(normal, root, draw, NETWORK_NOISE, step)
+    push(first, axes[0], normal, 0, amount)
+    push(second, axes[1], normal, first.shape[0] * axes[0], amount)
+
+
+# ---- what is measured ----
+
+
+@cell
+def test_answer(weights, part, d, shrunk, sign, z, out):
+    """out = the answers of one part's units to the test points; z (m, t) is scratch."""
+    for j in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            z[j, i] = shrunk * part.far[d, j, i] if part.far.shape[1] > 0 else 0.0
+    add_product(weights, part.test[d], z)
+    clear(out)
+    answer(z, sign, out, 0)
+
+
+@cell
+def share_wrong(label, out):
+    """The share of points with y f < 0; those with f = 0, up to rounding, count half."""
+    wrong = 0.0
+    for i in range(label.size):
+        margin = label[i] * out[i]
+        wrong += 0.5 if abs(margin) <= TIE else (1.0 if margin < 0.0 else 0.0)
+    return wrong / label.size
+
+
+@cell
+def test(x1, x2, points, d, first, second, shrunk, z, answers, measures):
+    """Fill the test errors in `measures`: of each test point's x1 alone, its x2 alone, both."""
+    label = points.test_label[d]
+    test_answer(first, x1, d, shrunk, points.sign, z, answers[0])
+    test_answer(second, x2, d, shrunk, points.sign, z, answers[1])
+    measures[FIRST_ERROR] = share_wrong(label, answers[0])
+    measures[SECOND_ERROR] = share_wrong(label, answers[1])
+    for i in range(label.size):
+        answers[0, i] += answers[1, i]
+    measures[BOTH_ERROR] = share_wrong(label, answers[0])
+
+
+@cell
+def keep(measures, out):
+    """out = measures."""
+    for k in range(MEASURES):
+        out[k] = measures[k]
+
+
+@cell
+def next_moment(moments, step):
+    """The place of the first moment at or after this step."""
+    place = 0
+    while place < moments.size and moments[place] < step:
+        place += 1
+    return place
+
+
+@cell
+def note_learnt(measures, limit, step, learnt):
+    """Write down the step at which a group was learnt first."""
+    for group in range(2):
+        if learnt[group] < 0 and measures[FIRST_LOSS + group] <= limit:
+            learnt[group] = step
+
+
+# ---- one network ----
+
+
+@cell
+def outcome(rules, s, step, loss, switched):
+    """The status of a network at this step, NOT_DONE where it goes on."""
+    if not loss <= LIMIT:
+        return DIVERGED
+    if switched >= 0 and loss <= rules.stop_loss:
+        return REACHED
+    return OUT_OF_STEPS if step >= rules.max_steps else NOT_DONE
+
+
+@cell
+def forward(x1, x2, points, d, first, second, scratch):
+    """Inputs z of all units at the train points, and f of these, into the scratch."""
+    z1, z2, out = scratch[0], scratch[1], scratch[2]
+    clear(out)
+    set_product(first, x1.columns[d], z1)
+    set_product(second, x2.columns[d], z2)
+    answer(z1, points.sign, out, x1.first)
+    answer(z2, points.sign, out, x2.first)
+
+
+@cell
+def backward(x1, x2, points, d, first, second, scratch, eta, decay):
+    """Take one step without noise, from the inputs and pulls that the scratch has."""
+    z1, z2, pull = scratch[0], scratch[1], scratch[3]
+    weight = eta / (math.sqrt(points.sign.size) * points.label.shape[1])
+    pull_units(z1, points.sign, pull, x1.first, weight)
+    pull_units(z2, points.sign, pull, x2.first, weight)
+    scale(first, 1.0 - eta * decay)
+    scale(second, 1.0 - eta * decay)
+    add_product(z1, x1.rows[d], first)
+    add_product(z2, x2.rows[d], second)
+
+
+@cell
+def make_scratch(x1, x2, points):
+    """What a thread works with: z1, z2, answers, pulls, normals, test inputs, test answers, measures."""
+    units, tests = points.sign.size, points.test_label.shape[1]
+    longest = max(x1.first + x1.rows.shape[1], x2.first + x2.rows.shape[1])
+    return (
+        np.zeros((units, x1.rows.shape[1])), np.zeros((units, x2.rows.shape[1])), np.zeros(longest), np.zeros(longest),
+        np.zeros(units * (x1.axes + x2.axes)), np.zeros((units, tests)), np.zeros((2, tests)), np.zeros(MEASURES),
+    )  # fmt: skip
+
+
+@cell
+def train_network(x1, x2, points, rules, networks, root, s, d, steps, scratch):
+    """Take up to `steps` steps with one network, from where it stands."""
+    first, second = networks.first[s, d], networks.second[s, d]
+    pull, normal, z, answers, measures = scratch[3], scratch[4], scratch[5], scratch[6], scratch[7]
+    step, switched, shrunk = networks.step[s, d], networks.switched[s, d], networks.shrunk[s, d]
+    last, moment = step + steps, next_moment(rules.moments, step)
+    while True:
+        forward(x1, x2, points, d, first, second, scratch)
+        weigh(points.label[d], points.bounds, scratch[2], pull, measures)
+        note_learnt(measures, rules.learnt_loss, step, networks.learnt[s, d])
+        if switched < 0 and (step >= rules.switch_step[s] or measures[TRAIN_LOSS] <= rules.switch_loss[s]):
+            switched = step
+        status = outcome(rules, s, step, measures[TRAIN_LOSS], switched)
+        due = moment < rules.moments.size and rules.moments[moment] == step
+        if due or status != NOT_DONE:
+            test(x1, x2, points, d, first, second, shrunk, z, answers, measures)
+        if due:
+            keep(measures, networks.measured[s, d, moment])
+            moment += 1
+        if status != NOT_DONE:
+            keep(measures, networks.final[s, d])
+        if status != NOT_DONE or step == last:
+            break
+        eta = rules.rate[s, 1 if switched >= 0 else 0]
+        backward(x1, x2, points, d, first, second, scratch, eta, rules.decay[s])
+        if rules.sigma[s] > 0.0:
+            axes = (x1.axes, x2.axes)
+            add_noise(first, second, axes, normal, root, points.draw[d], step, eta * rules.sigma[s])
+        shrunk *= 1.0 - eta * rules.decay[s]
+        step += 1
+    networks.step[s, d], networks.switched[s, d], networks.shrunk[s, d] = step, switched, shrunk
+    networks.status[s, d] = status
+
+
+@cell
+def train_worker(x1, x2, points, rules, networks, root, steps, tasks):
+    """Claim one network after the other, until none is left or a stop is asked for."""
+    schedules, seeds = networks.step.shape
+    scratch = make_scratch(x1, x2, points)
+    while tasks[1] == 0:
+        task = claim(tasks)
+        if task >= schedules * seeds:
+            return
+        s, d = task % schedules, task // schedules
+        if networks.status[s, d] == NOT_DONE:
+            train_network(x1, x2, points, rules, networks, root, s, d, steps, scratch)
+
+
+@sweep
+def train_sweep(x1, x2, points, rules, networks, root, steps, tasks, workers):
+    """Take up to `steps` steps with every network that is not done.
+
+    Parameters: x1 and x2, a `Part` each, `Points`, `Rules`, and `Networks`, which are updated; root of the noise; tasks
+    and workers as in `descent.descend_sweep`. Training may be cut into launches in any way without a change of bits: a
+    network's state is whole between steps, and its loss is looked at again when it goes on.
+    """
+    for _ in prange(workers):
+        train_worker(x1, x2, points, rules, networks, root, steps, tasks)

@@ -12,7 +12,30 @@ from .arguments import say
 MOST_SCHEDULES = 500
 
 
-class Analysis:
+class _Judged:
+    """What every run may have: the verdict of its paper."""
+
+    @cached_property
+    def verdict(self):
+        """The `papers.Verdict` of the run; None where it has none."""
+        return summary.verdict(self.run)
+
+    @property
+    def findings(self):
+        """The `papers.Finding`s of the verdict."""
+        return list(self.verdict.findings) if self.verdict else []
+
+
+class StudyAnalysis(_Judged):
+    """The analysis of a study's run: its verdict alone."""
+
+    rows = pairs = best = annealing = directions = spread = ()
+
+    def __init__(self, run):
+        self.run = run
+
+
+class Analysis(_Judged):
     """The rows of a run; `base` is the place of the schedule that others are compared with."""
 
     def __init__(self, run, base=None):

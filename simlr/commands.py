@@ -10,9 +10,10 @@ from pathlib import Path
 
 from . import listing, papers, progress, runfile, store
 from .arguments import DONE, INTERRUPTED, Parser, one_line, positive, say, terminate_as_interrupt
-from .config import GridConfig
+from .config import read
 from .errors import InputError, RunError, unknown
 from .pipeline import still_working
+from .studies import StudyConfig
 
 DEFAULT_PAPER = "nakkiran2020"
 PROGRAM = "python -m simlr.grid"
@@ -30,7 +31,7 @@ def parser():
     )
     made.add_argument(
         "grid", nargs="?", metavar="GRID.toml | PAPER", default=DEFAULT_PAPER,
-        help="a grid file, or the name of a published claim (default: %(default)s)",
+        help="a grid or study file, or the name of a published claim (default: %(default)s)",
     )  # fmt: skip
     made.add_argument("--out", metavar="FILE", help="the run file (default: data/<name>.h5, or <name>.shard-I-of-N.h5)")
     made.add_argument(
@@ -90,8 +91,9 @@ def grid_command(arguments=None):
     try:
         with terminate_as_interrupt():
             return one_line("simlr", lambda: _run(options))
-    except KeyboardInterrupt:
-        say(f"interrupted; what was computed is kept. Go on with: {_resume_command(given)}")
+    except KeyboardInterrupt as stopped:
+        kept = f"what was computed is kept. Go on with: {_resume_command(given)}"
+        say(f"interrupted; {stopped.args[0] if stopped.args else kept}")
         if still_working():
             # A thread is still in the compiler, which cannot be told to stop; all that is to be kept is on the disk.
             os._exit(INTERRUPTED)
@@ -127,12 +129,12 @@ def _print(text):
 
 
 def read_grid(source, overrides):
-    """The GridConfig of a file or of a paper's name."""
+    """The GridConfig or StudyConfig of a file or of a paper's name."""
     if source in papers.names():
-        return GridConfig.from_toml(papers.load(source).GRID, overrides)
+        return read(papers.load(source).GRID, overrides)
     if not source.endswith(".toml") and not os.path.exists(source):
         raise unknown("grid", source, papers.names(), "file or paper")
-    return GridConfig.from_toml(Path(source), overrides)
+    return read(Path(source), overrides)
 
 
 def _run(options):
@@ -142,6 +144,8 @@ def _run(options):
         overrides.append(("seeds.count", options.seeds))
     config = read_grid(options.grid, overrides)
     out = _out(options.out, config, options.shard)
+    if isinstance(config, StudyConfig):
+        return _run_study(config, out, options)
     from .grid import Job
 
     job = Job(config, options.shard)
@@ -155,6 +159,34 @@ def _run(options):
     if not options.quiet:
         print(listing.outcome(out))
     return DONE
+
+
+def _run_study(config, out, options):
+    """Check what is asked of a study, measure it, and tell."""
+    if options.shard:
+        raise InputError(f"--shard: {config.name!r} is a study, which is measured whole")
+    if options.dry_run:
+        return _print(listing.study_estimate(config, out))
+    _require_jit()
+    try:
+        _measure(config, out, options)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("of an unfinished study nothing is kept") from None
+    if not options.quiet:
+        print(listing.outcome(out))
+    return DONE
+
+
+def _measure(config, out, options):
+    """Measure a study, with progress."""
+    from .studyruns import run_study
+
+    with _default_folder(out.parent, options.out is None), progress.shown("parts", options.quiet) as tell:
+        if not options.quiet:
+            say(f"{config.name}: {config.definition.meaning} -> {out}")
+        run_study(
+            config, out, threads=options.threads, overwrite=options.overwrite, resume=options.resume, progress=tell
+        )
 
 
 def _announce_check(out, options):

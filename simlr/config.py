@@ -15,6 +15,7 @@ from .errors import InputError, unknown
 from .noises import NO_NOISE, check_noises, is_plain, noise_of
 from .optimizers import check_optimizers, expand, label
 from .scheduling import check_schedules, count_combinations, expand_schedule
+from .studies import StudyConfig
 
 MOST_POINTS = 1_000_000
 LONGEST_NAME = 200  # bytes: a file name has at most 255, and something is put after it
@@ -86,25 +87,32 @@ class GridConfig:
         """The grid described by nested dicts, as TOML reads them."""
         if not isinstance(tables, dict):
             rules.refuse("grid", "a table", tables)
+        if "study" in tables:
+            raise InputError("[study] makes it a study, not a grid; simlr.config.read takes both")
         for key in tables:
             if key not in TABLES:
                 raise unknown("grid", key, TABLES, "key")
         stop = stopping.check(_table(tables, "stop", required=True))
         config = cls(
-            name=_check_name(tables.get("name", "grid")),
+            name=check_name(tables.get("name", "grid")),
             engine=rules.one_of(*ENGINES, noun="engine")("engine", tables.get("engine", "auto")),
             problem=_check_problem(_table(tables, "problem", required=True)),
-            seeds=_check_settings(tables, "seeds"),
+            seeds=check_settings(tables, "seeds"),
             stop=stop,
-            record=_check_settings(tables, "record"),
+            record=check_settings(tables, "record"),
             schedule=check_schedules(tables.get("schedule"), folder),
             optimizer=check_optimizers(tables.get("optimizer", [{"kind": "gd"}])),
             noise=check_noises(tables.get("noise", [{"kind": "none"}])),
-            run=_check_settings(tables, "run"),
+            run=check_settings(tables, "run"),
             folder=str(folder),
         )
         config.combinations()  # names and lengths of all of them
         return config
+
+    @property
+    def paper(self):
+        """The name of the paper that it belongs to, where that is one: its problem kind."""
+        return self.problem["kind"]
 
     def replace(self, **changes):
         """A copy with whole tables or single keys replaced: `replace(seeds={"count": 10})` keeps the root."""
@@ -216,6 +224,14 @@ class GridConfig:
         return found
 
 
+def read(source, overrides=()):
+    """The GridConfig, or where it has a table [study] the StudyConfig, of a TOML file (a path) or of TOML text."""
+    tables, folder = toml.read(source)
+    for key, value in overrides:
+        toml.override(tables, key, value)
+    return (StudyConfig if "study" in tables else GridConfig).from_tables(tables, folder)
+
+
 # ---- checking ----
 
 
@@ -229,7 +245,7 @@ def _table(tables, key, required=False):
     return table
 
 
-def _check_name(name):
+def check_name(name):
     """The grid's name, which names its output file."""
     rules.text("name", name)
     if "/" in name or "\\" in name or name.startswith(".") or len(name.encode()) > LONGEST_NAME:
@@ -237,7 +253,7 @@ def _check_name(name):
     return name
 
 
-def _check_settings(tables, key):
+def check_settings(tables, key):
     """A table of single values, each with a rule and a default."""
     table, known = _table(tables, key), SETTINGS[key]
     for name in table:

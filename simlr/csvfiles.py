@@ -1,4 +1,4 @@
-"""The rows of a run and of its analysis as CSV files: {name: text}. docs/analysis.md defines the columns.
+"""The rows of a run, of its verdict and of its analysis as CSV files: {name: text}. docs/analysis.md defines the columns.
 
 Of what a run has no rows of, there is no file.
 """
@@ -8,6 +8,7 @@ import io
 
 # file -> (what `Analysis` calls its rows, columns by which a file of this kind is known)
 FILES = {
+    "findings.csv": ("findings", {"what", "measured", "paper", "tolerance", "outcome"}),
     "summary.csv": ("rows", {"schedule", "level_kind", "level", "baseline"}),
     "pairs.csv": ("pairs", {"a", "b", "level", "win_share"}),
     "best.csv": ("best", {"family", "parameter", "value", "level"}),

@@ -11,18 +11,23 @@ from .errors import InputError
 from .pipeline import Pipeline
 from .plan import Plan
 from .rundata import MemoryWriter, Run
+from .studies import StudyConfig
+from .studyruns import run_study
 
 
 def run(config, out=None, *, threads=None, overwrite=False, resume=False, progress=None):
-    """Run a grid and return its `Run`.
+    """Run a grid, or a paper's study, and return its `Run`.
 
-    Parameters: config, a GridConfig; out, the run file, or None to keep everything in memory; threads, how many to use
-    (default: all); overwrite, replace an existing file; resume, go on with it, or start it where there is none;
-    progress, a function of (seeds done, all seeds), called now and then by this thread.
+    Parameters: config, a GridConfig or a StudyConfig (`simlr.config.read` makes either); out, the run file, or None to
+    keep everything in memory; threads, how many to use (default: all); overwrite, replace an existing file; resume, go
+    on with it, or start it where there is none; progress, a function of (seeds done, all seeds), called now and then by
+    this thread.
 
     Raises InputError (a ValueError) before anything is touched, RunError where the run cannot go on, and
     KeyboardInterrupt, after which what was computed is in the file.
     """
+    if isinstance(config, StudyConfig):
+        return run_study(config, out, threads=threads, overwrite=overwrite, resume=resume, progress=progress)
     job = Job(config)
     writer, blocks = job.open(out, overwrite, resume)
     job.run(writer, blocks, threads, progress)

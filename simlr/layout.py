@@ -15,6 +15,7 @@ MOST_VALUES = 12  # of an axis, in one line
 OVERSHOT = 0.95
 MISSING, BELOW = "*", "~"
 MARKS = MISSING + BELOW
+FINDING_HEADER = ("what", "measured", "paper", "tolerance", "outcome")
 WHOLE = "the report's summary.csv"
 
 
@@ -98,9 +99,16 @@ def levels(rows):
 def verdict_text(verdict):
     """A `simlr.papers.Verdict` for a terminal."""
     lines = textwrap.wrap(printable(verdict.claim), WIDTH)
-    for finding in verdict.findings:
+    for finding in verdict.lines:
         lines += textwrap.wrap(printable(finding), WIDTH, initial_indent="  - ", subsequent_indent="    ")
     return "\n".join([*lines, f"verdict: {verdict.outcome}"])
+
+
+def findings_table(verdict):
+    """The `Table` of a verdict's findings: every figure beside the paper's."""
+    lines = tuple(tuple(map(printable, finding.cells())) for finding in verdict.findings)
+    notes = tuple(f"{finding.what}: {finding.note}" for finding in verdict.findings if finding.note)
+    return Table("Measured beside the paper's figures", FINDING_HEADER, lines, notes)
 
 
 # ---- tables ----

@@ -17,6 +17,7 @@ def everything():
             "PROBLEMS  ([problem] kind = ...; a list of values is a grid axis)",
             [_problem(kind) for kind in problems.kinds()],
         ),
+        ("STUDIES  ([study] kind = ...)", [_study(kind) for kind in papers.having("STUDY")]),
         (
             "SCHEDULES  ([[schedule]] kind = ..., or phases of these; a list is an axis, of a vector a list of lists)",
             [_schedule(kind) for kind in schedules.kinds()],
@@ -32,7 +33,7 @@ def everything():
         ),
         ("NOISE  ([[noise]] kind = ...)", [_method(kind, *known) for kind, known in NOISES.items()]),
     ]
-    return "\n\n".join("\n".join([title, *entries]) for title, entries in parts)
+    return "\n\n".join("\n".join([title, *entries]) for title, entries in parts if entries)
 
 
 def _paper(name):
@@ -41,9 +42,17 @@ def _paper(name):
 
 
 def _problem(kind):
-    problem = problems.find("problem.kind", kind)
-    lines = [f"  {kind}\n      {problem.meaning}"]
-    width = max(len(parameter.name) for parameter in problem.parameters)
+    return _described(problems.find("problem.kind", kind))
+
+
+def _study(kind):
+    return _described(papers.load(kind).STUDY)
+
+
+def _described(problem):
+    """A problem or a study with its parameters."""
+    lines = [f"  {problem.kind}\n      {problem.meaning}"]
+    width = max((len(parameter.name) for parameter in problem.parameters), default=0)
     for parameter in problem.parameters:
         default = "required" if parameter.default is rules.REQUIRED else f"default {_plain(parameter.default)}"
         lines.append(f"      {parameter.name:<{width}} {parameter.meaning} ({default})")
@@ -106,6 +115,19 @@ def estimate(plan, needed, out):
     return "\n".join(f"{name:<9} {value}" for name, value in lines)
 
 
+def study_estimate(config, out):
+    """What a study would measure: its parameters and arrays."""
+    parameters = [f"{key} = {json.dumps(_plain(value))}" for key, value in config.study.items() if key != "kind"]
+    lines = [
+        ("study", f"{config.paper}: {config.definition.meaning}"),
+        ("parameters", ", ".join(parameters) or "none"),
+        ("seeds", f"{config.seeds['count']:,}, root {config.seeds['root']}"),
+        ("arrays", ", ".join(f"{one.name} ({', '.join(one.dims)})" for one in config.definition.arrays)),
+        ("file", f"-> {out}, written whole"),
+    ]
+    return "\n".join(f"{name:<11}{value}" for name, value in lines)
+
+
 def _memory(plan):
     """Bytes held at a time: a block in the kernels, one waiting, one being written; and the rate tables."""
     tables = min(64 << 20, 16 * sum(min(s.length, 1 << 20) for s in plan.schedules))
@@ -115,11 +137,11 @@ def _memory(plan):
 def outcome(path):
     """The summary of a run file, the verdict where there is one, and where the file is."""
     run = store.load(path)
-    parts = [summary.table(summary.rows(run))]
+    parts = [] if run.is_study else [summary.table(summary.rows(run))]
     verdict = summary.verdict(run)
     if verdict:
         parts.append(
-            "\n".join([verdict.claim, *(f"  {line}" for line in verdict.findings), f"verdict: {verdict.outcome}"])
+            "\n".join([verdict.claim, *(f"  {line}" for line in verdict.lines), f"verdict: {verdict.outcome}"])
         )
     parts.append(f"{path}\npython -m simlr.report {path}")
     return "\n\n".join(parts)

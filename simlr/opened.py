@@ -52,6 +52,8 @@ def state_of_seal(path):
 
 def plan_of(path, survey):
     """The plan of a file, from its own description."""
+    if "study" in survey.attributes:
+        raise InputError(f"{path}: is the run of a study, which has no blocks")
     text, sizes = (survey.attributes.get(name) for name in ("config", "problem_sizes"))
     try:
         plan = Plan(GridConfig.from_toml(text), runfile.sizes_of(sizes))

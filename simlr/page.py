@@ -3,7 +3,7 @@
 import base64
 from html import escape
 
-from .layout import printable
+from .layout import findings_table, printable
 
 # What a browser may load for the page: pictures inside it, and its own style.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -14,6 +14,7 @@ h1 { font-size: 1.7em; margin: 0 0 .1em; } h2 { font-size: 1.25em; margin: 2em 0
 .covers { color: #555; margin-top: 0; }
 .verdict { border: 2px solid; border-left-width: 12px; padding: .6em 1em; margin: 1.4em 0; }
 .verdict .claim { font-weight: 600; margin: .2em 0; } .verdict ul { margin: .4em 0; font-size: .92em; }
+.verdict td { white-space: normal; }
 .verdict .outcome { font-weight: 700; text-transform: uppercase; letter-spacing: .04em; margin: 0; }
 .holds { border-color: #009e73; background: #eefaf5; } .fails { border-color: #d55e00; background: #fdf1e9; }
 .undecided { border-color: #8a8a8a; background: #f5f5f5; }
@@ -62,7 +63,8 @@ def _parts(material, images, of_sections):
         f'<p class="covers">{_text(material.covers)}</p>',
         *(f'<p class="covers">{_text(axis)}</p>' for axis in material.axes),
         _verdict(material.verdict) if material.verdict else "",
-        f"<h2>{_text(material.compared)}</h2>",
+        *(f"<p>{_text(text)}</p>" for text in material.about),
+        f"<h2>{_text(material.compared)}</h2>" if material.tables else "",
         *map(_table, material.tables),
         "<h2>Pictures</h2>" if images else "<p>This run holds nothing to draw yet.</p>",
         *(_picture(caption, svg) for caption, svg in images),
@@ -96,11 +98,10 @@ def _text(value):
 
 def _verdict(verdict):
     """The claim, whether it holds, and what was found."""
-    findings = "".join(f"<li>{_text(finding)}</li>" for finding in verdict.findings)
     kind = OUTCOMES.get(verdict.outcome, "undecided")
     return (
         f'<div class="verdict {kind}"><p class="outcome">{_text(verdict.outcome)}</p>'
-        f'<p class="claim">{_text(verdict.claim)}</p><ul>{findings}</ul></div>'
+        f'<p class="claim">{_text(verdict.claim)}</p>{_table(findings_table(verdict))}</div>'
     )
 
 

@@ -4,9 +4,6 @@ The registry of problem kinds; `sources` says what a kind is made of, and each k
 to one published claim live in `simlr.papers`.
 """
 
-import importlib
-import pkgutil
-
 from . import rules
 from .datasets import DATASET
 from .errors import unknown
@@ -20,15 +17,18 @@ def kinds():
     """The names of all problem kinds."""
     from . import papers
 
-    return [*_GENERIC, *(module.name for module in pkgutil.iter_modules(papers.__path__))]
+    return [*_GENERIC, *papers.having("PROBLEM")]
 
 
 def find(key, kind):
     """The Problem of a kind; InputError where there is none."""
+    from . import papers
+
     if not isinstance(kind, str):
         rules.refuse(key, "a string", kind)
     if kind in _GENERIC:
         return _GENERIC[kind]
-    if kind not in kinds():
+    problem = getattr(papers.load(kind), "PROBLEM", None) if kind in papers.names() else None
+    if problem is None:
         raise unknown(key, kind, kinds(), "kind")
-    return importlib.import_module(f"simlr.papers.{kind}").PROBLEM
+    return problem

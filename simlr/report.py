@@ -10,18 +10,19 @@ import logging
 import os
 import re
 import sys
+import textwrap
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from . import analysisplots, figures, papers, rateplots, store, style, summary
-from .analysis import Analysis
+from .analysis import Analysis, StudyAnalysis
 from .arguments import DONE, Parser, one_line, say
 from .config import GridConfig
 from .csvfiles import FILES, csv_files, is_ours
 from .errors import InputError
-from .layout import as_text, describe, printable, values_text, verdict_text
+from .layout import WIDTH, as_text, describe, findings_table, many, printable, values_text, verdict_text
 from .levels import WORDS, is_loss
 from .page import page, schedules_page
 from .pairs import index_of
@@ -44,6 +45,7 @@ class Material(NamedTuple):
     tables: list
     sections: list  # of simlr.sections.Section
     verdict: object  # simlr.papers.Verdict, or None
+    about: list  # paragraphs: what of the paper is a reconstruction
     provenance: list  # [(name, value), ...]
     grid: str  # TOML
 
@@ -163,7 +165,7 @@ def _folder(path, out, noun):
 def _made(path, run, baseline, wanted):
     """The `Material` of a run, and the contents of the files: {name: bytes}."""
     try:
-        analysis = Analysis(run, None if baseline is None else index_of(run, baseline, "--baseline"))
+        analysis = _analysis(run, baseline)
         found = material(analysis, path.name)
         makers = {
             "html": lambda: {"report.html": as_html(analysis, found)},
@@ -178,6 +180,15 @@ def _made(path, run, baseline, wanted):
         raise
     except Exception as error:  # whatever a damaged file makes its readers raise
         raise InputError(f"{path}: is damaged: {type(error).__name__}: {error}") from error
+
+
+def _analysis(run, baseline):
+    """The analysis of a run against the baseline asked for."""
+    if not run.is_study:
+        return Analysis(run, None if baseline is None else index_of(run, baseline, "--baseline"))
+    if baseline is not None:
+        raise InputError("--baseline: a study has no schedules to compare")
+    return StudyAnalysis(run)
 
 
 def _write(folder, files):
@@ -206,29 +217,37 @@ def _remove_stale(folder, files):
 def material(analysis, name):
     """The `Material` of an `Analysis` of a run whose file has the name `name`."""
     run, rows = analysis.run, analysis.rows
-    paper, kind = summary.paper(run), run.config.level_kind
+    paper = summary.paper(run)
     source = f": {paper.SOURCE}" if paper else ""
     return Material(
         title=run.config.name + source,
-        covers=describe(rows),
-        axes=[f"{key}: {values_text(values)}" for key, values in run.config.axes()],
-        compared="At equal train loss" if is_loss(kind) else f"At the same {WORDS[kind].same}",
-        tables=summary.tables(rows),
-        sections=sections(analysis),
-        verdict=summary.verdict(run),
+        covers=_study_covers(run) if run.is_study else describe(rows),
+        axes=[] if run.is_study else [f"{key}: {values_text(values)}" for key, values in run.config.axes()],
+        compared="" if run.is_study else _compared(run.config.level_kind),
+        tables=summary.tables(rows) if rows else [],
+        sections=[] if run.is_study else sections(analysis),
+        verdict=analysis.verdict,
+        about=[f"Reconstruction: {paper.RECONSTRUCTION}"] if hasattr(paper, "RECONSTRUCTION") else [],
         provenance=_provenance(run, name),
         grid=run.attributes["config"],
     )
+
+
+def _compared(kind):
+    """What the tables of a grid compare."""
+    return "At equal train loss" if is_loss(kind) else f"At the same {WORDS[kind].same}"
+
+
+def _study_covers(run):
+    """What a study measures, in one line."""
+    seeds = f"; {many(run['seed'].size, 'seed')}" if "seed" in run.names else ""
+    return run.config.definition.meaning + seeds
 
 
 def _provenance(run, name):
     """What the numbers were made with: [(name, value), ...]."""
     told = run.attributes
     versions = ("simlr", "numba", "numpy", "h5py", "python")
-    done, crc = run["block_done"], run["block_crc32"]
-    state = f"{int((done == 1).sum())} of {done.size} done"
-    if (done == 1).all():
-        state += f"; CRC-32 of their CRCs {zlib.crc32(crc.astype('<u4').tobytes()):08x}"
     return [
         ("run file", name),
         ("versions", ", ".join(f"{key} {told.get(f'{key}_version', 'unknown')}" for key in versions)),
@@ -238,8 +257,17 @@ def _provenance(run, name):
         ("started", _moment(told.get("started_at"))),
         ("finished", _moment(float(run["finished_at"]))),
         ("computing took", f"{float(run['wall_seconds']):.3g} s"),
-        ("blocks", state),
+        *([] if run.is_study else [("blocks", _state_of_blocks(run))]),
     ]
+
+
+def _state_of_blocks(run):
+    """How many blocks are done and, where all are, what tells these results from others."""
+    done, crc = run["block_done"], run["block_crc32"]
+    state = f"{int((done == 1).sum())} of {done.size} done"
+    if (done == 1).all():
+        state += f"; CRC-32 of their CRCs {zlib.crc32(crc.astype('<u4').tobytes()):08x}"
+    return state
 
 
 def _moment(seconds):
@@ -254,6 +282,7 @@ def as_terminal(found):
     parts = [printable(found.title) + "\n" + found.covers, *map(as_text, found.tables)]
     if found.verdict:
         parts.append(verdict_text(found.verdict))
+    parts += ["\n".join(textwrap.wrap(printable(text), WIDTH)) for text in found.about]
     return "\n\n".join(parts)
 
 
@@ -266,8 +295,9 @@ def as_markdown(found):
     if found.axes:
         parts.append("\n".join(f"- {_marked(axis)}" for axis in found.axes))
     if found.verdict:
-        findings = "\n".join(f"- {_marked(finding)}" for finding in found.verdict.findings)
-        parts += [f"**Verdict: {found.verdict.outcome}.** {_marked(found.verdict.claim)}", findings]
+        parts += [f"**Verdict: {found.verdict.outcome}.** {_marked(found.verdict.claim)}"]
+        parts += [_markdown_table(findings_table(found.verdict))]
+    parts += map(_marked, found.about)
     parts += map(_markdown_table, found.tables)
     for section in found.sections:
         parts += [f"# {_marked(section.title)}", *([_marked(section.note)] if section.note else [])]
@@ -295,9 +325,17 @@ def _marked(text):
 def as_html(analysis, found):
     """The page, with the pictures that the run has data for."""
     run, rows = analysis.run, analysis.rows
-    of_sections = analysisplots.pictures(View(run, rows), found.sections)
+    of_sections = analysisplots.pictures(View(run, rows), found.sections) if found.sections else {}
     svgs = {key: _images([picture])[0] for key, picture in of_sections.items()}
-    return page(found, _images(figures.pictures(run, rows)), svgs)
+    return page(found, _images(_pictures(run, rows)), svgs)
+
+
+def _pictures(run, rows):
+    """The paper's own pictures, then those that every grid has."""
+    draw = getattr(summary.paper(run), "pictures", None)
+    with style.applied():
+        own = list(draw(run)) if draw else []
+    return own + ([] if run.is_study else figures.pictures(run, rows))
 
 
 def _images(pictures):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import runfile
-from .config import GridConfig
+from .config import read
 from .errors import unknown
 
 NOT_YET = -1
@@ -65,10 +65,16 @@ class Run:
 
     @property
     def config(self):
-        """The grid, as a GridConfig. Read once, for a grid of a thousand rates takes a tenth of a second to check."""
+        """The grid, as a GridConfig, or the study, as a StudyConfig. Read once: a thousand rates take a tenth of a
+        second to check."""
         if self._config is None:
-            self._config = GridConfig.from_toml(self._source.attributes["config"])
+            self._config = read(self._source.attributes["config"])
         return self._config
+
+    @property
+    def is_study(self):
+        """Whether it is a study's run (`simlr.studies`), not a grid's."""
+        return "study" in self._source.attributes
 
     @property
     def attributes(self):
@@ -118,6 +124,19 @@ class MemorySource:
             self._arrays[field.name] = np.zeros(tuple(sizes[name] for name in field.dims), field.dtype)
             fields.append(field)
         self.dims = {field.name: field.dims for field in fields}
+
+    def read(self, name, where=()):
+        """One dataset, or a part of it."""
+        return self._arrays[name][where] if where else self._arrays[name]
+
+
+class StudySource:
+    """The run of a study in memory: its datasets [(Field, array), ...], and its attributes."""
+
+    def __init__(self, datasets, attributes):
+        self.attributes = dict(attributes)
+        self.dims = {field.name: field.dims for field, _ in datasets}
+        self._arrays = {field.name: array for field, array in datasets}
 
     def read(self, name, where=()):
         """One dataset, or a part of it."""

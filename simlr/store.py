@@ -6,10 +6,7 @@ name, closed, synced and renamed; after that its metadata never changes and no H
 """
 
 import contextlib
-import gc
 import os
-import sys
-import traceback
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +19,7 @@ from .blocks import Blocks, Place
 from .disk import check_limit, check_room, check_target
 from .disk import sync_folder as _sync_folder
 from .errors import DamageError, InputError, RunError, show
+from .silence import silent_hdf5
 from .writer import Writer, failure, locked, pwrite
 
 PIECE = 1 << 20
@@ -54,10 +52,48 @@ def create(path, plan, attributes, overwrite=False, small=None):
 
     `small`, the short datasets [(Field, array), ...], where they are not to be made anew from the plan.
     """
+    path = Path(os.path.realpath(_checked(path, overwrite)))  # behind a link, the file itself is replaced
+
+    def lay_out(new, descriptor):
+        return _laid_out(new, descriptor, plan, attributes, small)
+
+    descriptor, lock, places = _made(path, bytes_needed(plan), overwrite, lay_out)
+    return Writer(path, descriptor, lock, plan, places)
+
+
+def create_whole(path, attributes, sizes, datasets, overwrite=False):
+    """Write the run file of a study: `sizes` are its dimensions, `datasets` [(Field, array), ...] all that is in it.
+
+    It appears whole or not at all, and its seal covers every byte. InputError where it may not or cannot be.
+    """
+    path = Path(os.path.realpath(_checked(path, overwrite)))
+
+    def lay_out(new, descriptor):
+        with h5py.File(new, "w", libver=("v108", "v108"), locking=False) as file:
+            file.attrs.update(attributes)
+            for field, array in datasets:
+                _describe(file, field, _written(file, field, array))
+            _attach_scales(file, sizes, [field for field, _ in datasets])
+        seal.write(descriptor, [])
+        os.fsync(descriptor)
+
+    needed = sum(array.nbytes for _, array in datasets) + 1024 * len(datasets) + (1 << 16)
+    descriptor, lock, _ = _made(path, needed, overwrite, lay_out)
+    _let_go(descriptor, lock)
+
+
+def _checked(path, overwrite):
+    """A path where a run file may be made."""
     path = Path(path)
     check_target(path, overwrite)
-    path = Path(os.path.realpath(path))  # behind a link, the file itself is replaced
-    needed = bytes_needed(plan)
+    return path
+
+
+def _made(path, needed, overwrite, lay_out):
+    """Let `lay_out(new, descriptor)` fill a new file, and put it in its place: descriptor, lock and what that returned.
+
+    Whatever goes wrong, nothing of it is left.
+    """
     check_room(path.parent, needed, path)
     check_limit(needed, path)
     with contextlib.ExitStack() as held:
@@ -68,8 +104,8 @@ def create(path, plan, attributes, overwrite=False, small=None):
             check_target(path, overwrite)
             if path.exists():
                 held.enter_context(kept_alone(path))
-            with _silent_hdf5():
-                places = _laid_out(new, descriptor, plan, attributes, small)
+            with silent_hdf5():
+                found = lay_out(new, descriptor)
             os.rename(new, path)
             _sync_folder(path.parent)
         except BaseException as error:
@@ -83,26 +119,7 @@ def create(path, plan, attributes, overwrite=False, small=None):
             raise RunError(
                 f"{path}: could not be laid out: {os.strerror(number) if number else show(str(error))}"
             ) from None
-    return Writer(path, descriptor, lock, plan, places)
-
-
-@contextlib.contextmanager
-def _silent_hdf5():
-    """Let h5py's objects of a file that could not be written go without a word: each would print a traceback."""
-    before = sys.unraisablehook, sys.excepthook  # Cython prints through both
-    sys.unraisablehook = sys.excepthook = lambda *told: None
-    try:
-        yield
-    except Exception as error:
-        # They are held by the frames of the error, of those behind it, and by cycles of them.
-        behind = error
-        while behind is not None:
-            traceback.clear_frames(behind.__traceback__)
-            behind = behind.__context__
-        gc.collect()
-        raise
-    finally:
-        sys.unraisablehook, sys.excepthook = before
+    return descriptor, lock, found
 
 
 def _locked(file, path, flags=0):
@@ -340,7 +357,8 @@ def survey(path):
 
 def _surveyed(file):
     attributes = {name: _plain(value) for name, value in file.attrs.items()}
-    return Survey(attributes, _places(file), np.asarray(file["block_start"][()], dtype=np.int64))
+    starts = () if "study" in attributes else file["block_start"][()]  # a study has no blocks
+    return Survey(attributes, _places(file), np.asarray(starts, dtype=np.int64))
 
 
 class FileSource:
@@ -352,7 +370,8 @@ class FileSource:
         with _looked_into(self.path) as file:
             self.attributes = {name: _plain(value) for name, value in file.attrs.items()}
             self.dims = {name: _dims(name, item) for name, item in file.items() if isinstance(item, h5py.Dataset)}
-        if "config" not in self.attributes or not {"status", "finished_at"} <= set(self.dims):
+        always = {"finished_at"} if "study" in self.attributes else {"status", "finished_at"}
+        if "config" not in self.attributes or not always <= set(self.dims):
             raise DamageError(f"{self.path}: is damaged (something that every run has is missing)")
 
     def read(self, name, where=()):

@@ -228,13 +228,14 @@ def _over(values, levels):
 
 def paper(run):
     """The module of the published claim that the run is about, or None."""
-    kind = run.config.problem["kind"]
-    return papers.load(kind) if kind in papers.names() else None
+    name = run.config.paper
+    return papers.load(name) if name in papers.names() else None
 
 
 def verdict(run):
-    """The `Verdict` of the paper's check on a run of its problem; None where there is no check, and of a shard."""
+    """The `Verdict` of the paper's check on a run; None where there is no check, and of a shard."""
     check = getattr(paper(run), "check", None)
     # Of a part of the seeds nothing can be said that is claimed of all of them, and of what is not at equal train loss
     # nothing that is claimed of that.
-    return check(run) if check and "shard" not in run.attributes and is_loss(run.config.level_kind) else None
+    can = check and (run.is_study or ("shard" not in run.attributes and is_loss(run.config.level_kind)))
+    return check(run) if can else None

@@ -8,6 +8,8 @@ import numpy as np
 class Made:
     """A run made of arrays."""
 
+    is_study = False
+
     def __init__(self, arrays, config):
         self._arrays, self.config = arrays, config
         self.names = sorted(arrays)
@@ -42,5 +44,6 @@ def made_run(status, test, levels, names=("flow", "other"), kind="train_loss", t
         "test_floor": np.zeros(shape[1]),
     } | more
     tables = list(tables or names[: shape[0]])
-    config = SimpleNamespace(level_kind=kind, problem={"kind": "dataset"}, families=lambda: tables, levels=list(levels))
+    kinds = {"problem": {"kind": "dataset"}, "paper": "dataset", "level_kind": kind}
+    config = SimpleNamespace(**kinds, families=lambda: tables, levels=list(levels))
     return Made(arrays, config)

@@ -13,7 +13,7 @@ from kinds import PARAMETERS, steps_of
 
 import simlr
 from simlr import papers, problems, schedules
-from simlr.config import SETTINGS, TABLES, GridConfig
+from simlr.config import SETTINGS, TABLES, GridConfig, read
 from simlr.errors import InputError, show
 from simlr.optimizers import OPTIMIZERS
 
@@ -101,8 +101,7 @@ def test_values_are_cast():
 
 def test_the_grids_that_come_with_simlr_are_valid():
     for name in papers.names():
-        config = GridConfig.from_toml(papers.load(name).GRID)
-        assert config.name == name
+        assert read(papers.load(name).GRID).name == name
     config = GridConfig.from_toml(runs.ROOT / "data/diabetes.toml")
     assert (config.name, config.folder) == ("diabetes", str(runs.ROOT / "data"))
 

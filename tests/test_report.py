@@ -19,7 +19,7 @@ import simlr
 from simlr import analysis, directions, families, figures, layout, pairs, plane, report, sections, style, summary
 from simlr.papers import nakkiran2020
 
-CSV = ["annealing.csv", "best.csv", "pairs.csv", "summary.csv"]
+CSV = ["annealing.csv", "best.csv", "findings.csv", "pairs.csv", "summary.csv"]
 FILES = sorted([*CSV, "report.html", "report.md"])
 WITHOUT_PAGE = [name for name in FILES if name != "report.html"]
 HOSTILE = '<script>alert(1)</script>\n../../x | $a$ `b` [c](javascript:d) "e" & \x1b[2J\u202e'
@@ -137,7 +137,7 @@ def test_the_markdown_has_the_tables(reference):
     assert "**Verdict: holds.**" in text
     assert r"| annealed\-sharpness |" in text
     widths = {line.count(" | ") for line in text.splitlines() if line.startswith("| ")}
-    assert widths == {6, 7}
+    assert widths == {4, 6, 7}
 
 
 @pytest.mark.parametrize(("formats", "expected"), [("csv", CSV), ("md,csv", WITHOUT_PAGE), ("md, md", ["report.md"])])
@@ -204,7 +204,7 @@ def test_names_are_escaped_in_markdown(hostile):
     assert "\x1b" not in text
     assert not re.search(r"(?<!\\)[`\[]", prose)
     counts = {len(re.findall(r"(?<!\\)\|", line)) for line in prose.splitlines() if line.startswith("|")}
-    assert counts == {4, 5, 8, 9}  # no name has added a column to any of the four kinds of table
+    assert counts == {4, 5, 6, 8, 9}  # no name has added a column to any of the five kinds of table
 
 
 def test_names_are_whole_in_the_csv_and_name_no_file(hostile, capsys):
@@ -228,7 +228,7 @@ def test_the_analysis_is_written_as_its_functions_give_it(folder):
         "bias-variance.csv": directions.bias_and_variance(run),
     }
     out = made(folder / "run.h5", "--format", "csv")
-    assert sorted(entry.name for entry in out.iterdir()) == sorted([*expected, "summary.csv"])
+    assert sorted(entry.name for entry in out.iterdir()) == sorted([*expected, "findings.csv", "summary.csv"])
     for name, rows in expected.items():
         with open(out / name, newline="", encoding="utf-8") as file:
             written = list(csv.DictReader(file))

@@ -227,13 +227,13 @@ def test_the_claim_holds(claim):
     verdict = summary.verdict(claim)
     assert verdict.outcome == "holds"
     assert len(verdict.findings) == 5
-    assert all("theory" in finding for finding in verdict.findings)
+    assert all("theory" in line for line in verdict.lines)
 
 
 def test_all_samples_give_exactly_six_of_eight():
     verdict = summary.verdict(reference(problem__samples="all"))
     assert verdict.outcome == "holds"
-    assert "6 of 8 seeds" in verdict.findings[0]
+    assert "6 of 8 seeds" in verdict.lines[0]
 
 
 def test_the_schedules_are_found_by_what_they_are():
@@ -252,13 +252,13 @@ def test_each_combination_of_parameters_is_checked():
     run = reference(problem__samples=["all", "random"], problem__theta_star=[[1.0, 1.0], [2.0, 1.0]])
     verdict = summary.verdict(run)
     assert verdict.outcome == "holds", verdict.findings
-    assert sum("of 8 seeds" in finding for finding in verdict.findings) == 2
+    assert sum("of 8 seeds" in line for line in verdict.lines) == 2
 
 
 def test_the_claim_fails_where_the_start_is_at_the_target_along_an_axis():
     verdict = summary.verdict(reference(problem__theta_star=[1.0, 0.0]))
     assert verdict.outcome == "does not hold"
-    assert any(finding.endswith(": does not hold") for finding in verdict.findings)
+    assert any(line.endswith(": does not hold") for line in verdict.lines)
 
 
 def a_little_more(test, status, mixed):
@@ -315,14 +315,14 @@ def test_the_check_can_be_undecided(changes, reason):
     verdict = summary.verdict(reference(**changes))
     assert verdict.outcome == "undecided"
 
-    assert any(re.search(reason, finding) for finding in verdict.findings)
+    assert any(re.search(reason, line) for line in verdict.lines)
 
 
 def test_an_unfinished_run_is_undecided(tmp_path):
     run = runs.run_blocks(runs.grid(nakkiran2020.GRID, seeds__count=800), tmp_path / "run.h5", [0, 1, 2])
     verdict = summary.verdict(run)
     assert verdict.outcome == "undecided"
-    assert verdict.findings[-1].startswith("not finished: ")
+    assert verdict.lines[-1].startswith("not finished: ")
 
 
 def test_a_problem_without_a_check_has_no_verdict():

@@ -18,10 +18,14 @@ import numpy as np
 
 from .. import rules
 from ..sources import Parameter, Problem, Source, empty_batch
-from . import Verdict
+from . import HOLDS, UNDECIDED, Control, Finding, outcome_of, verdict
 
 SOURCE = "Nakkiran (2020), arXiv:2005.07360, abstract and introduction"
 CLAIM = "With probability 3/4 over the train samples, the test loss of (A) is twice that of (B) at equal train loss."
+RECONSTRUCTION = (
+    "The claim and its factor are the paper's abstract and introduction. The dimension (2), the sample size (3), the "
+    "large rate (3/2 for one step, or 2/sharpness) and the flow in place of a small rate are chosen to make them exact."
+)
 ROWS = 3
 BASELINE, ANNEALED = "flow", "annealed"
 
@@ -137,7 +141,6 @@ PROBLEM = Problem(
 # ---- the check ----
 
 ROLES = "(A) is gradient flow; (B) is one step at learning rate 3/2 or 2/sharpness, then flow."
-HOLDS, FAILS, UNDECIDED, UNFINISHED = "holds", "does not hold", "undecided", "unfinished"
 REACHED = 1  # of the run file's `status`
 HIGHEST_LEVEL = 1e-3
 # |A/B - 2| may be this much times eps a^2 / b^4: the theory's 6, and room for the next order.
@@ -186,10 +189,11 @@ def flows(run):
 
 
 def annealers(run):
-    """Indices of the schedules (B): one step at 3/2, or at 2/sharpness, then flow."""
+    """Indices of the schedules (B): one step at 3/2, or at 2/sharpness, then flow; else what goes by that name."""
     wanted = {"absolute": 1.5, "sharpness": 2.0}
     found = [(index, made) for index, made in _made(run) if made.flows and made.length == 1]
-    return [index for index, made in found if made.rates(0, 1)[0] == wanted[made.unit]]
+    exact = [index for index, made in found if made.rates(0, 1)[0] == wanted[made.unit]]
+    return exact or [index for index, made in found if made.name == ANNEALED]
 
 
 def _made(run):
@@ -207,7 +211,7 @@ def check(run):
     flow, annealed = flows(run), annealers(run)
     if not flow or not annealed:
         missing = "(A)" if not flow else "(B)"
-        return Verdict(UNDECIDED, f"{CLAIM} {ROLES}", (f"the grid has no schedule {missing}",))
+        return verdict(f"{CLAIM} {ROLES}", [_undecided(f"the grid has no schedule {missing}")])
     status = run["status"]
     done = (status != 0).all(axis=(0, 2))
     test = np.where(status == REACHED, run["test_loss"], np.nan)
@@ -216,29 +220,38 @@ def check(run):
         for index in annealed:
             pair = _Pair(run, test[flow[0], seeds], test[index, seeds], seeds).findings(everything)
             about = f"{run['schedule'][index]}{label}: "
-            findings += [(outcome, about + _told(outcome, text)) for outcome, text in _shortened(pair, bool(findings))]
+            findings += [found._replace(what=about + found.what) for found in _shortened(pair, bool(findings))]
     if not done.all():
-        findings.append((UNFINISHED, f"not finished: {done.sum()} of {done.size} seeds are done"))
-    return Verdict(_together(findings), f"{CLAIM} {ROLES}", tuple(text for _, text in findings))
+        findings.append(Finding("not finished", f"{done.sum()} of {done.size} seeds are done", "", outcome=UNDECIDED))
+    return verdict(f"{CLAIM} {ROLES}", findings, finished=done.all())
+
+
+def controls():
+    """The same check where each of its parts must fail."""
+    few = ("seeds.count", 1024)
+    stable = [{"kind": "constant", "learning_rate": 0.75, "steps": 1}, {"kind": "flow"}]
+    return [
+        Control(
+            "a stable rate: one step at 3/4 in place of 3/2",
+            "1/sharpness settles the steep axis at once, so (B) too ends along the flat one",
+            (few, ("schedule", [{"name": BASELINE, "kind": "flow"}, {"name": ANNEALED, "phases": stable}])),
+        ),
+        Control(
+            "the start at theta_star along one axis",
+            "the step and the flow then leave the same error, so their ratio is 1 in most seeds",
+            (few, ("problem.theta_star", [1.0, 0.0])),
+        ),
+    ]
+
+
+def _undecided(why):
+    return Finding(why, "", "", outcome=UNDECIDED)
 
 
 def _shortened(pair, later):
     """The findings of one pair; of later ones that hold as the first did, only the share and the factor."""
-    holds = all(outcome == HOLDS for outcome, _ in pair)
+    holds = all(found.outcome == HOLDS for found in pair)
     return pair[:2] if later and holds else pair
-
-
-def _told(outcome, text):
-    """A finding's text, with its outcome where that is not the expected one."""
-    return text if outcome == HOLDS else f"{text}: {outcome}"
-
-
-def _together(findings):
-    """One outcome of many. What is not finished is not decided; else one failure is enough."""
-    outcomes = {outcome for outcome, _ in findings}
-    if UNFINISHED in outcomes:
-        return UNDECIDED
-    return next((outcome for outcome in (FAILS, UNDECIDED) if outcome in outcomes), HOLDS)
 
 
 def _groups(run, done):
@@ -284,11 +297,11 @@ class _Pair:
         return low_enough & (self._level > 0.0) & (self._level >= LEFT_BY_ROUNDING * flat)
 
     def findings(self, everything):
-        """[(outcome, text), ...]: each measurement beside the theory and the tolerance."""
+        """[Finding, ...]: each measurement beside the theory and the tolerance."""
         if self._at_target:
-            return [(UNDECIDED, "the start is theta_star, so there is nothing to learn")]
+            return [_undecided("the start is theta_star, so there is nothing to learn")]
         if not self._usable.any():
-            return [(UNDECIDED, f"no level is low enough: at least one at or below {HIGHEST_LEVEL:g} is needed")]
+            return [_undecided(f"no level is low enough: at least one at or below {HIGHEST_LEVEL:g} is needed")]
         lowest = np.argmin(np.where(self._usable, self._level, np.inf))
         effect = self._ratio[:, lowest] >= HALFWAY
         found = [self._share(effect, everything, self._level[lowest])]
@@ -302,46 +315,50 @@ class _Pair:
     def _share(self, effect, everything, level):
         """The share of seeds with the effect against 3/4."""
         count, total = int(effect.sum()), effect.size
-        text = f"{count} of {total} seeds ({count / total:.4f}) have a ratio above {HALFWAY} at level {level:g}"
-        text += "; theory 3/4"
+        measured = f"{count} of {total} seeds ({count / total:.4f})"
+        found = Finding(f"ratio above {HALFWAY} at level {level:g}", measured, "3/4")
         if everything:
             if total < 2**ROWS:
-                return UNDECIDED, f"{text}; needs all {2**ROWS} samples"
-            return _outcome(count == SHARE * total), f"{text}, exactly"
+                return found._replace(outcome=UNDECIDED, note=f"needs all {2**ROWS} samples")
+            return found._replace(tolerance="exactly", outcome=outcome_of(count == SHARE * total))
         if total < FEWEST_SEEDS:
-            return UNDECIDED, f"{text}; needs at least {FEWEST_SEEDS} seeds"
+            return found._replace(outcome=UNDECIDED, note=f"needs at least {FEWEST_SEEDS} seeds")
         tolerance = SIGMAS * np.sqrt(SHARE * (1.0 - SHARE) / total)
-        return _outcome(abs(count / total - SHARE) <= tolerance), f"{text} within {tolerance:.4f} (4 sigma)"
+        within = outcome_of(abs(count / total - SHARE) <= tolerance)
+        return found._replace(tolerance=f"{tolerance:.4f} (4 sigma)", outcome=within)
 
     def _factor(self, due):
         """|A/B - 2| in the seeds that hold both axes, against 6 eps a^2/b^4."""
         worst = self._worst(abs(self._ratio - 2.0), self._tolerance, due)
         middle = np.median(self._ratio[due][:, worst.level])
-        text = f"median ratio of the seeds with both axes {middle:.7g} at level {self._level[worst.level]:g}; theory 2"
         first = FIRST_ORDER * self._order[worst.seed, worst.level]
-        text += f"; |ratio - 2| up to {worst.off:.3g}, theory 6 eps a^2/b^4 = {first:.3g}, tolerance {worst.room:.3g}"
-        return worst.outcome, text
+        note = f"|ratio - 2| up to {worst.off:.3g}, in theory 6 eps a^2/b^4 = {first:.3g}"
+        what = f"median ratio of the seeds with both axes, at level {self._level[worst.level]:g}"
+        return Finding(what, f"{middle:.7g}", 2.0, f"{worst.room:.3g}", worst.outcome, note)
 
     def _annealed_loss(self, due):
         """Test loss of (B) over eps against 3/4."""
         off = abs(self._annealed / (0.75 * self._level) - 1.0)
         worst = self._worst(off, np.full_like(off, ROUNDING), due)
-        text = f"test loss of (B) is 0.75 eps within {worst.off:.2g} relative"
-        return worst.outcome, f"{text}; theory 0.75, tolerance {worst.room:g}"
+        note = f"off by {worst.off:.2g} relative"
+        measured = self._annealed[worst.seed, worst.level] / self._level[worst.level]
+        return Finding("test loss of (B) / eps", measured, 0.75, f"{worst.room:g}", worst.outcome, note)
 
     def _flow_loss(self, due):
         """Test loss of (A) over eps against 3/2 - (9/2) eps a^2/b^4."""
         off = abs(self._flow / self._level - 1.5)
         worst = self._worst(off, 0.75 * self._tolerance, due)
-        text = f"test loss of (A) is 1.5 eps within {worst.off:.3g} eps at level {self._level[worst.level]:g}"
-        return worst.outcome, f"{text}; theory 1.5, tolerance {worst.room:.3g}"
+        what = f"test loss of (A) / eps, at level {self._level[worst.level]:g}"
+        measured = self._flow[worst.seed, worst.level] / self._level[worst.level]
+        return Finding(what, measured, 1.5, f"{worst.room:.3g}", worst.outcome)
 
     def _unseen(self):
         """The ratio in seeds that hold one axis three times: 1."""
         off = abs(self._ratio - 1.0)
         worst = self._worst(off, np.full_like(off, ROUNDING), ~self._mixed)
-        text = f"{(~self._mixed).sum()} seeds hold one axis three times; ratio 1 within {worst.off:.2g}"
-        return worst.outcome, f"{text}; theory 1, tolerance {worst.room:g}"
+        what = f"ratio of the {(~self._mixed).sum()} seeds that hold one axis three times"
+        measured = self._ratio[worst.seed, worst.level]
+        return Finding(what, measured, 1.0, f"{worst.room:g}", worst.outcome, f"off by {worst.off:.2g}")
 
     def _worst(self, off, room, seeds):
         """The cell of these seeds and the usable levels whose `off` is largest beside its tolerance `room`."""
@@ -349,7 +366,7 @@ class _Pair:
         off = np.where(chosen, np.where(np.isnan(off), np.inf, off), -np.inf)
         with np.errstate(over="ignore"):
             seed, level = np.unravel_index(np.argmax(off / room), off.shape)
-        return _Worst(seed, level, off[seed, level], room[seed, level], _outcome((off <= room).all()))
+        return _Worst(seed, level, off[seed, level], room[seed, level], outcome_of((off <= room).all()))
 
 
 class _Worst(NamedTuple):
@@ -360,7 +377,3 @@ class _Worst(NamedTuple):
     off: float
     room: float
     outcome: str
-
-
-def _outcome(holds):
-    return HOLDS if holds else FAILS

@@ -1,0 +1,195 @@
+"""Studies: what a paper measures that is no grid of quadratics. Their description, and the arrays that they make.
+
+A study is a network that is trained, a bound that is evaluated, an integral over a population: anything that a function
+can put into named arrays. Its run is one file like a grid's, with the same provenance, seal, report and verdict:
+
+    name = "wu2021"
+
+    [study]
+    kind = "wu2021"            # the paper; the rest of the table are that study's parameters
+    dimension = 128
+
+    [seeds]
+    count = 20
+    root = 0
+
+It is short, minutes at most, so it is written whole once it is measured: an interruption leaves nothing, --shard is
+refused, and --resume finds the file finished or starts anew.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from . import rules, toml
+from .errors import InputError, unknown
+from .runfile import Field
+
+TABLES = ("name", "study", "seeds")
+SEED = Field("seed", ("seed",), "<i8", "index")
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a paper measures.
+
+    kind: the paper's name; meaning: one line; parameters: `simlr.sources.Parameter`s, single values or, by a rule of
+    vectors, lists; arrays: the `simlr.runfile.Field`s (name, dimensions, type, meaning, units) that `measure` returns;
+    measure: a function of a `Task` that returns {name: array}, the same bits for the same task whatever its threads.
+    A dimension gets its coordinate from an array of its own name, numbers or strings ("str"); one without is counted
+    from 0. The dimension "seed" has as many entries as the task has seeds.
+    """
+
+    kind: str
+    meaning: str
+    parameters: tuple
+    arrays: tuple
+    measure: Callable
+
+
+class Task(NamedTuple):
+    """What `measure` is asked for."""
+
+    parameters: dict  # every parameter, checked
+    seeds: int  # measure seeds 0..seeds - 1; draw = f(root, seed), nothing else
+    root: int
+    threads: int | None  # to compute with; None: all
+    progress: Callable  # (done, all): call it now and then, with whole numbers
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """One study as it is to be run: checked, every default filled in. The twin of `simlr.GridConfig`."""
+
+    name: str
+    study: dict
+    seeds: dict
+    folder: str = field(default=".", compare=False)
+
+    @classmethod
+    def from_tables(cls, tables, folder="."):
+        """The study described by nested dicts, as TOML reads them; InputError where anything is wrong."""
+        from .config import check_name, check_settings
+
+        for key in tables:
+            if key not in TABLES:
+                raise unknown("study", key, TABLES, "key")
+        return cls(
+            name=check_name(tables.get("name", "study")),
+            study=_check_study(tables["study"]),
+            seeds=check_settings(tables, "seeds"),
+            folder=str(folder),
+        )
+
+    def replace(self, **changes):
+        """A copy with whole tables or single keys replaced: `replace(seeds={"count": 10})` keeps the root."""
+        tables = self.tables()
+        folder = changes.pop("folder", self.folder)
+        for key, value in changes.items():
+            tables[key] = {**tables[key], **value} if isinstance(value, dict) and key in tables else value
+        return type(self).from_tables(tables, folder)
+
+    def tables(self):
+        """The study as nested dicts, every default filled in."""
+        return {"name": self.name, "study": dict(self.study), "seeds": dict(self.seeds)}
+
+    def to_toml(self):
+        """The study as TOML text."""
+        return toml.write(self.tables())
+
+    def identity(self):
+        """What must agree for two runs to be of one study: everything but the name."""
+        return replace(self, name="study").to_toml()
+
+    @property
+    def paper(self):
+        """The name of the paper that it belongs to."""
+        return self.study["kind"]
+
+    @property
+    def definition(self):
+        """The `Study` behind it."""
+        return find("study.kind", self.paper)
+
+    def task(self, threads=None, progress=None):
+        """The `Task` for its `measure`."""
+        parameters = {key: value for key, value in self.study.items() if key != "kind"}
+        tell = progress or (lambda done, total: None)
+        return Task(parameters, self.seeds["count"], self.seeds["root"], threads, tell)
+
+
+def find(key, kind):
+    """The `Study` of a kind; InputError where there is none."""
+    from . import papers
+
+    if not isinstance(kind, str):
+        rules.refuse(key, "a string", kind)
+    study = getattr(papers.load(kind), "STUDY", None) if kind in papers.names() else None
+    if study is None:
+        raise unknown(key, kind, papers.having("STUDY"), "study")
+    return study
+
+
+def _check_study(table):
+    """The study's kind and parameters."""
+    if not isinstance(table, dict):
+        rules.refuse("study", "a table", table)
+    if "kind" not in table:
+        raise InputError("study.kind is missing")
+    study = find("study.kind", table["kind"])
+    known = {parameter.name: parameter for parameter in study.parameters}
+    for name in table:
+        if name != "kind" and name not in known:
+            raise unknown(f"study (kind {study.kind!r})", name, ["kind", *known], "key")
+    checked = {"kind": study.kind}
+    for name, parameter in known.items():
+        value = table.get(name, parameter.default)
+        if value is rules.REQUIRED:
+            raise InputError(f"study (kind {study.kind!r}): {name} is missing")
+        checked[name] = parameter.rule(f"study.{name}", value)
+    return checked
+
+
+# ---- arrays ----
+
+
+def datasets(config, measured):
+    """What the run file holds of a study: [(Field, array), ...], coordinates first; its lengths: {dimension: length}.
+
+    Raises ValueError, which is a fault of the paper's code, where the arrays are not those that it declares.
+    """
+    fields = {one.name: one for one in config.definition.arrays}
+    if set(fields) != set(measured):
+        raise ValueError(f"study {config.paper!r} declares {sorted(fields)} and measured {sorted(measured)}")
+    arrays = {name: _cast(fields[name], measured[name]) for name in fields}
+    sizes = _sizes(fields, arrays)
+    if SEED.name in sizes:
+        sizes[SEED.name] = config.seeds["count"]
+    for name, array in arrays.items():
+        expected = tuple(sizes[dimension] for dimension in fields[name].dims)
+        if array.shape != expected:
+            raise ValueError(f"study {config.paper!r}: {name} must have shape {expected}, got {array.shape}")
+    missing = [SEED if name == SEED.name else Field(name, (name,), "<i8", "index") for name in sizes]
+    counted = [(one, np.arange(sizes[one.name], dtype="<i8")) for one in missing if one.name not in fields]
+    found = counted + [(fields[name], arrays[name]) for name in fields]
+    return sorted(found, key=lambda pair: pair[0].dims != (pair[0].name,)), sizes
+
+
+def _cast(one, values):
+    """Values in the type of their field; only what loses nothing is cast."""
+    if one.dtype == "str":
+        return np.array(values, dtype=object)
+    return np.ascontiguousarray(np.asarray(values).astype(one.dtype, casting="same_kind"))
+
+
+def _sizes(fields, arrays):
+    """Lengths of the dimensions, by the arrays that have them."""
+    found = {}
+    for name, one in fields.items():
+        if arrays[name].ndim != len(one.dims):
+            raise ValueError(f"{name} must have the dimensions {one.dims}, got shape {arrays[name].shape}")
+        for dimension, length in zip(one.dims, arrays[name].shape, strict=True):
+            found.setdefault(dimension, length)
+    return found

@@ -1,0 +1,97 @@
+"""Running a study: measured by the paper's own function, then written whole, or kept in memory.
+
+Unlike a grid's, its run has no blocks: what is interrupted leaves nothing, and what is there is finished.
+"""
+
+import hashlib
+import inspect
+import os
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from . import __version__, papers, runfile, store
+from .agreement import check_same
+from .errors import InputError
+from .rundata import Run, StudySource
+from .studies import datasets
+
+WAIT_SECONDS = 0.05
+ENDED = (
+    runfile.Field("finished_at", (), "<f8", "Unix seconds", "s"),
+    runfile.Field("wall_seconds", (), "<f8", "seconds of measuring", "s"),
+)
+
+
+def run_study(config, out=None, *, threads=None, overwrite=False, resume=False, progress=None):
+    """Run a `simlr.studies.StudyConfig` and return its `Run`; parameters and errors are those of `simlr.run`.
+
+    With resume, a file that is there is the finished run, of the same study and code, or it is refused.
+    """
+    if resume and overwrite:
+        raise InputError("resume and overwrite cannot both be asked for")
+    attributes = _attributes(config)
+    if out is not None:
+        if resume and os.path.exists(out):
+            check_same(out, store.FileSource(out).attributes, attributes)
+            return store.load(out)
+        store.check_target(Path(out), overwrite)
+    begin = time.monotonic()
+    found, sizes = datasets(config, _measured(config, threads, progress))
+    ended = zip(ENDED, (time.time(), time.monotonic() - begin), strict=True)
+    found += [(field, np.array(seconds, field.dtype)) for field, seconds in ended]
+    if out is None:
+        return Run(StudySource(found, attributes))
+    store.create_whole(out, attributes, sizes, found, overwrite)
+    return store.load(out)
+
+
+def _attributes(config):
+    """The root attributes of the run file: what ran, on what, when."""
+    from .execute import environment
+
+    return {
+        "format": runfile.FORMAT,
+        "format_version": runfile.FORMAT_VERSION,
+        "study": config.paper,
+        "config": config.to_toml(),
+        "identity": config.identity(),
+        "problem_identity": _digest(papers.load(config.paper)),
+        "simlr_version": __version__,
+        **environment(),
+        "started_at": time.time(),
+    }
+
+
+def _digest(paper):
+    """What tells one state of a paper's code from another."""
+    return hashlib.sha256(Path(inspect.getfile(paper)).read_bytes()).hexdigest()[:16]
+
+
+def _measured(config, threads, progress):
+    """What `measure` returns. It works in a thread of its own, so that this one can be interrupted at any time."""
+    from .kernels import jit
+
+    jit.set_threads(threads)
+    outcome, told = {}, [0, 0]
+
+    def tell(done, total):
+        told[:] = done, total
+
+    def work():
+        try:
+            outcome["arrays"] = config.definition.measure(config.task(threads, tell))
+        except BaseException as error:
+            outcome["error"] = error
+
+    thread = threading.Thread(target=work, daemon=True, name="simlr-pipeline study")
+    thread.start()
+    while thread.is_alive():
+        thread.join(WAIT_SECONDS)
+        if progress and told[1]:
+            progress(*told)
+    if "error" in outcome:
+        raise outcome["error"]
+    return outcome["arrays"]

@@ -1,4 +1,4 @@
-"""The rows of a run, of its verdict and of its analysis as CSV files: {name: text}. docs/analysis.md defines the columns.
+"""The rows of a run, its verdict and its analysis as CSV files: {name: text}. docs/analysis.md defines the columns.
 
 Of what a run has no rows of, there is no file.
 """

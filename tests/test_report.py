@@ -435,7 +435,13 @@ def test_files_that_another_run_left_are_removed_and_nothing_else(folder, finish
     made(folder / "alone.h5", "--format", "md", out=out)
     assert (out / "best.csv").exists()  # no CSV was asked for
     made(folder / "alone.h5", "--format", "csv", out=out)
-    assert {path.name for path in out.iterdir()} == {"directions.csv", "notes.txt", "report.md", "summary.csv"}
+    assert {path.name for path in out.iterdir()} == {
+        "directions.csv",
+        "findings.csv",
+        "notes.txt",
+        "report.md",
+        "summary.csv",
+    }
 
 
 def test_the_page_of_a_large_grid_stays_small(folder):

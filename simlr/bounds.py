@@ -111,6 +111,11 @@ def of_schedule(schedule, steps=None):
     return sums.terms(largest)
 
 
+def harmonic(n):
+    """H_n = 1 + 1/2 + ... + 1/n, to 1e-15."""
+    return _digamma_difference(1.0, n)
+
+
 def cost(schedule):
     """About how many steps of a schedule `of_schedule` looks at one by one, stretches at one rate counted as a few."""
     return sum(count if rate is None else min(count, COST_OF_STRETCH) for _, count, rate in schedule.pieces())

@@ -1,0 +1,246 @@
+"""Schaipp, Haegele, Taylor, Simsekli, Bach (2025), The Surprising Agreement Between Convex Optimization Theory and
+Learning-Rate Scheduling for Large Model Training.
+
+arXiv:2501.18965. The bound Omega_T on the last iterate (`simlr.bounds`), each schedule at its best base rate gamma*,
+with D = G = 1. At a constant rate T Omega_T^2 = 1 + H_{T-1}, which grows as log T; with a linear cooldown to 0 it tends
+to a number. The paper's Theorem 9 bounds it: where the rate is 1 up to step T_0 and falls linearly to 0 at step T + 1,
+
+    T Omega_T^2 <= 4 T / (T + T_0) [2/3 + (T + 2 T_0) / (3 (T + T_0)) + H_{T+T_0-2} - H_{T-T_0+1}
+        - (T - T_0)(T_0 - 1) / (3 (T - T_0 + 2)(T + T_0)) + 1 / (T - T_0)^2 + H_{T-T_0-1} / (T - T_0 + 1)].
+"""
+
+import math
+
+import numpy as np
+
+from .. import bounds, rules, schedules
+from ..runfile import Field
+from ..sources import Parameter
+from ..studies import Study
+from . import Control, Finding, at_least, at_most, near, verdict
+
+SOURCE = "Schaipp et al. (2025), arXiv:2501.18965, Theorems 1 and 9 and the comparison of schedules at T = 400"
+CLAIM = (
+    "A cooldown to 0 frees the last-iterate bound of the logarithm that a constant rate has: at the best base rate "
+    "T Omega_T^2 stays bounded for warmup-stable-decay, linear decay and cosine, and grows as log T for a constant "
+    "rate."
+)
+RECONSTRUCTION = (
+    "The bound, Theorem 9, the cooldown over the last fifth, T = 400 and D = G = 1 are the paper's. Judging the "
+    "logarithm by how much T Omega_T^2 grows with log T between the two longest horizons, those horizons, and the "
+    "limit of 0.01 are ours. The bound is evaluated; no model is trained."
+)
+GRID = """
+name = "schaipp2025"
+
+[study]
+kind = "schaipp2025"
+"""
+
+NAMES = ("constant", "1/sqrt(t)", "warmup-stable-decay", "1-sqrt", "cosine", "linear")
+FREE = ("warmup-stable-decay", "1-sqrt", "cosine", "linear")  # of the logarithm
+GROWTH_LIMIT = 0.01
+# The sums of a million terms are good to 1e-13, the square of the bound to twice that.
+ROUNDING = 1e-12
+
+
+def schedule(name, steps, parameters):
+    """A schedule of the paper, with base rate 1, as a `simlr.schedules.Schedule` of `steps` steps."""
+    final, cooldown = parameters["final"], max(1, int(parameters["cooldown"] * (steps + 1)))
+    decaying = {"learning_rate": 1.0, "end_learning_rate": final, "steps": steps}
+    table = {
+        "constant": {"kind": "constant", "learning_rate": 1.0, "steps": steps},
+        "1/sqrt(t)": {"kind": "inverse_sqrt", "learning_rate": 1.0, "steps": steps},
+        "warmup-stable-decay": {"kind": "warmup_stable_decay", "decay_steps": min(cooldown, steps), **decaying},
+        "1-sqrt": {"kind": "warmup_stable_decay", "decay_steps": steps, "decay": "1-sqrt", **decaying},
+        "cosine": {"kind": "cosine", **decaying},
+        "linear": {"kind": "linear", **decaying},
+    }[name]
+    return schedules.build(name, name, "absolute", [schedules.check_phase(name, table)], steps)
+
+
+def measure(task):
+    """Bounds at every horizon, and their course at one."""
+    horizons = [int(steps) for steps in task.parameters["horizons"]]
+    shown = task.parameters["shown"]
+    course = np.arange(1, shown + 1)
+    found = {
+        "schedule": NAMES,
+        "horizon": horizons,
+        "step": course,
+        **{name: np.empty((len(NAMES), len(horizons))) for name in ("best_bound", "best_rate")},
+        **{name: np.empty((len(NAMES), shown)) for name in ("rate", "bound")},
+        "theorem_9": [theorem_9(steps, task.parameters["cooldown"]) for steps in horizons],
+    }
+    for i, name in enumerate(NAMES):
+        for j, steps in enumerate(horizons):
+            terms = bounds.of_schedule(schedule(name, steps, task.parameters))
+            found["best_bound"][i, j], found["best_rate"][i, j] = terms.best, terms.best_rate
+        made = schedule(name, shown, task.parameters)
+        gamma = bounds.of_schedule(made).best_factor
+        found["rate"][i] = gamma * made.rates(0, shown)
+        found["bound"][i] = [bounds.of_schedule(made, int(step)).at(gamma) for step in course]
+        task.progress(i + 1, len(NAMES))
+    return found
+
+
+def theorem_9(steps, cooldown):
+    """The paper's bound on Omega_T at gamma*, D = G = 1, for a linear cooldown over that part of T + 1 steps."""
+    length = min(max(1, int(cooldown * (steps + 1))), steps)
+    start = steps + 1 - length  # T_0, the last step at the full rate
+    falling, both = steps - start, steps + start
+    if falling < 1:
+        return math.nan
+    inner = 2 / 3 + (steps + 2 * start) / (3 * both) + bounds.harmonic(both - 2) - bounds.harmonic(falling + 1)
+    inner += -falling * (start - 1) / (3 * (falling + 2) * both) + falling**-2.0
+    inner += bounds.harmonic(falling - 1) / (falling + 1)
+    return math.sqrt(4 * inner / both)
+
+
+def _horizons(key, value):
+    """Whole numbers of steps, ascending, at least two."""
+    found = schedules.ascending(key, value)
+    if len(found) < 2 or found[0] < 8:
+        rules.refuse(key, "at least two ascending whole numbers >= 8", value)
+    return found
+
+
+_horizons.is_vector = True
+
+
+def _part(key, value):
+    """A number above 0 and at most 1."""
+    return rules.number(key, value, above=0.0, most=1.0, rule="a finite number > 0 and <= 1")
+
+
+STUDY = Study(
+    "schaipp2025",
+    "the last-iterate bound of convex theory for the paper's schedules, each at its best base rate",
+    (
+        Parameter("horizons", _horizons, tuple(4**k for k in range(3, 11)), "numbers of steps T"),
+        Parameter("cooldown", _part, 0.2, "the part of the steps over which warmup-stable-decay decays"),
+        Parameter("final", rules.not_negative, 0.0, "what the decaying schedules end at, in units of the base rate"),
+        Parameter("shown", rules.count, 400, "the T whose course is drawn"),
+    ),
+    (
+        Field("schedule", ("schedule",), "str", "schedule"),
+        Field("horizon", ("horizon",), "<i8", "number of steps T"),
+        Field("step", ("step",), "<i8", "step, from 1"),
+        Field("best_bound", ("schedule", "horizon"), "<f8", "Omega_T at the best base rate", "D G"),
+        Field("best_rate", ("schedule", "horizon"), "<f8", "the largest rate there", "D/G"),
+        Field("rate", ("schedule", "step"), "<f8", "learning rate at the best base rate", "D/G"),
+        Field("bound", ("schedule", "step"), "<f8", "Omega_t had one stopped there", "D G"),
+        Field("theorem_9", ("horizon",), "<f8", "the paper's bound on warmup-stable-decay's Omega_T", "D G"),
+    ),
+    measure,
+)
+
+
+# ---- the check ----
+
+
+def check(run):
+    """Closed forms at every horizon, growth with log T at the last, and the figures at T = 400."""
+    horizons, best = run["horizon"], run["best_bound"]
+    scaled = {name: horizons * best[i] ** 2 for i, name in enumerate(NAMES)}  # T Omega_T^2
+    exact = np.array([1.0 + bounds.harmonic(int(steps) - 1) for steps in horizons])
+    worst = float(abs(scaled["constant"] / exact - 1.0).max())
+    over = f"over log T, T = {horizons[-2]} to {horizons[-1]}"
+    growth = {name: float(np.diff(own[-2:])[0] / np.diff(np.log(horizons[-2:]))[0]) for name, own in scaled.items()}
+    wsd, constant = (NAMES.index(name) for name in ("warmup-stable-decay", "constant"))
+    findings = [
+        at_most("constant: T Omega_T^2 against 1 + H_{T-1}, worst relative error", worst, ROUNDING),
+        near(f"constant: growth of T Omega_T^2 {over}", growth["constant"], 1.0, 0.01),
+        *(at_most(f"{name}: growth of T Omega_T^2 {over}", growth[name], GROWTH_LIMIT) for name in FREE),
+        at_least(f"1/sqrt(t): growth of T Omega_T^2 {over}", growth["1/sqrt(t)"], 0.1, "keeps a logarithm, too"),
+        at_most(
+            "warmup-stable-decay: Omega_T over Theorem 9, largest of all T",
+            float((best[wsd] / run["theorem_9"]).max()),
+            1.0,
+        ),
+        at_most(
+            f"warmup-stable-decay: Omega_T over that of a constant rate, T = {horizons[-1]}",
+            float(best[wsd, -1] / best[constant, -1]),
+            1.0,
+        ),
+        _fall_of_best_rate(horizons, run["best_rate"][wsd]),
+        _ratio_of_best_rates(run),
+    ]
+    return verdict(CLAIM, findings)
+
+
+def _fall_of_best_rate(horizons, rates):
+    """The exponent of gamma* in T."""
+    exponent = float(np.diff(np.log(rates[-2:]))[0] / np.diff(np.log(horizons[-2:]))[0])
+    return near("warmup-stable-decay: exponent of gamma* in T", exponent, -0.5, 0.01)
+
+
+def _ratio_of_best_rates(run):
+    """How much larger cosine's best base rate is."""
+    cosine, wsd = (run["rate"][NAMES.index(name)].max() for name in ("cosine", "warmup-stable-decay"))
+    what = f"gamma* of cosine over that of warmup-stable-decay, T = {run.config.study['shown']}"
+    return Finding(what, float(cosine / wsd), "", "", note="told, not judged")
+
+
+def controls():
+    """Cooldowns that are none: the logarithm is back."""
+    end = "near the end the rate is then as good as constant, at a tenth of the base rate, and the logarithm returns"
+    short = "a cooldown over a single step, whatever T, leaves the constant rate as it is"
+    return [
+        Control("a cooldown to a tenth of the base rate", end, (("study.final", 0.1),)),
+        Control("a cooldown of one step", short, (("study.cooldown", 1e-12),)),
+    ]
+
+
+# ---- pictures ----
+
+
+def pictures(run):
+    """The schedules beside their bounds at one T, and the bound's constant against T."""
+    return [_courses(run), _scaling(run)]
+
+
+def _courses(run):
+    """Rates, and the bound had one stopped there."""
+    from .. import style
+
+    figure, (left, right) = style.figure(2, width=12.0)
+    for i, name in enumerate(NAMES):
+        look = {"color": style.COLOURS[i], "linestyle": style.DASHES[i]}
+        left.plot(run["step"], run["rate"][i], label=name, **look)
+        right.plot(run["step"], run["bound"][i], **look)
+    last = run["bound"][:, -1]
+    left.set_ylim(0.0, 1.1 * run["rate"][[NAMES.index(name) for name in FREE]].max())
+    right.set_ylim(0.8 * last.min(), 3.0 * last.max())
+    left.set_ylabel("learning rate at the best base rate")
+    right.set_ylabel("bound on f(x) - f*, D = G = 1")
+    for axes in (left, right):
+        axes.set_xlabel("step")
+    style.legend(figure, left)
+    style.title(figure, "A cooldown pulls the bound down at the end, to that of linear decay and cosine")
+    caption = (
+        f"Left: the schedules over {run['step'][-1]} steps, each at its best base rate; 1/sqrt(t) starts above. Right: "
+        "the last-iterate bound had one stopped at that step."
+    )
+    return style.Picture("courses", caption, figure)
+
+
+def _scaling(run):
+    """T Omega_T^2 against T: a line for a constant rate, level for what decays to 0."""
+    from .. import style
+
+    figure, (axes,) = style.figure()
+    horizons = run["horizon"]
+    for i, name in enumerate(NAMES):
+        look = {"color": style.COLOURS[i], "linestyle": style.DASHES[i], "marker": style.MARKERS[i]}
+        axes.plot(horizons, horizons * run["best_bound"][i] ** 2, label=name, **look)
+    theorem = horizons * run["theorem_9"] ** 2
+    axes.plot(horizons, theorem, color=style.COLOURS[6], linewidth=1.4, label="Theorem 9, warmup-stable-decay")
+    axes.set_xscale("log")
+    axes.set_ylim(bottom=0.0)
+    axes.set_xlabel("number of steps T")
+    axes.set_ylabel("T Omega_T^2 / (D G)^2 at the best base rate")
+    style.legend(figure, axes)
+    style.title(figure, "A constant rate pays a logarithm, a cooldown to 0 does not")
+    caption = "The bound's square times T: level where it is the best possible, DG/sqrt(T), but for a factor."
+    return style.Picture("scaling", caption, figure)

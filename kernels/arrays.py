@@ -103,7 +103,8 @@ class Landscape(NamedTuple):
     offset: np.ndarray  # (N, d) delta = Q^T (theta_hat - theta_star)
     test_matrix: np.ndarray  # (N, d, d) M, or (1, d, d) where it is common to all
     train_floor: np.ndarray  # (N,)
-    test_floor: np.ndarray  # (N,)
+    test_floor: np.ndarray  # (N,) the test loss where r + delta = 0
+    test_slope: np.ndarray  # (N, d) its gradient there
 
 
 # What follows is for the walks of `stochastic`, which carry r itself: noise moves null directions too.
@@ -198,7 +199,8 @@ class Validation(NamedTuple):
     unit: np.ndarray  # (N, d)
     shift: np.ndarray  # (N, d)
     matrix: np.ndarray  # (N, d, d) on and below the diagonal, what stands above it added to what stands below
-    floor: np.ndarray  # (N,)
+    floor: np.ndarray  # (N,) the loss where y = 0
+    slope: np.ndarray  # (N, d) its gradient there
 
 
 class Patience(NamedTuple):

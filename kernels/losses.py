@@ -2,7 +2,7 @@
 
 r_i        = x_i / sqrt(lam_i);  along null directions (lam_i = 0) the residual of the start, which never moves
 train loss = train_floor + 1/2 sum_i x_i^2
-test loss  = test_floor + (r + delta)^T M (r + delta)
+test loss  = test_floor + y^T (b + M y),  y = r + delta; b is 0 where test_floor is the smallest
 """
 
 import math
@@ -53,8 +53,8 @@ def leave_moments(moments, row, first, count, residual, keep):
 
 
 @inline
-def quadratic_forms(residual, offset, n, matrices, which, count, part, total):
-    """total[k] = (r + delta)^T M (r + delta) of every moment; residuals become r + delta, part is scratch."""
+def quadratic_forms(residual, offset, slope, n, matrices, which, count, part, total):
+    """total[k] = y^T (b + M y) of every moment; residuals become y = r + delta, part is scratch."""
     for i in range(residual.shape[0]):
         shift = offset[n, i]
         for k in range(count):
@@ -63,14 +63,14 @@ def quadratic_forms(residual, offset, n, matrices, which, count, part, total):
         for j in range(residual.shape[0]):
             weight = matrices[which, i, j]
             for k in range(count):
-                part[k] = fma(weight, residual[j, k], part[k] if j > 0 else 0.0)
+                part[k] = fma(weight, residual[j, k], part[k] if j > 0 else slope[n, i])
         for k in range(count):
             total[k] = fma(part[k], residual[i, k], total[k] if i > 0 else 0.0)
 
 
 @inline
-def weigh_one(lam, start, offset, n, matrices, which, moments, row, k, x):
-    """The same for one moment: sum_i x_i^2 and the quadratic form; it becomes r, and x (d,) r + delta."""
+def weigh_one(lam, start, offset, slope, n, matrices, which, moments, row, k, x):
+    """The same for one moment: sum_i x_i^2 and y^T (b + M y); it becomes r, and x (d,) y = r + delta."""
     energy, total = 0.0, 0.0
     for i in range(x.size):
         value = moments[row, k, i]
@@ -79,7 +79,7 @@ def weigh_one(lam, start, offset, n, matrices, which, moments, row, k, x):
         moments[row, k, i] = residual
         x[i] = residual + offset[n, i]
     for i in range(x.size):
-        part = 0.0
+        part = slope[n, i]
         for j in range(x.size):
             part = fma(matrices[which, i, j], x[j], part)
         total = fma(part, x[i], total)
@@ -87,25 +87,23 @@ def weigh_one(lam, start, offset, n, matrices, which, moments, row, k, x):
 
 
 @cell
-def weigh_few(
-    lam, start, offset, matrices, train_floor, test_floor, seed, moments, train_loss, test_loss, s, first, last
-):
+def weigh_few(landscape, seed, moments, train_loss, test_loss, s, first, last):
     """weigh_rows where there are too few moments to lie side by side, to the same bits; they become residuals."""
+    lam, start, offset, matrices, train_floor, test_floor, slope = landscape
     x = np.empty(moments.shape[2])
     for row in range(first, last):
         n = seed[row]
         which = n if matrices.shape[0] > 1 else 0
         for k in range(moments.shape[1]):
-            energy, total = weigh_one(lam, start, offset, n, matrices, which, moments, row, k, x)
+            energy, total = weigh_one(lam, start, offset, slope, n, matrices, which, moments, row, k, x)
             train_loss[s, row, k] = train_floor[n] + 0.5 * energy
             test_loss[s, row, k] = test_floor[n] + total
 
 
 @cell
-def weigh_rows(
-    lam, start, offset, matrices, train_floor, test_floor, seed, moments, keep, train_loss, test_loss, s, first, last
-):
+def weigh_rows(landscape, seed, moments, keep, train_loss, test_loss, s, first, last):
     """Losses of the rows first..last - 1 at each of M moments; moments (R, M, d), losses (.., R, M) in row s."""
+    lam, start, offset, matrices, train_floor, test_floor, slope = landscape
     shape = moments.shape[2], MOMENTS_A_TILE
     x, part, total = np.empty(shape), np.empty(MOMENTS_A_TILE), np.empty(MOMENTS_A_TILE)
     for row in range(first, last):
@@ -118,7 +116,7 @@ def weigh_rows(
                 train_loss[s, row, begin + k] = train_floor[n] + 0.5 * total[k]
             to_residuals(x, lam, start, n, count)
             leave_moments(moments, row, begin, count, x, keep)
-            quadratic_forms(x, offset, n, matrices, which, count, part, total)
+            quadratic_forms(x, offset, slope, n, matrices, which, count, part, total)
             for k in range(count):
                 test_loss[s, row, begin + k] = test_floor[n] + total[k]
 
@@ -132,17 +130,9 @@ def losses_worker(landscape, seed, moments, keep, rows, train_loss, test_loss, t
         if s == NONE_LEFT:
             return
         if few:
-            weigh_few(
-                landscape.curvature, landscape.residual, landscape.offset, landscape.test_matrix,
-                landscape.train_floor, landscape.test_floor, seed, moments[s], train_loss, test_loss, rows[s],
-                first, last,
-            )  # fmt: skip
+            weigh_few(landscape, seed, moments[s], train_loss, test_loss, rows[s], first, last)
         else:
-            weigh_rows(
-                landscape.curvature, landscape.residual, landscape.offset, landscape.test_matrix,
-                landscape.train_floor, landscape.test_floor, seed, moments[s], keep, train_loss, test_loss, rows[s],
-                first, last,
-            )  # fmt: skip
+            weigh_rows(landscape, seed, moments[s], keep, train_loss, test_loss, rows[s], first, last)
 
 
 @sweep

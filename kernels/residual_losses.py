@@ -1,7 +1,7 @@
 """Losses from residuals r themselves, for walks, which carry r and not sqrt(lam) r: noise moves null directions too.
 
 train loss = train_floor + 1/2 sum_i lam_i r_i^2
-test loss  = test_floor + (r + delta)^T M (r + delta)
+test loss  = test_floor + y^T (b + M y),  y = r + delta; b is 0 where test_floor is the smallest
 """
 
 import numpy as np
@@ -16,11 +16,11 @@ ROWS_A_TASK = 64
 
 
 @cell
-def quadratic_form(residual, offset, matrices, which):
-    """(r + delta)^T M (r + delta)."""
+def quadratic_form(residual, offset, slope, matrices, which):
+    """y^T (b + M y), y = r + delta."""
     total = 0.0
     for i in range(residual.size):
-        row = 0.0
+        row = slope[i]
         for j in range(residual.size):
             row = fma(matrices[which, i, j], residual[j] + offset[j], row)
         total = fma(row, residual[i] + offset[i], total)
@@ -31,18 +31,19 @@ def quadratic_form(residual, offset, matrices, which):
 def weigh_residuals(landscape, seed, residuals, train_loss, test_loss, first, last):
     """Losses of some rows at each of M moments, residuals (R, M, d)."""
     curvature, offsets, matrices = landscape.curvature, landscape.offset, landscape.test_matrix
-    train_floor, test_floor = landscape.train_floor, landscape.test_floor
+    train_floor, test_floor, slope = landscape.train_floor, landscape.test_floor, landscape.test_slope
     axes = curvature.shape[1]
     lam, offset, r = np.empty(axes), np.empty(axes), np.empty(axes)
     for row in range(first, last):
         n = seed[row]
+        which = n if matrices.shape[0] > 1 else 0
         for i in range(axes):
             lam[i], offset[i] = curvature[n, i], offsets[n, i]
         for k in range(residuals.shape[1]):
             for i in range(axes):
                 r[i] = residuals[row, k, i]
             train_loss[row, k] = train_floor[n] + 0.5 * curved_sum(lam, r)
-            test_loss[row, k] = test_floor[n] + quadratic_form(r, offset, matrices, n if matrices.shape[0] > 1 else 0)
+            test_loss[row, k] = test_floor[n] + quadratic_form(r, offset, slope[n], matrices, which)
 
 
 @cell

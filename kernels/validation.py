@@ -11,7 +11,7 @@ decides all of them. The start does not count as waiting, whatever its loss.
 
 The losses are quadratics of what the cells are carried as, x = sqrt(lam) r or r itself:
 
-    y = unit where + shift = r + delta,    v = floor + y^T M y.
+    y = unit where + shift = r + delta,    v = floor + y^T (b + M y).
 
 Looks lie side by side in SIMD lanes; the sums are in one order whatever their number.
 """
@@ -51,8 +51,8 @@ def watch(losses, count, patience, min_delta, best, wait, decided, kept_at, stop
 
 
 @cell
-def weigh_looks(where, s, n, count, unit, shift, matrix, floor, y, part, losses):
-    """losses[k] = floor + y_k^T M y_k of the looks of one cell; y (d, W) and part (W,) are scratch."""
+def weigh_looks(where, s, n, count, unit, shift, matrix, floor, slope, y, part, losses):
+    """losses[k] = floor + y_k^T (b + M y_k) of the looks of one cell; y (d, W) and part (W,) are scratch."""
     for i in range(y.shape[0]):
         for k in range(count):
             y[i, k] = fma(where[s, n, k, i], unit[n, i], shift[n, i])
@@ -60,7 +60,7 @@ def weigh_looks(where, s, n, count, unit, shift, matrix, floor, y, part, losses)
         losses[k] = 0.0
     for i in range(y.shape[0]):
         for k in range(count):
-            part[k] = matrix[n, i, i] * y[i, k]
+            part[k] = fma(matrix[n, i, i], y[i, k], slope[n, i])
         for j in range(i):
             weight = matrix[n, i, j]
             for k in range(count):
@@ -119,7 +119,7 @@ def keep_best(look_step, look_time, where, average, s, n, k, best_step, best_tim
 def look_at_seeds(looks, validation, rule, known, gone, s, first, last, y, part, losses, kept_at, stopped_at):
     """Follow some seeds with schedule s through the looks of a window."""
     step, time, where, average = looks
-    unit, shift, matrix, floor = validation
+    unit, shift, matrix, floor, slope = validation
     patience, min_delta, restore = rule
     best_loss, wait, decided, best_step, best_time, best, best_average = known[:7]
     status, look_step, stop_step, stop_time, stop, stop_average = known[7:]
@@ -131,7 +131,7 @@ def look_at_seeds(looks, validation, rule, known, gone, s, first, last, y, part,
         count = looks_made(step, s, n, course_status, course_step)
         if count == 0:
             continue
-        weigh_looks(where, s, n, count, unit, shift, matrix, floor, y, part, losses)
+        weigh_looks(where, s, n, count, unit, shift, matrix, floor, slope, y, part, losses)
         best_loss[s, n], wait[s, n], after, kept = watch(
             losses, count, patience, min_delta, best_loss[s, n], wait[s, n], before, kept_at, stopped_at
         )

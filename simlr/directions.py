@@ -198,7 +198,7 @@ def common_covariance(run, seeds):
     sigma, target = None, None
     for piece in _seed_pieces(seeds, 4 * run["axis"].size ** 2):
         q, own = run.part("curvature_axes", piece), run.part("target", piece)
-        done = ~np.isnan(run.part("test_floor", piece))
+        done = ~np.isnan(run.part("train_floor", piece))
         if not done.any():
             continue
         if not np.isfinite(own[done]).all() or np.isnan(q[done]).any():

@@ -91,6 +91,8 @@ class Engine:
         parts = []
         for source, draws, _ in self._parts(first, last):
             own = source.draw(self._plan.config.seeds["root"], draws, self._workers)
+            if own.test_slope is None:
+                own = own._replace(test_slope=np.zeros_like(own.offset))
             parts.append(_pad(own, self._plan.axes - source.axes))
         return _end_to_end(parts)
 
@@ -108,6 +110,8 @@ class Engine:
         for source, draws, place in self._parts(first, last):
             own = batch._make(values[place] for values in batch)
             quadratic = source.validation(self._plan.config.seeds["root"], draws, own, self._workers)
+            if quadratic.slope is None:
+                quadratic = quadratic._replace(slope=np.zeros_like(quadratic.offset))
             parts.append(_pad(quadratic, self._plan.axes - source.axes))
         return _end_to_end(parts)
 
@@ -165,7 +169,7 @@ class Engine:
             return {}
         held_out = seeds.validation
         landscape = seeds.landscape._replace(
-            offset=held_out.offset, test_matrix=held_out.matrix, test_floor=held_out.floor
+            offset=held_out.offset, test_matrix=held_out.matrix, test_floor=held_out.floor, test_slope=held_out.slope
         )
         return {"validation_loss": losses(landscape, np.arange(seeds.axes.size), residual, self.launch)[1]}
 
@@ -247,6 +251,8 @@ def _pad(batch, lacking):
 
 def _end_to_end(parts):
     """Named tuples of arrays along seeds, as one."""
+    if len(parts) == 1:  # which may be large
+        return parts[0]._make(map(np.ascontiguousarray, parts[0]))
     return parts[0]._make(np.ascontiguousarray(np.concatenate(columns)) for columns in zip(*parts, strict=True))
 
 
@@ -272,7 +278,7 @@ class _Seeds:
         self.cells = arrays.Cells(np.stack([batch.curvature, batch.curvature / self.unit]), threshold, row)
         self.landscape = arrays.Landscape(
             *(batch.curvature, batch.initial_residual, batch.offset, batch.test_matrix),
-            *(batch.train_floor, batch.test_floor),
+            *(batch.train_floor, batch.test_floor, batch.test_slope),
         )
 
     def start(self, schedules):
@@ -302,9 +308,15 @@ class _Seeds:
 
     def all_arrays(self, results):
         """The results beside the problem's own datasets; axes that a seed lacks are NaN."""
-        problem = {"sharpness": self.sharpness, **self._batch._asdict()}
+        problem = {"sharpness": self.sharpness, **self._batch._asdict(), **self._of_test_minimiser()}
         names = [field.name for field in runfile.block_fields(self._plan) if field.name not in results]
         return {name: self._mark_absent(problem[name]) for name in names} | results
+
+    def _of_test_minimiser(self):
+        """The smallest test loss and where it is, as far as it is known: NaN where the test loss has a slope."""
+        known = ~self._batch.test_slope.any(axis=1)
+        floor, offset = self._batch.test_floor, self._batch.offset
+        return {"test_floor": np.where(known, floor, np.nan), "offset": np.where(known[:, None], offset, np.nan)}
 
     def mark_absent_axes(self, residuals):
         """NaN, in place, beyond each seed's own number of axes; residuals (S, N, E, d)."""

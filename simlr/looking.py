@@ -44,14 +44,13 @@ def losses_of_x(landscape, quadratic):
     steep = landscape.curvature > 0.0
     unit = np.where(steep, 1.0 / np.sqrt(np.where(steep, landscape.curvature, 1.0)), 0.0)
     shift = quadratic.offset + np.where(steep, 0.0, landscape.residual)
-    return arrays.Validation(unit, shift, folded(quadratic.matrix), quadratic.floor)
+    return arrays.Validation(unit, shift, folded(quadratic.matrix), quadratic.floor, quadratic.slope)
 
 
 def losses_of_r(quadratic):
     """The validation losses as functions of r."""
-    return arrays.Validation(
-        np.ones_like(quadratic.offset), quadratic.offset, folded(quadratic.matrix), quadratic.floor
-    )
+    unit, matrix = np.ones_like(quadratic.offset), folded(quadratic.matrix)
+    return arrays.Validation(unit, quadratic.offset, matrix, quadratic.floor, quadratic.slope)
 
 
 class Looking:

@@ -95,7 +95,7 @@ LOOKS = (
 )
 PROBLEM = (
     Field("train_floor", ("seed",), "<f8", "smallest train loss"),
-    Field("test_floor", ("seed",), "<f8", "smallest test loss"),
+    Field("test_floor", ("seed",), "<f8", "smallest test loss; NaN where it is not known"),
     Field("sharpness", ("seed",), "<f8", "largest curvature"),
     Field("curvature", ("seed", "axis"), "<f8", "eigenvalues lam of the train Hessian"),
     Field("initial_residual", ("seed", "axis"), "<f8", "r = Q^T (theta - theta_hat) at the start"),
@@ -111,7 +111,7 @@ RESIDUALS = (
         "residual r = Q^T (theta - theta_hat) at the stop of that level, else at the end",
     ),
 )
-OFFSET = (Field("offset", ("seed", "axis"), "<f8", "delta = Q^T (theta_hat - theta_star)"),)
+OFFSET = (Field("offset", ("seed", "axis"), "<f8", "delta = Q^T (theta_hat - theta_star); NaN where it is not known"),)
 MATRICES = (
     Field("curvature_axes", ("seed", "axis", "axis_2"), "<f8", "Q: columns are the curvature's axes"),
     Field("test_matrix", ("seed", "axis", "axis_2"), "<f8", "M = Q^T Sigma Q"),

@@ -28,6 +28,7 @@ class Problem:
     meaning: str
     parameters: tuple
     prepare: Callable  # (parameters, folder of the grid file) -> an object with the attributes of `Source`
+    check: Callable | None = None  # ({parameter: value, or list of values}): refuses what no single parameter shows
 
 
 class Source:
@@ -53,8 +54,13 @@ class Source:
 
 
 class Batch(NamedTuple):
-    """The quadratics of N draws, in curvature axes. Train loss = train_floor + 1/2 sum_i lam_i r_i^2; test loss =
-    test_floor + (r + offset)^T M (r + offset), r = Q^T (theta - train_minimiser). Float64."""
+    """The quadratics of N draws, in curvature axes, r = Q^T (theta - train_minimiser). Float64.
+
+    Train loss = train_floor + 1/2 sum_i lam_i r_i^2; test loss = test_floor + y^T (b + M y), y = r + offset. Where
+    there is no slope b, y is measured from the test minimiser theta_star. Where that lies far away in directions that
+    hardly matter (a kernel, or more features than rows), a sum of squares around it loses all digits; then y is
+    measured from a theta_star of one's own, the start, say, and b is the gradient of the test loss there.
+    """
 
     curvature: np.ndarray  # (N, d) lam
     curvature_axes: np.ndarray  # (N, d, d) Q, columns are axes
@@ -63,20 +69,22 @@ class Batch(NamedTuple):
     test_matrix: np.ndarray  # (N, d, d) M
     offset: np.ndarray  # (N, d) delta = Q^T (theta_hat - theta_star)
     train_floor: np.ndarray  # (N,)
-    test_floor: np.ndarray  # (N,)
+    test_floor: np.ndarray  # (N,) the test loss at y = 0: the smallest, where there is no slope
     target: np.ndarray  # (N, d) theta_star, NaN where it is not known
+    test_slope: np.ndarray | None = None  # (N, d) b; None where it is 0
 
 
 class Quadratic(NamedTuple):
-    """A loss of N draws in the axes of their Batch: floor + (r + offset)^T M (r + offset). Float64."""
+    """A loss of N draws in the axes of their Batch: floor + y^T (b + M y), y = r + offset. Float64."""
 
     matrix: np.ndarray  # (N, d, d) M
     offset: np.ndarray  # (N, d)
     floor: np.ndarray  # (N,)
+    slope: np.ndarray | None = None  # (N, d) b; None where it is 0
 
 
 def empty_batch(count, axes):
-    """A Batch of zeros, to be filled."""
+    """A Batch of zeros without a slope, to be filled."""
     vector, matrix = (count, axes), (count, axes, axes)
     shapes = (vector, matrix, vector, vector, matrix, vector, (count,), (count,), vector)
     return Batch(*(np.zeros(shape) for shape in shapes))

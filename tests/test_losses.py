@@ -24,8 +24,10 @@ def landscape_of(axes, seeds, common):
     curvature = generator.uniform(0.2, 1.4, (seeds, axes))
     curvature[:, -1] = 0.0
     matrix = generator.normal(size=(1 if common else seeds, axes, axes))
-    residual, offset = generator.normal(size=(2, seeds, axes))
-    return arrays.Landscape(curvature, residual, offset, matrix + matrix.transpose(0, 2, 1), *np.ones((2, seeds)))
+    residual, offset, slope = generator.normal(size=(3, seeds, axes))
+    return arrays.Landscape(
+        curvature, residual, offset, matrix + matrix.transpose(0, 2, 1), *np.ones((2, seeds)), slope
+    )
 
 
 @pytest.mark.parametrize("common", [True, False])
@@ -49,4 +51,6 @@ def test_losses_are_those_of_the_formula():
     assert np.allclose(residual, r, rtol=1e-14, atol=0.0)
     assert np.allclose(train, 1.0 + 0.5 * (moments**2).sum(axis=-1), rtol=1e-13, atol=0.0)
     away = r + landscape.offset[:, None]
-    assert np.allclose(test, 1.0 + np.einsum("srki,rij,srkj->srk", away, landscape.test_matrix, away), rtol=1e-11)
+    expected = 1.0 + np.einsum("srki,rij,srkj->srk", away, landscape.test_matrix, away)
+    expected += np.einsum("srki,ri->srk", away, landscape.test_slope)
+    assert np.allclose(test, expected, rtol=1e-11)

@@ -321,8 +321,9 @@ def test_losses_from_residuals():
     rng = np.random.default_rng(8)
     curvature, residual = rng.uniform(0.0, 1.0, (70, 3)), rng.normal(size=(70, 3))
     found = walks.walk(curvature, residual, np.full((2, 200), 0.4), noise="hessian", levels=[0.3, 0.05], sigma=0.1)
-    matrix, offset, floor = rng.normal(size=(70, 3, 3)), rng.normal(size=(70, 3)), rng.uniform(size=70)
-    landscape = arrays.Landscape(curvature, residual, offset, matrix, np.zeros(70), floor)
+    matrix, floor = rng.normal(size=(70, 3, 3)), rng.uniform(size=70)
+    offset, slope = rng.normal(size=(2, 70, 3))
+    landscape = arrays.Landscape(curvature, residual, offset, matrix, np.zeros(70), floor, slope)
     train, test = np.empty((2, 70, 2)), np.empty((2, 70, 2))
     tasks = np.zeros(2, np.int64)
     jit.launch(residual_losses_sweep, landscape, np.arange(70), found.stop_r, train, test, tasks, jit.threads())
@@ -332,4 +333,5 @@ def test_losses_from_residuals():
     np.testing.assert_allclose(train, 0.5 * (curvature[:, None] * found.stop_r**2).sum(-1), rtol=1e-13)
     away = found.stop_r + offset[:, None]
     expected = floor[:, None] + np.einsum("snei,nij,snej->sne", away, matrix, away)
+    expected += np.einsum("snei,ni->sne", away, slope)
     np.testing.assert_allclose(test, expected, rtol=1e-11)

@@ -277,5 +277,7 @@ def _check_problem(table):
         if value is rules.REQUIRED:
             raise InputError(f"problem (kind {kind.kind!r}): {name} is missing")
         checked[name] = check_axis(f"problem.{name}", value, parameter.rule)
+    if kind.check:
+        kind.check(checked)
     check_combinations("problem", math.prod(len(v) for v in checked.values() if isinstance(v, list)))
     return checked

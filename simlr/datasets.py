@@ -1,15 +1,18 @@
-"""The problem kind `dataset`: least squares on the user's own table."""
+"""The problem kind `dataset`: least squares on the user's own table, or on features of its rows."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 
-from . import datafiles, rules
+from . import datafiles, features, lapack, memory, rules
 from .errors import InputError
-from .sources import Parameter, Problem, Quadratic, Source, empty_batch
+from .sources import Batch, Parameter, Problem, Quadratic, Source, empty_batch
 
 # Each at its number in kernels.regression: RAW, TRAIN, ALL (which is not imported before something is drawn).
 _STANDARDIZE = "none", "train", "all"
+# Within these, the square of a length scale is a float, and so is anything divided by it.
+_SHORTEST, _LONGEST = 1e-100, 1e100
 
 
 def _target_rule(key, value):
@@ -17,6 +20,13 @@ def _target_rule(key, value):
     if isinstance(value, bool) or not isinstance(value, int | str):
         rules.refuse(key, "a column's name or number", value)
     return value
+
+
+def _length_scale(key, value):
+    """A length, or 0."""
+    rule = f"0, or a number from {_SHORTEST:g} to {_LONGEST:g}"
+    cast = rules.number(key, value, least=0.0, most=_LONGEST, rule=rule)
+    return cast if cast == 0.0 or cast >= _SHORTEST else rules.refuse(key, rule, value)
 
 
 class _Dataset(Source):
@@ -46,17 +56,18 @@ class _Dataset(Source):
         """Columns (d + 1, rows), the target last."""
         if path.suffix not in (".npz", ".h5", ".hdf5"):
             return datafiles.read_table(path, parameters["target"], parameters["header"])
-        wanted = {"features": 2, "target": 1}
+        name = parameters["target"] if isinstance(parameters["target"], str) else "target"
+        wanted = {"features": 2, name: 1}
         arrays = datafiles.read_arrays(path, wanted)
         for name, axes in wanted.items():
             if name not in arrays:
                 raise InputError(f"{path}: array {name!r} is missing")
             if arrays[name].ndim != axes:
                 raise InputError(f"{path}: array {name!r} must have {axes} axes, got shape {arrays[name].shape}")
-        features, target = arrays["features"], arrays["target"]
-        if not features.size or len(features) != len(target):
-            raise InputError(f"{path}: features {features.shape} and target {target.shape} must have the same rows")
-        return np.ascontiguousarray(np.vstack([features.T, target]))
+        inputs, target = arrays["features"], arrays[name]
+        if not inputs.size or len(inputs) != len(target):
+            raise InputError(f"{path}: features {inputs.shape} and {name} {target.shape} must have the same rows")
+        return np.ascontiguousarray(np.vstack([inputs.T, target]))
 
     def draw(self, root, draws, workers):
         """Splits `draws`: the stable argsort of one uniform a row; train rows, validation rows, held-out rows."""
@@ -105,12 +116,133 @@ class _Dataset(Source):
         return z, rho
 
 
+class _Featured(_Dataset):
+    """The same on features of the rows, by LAPACK: axes are many, and seeds few."""
+
+    def __init__(self, parameters, folder):
+        super().__init__(parameters, folder)
+        kind, count = parameters["features"], parameters["feature_count"]
+        length_scale = parameters["length_scale"] or math.sqrt(self._columns.shape[0] - 1)
+        if kind not in features.DRAWN:
+            self._map = features.GaussianKernel(self._train, length_scale)
+        elif not count:
+            raise InputError(f"problem.feature_count must be a whole number >= 1 for features = {kind!r}, got 0")
+        else:
+            self._map = features.RandomFeatures(kind, count, length_scale)
+        self.axes = self._map.axes
+        self._check_memory(kind)
+
+    def _check_memory(self, kind):
+        """Refuse what takes more than there is: at most so many matrices (d, d) and (rows, d) at a time."""
+        rows = self._train + self._validation + self._test
+        needed = 8 * self.axes * (SQUARES_AT_ONCE * self.axes + TALL_AT_ONCE * rows)
+        size = f"{self.axes} features of {rows} rows" if kind in features.DRAWN else f"{self._train} train rows"
+        memory.check(needed, f"problem: {size} take, with features = {kind!r},")
+
+    def _stretch(self, root, draw, first, count):
+        """Rows (count, D + 1) from place `first` of a split on, standardised; the train rows with their label noise."""
+        from .kernels.features import fill_stretch
+
+        out = np.empty((count, self._columns.shape[0]))
+        noise = self._label_noise if first < self._train else 0.0
+        fill_stretch(self._columns, root, draw, self._train, first, self._standardize, noise, out)
+        return out
+
+    def draw(self, root, draws, workers):
+        """The quadratics of splits `draws`, y measured from the start."""
+        return Batch(*_each(lambda draw: self._draw(root, draw), draws, workers))
+
+    def _draw(self, root, draw):
+        """The fields of the Batch of one draw."""
+        train = self._stretch(root, draw, 0, self._train)
+        spectrum = self._map.spectrum(train, root, draw)
+        best, floor = features.minimum(spectrum, train[:, -1])
+        curvature, axes = spectrum.curvature, spectrum.axes
+        del spectrum  # it may be large
+        found = self._held_out(root, draw, train, self._train + self._validation, self._test, axes, curvature)
+        matrix, slope, constant = found
+        unknown = np.full(self.axes, np.nan)
+        return curvature, axes, -best, axes @ best, matrix, best, floor, constant, unknown, slope
+
+    def _held_out(self, root, draw, train, first, count, axes, curvature):
+        """`features.held_out` of the rows from place `first` of a split on."""
+        rows = self._stretch(root, draw, first, count)
+        return features.held_out(self._map.along(rows, train, root, draw, axes, curvature), rows[:, -1])
+
+    def _known(self, root, draws, batch):
+        """What is known of every draw: (draw, its train rows, Q, curvature, residual at the start)."""
+        d = self.axes
+        for n, draw in enumerate(draws):
+            parts = batch.curvature_axes[n, :d, :d], batch.curvature[n, :d], batch.initial_residual[n, :d]
+            yield draw, self._stretch(root, draw, 0, self._train), *parts
+
+    def validation(self, root, draws, batch, workers):
+        """The mean squared error on the validation rows of splits `draws`, which come behind the train rows."""
+
+        def one(known):
+            draw, train, axes, curvature, residual = known
+            matrix, slope, constant = self._held_out(root, draw, train, self._train, self._validation, axes, curvature)
+            return matrix, -residual, constant, slope
+
+        return Quadratic(*_each(one, self._known(root, draws, batch), workers))
+
+    def rows(self, root, draws, batch, workers):
+        """The train rows' features of splits `draws`."""
+
+        def one(known):
+            draw, train, axes, curvature, residual = known
+            z = self._map.train_along(train, root, draw, axes, curvature)
+            return z, train[:, -1] + z @ residual
+
+        return _each(one, self._known(root, draws, batch), workers)
+
+
+# What is held at a time of d axes: of LAPACK's five squares, or of Q, M and what is made of them with a validation set.
+SQUARES_AT_ONCE, TALL_AT_ONCE = 8, 3
+
+
+def _each(one, given, workers):
+    """The arrays that `one` gives of every draw, each as one array along the draws; BLAS has one thread a draw."""
+    from multiprocessing.pool import ThreadPool
+
+    def quietly(each):
+        with np.errstate(over="ignore", invalid="ignore"):
+            return one(each)
+
+    given = list(given)
+    with lapack.one_thread():
+        if workers == 1 or len(given) == 1:
+            found = [quietly(each) for each in given]
+        else:
+            with ThreadPool(min(workers, len(given))) as pool:
+                found = pool.map(quietly, given, chunksize=1)
+    columns = zip(*found, strict=True)
+    return [np.asarray(column[0])[None] if len(column) == 1 else np.stack(column) for column in columns]
+
+
+def _check(table):
+    """What belongs to some feature maps only is refused where there are none."""
+    chosen = table["features"] if isinstance(table["features"], list) else [table["features"]]
+    goes_with = {"feature_count": features.DRAWN, "length_scale": features.MAPS[1:]}
+    for name, kinds in goes_with.items():
+        if table[name] != 0 and not set(kinds) & set(chosen):
+            wanted = " or ".join(repr(kind) for kind in kinds)
+            raise InputError(f"problem.{name} goes with features = {wanted}, got {chosen[0]!r}")
+
+
+def _prepare(parameters, folder):
+    """The source for one combination of parameters."""
+    return (_Dataset if parameters["features"] == "linear" else _Featured)(parameters, folder)
+
+
 DATASET = Problem(
     "dataset",
-    "least squares on your own table: every seed is a split into train and held-out rows",
+    "least squares on your own table or on features of it: every seed is a split into train and held-out rows",
     (
         Parameter("file", rules.text, rules.REQUIRED, "CSV, or NPZ / HDF5 with features (rows, d) and target (rows,)"),
-        Parameter("target", _target_rule, -1, "target column of a CSV: its name, or its number (-1 is the last)"),
+        Parameter(
+            "target", _target_rule, -1, "target column of a CSV: its name, or its number; of NPZ / HDF5 an array's name"
+        ),
         Parameter("header", rules.flag, True, "whether the first line of a CSV names the columns"),
         Parameter(
             "standardize",
@@ -124,6 +256,20 @@ DATASET = Problem(
         ),
         Parameter("label_noise", rules.not_negative, 0.0, "sigma of N(0, sigma^2) added to the train rows' targets"),
         Parameter("test_rows", rules.count_or_none, 0, "held-out rows; 0 = all that are left"),
+        Parameter(
+            "features",
+            rules.one_of(*features.MAPS),
+            "linear",
+            "linear: the columns themselves; relu, fourier: random features of them; rbf: kernel gradient descent",
+        ),
+        Parameter("feature_count", rules.count_or_none, 0, "random features, drawn anew for every seed"),
+        Parameter(
+            "length_scale",
+            _length_scale,
+            0.0,
+            "ell: relu is max(0, <w, x>/ell), rbf exp(-|x - y|^2 / (2 ell^2)); 0 = the square root of the columns",
+        ),
     ),
-    _Dataset,
+    _prepare,
+    _check,
 )

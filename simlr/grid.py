@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import __version__, early, problems, store  # early first: it minds signals from then on
+from . import __version__, early, memory, problems, store  # early first: it minds signals from then on
 from .errors import InputError
 from .pipeline import Pipeline
 from .plan import Plan
@@ -34,13 +34,6 @@ def run(config, out=None, *, threads=None, overwrite=False, resume=False, progre
     return Run(writer.source) if out is None else store.load(writer.path)
 
 
-def _check_memory(needed):
-    """Refuse to hold in memory what it cannot hold."""
-    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > there:
-        raise InputError(f"the run takes {needed:,} bytes, and there are {there:,}; out=PATH streams it to a file")
-
-
 class Job:
     """One grid on its way, or one shard (I, N) of it: its problems, its plan, and what is to be done."""
 
@@ -66,7 +59,7 @@ class Job:
         if resume and overwrite:
             raise InputError("resume and overwrite cannot both be asked for")
         if out is None:
-            _check_memory(store.bytes_needed(self.plan))
+            memory.check(store.bytes_needed(self.plan), "the run takes", "; out=PATH streams it to a file")
             return MemoryWriter(self.plan, self._attributes()), range(len(self.plan.block_starts))
         if resume and os.path.exists(out):
             writer = store.resume(out, self._with_blocks, self._attributes())

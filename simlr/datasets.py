@@ -7,7 +7,7 @@ import numpy as np
 
 from . import datafiles, features, lapack, memory, rules
 from .errors import InputError
-from .sources import Batch, Parameter, Problem, Quadratic, Source, empty_batch
+from .sources import Batch, Parameter, Problem, Quadratic, Sloped, Source, empty_batch
 
 # Each at its number in kernels.regression: RAW, TRAIN, ALL (which is not imported before something is drawn).
 _STANDARDIZE = "none", "train", "all"
@@ -184,7 +184,7 @@ class _Featured(_Dataset):
             matrix, slope, constant = self._held_out(root, draw, train, self._train, self._validation, axes, curvature)
             return matrix, -residual, constant, slope
 
-        return Quadratic(*_each(one, self._known(root, draws, batch), workers))
+        return Sloped(*_each(one, self._known(root, draws, batch), workers))
 
     def rows(self, root, draws, batch, workers):
         """The train rows' features of splits `draws`."""

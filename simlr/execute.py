@@ -12,6 +12,7 @@ from .kernels.iterates import iterates_sweep
 from .kernels.losses import losses_sweep
 from .plan import BOTH, LEAPS, STEPS, WALKS
 from .results import Buffers
+from .sources import Sloped
 from .stages import batches, longest_table
 from .stopping import LOSS_KINDS, VALIDATION
 from .stops import Stops
@@ -110,8 +111,8 @@ class Engine:
         for source, draws, place in self._parts(first, last):
             own = batch._make(values[place] for values in batch)
             quadratic = source.validation(self._plan.config.seeds["root"], draws, own, self._workers)
-            if quadratic.slope is None:
-                quadratic = quadratic._replace(slope=np.zeros_like(quadratic.offset))
+            if not isinstance(quadratic, Sloped):
+                quadratic = Sloped(*quadratic, np.zeros_like(quadratic.offset))
             parts.append(_pad(quadratic, self._plan.axes - source.axes))
         return _end_to_end(parts)
 
@@ -261,7 +262,7 @@ class _Seeds:
 
     def __init__(self, plan, batch, validation, first, last, buffers):
         self._plan, self._batch, self._buffers = plan, batch, buffers
-        self.validation = validation  # a Quadratic, or None
+        self.validation = validation  # Sloped, or None
         self.first, self.last = first, last
         pieces = plan.pieces(first, last)
         self.draws = np.concatenate([np.arange(a, b, dtype=np.int64) for _, _, a, b in pieces])

@@ -42,8 +42,8 @@ class Source:
     # z (N, n, d) = Q^T x, and their labels' residuals, rho (N, n) = y - <x, theta_hat>.
     rows = None
 
-    # Where there is a validation set, a method (root, draws, their Batch, workers) -> the `Quadratic` of these draws;
-    # the Batch may have more axes than the source, all 0.
+    # Where there is a validation set, a method (root, draws, their Batch, workers) -> the `Quadratic` of these draws,
+    # or their `Sloped`; the Batch may have more axes than the source, all 0.
     validation = None
     # What such a set takes, for who asks for one in vain.
     validation_needs = "which has none"
@@ -75,12 +75,20 @@ class Batch(NamedTuple):
 
 
 class Quadratic(NamedTuple):
-    """A loss of N draws in the axes of their Batch: floor + y^T (b + M y), y = r + offset. Float64."""
+    """A loss of N draws in the axes of their Batch: floor + (r + offset)^T M (r + offset). Float64."""
 
     matrix: np.ndarray  # (N, d, d) M
     offset: np.ndarray  # (N, d)
     floor: np.ndarray  # (N,)
-    slope: np.ndarray | None = None  # (N, d) b; None where it is 0
+
+
+class Sloped(NamedTuple):
+    """A loss as that of a Batch with a slope: floor + y^T (b + M y), y = r + offset. Float64."""
+
+    matrix: np.ndarray  # (N, d, d) M
+    offset: np.ndarray  # (N, d)
+    floor: np.ndarray  # (N,)
+    slope: np.ndarray  # (N, d) b
 
 
 def empty_batch(count, axes):

@@ -85,7 +85,7 @@ MAY_IMPORT = {
     "stops": {"plan", "stopping", "tables", "descending", "walking", "budgets", "looking", "kernels"},
     "execute": {
         *{"plan", "runfile", "results", "stages", "stopping", "thresholds", "descending", "walking", "stops"},
-        "kernels",
+        *{"sources", "kernels"},
     },
     "grid": {
         *{"early", "memory", "studies", "studyruns", "commands", "config", "problems", "plan", "pipeline", "rundata"},

@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "papers": {
         *{"sources", "studies", "runfile", "schedules", "rules", "layout", "datafiles", "estimates"},
         *{"config", "grid", "stepping", "summary", "directions", "pairs", "families", "style", "kernels"},
-        *{"problems", "datasets", "features", "lapack", "gaussian", "covariances", "bounds"},
+        *{"problems", "datasets", "features", "lapack", "gaussian", "covariances", "bounds", "sphere"},
         *{"early", "claims"},  # the command
     },
     "studies": {"runfile", "rules", "toml", "config", "papers"},
@@ -126,6 +126,7 @@ MAY_IMPORT = {
     "figures": {"summary", "layout", "levels", "style", "view", "paths"},
     "page": {"layout"},
     "bounds": {"rules"},
+    "sphere": {"kernels"},
     "rateplots": {"scheduling", "bounds", "style", "layout"},
     "report": {
         *{"store", "summary", "layout", "style", "figures", "page", "arguments"},

@@ -61,6 +61,16 @@ def terminate_as_interrupt():
             signal.signal(number, handler)
 
 
+def answered(work, interrupted):
+    """The exit status of `work()`; its expected errors become one line, and so does a signal: `interrupted`."""
+    try:
+        with terminate_as_interrupt():
+            return one_line("simlr", work)
+    except KeyboardInterrupt:
+        say(interrupted)
+        return INTERRUPTED
+
+
 def one_line(name, work):
     """Run `work()`, which returns an exit status; expected errors become one line on standard error."""
     with contextlib.suppress(AttributeError, ValueError, OSError):

@@ -4,11 +4,12 @@ First every kernel is checked against its naive twin in `peers`; a mismatch ends
 `measure` and `throughput` are run, and their figures printed as tables, or all together as JSON.
 """
 
+from . import early  # noqa: I001 - first: it minds signals from then on
+
 import contextlib
 import json
 import os
 import platform
-import signal
 import sys
 import tempfile
 import time
@@ -16,7 +17,7 @@ import time
 import numpy as np
 
 from . import __version__, closedbench, limits, measure, peers, throughput
-from .arguments import DONE, FAILED, INTERRUPTED, Parser, one_line
+from .arguments import DONE, FAILED, INTERRUPTED, Parser, one_line, terminate_as_interrupt
 from .errors import RunError, unknown
 
 PROGRAM = "python -m simlr.bench"
@@ -52,7 +53,7 @@ def main(arguments=None):
     """Run the command; return its exit status."""
     options = parser().parse_args(arguments)
     try:
-        with _terminate_as_interrupt():
+        with terminate_as_interrupt():
             return one_line(PROGRAM, lambda: _run(options))
     except KeyboardInterrupt:
         say("interrupted")
@@ -65,20 +66,6 @@ def main(arguments=None):
 def say(text):
     """One line on standard error."""
     print(text, file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def _terminate_as_interrupt():
-    """Let SIGTERM do what Ctrl-C does, so that the temporary files go."""
-
-    def interrupt(number, frame):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _run(options):
@@ -286,5 +273,10 @@ def _comparisons(ratios):
     return ", ".join(f"{ratio:.3g} x {name}" for name, ratio in ratios.items())
 
 
+def command():
+    """The command as a process of its own; returns the exit status."""
+    return early.finished(main)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from . import listing, papers, progress, runfile, store
-from .arguments import DONE, INTERRUPTED, Parser, one_line, positive, say, terminate_as_interrupt
+from .arguments import DONE, INTERRUPTED, MOST_DIGITS, Parser, answered, one_line, positive, say, terminate_as_interrupt
 from .config import read
-from .errors import InputError, RunError, unknown
+from .errors import InputError, RunError, show, unknown
 from .pipeline import still_working
 from .studies import StudyConfig
 
@@ -92,8 +92,9 @@ def grid_command(arguments=None):
         with terminate_as_interrupt():
             return one_line("simlr", lambda: _run(options))
     except KeyboardInterrupt as stopped:
-        kept = f"what was computed is kept. Go on with: {_resume_command(given)}"
-        say(f"interrupted; {stopped.args[0] if stopped.args else kept}")
+        kept = f"; what was computed is kept. Go on with: {_resume_command(given)}"
+        kept = "" if options.dry_run else f"; {stopped.args[0]}" if stopped.args else kept
+        say(f"interrupted{kept}")
         if still_working():
             # A thread is still in the compiler, which cannot be told to stop; all that is to be kept is on the disk.
             os._exit(INTERRUPTED)
@@ -109,12 +110,7 @@ def _verify(options):
             found = verify(options.verify, tell)
         return DONE if options.quiet else _print(found)
 
-    try:
-        with terminate_as_interrupt():
-            return one_line("simlr", work)
-    except KeyboardInterrupt:
-        say("interrupted")
-        return INTERRUPTED
+    return answered(work, "interrupted")
 
 
 def _resume_command(given):
@@ -230,6 +226,9 @@ def _require_jit():
     """Refuse to crawl: without the compiler a grid would take thousands of times longer."""
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         raise RunError("NUMBA_DISABLE_JIT is set: simlr's kernels need the compiler; unset it")
+    wanted = os.environ.get("NUMBA_NUM_THREADS", "1").strip() or "1"
+    if not (wanted.isascii() and wanted.isdecimal() and int(wanted[:MOST_DIGITS])):
+        raise RunError(f"NUMBA_NUM_THREADS must be a whole number of 1 or more, got {show(wanted, 40)}; unset it")
 
 
 def _execute(job, writer, blocks, out, options):

@@ -1,6 +1,7 @@
 """Signals before a command has begun: loading its parts takes half a second, in which Ctrl-C would end in a traceback.
 
-Importing this does nothing but in the process of `python -m simlr.NAME`, whose first import it is.
+Importing this does nothing but in the process of a command, `python -m simlr.NAME` or simlr-NAME, whose first import it
+is.
 """
 
 import os
@@ -19,9 +20,12 @@ def _end(number, frame):
 
 
 def _is_command():
-    """Whether this process was started as one of our commands."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return spec is not None and spec.name.startswith("simlr.")
+    """Whether this process was started as one of our commands, by its module or by the script that pip has made."""
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return spec.name.startswith("simlr.")
+    return os.path.basename(getattr(main, "__file__", None) or "").startswith("simlr-")
 
 
 if _is_command():
@@ -31,7 +35,12 @@ if _is_command():
             signal.signal(_number, _end)
 
 
-def ignore_signals():
-    """From now on: all is written and said, and what the interpreter does at its end needs no second word."""
+def finished(main):
+    """The exit status of a command's `main`, the last that happens in its process.
+
+    Signals count no more then: all is written and said, and the interpreter's own end needs no second word.
+    """
+    status = main()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    return status

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from . import __version__, early, memory, problems, store  # early first: it minds signals from then on
-from .errors import InputError
+from .errors import InputError, RunError
 from .pipeline import Pipeline
 from .plan import Plan
 from .rundata import MemoryWriter, Run
@@ -32,6 +32,16 @@ def run(config, out=None, *, threads=None, overwrite=False, resume=False, progre
     writer, blocks = job.open(out, overwrite, resume)
     job.run(writer, blocks, threads, progress)
     return Run(writer.source) if out is None else store.load(writer.path)
+
+
+def _environment():
+    """What the bits depend on besides the grid; RunError where Numba does not work here, before anything is touched."""
+    try:
+        from .execute import environment
+
+        return environment()
+    except (ImportError, OSError, ValueError) as error:
+        raise RunError(f"Numba cannot be used: {error}") from error
 
 
 class Job:
@@ -82,8 +92,6 @@ class Job:
 
     def _attributes(self):
         """The root attributes of the run file: what ran, on what, when."""
-        from .execute import environment
-
         identities = [source.identity for source in self.sources]
         return {
             "format": store.runfile.FORMAT,
@@ -94,7 +102,7 @@ class Job:
             "problem_sizes": store.runfile.sizes_text(self.plan.sizes),
             **({"shard": "{}/{}".format(*self.shard)} if self.shard else {}),
             "simlr_version": __version__,
-            **environment(),
+            **_environment(),
             "started_at": time.time(),
         }
 
@@ -150,10 +158,13 @@ def main(arguments=None):
     return grid_command(arguments)
 
 
-if __name__ == "__main__":
+def command():
+    """The command as a process of its own; returns the exit status."""
     # Numba would load all of SciPy's linear algebra, where it is installed, for products that no kernel takes: a third
     # of the start. In this process nobody else asks for it.
     sys.modules.setdefault("scipy.linalg", None)
-    status = main()
-    early.ignore_signals()
-    sys.exit(status)
+    return early.finished(main)
+
+
+if __name__ == "__main__":
+    sys.exit(command())

@@ -4,6 +4,8 @@ The joined file is made under another name, block by block and by the run's own 
 is whole: whatever happens, there is either no file or all of it.
 """
 
+from . import early  # noqa: I001 - first: it minds signals from then on
+
 import contextlib
 import os
 import sys
@@ -13,7 +15,7 @@ import numpy as np
 
 from . import listing, progress, runfile, seal, store
 from .agreement import PROVENANCE, first_difference
-from .arguments import DONE, INTERRUPTED, Parser, one_line, say, terminate_as_interrupt
+from .arguments import DONE, Parser, answered
 from .disk import check_target, sync_folder
 from .errors import DamageError, InputError, RunError, show
 from .opened import Opened, as_cut, check_layout, plan_of, state_of_seal
@@ -46,12 +48,7 @@ def parser():
 def main(arguments=None):
     """The command `python -m simlr.merge`; returns the exit status."""
     options = parser().parse_args(arguments)
-    try:
-        with terminate_as_interrupt():
-            return one_line("simlr", lambda: _run(options))
-    except KeyboardInterrupt:
-        say("interrupted; no file is left")
-        return INTERRUPTED
+    return answered(lambda: _run(options), "interrupted; no file is left")
 
 
 def _run(options):
@@ -237,5 +234,10 @@ def _put_in_place(target, out, overwrite):
         sync_folder(out.parent)
 
 
+def command():
+    """The command as a process of its own; returns the exit status."""
+    return early.finished(main)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

@@ -5,8 +5,9 @@ CSV files of the analysis. With --schedules the learning rates of a grid, before
 promises of them: schedules.html, schedules.csv and bounds.csv.
 """
 
+from . import early  # noqa: I001 - first: it minds signals from then on
+
 import contextlib
-import logging
 import os
 import re
 import sys
@@ -18,7 +19,7 @@ from typing import NamedTuple
 
 from . import analysisplots, figures, papers, rateplots, store, style, summary
 from .analysis import Analysis, StudyAnalysis
-from .arguments import DONE, Parser, one_line, say
+from .arguments import DONE, Parser, answered, say
 from .config import GridConfig
 from .csvfiles import FILES, csv_files, is_ours
 from .errors import InputError
@@ -58,9 +59,14 @@ def main(arguments=None):
         parser.error("one of RUN.h5 and --schedules GRID.toml is required")
     if options.schedules is not None and options.baseline is not None:
         parser.error("--baseline goes with a run file, not with --schedules")
+    return answered(lambda: _made_of(options), "interrupted")
+
+
+def _made_of(options):
+    """The report that is asked for."""
     if options.schedules is not None:
-        return one_line("simlr", lambda: _schedules(options.schedules, options.out, options.format))
-    return one_line("simlr", lambda: _report(Path(options.run), options))
+        return _schedules(options.schedules, options.out, options.format)
+    return _report(Path(options.run), options)
 
 
 def _parser():
@@ -68,7 +74,7 @@ def _parser():
     made = Parser(
         prog=PROGRAM,
         description="Report on a run file, finished or not: tables, verdict, CSV, Markdown and a page with pictures.",
-        epilog="exit status: 0 done, 1 failed, 2 bad usage or bad input",
+        epilog="exit status: 0 done, 1 failed, 2 bad usage or bad input, 130 interrupted",
         allow_abbrev=False,
     )
     made.add_argument("run", nargs="?", metavar="RUN.h5", help="the run file")
@@ -340,10 +346,13 @@ def _pictures(run, rows):
 
 def _images(pictures):
     """Pictures as [(caption, SVG bytes), ...]."""
-    # Matplotlib tells of its caches and fonts; that is nothing to the reader of a report.
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     return [(picture.caption, style.svg(picture.figure)) for picture in pictures]
 
 
+def command():
+    """The command as a process of its own; returns the exit status."""
+    return early.finished(main)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

@@ -5,6 +5,7 @@ own as well, for grey print.
 """
 
 import io
+import logging
 import textwrap
 import warnings
 from contextlib import contextmanager
@@ -47,6 +48,8 @@ class Picture(NamedTuple):
 
 def available():
     """Whether matplotlib can be imported."""
+    # It tells of its caches and fonts, from the import on; that is nothing to the reader of a report.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:

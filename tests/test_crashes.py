@@ -10,6 +10,8 @@ import crashes
 import pytest
 import runs
 
+from simlr import report
+
 # A sample of the points of every stage; soak.py tries them all, in every mode.
 SAMPLES = ["create:kill:3", "resume:torn:2", "overwrite:kill:13", "merge:kill:17", "merge:full:23", "create:full:17"]
 SAMPLES += ["resume:full:13", "create:interrupt:37", "resume:terminate:23"]
@@ -29,13 +31,28 @@ def test_no_crash_point_loses_anything(shim):
     assert found[0]["points"] > 50 and found[1]["points"] > 40
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_while_the_parts_are_loaded(number, folder):
+SCRIPT = "import sys; from simlr.{name} import command; sys.exit(command())"
+
+
+@pytest.mark.parametrize("name", ["grid", "merge", "report", "bench", "papers"])
+@pytest.mark.parametrize("as_script", [False, True])
+def test_a_signal_while_the_parts_are_loaded(name, as_script, folder):
     """In the middle of an import, of NumPy say, where a traceback would come."""
     os.mkdir("first")
-    with open("first/h5py.py", "w") as file:
+    number = signal.SIGTERM if as_script else signal.SIGINT
+    with open("first/numpy.py", "w") as file:
         file.write(f"import os, time; os.kill(os.getpid(), {int(number)}); time.sleep(5)\n")
-    command = [sys.executable, "-m", "simlr.grid", "--dry-run"]
+    with open(f"simlr-{name}", "w") as file:  # as pip makes it
+        file.write(SCRIPT.format(name="papers.__main__" if name == "papers" else name))
+    command = [sys.executable, *([f"simlr-{name}"] if as_script else ["-m", f"simlr.{name}"])]
     path = os.pathsep.join(["first", str(runs.ROOT)])
     done = subprocess.run(command, capture_output=True, text=True, env=runs.environment(PYTHONPATH=path), timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted; nothing was begun\n")
+
+
+def test_a_report_that_is_interrupted_is_one_line(finished, folder, capsys, monkeypatch):
+    monkeypatch.setattr(report, "material", lambda *told: os.kill(os.getpid(), signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    assert report.main([str(finished), "--out", "made"]) == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
+    assert os.listdir() == [] and signal.getsignal(signal.SIGTERM) is before

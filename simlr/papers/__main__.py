@@ -12,8 +12,10 @@ def main():
     return command()
 
 
+def command():
+    """The command as a process of its own; returns the exit status."""
+    return early.finished(main)
+
+
 if __name__ == "__main__":
-    # As in simlr.grid: nobody here asks Numba for SciPy's linear algebra, which it would load for nothing.
-    status = main()
-    early.ignore_signals()
-    sys.exit(status)
+    sys.exit(command())

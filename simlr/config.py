@@ -13,7 +13,7 @@ from . import problems, rules, stopping, toml
 from .axes import check_axis, check_combinations
 from .errors import InputError, unknown
 from .noises import NO_NOISE, check_noises, is_plain, noise_of
-from .optimizers import check_optimizers, expand, label
+from .optimizers import check_optimizers, count_of, expand, label
 from .scheduling import check_schedules, count_combinations, expand_schedule
 from .studies import StudyConfig
 
@@ -106,6 +106,7 @@ class GridConfig:
             run=check_settings(tables, "run"),
             folder=str(folder),
         )
+        config.check_count()
         config.combinations()  # names and lengths of all of them
         return config
 
@@ -176,10 +177,15 @@ class GridConfig:
         """Whether some schedule draws mini-batches."""
         return any(noise["kind"] == "minibatch" for _, noise, _ in self.methods())
 
+    def check_count(self):
+        """Refuse, by arithmetic, more schedules than anybody can have meant."""
+        schedules = sum(count_combinations(table) for table in self.schedule)
+        optimizers, noises = (sum(map(count_of, tables)) for tables in (self.optimizer, self.noise))
+        check_combinations("grid", schedules * optimizers * noises)
+
     def combinations(self):
         """The S schedules: [(Schedule, its parameters, optimizer, noise), ...], every schedule with every method."""
         made, methods = self.schedules(), self.methods()
-        check_combinations("grid", len(made) * len(methods))
         found = []
         for (schedule, parameters), (optimizer, noise, name) in itertools.product(made, methods):
             if schedule.flows and not is_plain(optimizer, noise):

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from . import memory
 from .errors import InputError, show, unknown
+from .inputs import size_of
 
 LARGEST_BYTES = 8 << 30
+LARGEST_TEXT = 1 << 30  # which takes some twenty times as much memory while it is read
 
 
 def digest(path):
@@ -68,7 +71,7 @@ def read_array(path, name):
 
 def _read_npy(path):
     """The array of an NPY file, without pickle."""
-    with _opened(path, "rb") as file:
+    with _opened(path, "rb", most=_most()) as file:
         try:
             with warnings.catch_warnings(action="ignore"):  # of headers as Python 2 wrote them
                 _check_claim(path, "in it", file, path.stat().st_size)
@@ -87,7 +90,7 @@ def _names_columns(lines):
 
 def _columns(path, has_header):
     """Names, if any, and columns (float64, (columns, rows)) of a CSV file; `has_header` looks at its lines."""
-    with _opened(path, newline="", encoding="utf-8-sig", errors="replace") as file:
+    with _opened(path, most=LARGEST_TEXT, newline="", encoding="utf-8-sig", errors="replace") as file:
         reader = csv.reader(file)
         try:
             lines = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
@@ -113,8 +116,9 @@ def read_arrays(path, names):
     raise InputError(f"{path}: the file name must end in .npz, .h5 or .hdf5")
 
 
-def _opened(path, *arguments, **keywords):
-    """open(), refusing in one line."""
+def _opened(path, *arguments, most=None, **keywords):
+    """open() of an ordinary file of at most `most` bytes, refusing in one line."""
+    size_of(path, most)
     try:
         return open(path, *arguments, **keywords)
     except OSError as error:
@@ -175,12 +179,15 @@ def _cast(path, name, array):
     return array
 
 
+def _most():
+    """How many bytes are read whole: of a machine's memory at most the half."""
+    return min(LARGEST_BYTES, memory.there() // 2)
+
+
 def _check_size(path, name, size):
-    """Refuse, before reading, what cannot be meant to be read whole."""
-    if size > LARGEST_BYTES:
-        raise InputError(
-            f"{path}: array {name!r} takes {size} bytes, more than the {LARGEST_BYTES} that are read whole"
-        )
+    """Refuse, before reading, what cannot be meant to be read whole; `size`, of this array and those before it."""
+    if size > _most():
+        raise InputError(f"{path}: array {name!r} takes {size} bytes, more than the {_most()} that are read whole")
 
 
 def _check_claim(path, name, file, size):
@@ -194,14 +201,15 @@ def _check_claim(path, name, file, size):
 
 def _read_npz(path, names):
     """NPZ without pickle."""
-    found = {}
+    found, total = {}, 0
     with _opened(path, "rb") as file:
         try:
             with warnings.catch_warnings(action="ignore"), np.load(file, allow_pickle=False) as archive:
                 sizes = {Path(info.filename).stem: info.file_size for info in archive.zip.infolist()}
                 for name in names:
                     if name in archive.files:
-                        _check_size(path, name, sizes.get(name, 0))
+                        total += sizes.get(name, 0)
+                        _check_size(path, name, total)
                         with archive.zip.open(f"{name}.npy") as member:
                             _check_claim(path, repr(name), member, sizes.get(name, 0))
                         found[name] = _cast(path, name, archive[name])
@@ -216,14 +224,15 @@ def _read_hdf5(path, names):
     """Datasets of an HDF5 file."""
     import h5py
 
-    found = {}
+    found, total = {}, 0
     _opened(path, "rb").close()
     try:
         with h5py.File(path, "r", locking=False) as file:
             for name in names:
                 dataset = file.get(name)
                 if isinstance(dataset, h5py.Dataset):
-                    _check_size(path, name, dataset.size * max(dataset.dtype.itemsize, 8) if dataset.shape else 8)
+                    total += dataset.size * max(dataset.dtype.itemsize, 8) if dataset.shape else 8
+                    _check_size(path, name, total)
                     found[name] = _cast(path, name, np.asarray(dataset[()]))
     except InputError:
         raise

@@ -1,31 +1,58 @@
-"""A look at a file by a process of its own: HDF5's library may hang or die of a damaged file, or want all memory.
+"""What is looked at of a run file before HDF5 sees it, whose library may hang or die of damage, or want all memory.
 
-Only for files without a seal, of which nothing is known beforehand.
+A seal says whether the metadata are what was written. Of a file without one nothing is known, so it is looked at by a
+process of its own.
 """
 
+import functools
 import os
 import subprocess
 import sys
 
-SECONDS = 20
+from . import seal
+from .errors import DamageError, InputError
+from .inputs import size_of
+
+# Of the processor's time, so that a busy machine makes no file bad; of the clock's, for all that may keep it waiting.
+PROCESSOR_SECONDS = 5
+SECONDS = 120
 BYTES = 4 << 30
 LOOK = """
-import resource, sys
+import math, os, resource, sys
+from simlr import store
+used = math.ceil(sum(os.times()[:2]))
+resource.setrlimit(resource.RLIMIT_CPU, (used + {seconds},) * 2)
 resource.setrlimit(resource.RLIMIT_AS, ({bytes}, {bytes}))
-from simlr import errors, store
-try:
-    store.survey(sys.argv[1])
-except errors.DamageError:
-    sys.exit(1)
-except errors.InputError:
-    pass
+store.try_out(sys.argv[1])
 """
+
+
+def check(path):
+    """Refuse what cannot be read, a file whose seal is broken, and one without a seal that HDF5 cannot read."""
+    size_of(path)
+    try:
+        state = seal.state(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if state == seal.BROKEN:
+        raise DamageError(f"{path}: is damaged: what lies beside its data is not what was written")
+    if state == seal.UNSEALED and not is_readable(path):
+        raise DamageError(f"{path}: is damaged: it has no seal, and HDF5 cannot read it")
 
 
 def is_readable(path):
     """Whether another process comes through a look at the file, in bounded time and memory."""
+    if not sys.executable:  # Python lives in another program, and there is nobody to ask
+        return True
+    found = os.stat(path)
+    return _is_readable(os.path.abspath(path), (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+
+
+@functools.lru_cache
+def _is_readable(path, version):
+    """The same, asked once of every version of a file."""
     found_by = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
-    command = [sys.executable, "-c", LOOK.format(bytes=BYTES), os.path.abspath(path)]
+    command = [sys.executable, "-c", LOOK.format(bytes=BYTES, seconds=PROCESSOR_SECONDS), path]
     silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     environment = {**os.environ, "PYTHONPATH": found_by, "OPENBLAS_NUM_THREADS": "1"}
     try:

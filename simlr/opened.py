@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import stat
 from typing import NamedTuple
 
 from . import runfile, seal, store
@@ -10,6 +9,7 @@ from .agreement import misplaced
 from .blocks import Blocks
 from .config import GridConfig
 from .errors import DamageError, InputError
+from .inputs import size_of
 from .plan import Plan
 
 
@@ -33,10 +33,8 @@ class Opened(NamedTuple):
 def state_of_seal(path):
     """The state of a file's seal; InputError where it is no HDF5 file, DamageError where it cannot be a whole one."""
     try:
-        # A pipe would keep whoever opens it waiting.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise InputError(f"{path}: is no ordinary file")
-        found, signed, size = seal.state(path), seal.is_signed(path), os.path.getsize(path)
+        size = size_of(path)
+        found, signed = seal.state(path), seal.is_signed(path)
     except InputError:
         raise
     except (OSError, ValueError) as error:

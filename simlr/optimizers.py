@@ -55,8 +55,8 @@ def check_tables(noun, entries, check_one):
         rules.refuse(noun, f"a list of at least one table, [[{noun}]]", entries)
     checked = tuple(check_one(index, entry) for index, entry in enumerate(entries))
     check_combinations(noun, sum(count_of(table) for table in checked))
-    singles = expand(checked)
-    if any(one in singles[:i] for i, one in enumerate(singles)):
+    singles = {frozenset(one.items()) for one in expand(checked)}
+    if len(singles) < sum(count_of(table) for table in checked):
         raise InputError(f"{noun}: the same one is given twice")
     return checked
 

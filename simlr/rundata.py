@@ -12,13 +12,14 @@ NOT_YET = -1
 class Run:
     """One run. Every dataset of the run file is an attribute: `run.test_loss`, `run.schedule`, `run.curvature`, ...
 
-    Where a cell has not been computed yet, floating-point values are NaN and stop_step is -1. Each access looks anew,
-    so a run that goes on in another process shows how far it is.
+    Where a block is not marked as done, floating-point values are NaN, stop_step is -1 and status 0. A mark is set when
+    all before it is on the disk, once a second while a run goes on: after a loss of power, too, no value is shown that
+    did not get there. Each access looks anew, so a run that goes on in another process shows how far it is.
     """
 
     def __init__(self, source):
         self._source = source
-        self._config = None
+        self._config = self._blocks = None
 
     def __getattr__(self, name):
         if name.startswith("_"):  # not set yet, as in a copy
@@ -40,23 +41,25 @@ class Run:
             raise unknown("run", name, sorted(self._source.dims), "dataset")
         if name not in runfile.BLOCK_DATASETS or self.complete:
             return self._source.read(name, where)
-        # The status is looked at first: what is then found to be final was written before it.
-        missing = self._missing(self._source.dims[name])
+        # The marks are looked at first: what is then done was written before.
+        dims = self._source.dims[name]
+        missing, axis = self._missing("recorded_seed" in dims), int(dims[0] == "schedule")
         values = self._source.read(name, where)
-        missing = missing[where[: missing.ndim]]
+        missing = missing[where[axis]] if len(where) > axis else missing
         if not missing.any():
             return values
-        missing = missing.reshape(missing.shape + (1,) * (values.ndim - missing.ndim))
-        return np.where(missing, values.dtype.type(NOT_YET if values.dtype.kind == "i" else np.nan), values)
+        before = axis - sum(isinstance(one, int | np.integer) for one in where[:axis])
+        missing = missing.reshape(missing.shape + (1,) * (values.ndim - before - missing.ndim))
+        fill = {"u": runfile.STATUS_NOT_RUN, "i": NOT_YET}.get(values.dtype.kind, np.nan)
+        return np.where(missing, values.dtype.type(fill), values)
 
-    def _missing(self, dims):
-        """Where nothing is final yet, along the leading dimensions."""
-        missing = self._source.read("status") == runfile.STATUS_NOT_RUN
-        if dims[0] == "seed":
-            return missing.any(axis=(0, 2))
-        if dims[1] == "recorded_seed":
-            return missing[:, self.recorded_rows].any(axis=2)
-        return missing
+    def _missing(self, recorded):
+        """(N,) or, of the recorded seeds, (R,): whose block is not marked as done."""
+        if self._blocks is None:
+            starts, seeds = self._source.read("block_start"), self._source.read("seed").size
+            self._blocks = np.diff([*starts, starts[0] + seeds])
+        missing = np.repeat(self._source.read("block_done") != 1, self._blocks)
+        return missing[self.recorded_rows] if recorded else missing
 
     @property
     def recorded_rows(self):

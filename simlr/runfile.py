@@ -121,9 +121,9 @@ TRAJECTORIES = (
     *("trajectory_train_loss", "trajectory_test_loss", "trajectory_iterate"),
     *("trajectory_average_train_loss", "trajectory_average_test_loss"),
 )
-# What is worth nothing where the status is 0.
+# What is worth nothing where a block is not done.
 BLOCK_DATASETS = frozenset(
-    (*TRAJECTORIES, *(f.name for f in (*RESULTS, *AVERAGES, *RESIDUALS, *LOOKS, *PROBLEM, *OFFSET, *MATRICES)))
+    (*TRAJECTORIES, *(f.name for f in (*RESULTS, *AVERAGES, *RESIDUALS, *LOOKS, *PROBLEM, *OFFSET, *MATRICES, STATUS)))
 )
 
 

@@ -5,6 +5,9 @@ import tomllib
 from pathlib import Path
 
 from .errors import InputError, show
+from .inputs import size_of
+
+LARGEST_BYTES = 1 << 26
 
 
 def read(source):
@@ -22,6 +25,7 @@ def _text_of(source):
     if isinstance(source, str) and ("\n" in source or ("=" in source and not source.endswith(".toml"))):
         return source, "."
     path = Path(source)
+    size_of(path, LARGEST_BYTES)
     try:
         return path.read_text(encoding="utf-8-sig"), str(path.parent)
     except UnicodeDecodeError:

@@ -1,16 +1,17 @@
 """Looking a run file over: layout, metadata, coordinates and every block, without a word of trust in any of them.
 
-The seal is looked at first, then the file is opened; so HDF5 never sees damaged metadata. A file without a seal is
-looked at by another process beforehand.
+The seal is looked at first, then the file is opened; so HDF5 never sees damaged metadata. A file without a seal the
+store has another process look at beforehand.
 """
 
 import os
 
-from . import guard, seal, store
+from . import seal, store
 from .errors import DamageError, RunError
 from .opened import opened, state_of_seal
 
 MOST_NAMED = 5
+NO_SEAL = "its metadata have no seal: it was cut off, or another program changed the file"
 
 
 def verify(path, progress=None):
@@ -20,7 +21,7 @@ def verify(path, progress=None):
     that is known here, RunError where it is damaged or unfinished, naming what is wrong.
     """
     try:
-        findings = _unsealed(path) if state_of_seal(path) == seal.UNSEALED else []
+        findings = [NO_SEAL] if state_of_seal(path) == seal.UNSEALED else []
         found = store.survey(path)
         if "study" in found.attributes:
             return _study(path, found, findings)
@@ -37,13 +38,6 @@ def verify(path, progress=None):
         f"{path}: sound: {plan.blocks:,} blocks ({plan.seeds:,} seeds) have their CRC-32, the metadata their seal, "
         f"{len(file.survey.places):,} datasets their shape, type and place; {size:,} bytes"
     )
-
-
-def _unsealed(path):
-    """What is to be said of a file without a seal; DamageError where HDF5 cannot read it."""
-    if not guard.is_readable(path):
-        raise DamageError(f"{path}: is damaged: it has no seal, and HDF5 cannot read it")
-    return ["its metadata have no seal: it was cut off, or another program changed the file"]
 
 
 def _study(path, found, findings):

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import runs
 
-from simlr import datafiles, report
+import simlr
+from simlr import datafiles, merge, report, toml, verify
 from simlr.errors import InputError
 
 
@@ -59,6 +60,49 @@ def test_arrays_that_claim_more_than_there_is(count, folder):
         archive.writestr("a.npy", claiming(count))
     with pytest.raises(InputError, match=r"arrays\.npz: the array 'a' claims shape"):
         datafiles.read_arrays("arrays.npz", ("a",))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_files_that_never_end_are_not_begun(kind, folder, capsys):
+    """As a grid, a table, arrays and a run: neither waited for nor read."""
+    for name in ("grid.toml", "table.csv", "rates.npy", "arrays.npz", "arrays.h5", "run.h5"):
+        if kind == "pipe":
+            os.mkfifo(name)
+        else:
+            os.symlink("/dev/zero", name)
+    refusals = [
+        *(lambda: toml.read(Path("grid.toml")), lambda: datafiles.read_table("table.csv", -1, True)),
+        *(lambda: datafiles.digest("table.csv"), lambda: datafiles.read_vector("rates.npy")),
+        *(lambda: datafiles.read_arrays("arrays.npz", ("a",)), lambda: datafiles.read_arrays("arrays.h5", ("a",))),
+        *(lambda: simlr.load("run.h5"), lambda: simlr.run(runs.grid(), "run.h5", resume=True)),
+        *(lambda: simlr.run(runs.grid(), "run.h5", overwrite=True), lambda: verify.verify("run.h5")),
+    ]
+    for refused in refusals:
+        with pytest.raises(InputError, match="is no ordinary file"):
+            refused()
+    for main, arguments in ((report.main, ["run.h5"]), (merge.main, ["run.h5", "--out", "joined.h5"])):
+        assert main(arguments) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_arrays_that_would_fill_the_memory(folder, monkeypatch):
+    """Zeros pack well: a file of a few kilobytes may unpack to gigabytes, in one array or in several."""
+    names = ("a", "b", "c")
+    np.savez_compressed("bomb.npz", **{name: np.zeros(1 << 18) for name in names})
+    with h5py.File("bomb.h5", "w") as file:
+        for name in names:
+            file.create_dataset(name, (1 << 18,), "f8", chunks=True)
+    for name in ("bomb.npz", "bomb.h5"):
+        assert os.path.getsize(name) < 1 << 15
+        with monkeypatch.context() as patch:
+            patch.setattr(datafiles, "LARGEST_BYTES", 5 << 20)
+            with pytest.raises(InputError, match=r"array 'c' takes 6\d* bytes, more than the 5242880"):
+                datafiles.read_arrays(name, names)
+        assert len(datafiles.read_arrays(name, names)) == 3
+    Path("long.csv").write_text("1\n" * 100)
+    monkeypatch.setattr(datafiles, "LARGEST_TEXT", 99)
+    with pytest.raises(InputError, match=r"long\.csv: has 200 bytes, more than the 99 that are read whole"):
+        datafiles.read_column("long.csv", 0)
 
 
 class Harm:

@@ -266,7 +266,34 @@ def test_parameters_of_the_problem_are_known_before_the_seeds_are(folder):
     assert np.isnan(run.sharpness[7:]).all()
 
 
-def test_a_run_that_goes_on_shows_how_far_it_is(folder):
+def test_parts_of_an_unfinished_run_are_those_of_the_whole(half):
+    run = simlr.load(half)
+    places = {
+        "test_loss": [(), (2,), (2, 15), (slice(1, 3), 15, 0), (slice(None), slice(3, 20)), (1, slice(3, 20), 1)],
+        "status": [(0,), (0, 15), (slice(0, 2), slice(10, 16), 1)],
+        "sharpness": [(15,), (slice(3, 20),)],
+        "curvature": [(15,), (3, 1), (slice(3, 20), 1), (slice(3, 20), slice(0, 1))],
+        "trajectory_test_loss": [(1,), (1, 2), (slice(0, 2), slice(1, 9), 3), (slice(None), 10)],
+    }
+    for name, parts in places.items():
+        for where in parts:
+            assert np.array_equal(run.part(name, *where), run[name][where], equal_nan=True), (name, where)
+
+
+def test_what_is_written_and_not_committed_is_not_shown(folder):
+    """After a loss of power a status may be on the disk whose values are not."""
+    job = Job(runs.grid())
+    made, blocks = job.open("run.h5")
+    made.commit = lambda: None
+    job.run(made, blocks)
+    run = simlr.load("run.h5")
+    with h5py.File("run.h5", "r", locking=False) as file:
+        assert (file["status"][()] > 0).all()
+    assert (run.status == 0).all() and np.isnan(run.test_loss).all() and not run.complete
+
+
+def test_a_run_that_goes_on_shows_how_far_it_is(folder, monkeypatch):
+    monkeypatch.setattr(writer, "SYNC_SECONDS", 0.0)
     job = Job(runs.grid())
     file, blocks = job.open("run.h5")
     run = simlr.load("run.h5")

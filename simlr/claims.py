@@ -132,7 +132,7 @@ def ending(judged):
     passed = sum(one.passed for one in judged)
     seconds = sum(one.seconds for one in judged)
     failed = [one.name for one in judged if not one.passed]
-    text = f"{passed} of {len(judged)} claims hold, with every control failing as it must; {seconds:.0f} s"
+    text = f"{passed} of {len(judged)} claims hold and fail in every control, as they must; {seconds:.0f} s"
     return text + (f"; not so: {', '.join(failed)}" if failed else "")
 
 

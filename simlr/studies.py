@@ -181,7 +181,7 @@ def _cast(one, values):
     """Values in the type of their field; only what loses nothing is cast."""
     if one.dtype == "str":
         return np.array(values, dtype=object)
-    return np.ascontiguousarray(np.asarray(values).astype(one.dtype, casting="same_kind"))
+    return np.asarray(values).astype(one.dtype, order="C", casting="same_kind")
 
 
 def _sizes(fields, arrays):

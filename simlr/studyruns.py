@@ -66,8 +66,10 @@ def _attributes(config):
 
 
 def _digest(paper):
-    """What tells one state of a paper's code from another."""
-    return hashlib.sha256(Path(inspect.getfile(paper)).read_bytes()).hexdigest()[:16]
+    """What tells one state of a paper's code, and of the helpers beside it, from another."""
+    own = Path(inspect.getfile(paper))
+    files = [own, *sorted(own.parent.glob("_*.py"))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def _measured(config, threads, progress):

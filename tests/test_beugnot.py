@@ -1,0 +1,205 @@
+"""Beugnot, Mairal, Rudi (2022): stops at 1e-126 in 80 digits, the descent of a kernel step by step, and the check."""
+
+import importlib.util
+
+import mpmath
+import numpy as np
+import pytest
+
+import simlr
+from simlr import style
+from simlr.config import read
+from simlr.papers import FAILS, HOLDS, NOT_RUN, _beugnot, beugnot2022
+from simlr.rundata import Run
+from simlr.studies import Task
+
+needs_digits = pytest.mark.skipif(_beugnot.load_digits() is None, reason="scikit-learn is missing")
+SMALL = (
+    ("seeds.count", 6),
+    ("study.kappas", [10.0, 1e4]),
+    ("study.practical_kappas", [100.0]),
+    ("study.scales", [0.5, 1.0]),
+    ("study.train_rows", 60),
+    ("study.splits", 3),
+)
+
+
+def small(*changes, threads=None):
+    return simlr.run(read(beugnot2022.GRID, [*SMALL, *changes]), threads=threads)
+
+
+@pytest.fixture(scope="module")
+def run():
+    """A small run; not to be changed."""
+    return small()
+
+
+def tampered(run, **changes):
+    """A copy of a run in which datasets are what functions make of them."""
+
+    class Source:
+        attributes, dims = run.attributes, {name: run.dims(name) for name in run.names}
+
+        def read(self, name, where=()):
+            values = run[name].copy()
+            return (changes[name](values) if name in changes else values)[where]
+
+    return Run(Source())
+
+
+# ---- the stops, against arithmetic of 80 digits ----
+
+
+def losses(start, factors, spectrum, steps):
+    """(F, [r_i]) after a number of steps, in high precision."""
+    residual = [mpmath.mpf(float(r)) * f**steps for r, f in zip(start, factors, strict=True)]
+    terms = (mpmath.mpf(float(s)) * r**2 for s, r in zip(spectrum, residual, strict=True))
+    return mpmath.fsum(terms) / 2, residual
+
+
+@pytest.mark.parametrize("kappa", [10.0, 1e4])
+def test_stops_at_tiny_levels_are_those_of_high_precision(kappa):
+    """The step is the first at or below the level, the residuals are right to 1e-11: at 1e-126, and down to 1e-290."""
+    spectrum = np.geomspace(1.0, 1.0 / kappa, 6)
+    start = np.random.default_rng(3).standard_normal((2, 6))
+    levels, rates = [1e-10, 1e-126, 1e-290], [1.0, beugnot2022.large_rate(kappa, 0.1)]
+    found = _beugnot.stops(np.tile(spectrum, (2, 1)), start, rates, {"train_loss": levels}, None)
+    assert (found.status == 1).all()
+    assert found.stop_step.max() > (1e7 if kappa == 1e4 else 1e4)
+    with mpmath.workdps(80):
+        for (s, n, e), steps in np.ndenumerate(found.stop_step):
+            exact = [1 - mpmath.mpf(float(rates[s])) * mpmath.mpf(float(lam)) for lam in spectrum]
+            factors = [mpmath.mpf(float(f)) for f in exact]  # rounded once, as the recurrence's are
+            before, _ = losses(start[n], factors, spectrum, int(steps) - 1)
+            here, residual = losses(start[n], factors, spectrum, int(steps))
+            assert here <= levels[e] < before
+            assert abs(found.train_loss[s, n, e] / here - 1) < 1e-11
+            for axis, value in enumerate(residual):
+                if abs(value) > 1e-150:
+                    assert abs(found.stop_residual[s, n, e, axis] / value - 1) < 1e-11
+
+
+def test_closed_form_and_steps_agree_at_tiny_levels():
+    """73,000 steps taken one by one end where the closed form says."""
+    spectrum = np.geomspace(1.0, 0.01, 10)
+    start = np.random.default_rng(4).standard_normal((3, 10))
+    rate = beugnot2022.large_rate(100.0, 0.1)
+    found = _beugnot.stops(np.tile(spectrum, (3, 1)), start, [rate], {"train_loss": [1e-126]}, None)
+    stepped = simlr.descend(np.tile(spectrum, (3, 1)), start, np.full((1, 80_000), rate), [1e-126])
+    assert found.stop_step.min() > 60_000
+    assert np.array_equal(found.stop_step, stepped.stop_step)
+    np.testing.assert_allclose(found.train_loss, stepped.train_loss, rtol=1e-9)
+    np.testing.assert_allclose(found.stop_residual[..., 0], stepped.residual[..., 0], rtol=1e-9)
+
+
+def test_the_ratio_is_that_of_the_ends(run):
+    """Both ends are pure at 1e-126: with U = I the ratio is (F_l/F_s)/kappa_T."""
+    kappa = np.array([10.0, 1e4])[:, None]
+    pure = run.large_train_loss[..., -1] / run.small_train_loss[..., -1] / kappa
+    np.testing.assert_allclose(run.plain_ratio[..., -1], pure, rtol=1e-9)
+    assert (run.test_ratio[..., -1] <= 10.0 * 2.0 * 1.001 / kappa).all()  # kappa_U times F_l/F_s, at most 2
+
+
+# ---- kernel regression, against gradient descent on the outputs ----
+
+
+def descended(kernel, labels, train, held, rate, level):
+    """Held-out outputs at the first step with (1/n) |Y - f|^2 <= level, step by step in the coefficients."""
+    n = len(train)
+    own, across = kernel[np.ix_(train, train)], kernel[np.ix_(held, train)]
+    coefficients = np.zeros((n, labels.shape[1]))
+    eta = rate / (2.0 / n * np.linalg.eigvalsh(own)[-1])
+    for _ in range(200_000):
+        residual = labels[train] - own @ coefficients
+        if (residual**2).sum() / n <= level:
+            return across @ coefficients
+        coefficients += eta * 2.0 / n * residual
+    raise AssertionError("the level was not reached")
+
+
+def test_kernel_regression_is_gradient_descent():
+    """On made-up points of three classes: accuracy and square loss at the stops, for stable and large rates."""
+    draws = np.random.default_rng(5)
+    points, kinds = draws.standard_normal((60, 4)), np.arange(60) % 3
+    points += 0.8 * np.eye(4)[kinds]
+    kernel = np.exp(-((points[:, None] - points) ** 2).sum(axis=-1) / 8.0)
+    labels, orders = np.eye(3)[kinds], np.array([draws.permutation(60) for _ in range(2)])
+    own = {"train_rows": 25, "digits_levels": (0.3, 0.1), "digits_rates": (0.5, 1.9, 1.999)}
+    found = np.array(_beugnot._regression(Task(own, 1, 0, None, None), kernel, labels, orders))
+    for split, order in enumerate(orders):
+        for place, rate in enumerate(own["digits_rates"]):
+            for at, level in enumerate(own["digits_levels"]):
+                outputs = descended(kernel, labels, order[:25], order[25:], rate, level)
+                right = (outputs.argmax(axis=1) == kinds[order[25:]]).mean()
+                loss = ((outputs - labels[order[25:]]) ** 2).sum(axis=1).mean()
+                np.testing.assert_allclose(found[:2, place, at, split], [right, loss], rtol=1e-8)
+
+
+@needs_digits
+def test_the_digits_are_scikit_learns():
+    datasets = pytest.importorskip("sklearn.datasets")
+    theirs = datasets.load_digits()
+    pixels, digits = _beugnot.load_digits()
+    assert np.array_equal(pixels, theirs.data)
+    assert np.array_equal(digits, theirs.target)
+
+
+# ---- the check ----
+
+
+def test_the_theorem_holds_on_a_small_run(run):
+    findings = beugnot2022.check(run).findings
+    assert [finding.outcome for finding in findings[:5]] == [HOLDS] * 5
+    assert findings[0].measured < 10.0
+
+
+def test_the_bits_do_not_depend_on_threads(run):
+    other = small(threads=1)
+    for name in set(run.names) - {"finished_at", "wall_seconds"}:
+        assert np.array_equal(run[name], other[name], equal_nan=run[name].dtype.kind == "f"), name
+
+
+CHANGES = [
+    {"test_ratio": lambda values: values * 1e3},
+    {"plain_ratio": lambda values: values * (1.0 + 1e-8)},
+    {"top_share": lambda values: values - 1e-5},
+    {"bottom_share": lambda values: values - 1e-5},
+    {"practical_gain": lambda values: 1.0 / values},
+    {"small_train_loss": lambda values: 0.4 * values},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
+def test_the_check_can_fail(run, change):
+    assert beugnot2022.check(tampered(run, **change)).outcome == FAILS
+
+
+@needs_digits
+def test_no_gain_in_accuracy_fails(run):
+    assert beugnot2022.check(tampered(run, accuracy=lambda values: values[:, ::-1])).outcome == FAILS
+
+
+def test_every_control_fails():
+    for control in beugnot2022.controls():
+        digits = [] if ("study.splits", 0) in control.overrides else [("study.splits", 3), ("study.scales", [0.5])]
+        if digits and _beugnot.load_digits() is None:
+            continue
+        made = small(*control.overrides, ("seeds.count", 6), *digits)
+        assert beugnot2022.check(made).outcome == FAILS, control.name
+
+
+def test_without_scikit_learn_the_rest_is_judged(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    made = small()
+    verdict = beugnot2022.check(made)
+    assert (int(made.digits_rows), np.isnan(made.accuracy).all()) == (0, True)
+    assert verdict.outcome == HOLDS
+    assert verdict.findings[-1].outcome == NOT_RUN
+    assert 'pip install "simlr[papers]"' in str(verdict.findings[-1])
+    assert len(beugnot2022.pictures(made)) == 1
+
+
+def test_the_pictures_are_drawn(run):
+    pictures = beugnot2022.pictures(run)
+    assert [picture.key for picture in pictures] == ["rates", "digits"][: len(pictures)]
+    assert all(style.png(picture.figure, dpi=40).startswith(b"\x89PNG") for picture in pictures)

@@ -15,8 +15,8 @@ ISOTROPIC, POWER_LAW, SPIKED = WORDS = ("isotropic", "power_law", "spiked")
 SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".csv")
 # A matrix from a file may differ from its transpose, and fall below 0, by this share of its largest entry.
 ROUNDING = 1e-10
-# Largest eigenvalues within these bounds leave room for squares and quotients.
-LEAST, MOST = 1e-100, 1e100
+# Largest entries of covariances within these bounds, and other numbers below the upper one, leave losses room.
+LEAST, MOST = 1e-50, 1e50
 
 
 def word_or_numbers(words, number, noun):
@@ -55,6 +55,13 @@ def check_vector(key, value, array):
     """Refuse what is not a vector."""
     if array.ndim != 1:
         raise InputError(f"problem.{key}: {value} must hold a vector, got shape {array.shape}")
+
+
+def check_size(key, values):
+    """Refuse numbers whose losses would be no numbers."""
+    largest = np.max(np.abs(values))
+    if largest > MOST:
+        raise InputError(f"problem.{key} must be at most {MOST} in size, got {largest:.3g}")
 
 
 def check_square(key, value, array):

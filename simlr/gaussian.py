@@ -19,7 +19,9 @@ from .sources import Parameter, Problem, Quadratic, Source, empty_batch
 
 SAME, RANDOM, ONES, ZERO = "train", "random", "ones", "zero"
 LARGEST_BYTES = 1 << 30  # of one draw, in each thread
-ARRAYS_OF_A_DRAW = 10  # matrices (d, d) in hand while one is made
+MATRICES_OF_A_DRAW = 10  # matrices (d, d) in hand while one is made
+# Parameters that may be lists or files.
+READ = ("train_covariance", "test_covariance", "target", "start")
 # Parameters that mean nothing but with some words: (parameter, the parameter that holds the word, the words).
 GOES_WITH = (
     *((f"{side}_exponent", f"{side}_covariance", (POWER_LAW,)) for side in ("train", "test")),
@@ -43,22 +45,25 @@ class _Gaussian(Source):
         self._held_out = parameters["validation_rows"]
         if not self._held_out:
             self.validation = None
-        named = ("train_covariance", "test_covariance", "target", "start")
-        arrays = {key: covariances.read(key, parameters[key], folder) for key in named}
+        arrays = {key: covariances.read(key, parameters[key], folder) for key in READ}  # None of a word
         arrays = {key: array for key, array in arrays.items() if array is not None}
         self.axes = _dimension(parameters, arrays)
         self._check_size()
         self._train = self._covariance("train", arrays)
         self._test = self._covariance("test", arrays)
-        self._target, self._start = arrays.get("target"), arrays.get("start", np.zeros(self.axes))
+        self._target, self._start = (arrays.get(key, np.zeros(self.axes)) for key in ("target", "start"))
+        self._target_given = "target" in arrays
+        sizes = {"target": self._target, "start": self._start}
+        for key, values in (sizes | {key: parameters[key] for key in ("target_norm", "label_noise")}).items():
+            covariances.check_size(key, values)
         self._check_source()
-        files = dict.fromkeys(parameters[key] for key in named if covariances.is_file(parameters[key]))
+        files = dict.fromkeys(parameters[key] for key in READ if covariances.is_file(parameters[key]))
         self.identity = " ".join(datafiles.digest(Path(folder) / file) for file in files)
 
     def _check_size(self):
         """Refuse, before anything of that size is made, what cannot be held for one draw."""
         rows, d = max(self._rows, self._held_out), self.axes
-        needed = 8 * (2 * rows * (d + 1) + ARRAYS_OF_A_DRAW * d * d)
+        needed = 8 * (2 * rows * (d + 1) + MATRICES_OF_A_DRAW * d * d)
         if needed > LARGEST_BYTES:
             raise InputError(
                 f"problem: {rows} rows of {d} axes take {needed:,} bytes a draw, over the limit of {LARGEST_BYTES:,}"
@@ -101,10 +106,10 @@ class _Gaussian(Source):
         power = self._parameters["target_source"] / 2.0
         prior = np.ones((1, self.axes)) if not power else self._train_power(power)
         word, norm = self._parameters["target"], self._parameters["target_norm"]
-        if self._target is not None:
+        if self._target_given:
             vector, prior = self._target, np.empty((0, self.axes))
         elif word == RANDOM:
-            vector, prior = np.zeros(self.axes), prior * (norm / _length(prior))
+            vector, prior = self._target, prior * (norm / _length(prior))
         else:
             vector = np.array([math.fsum(row) for row in prior]) if len(prior) == self.axes else prior[0]
             vector, prior = vector * (norm / _length(vector)), np.empty((0, self.axes))

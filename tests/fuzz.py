@@ -54,7 +54,7 @@ VALUES += [
     "1979-05-27",
     "0x7fffffffffffffff",
 ]
-VALUES += ["[[[[[[]]]]]]", '"\\u0000"', "nakkiran2020", "quadratic", "dataset"]
+VALUES += ["[[[[[[]]]]]]", '"\\u0000"', "nakkiran2020", "quadratic", "dataset", "gaussian"]
 TABLE = runs.SMALL.replace('kind = "nakkiran2020"', 'kind = "dataset"\nfile = "input.SUFFIX"\ntrain_rows = 3')
 RATES = runs.SMALL.replace("steps = 200", 'file = "input.SUFFIX"').replace(
     'kind = "cosine"\nlearning_rate = 0.7', 'kind = "table"'

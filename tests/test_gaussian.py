@@ -40,7 +40,8 @@ LISTED = [0.3, 2.0, 1.0, 0.7]
 TARGET = [1.0, -2.0, 0.5, 3.0]
 # What the grid says -> what the twin is told: the covariances, and the target as a function of the seed.
 CASES = {
-    "isotropic": ({"dimension": 4}, np.eye(4), np.eye(4), None),
+    "isotropic": ({"dimension": 4, "test_scale": 2.0}, np.eye(4), 2.0 * np.eye(4), None),
+    "one axis": ({"dimension": 1, "train_scale": 3.0}, 3.0 * np.eye(1), 3.0 * np.eye(1), None),
     "power law, tested isotropic": (
         {"dimension": 4, "train_covariance": "power_law", "train_exponent": 1.5, "test_covariance": "isotropic"},
         *(np.diag(RANK**-1.5), np.eye(4), None),
@@ -93,7 +94,7 @@ def test_losses_are_those_of_descent_on_the_rows_that_numpy_draws(run_grid, matr
     run = run_grid(problem, [schedule], None, stop=stop, seeds=seeds, folder=matrices)
     for n in range(len(run.seed)):
         twin = drawn(case, int(run["problem_train_rows"][n]), int(run.draw[n]), 0.4)
-        start = np.array(CASES[case][0].get("start", np.zeros(4)), float)
+        start = np.array(CASES[case][0].get("start", np.zeros(twin.x.shape[1])), float)
         sharpness = np.linalg.eigvalsh(naive.hessian(twin.x))[-1]
         path = naive.descend_rows(twin.x, twin.y, start, [1.9 / sharpness] * 60)
         best = naive.minimiser(twin.x, twin.y, start)
@@ -121,10 +122,10 @@ def test_rows_and_validation_are_those_that_numpy_draws(matrices, case, rows):
     held_out = source.validation(ROOT_SEED, draws, batch, 1)
     for n in draws:
         twin, axes, best = drawn(case, rows, n, 0.4), batch.curvature_axes[n], batch.train_minimiser[n]
-        np.testing.assert_allclose(axes.T @ axes, np.eye(4), atol=1e-13)
+        np.testing.assert_allclose(axes.T @ axes, np.eye(len(axes)), atol=1e-13)
         np.testing.assert_allclose(z[n], twin.x @ axes, rtol=1e-10, atol=1e-12)
         np.testing.assert_allclose(rho[n], twin.y - twin.x @ best, rtol=1e-8, atol=1e-10)
-        r = np.random.default_rng(n).normal(size=4)
+        r = np.random.default_rng(n).normal(size=len(axes))
         away, theta = r + held_out.offset[n], best + axes @ r
         found = held_out.floor[n] + away @ held_out.matrix[n] @ away
         expected = naive.mean_squared_error(twin.held_out, twin.held_out_y, theta)
@@ -539,10 +540,14 @@ BAD_TOGETHER = [
     ({**POWER, "train_exponent": -1e4}, "train_exponent = -10000.0: a power of an eigenvalue is no finite number"),
     (
         {**POWER, "train_exponent": -200.0},
-        r"train_covariance: the largest entry must be from 1e-100 to 1e\+100, got 2.58e",
+        r"train_covariance: the largest entry must be from 1e-50 to 1e\+50, got 2.58e",
     ),
-    ({"train_scale": 1e-200}, r"train_covariance: the largest entry must be from 1e-100 to 1e\+100, got 1e-200"),
-    ({"test_scale": 1e200}, r"test_covariance: the largest entry must be from 1e-100 to 1e\+100, got 1e\+200"),
+    ({"train_scale": 1e-200}, r"train_covariance: the largest entry must be from 1e-50 to 1e\+50, got 1e-200"),
+    ({"test_scale": 1e200}, r"test_covariance: the largest entry must be from 1e-50 to 1e\+50, got 1e\+200"),
+    ({"target": (1e60,) * 4}, r"target must be at most 1e\+50 in size, got 1e\+60"),
+    ({"start": (-1e60,) * 4}, r"start must be at most 1e\+50 in size, got 1e\+60"),
+    ({"target_norm": 1e60}, r"target_norm must be at most 1e\+50 in size, got 1e\+60"),
+    ({"label_noise": 1e60}, r"label_noise must be at most 1e\+50 in size, got 1e\+60"),
     (
         {"train_covariance": (1.0, 2.0, 0.0, 1.0), "target_source": -1.0},
         "target_source = -1.0: a power of an eigenvalue",

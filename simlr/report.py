@@ -20,7 +20,7 @@ from typing import NamedTuple
 from . import analysisplots, figures, papers, rateplots, store, style, summary
 from .analysis import Analysis, StudyAnalysis
 from .arguments import DONE, Parser, answered, say
-from .config import GridConfig
+from .config import read
 from .csvfiles import FILES, csv_files, is_ours
 from .errors import InputError
 from .layout import WIDTH, as_text, describe, findings_table, many, printable, values_text, verdict_text
@@ -28,6 +28,7 @@ from .levels import WORDS, is_loss
 from .page import page, schedules_page
 from .pairs import index_of
 from .sections import sections
+from .studies import StudyConfig
 from .view import View
 
 PROGRAM = "python -m simlr.report"
@@ -122,7 +123,9 @@ def _report(path, options):
 def _schedules(grid, out, formats):
     """The learning rates of a grid."""
     is_paper = grid in papers.names()
-    config = GridConfig.from_toml(papers.load(grid).GRID if is_paper else Path(grid))
+    config = read(papers.load(grid).GRID if is_paper else Path(grid))
+    if isinstance(config, StudyConfig):
+        raise InputError(f"--schedules {grid}: is a study, which has no schedules")
     folder = _folder(Path(grid), out, "schedules")
     for name in formats or []:
         if name not in SCHEDULE_FORMATS:

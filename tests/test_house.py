@@ -135,7 +135,7 @@ MAY_IMPORT = {
     "report": {
         *{"store", "summary", "layout", "style", "figures", "page", "arguments"},
         *{"early", "config", "csvfiles", "papers", "rateplots", "analysis", "analysisplots", "sections", "view"},
-        *{"levels", "pairs"},
+        *{"levels", "pairs", "studies"},
     },
     "analysis": {"arguments", "directions", "families", "pairs", "summary"},
     "csvfiles": set(),

@@ -182,6 +182,7 @@ def test_the_csv_is_bounded():
     [
         ([], "one of RUN.h5 and --schedules GRID.toml is required"),
         (["x.h5", "--schedules", "mine.toml"], "one of RUN.h5 and --schedules GRID.toml is required"),
+        (["--schedules", "schaipp2025"], "--schedules schaipp2025: is a study, which has no schedules"),
         (["--schedules", "none.toml"], "none.toml: cannot be read: No such file or directory"),
         (["--schedules", "mine.toml", "--format", "md"], "--format md: goes with a run file; schedules have html, csv"),
         (["--schedules", "mine.toml", "--out", "a/b"], "--out a/b: the folder a does not exist"),

@@ -462,6 +462,19 @@ def test_more_than_memory_holds_is_refused_by_arithmetic(tmp_path, monkeypatch):
         prepare(tmp_path, features="relu", feature_count=10**6)
 
 
+def test_limits_of_the_process_and_of_its_group_count_as_memory(tmp_path, monkeypatch):
+    machine = memory.there()
+    (tmp_path / "memory.max").write_text("max\n")
+    monkeypatch.setattr(memory, "_GROUPS", tmp_path)
+    assert memory.there() >= machine
+    (tmp_path / "memory.max").write_text("4096000\n")
+    assert memory.there() == 4096000
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda _: (2048000, 2048000))
+    assert memory.there() == 2048000
+    with pytest.raises(InputError, match=r"^it takes 2,048,001 bytes, and there are 2,048,000; take less$"):
+        memory.check(2048001, "it takes", "; take less")
+
+
 def test_features_that_overflow_end_the_run_in_one_line(run_grid, tmp_path):
     table = made_table(20, 3)
     table[:, :-1] = 1e308 * np.sign(table[:, :-1])

@@ -3,6 +3,7 @@
 import json
 import sys
 import tempfile
+import textwrap
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from . import papers, progress, store, summary
 from .arguments import DONE, FAILED, INTERRUPTED, Parser, one_line, positive, say, terminate_as_interrupt
 from .config import read
 from .errors import InputError, unknown
-from .layout import FINDING_HEADER, Table, as_text, shortened
+from .layout import FINDING_HEADER, Table, as_text, printable, shortened
 from .pipeline import still_working
 
 PROGRAM = "python -m simlr.papers"
 MARK = "  control: "
+NOTE_WIDTH = 140
 
 
 @dataclass
@@ -118,6 +120,7 @@ def table(judged):
         notes += [f"  {finding.what}: {finding.note}" for finding in one.verdict.findings if finding.note]
         notes += [f"  control {control.name!r}: {control.why}" for control, _ in one.controls]
     lines = [tuple(shortened(cell, 72 if i == 0 else 36) for i, cell in enumerate(line)) for line in lines]
+    notes = [textwrap.fill(printable(note), NOTE_WIDTH, subsequent_indent="      ") for note in notes]
     return Table("Published claims, measured beside the papers' figures", FINDING_HEADER, tuple(lines), tuple(notes))
 
 

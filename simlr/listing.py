@@ -4,7 +4,7 @@ import json
 import textwrap
 
 from . import papers, problems, rules, schedules, stopping, store, summary
-from .layout import WIDTH
+from .layout import WIDTH, verdict_text
 from .noises import NOISES
 from .optimizers import AVERAGING, OPTIMIZERS
 
@@ -140,8 +140,6 @@ def outcome(path):
     parts = [] if run.is_study else [summary.table(summary.rows(run))]
     verdict = summary.verdict(run)
     if verdict:
-        parts.append(
-            "\n".join([verdict.claim, *(f"  {line}" for line in verdict.lines), f"verdict: {verdict.outcome}"])
-        )
+        parts.append(verdict_text(verdict))
     parts.append(f"{path}\npython -m simlr.report {path}")
     return "\n\n".join(parts)

@@ -318,7 +318,7 @@ def test_a_finding_reads_as_a_line():
     assert str(found) == "ratio: 2; theory 2; tolerance 1e-06; at level 1e-6"
     assert str(found._replace(outcome=FAILS)).endswith(": does not hold")
     assert str(Finding("no schedule", "", "", outcome=UNDECIDED)) == "no schedule: undecided"
-    assert papers.at_most("x", 0.25, 1 / 3).cells() == ("x", "0.25", "<= 0.333333", "at most", "holds")
+    assert papers.at_most("x", 0.25, 1 / 3).cells() == ("x", "0.25", "<= 0.333333", "", "holds")
 
 
 @pytest.mark.parametrize(

@@ -101,12 +101,12 @@ def near(what, measured, paper, tolerance, relative=False, note=""):
 
 def at_most(what, measured, bound, note=""):
     """The finding that a number is at or below the paper's bound."""
-    return Finding(what, measured, f"<= {told(bound)}", "at most", outcome_of(measured <= bound), note)
+    return Finding(what, measured, f"<= {told(bound)}", "", outcome_of(measured <= bound), note)
 
 
 def at_least(what, measured, bound, note=""):
     """The finding that a number is at or above the paper's bound."""
-    return Finding(what, measured, f">= {told(bound)}", "at least", outcome_of(measured >= bound), note)
+    return Finding(what, measured, f">= {told(bound)}", "", outcome_of(measured >= bound), note)
 
 
 def outcome_of(holds):

@@ -17,10 +17,14 @@ import numpy as np
 from .arrays import DIVERGED_SUM, GONE
 from .descent import bar_of, decide, next_moment, square_sum
 from .intrinsics import fma
-from .jit import cell
+from .jit import cell, inline
 from .products import REACH, log_product, set_weights
 
 SMALLEST_NORMAL = 2.0**-1022
+HOP = 8
+# Between rows that are farther apart than this, a guess saves looks; so many of Newton's steps make a good one.
+FAR = 256
+FLOW_ITERATIONS = 4
 
 
 @cell
@@ -41,7 +45,33 @@ def walk(x, scale, n, eta, first, last, time, before, threshold, decided, status
     return time
 
 
-@cell
+@inline
+def hop_above(x, scale, n, eta, first, last, time, bar, ahead):
+    """Take HOP steps at a time from step `first` on, while sum_i x_i^2, which never grows, stays above the bar.
+
+    Factors are multiplied among themselves first, since x would wait for each of them. `ahead` (d,) is scratch. Returns
+    the step and the time reached.
+    """
+    while first + HOP <= last:
+        e0, e1, e2, e3 = eta[first], eta[first + 1], eta[first + 2], eta[first + 3]
+        e4, e5, e6, e7 = eta[first + 4], eta[first + 5], eta[first + 6], eta[first + 7]
+        energy = 0.0
+        for i in range(x.size):
+            lam = scale[n, i]
+            early = (fma(-e0, lam, 1.0) * fma(-e1, lam, 1.0)) * (fma(-e2, lam, 1.0) * fma(-e3, lam, 1.0))
+            late = (fma(-e4, lam, 1.0) * fma(-e5, lam, 1.0)) * (fma(-e6, lam, 1.0) * fma(-e7, lam, 1.0))
+            ahead[i] = x[i] * (early * late)
+            energy = fma(ahead[i], ahead[i], energy)
+        if energy <= bar:
+            break
+        for i in range(x.size):
+            x[i] = ahead[i]
+        time += ((e0 + e1) + (e2 + e3)) + ((e4 + e5) + (e6 + e7))
+        first += HOP
+    return first, time
+
+
+@inline
 def is_tabulated(x, scale, n, cap):
     """Whether seed n moves only along axes that the table is for; what has died out elsewhere is set to 0.
 
@@ -62,7 +92,7 @@ def keep_moment(x, row, slot, record_x):
         record_x[row, slot, i] = x[i]
 
 
-@cell
+@inline
 def walk_to_table(
     x, scale, n, eta, every, cap, before, elapsed, row, record_step, slot,
     threshold, decided, status, stop_step, stop_time, stop_x, record_x,
@@ -84,7 +114,7 @@ def walk_to_table(
     return t, slot
 
 
-@cell
+@inline
 def slide(x, base, coefficient, row, weight, y):
     """y_i = x_i P(lam_i) from the row of `base` to this one; returns sum_i y_i^2."""
     energy = 0.0
@@ -96,18 +126,49 @@ def slide(x, base, coefficient, row, weight, y):
     return energy
 
 
-@cell
-def last_row_above(x, base, coefficient, first, last, weight, y, bar, excess, shortfall):
-    """The last row from `first` (above the bar) to `last` (not above it) at which sum_i x_i^2 > bar.
+@inline
+def row_by_flow(x, scale, n, time, start, first, last, bar):
+    """About the row from `first` to `last` at which sum_i x_i^2, which stands at x in row `start`, falls to the bar.
 
-    excess and shortfall are log(sum / bar) at both. The rows between are narrowed by the false position of the Illinois
+    It is where a gradient flow would have fallen so far in the time of the steps: log(1 - eta lam) is -eta lam but for
+    its square. A look at a long table waits for the memory, this does not.
+    """
+    tau = 0.0
+    for _ in range(FLOW_ITERATIONS):
+        total, slope = 0.0, 0.0
+        for i in range(x.size):
+            y = x[i] * math.exp(-scale[n, i] * tau)
+            total = fma(y, y, total)
+            slope = fma(scale[n, i] * y, y, slope)
+        if not slope > 0.0:
+            break
+        tau += 0.5 * total / slope * math.log(total / bar)
+    tau += time[start]
+    while last - first > 1:
+        row = (first + last) // 2
+        if time[row] <= tau:
+            first = row
+        else:
+            last = row
+    return first
+
+
+@inline
+def last_row_above(x, scale, n, base, coefficient, time, start, first, last, weight, y, bar, excess, shortfall):
+    """The last row from `first` (above the bar) to `last` (not above it) with sum_i x_i^2 > bar; x is of row `start`.
+
+    excess and shortfall are log(sum / bar) at both. Where there are many rows between, the first look is at the one
+    that `row_by_flow` finds, the second beside it. Then the rows are narrowed by the false position of the Illinois
     method, log sum being almost straight in time, and by halving at every third look, which bounds their number.
     """
+    guess = row_by_flow(x, scale, n, time, start, first, last, bar) if last - first > FAR else -1
     looks = 0
     while last - first > 1:
         looks += 1
         row = (first + last) // 2
-        if looks % 3 != 0 and shortfall > -np.inf:
+        if guess >= 0 and looks <= 2:
+            row = max(guess, first + 1) if looks == 1 else (first + 1 if first >= guess else last - 1)
+        elif looks % 3 != 0 and shortfall > -np.inf:
             row = min(max(first + int((last - first) * (excess / (excess - shortfall))), first + 1), last - 1)
         above = math.log(slide(x, base, coefficient, row, weight, y) / bar)
         if above > 0.0:
@@ -117,13 +178,13 @@ def last_row_above(x, base, coefficient, first, last, weight, y, bar, excess, sh
     return first
 
 
-@cell
+@inline
 def pass_tabulated(
-    x, y, scale, n, base, weight, eta, time, coefficient, every, first, before, elapsed,
+    x, y, ahead, scale, n, base, weight, eta, time, coefficient, every, first, before, elapsed,
     threshold, decided, status, stop_step, stop_time, stop_x,
 ):  # fmt: skip
     """Decide the levels that seed n passes after row `first`, where it stands at x; whether y is left at the end."""
-    last = time.size - 1
+    start, last = first, time.size - 1
     at_end = True
     highest = square_sum(x)
     lowest = slide(x, base, coefficient, last, weight, y)
@@ -133,13 +194,16 @@ def pass_tabulated(
             break
         at_end = False
         excess, shortfall = math.log(highest / bar), math.log(lowest / bar) if lowest > 0.0 else -np.inf
-        first = last_row_above(x, base, coefficient, first, last, weight, y, bar, excess, shortfall)
+        first = last_row_above(
+            x, scale, n, base, coefficient, time, start, first, last, weight, y, bar, excess, shortfall
+        )
         highest = slide(x, base, coefficient, first, weight, y)
         t, level = first * every, decided[n]
         moment = elapsed + time[first]
         # One row is enough but for rounding at its end.
         while decided[n] == level and t < eta.size:
-            end = min(t + every, eta.size)
+            end = min(t // every * every + every, eta.size)
+            t, moment = hop_above(y, scale, n, eta, t, end, moment, bar, ahead)
             moment = walk(
                 y, scale, n, eta, t, end, moment, before, threshold, decided, status, stop_step, stop_time, stop_x
             )
@@ -163,9 +227,9 @@ def record_tabulated(x, y, scale, n, base, weight, eta, coefficient, every, befo
         slot, moment = next_moment(record_step, slot + 1, before)
 
 
-@cell
+@inline
 def glide_phase(
-    x, y, known, weight, base, scale, n, eta, time, coefficient, every, cap, before, elapsed, row, record_step,
+    x, y, ahead, known, weight, base, scale, n, eta, time, coefficient, every, cap, before, elapsed, row, record_step,
     threshold, decided, status, stop_step, stop_time, stop_x, record_x,
 ):  # fmt: skip
     """Take seed n, which stands at x, through a tabulated piece; `known` is the lam for which weights stand already."""
@@ -180,9 +244,10 @@ def glide_phase(
         if scale[n, i] != known[i] and x[i] != 0.0:
             set_weights(scale[n, i], cap, weight[i])
             known[i] = scale[n, i]
-        base[i] = log_product(coefficient, first, weight, i) if x[i] != 0.0 else 0.0
+        # Row 0 is that of no steps.
+        base[i] = log_product(coefficient, first, weight, i) if first > 0 and x[i] != 0.0 else 0.0
     at_end = pass_tabulated(
-        x, y, scale, n, base, weight, eta, time, coefficient, every, first, before, elapsed,
+        x, y, ahead, scale, n, base, weight, eta, time, coefficient, every, first, before, elapsed,
         threshold, decided, status, stop_step, stop_time, stop_x,
     )  # fmt: skip
     if row >= 0:

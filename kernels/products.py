@@ -25,7 +25,7 @@ import numpy as np
 from numba import prange
 
 from .intrinsics import claim, fma
-from .jit import cell, sweep
+from .jit import cell, inline, sweep, worker
 
 REACH = 0.3
 NODES = 16
@@ -44,7 +44,7 @@ TO_COEFFICIENTS = np.array([[(2.0 if k else 1.0) / NODES * math.cos(k * a) for a
 AT_CHECKS = np.array([[math.cos(k * angle) for k in range(NODES)] for angle in _ANGLES_BETWEEN])
 
 
-@cell
+@worker
 def log_products(eta, first, last, lam, logs):
     """logs[p] = sum over steps first..last - 1 of log(1 - eta lam[p]), (POINTS,); returns the sum of the rates."""
     product = np.empty(POINTS)
@@ -71,7 +71,7 @@ def log_products(eta, first, last, lam, logs):
     return time
 
 
-@cell
+@worker
 def row_worker(eta, every, lam, logs, time, tasks):
     """Claim tasks of a few rows; row j of logs is for the steps that lead to it from row j - 1."""
     rows = time.size - 1
@@ -127,7 +127,7 @@ def misfit(logs, lam, coefficient):
     return worst
 
 
-@cell
+@worker
 def fit_rows(logs, time, lam, coefficient):
     """Sum up the rows and interpolate each one: coefficient (J + 1, NODES); returns the worst misfit."""
     carried = np.empty(POINTS)
@@ -142,7 +142,7 @@ def fit_rows(logs, time, lam, coefficient):
     return worst
 
 
-@cell
+@inline
 def set_weights(lam, cap, weight):
     """weight_k = lam T_k(2 lam / cap - 1), (NODES,), so that log P_j = sum_k coefficient_jk weight_k."""
     z = 2.0 * (lam / cap) - 1.0
@@ -155,7 +155,7 @@ def set_weights(lam, cap, weight):
         weight[k] = 2.0 * four * weight[k - 4] - weight[abs(k - 8)]
 
 
-@cell
+@inline
 def log_product(coefficient, row, weight, i):
     """log P of one row for the lam of weight[i]."""
     s0 = s1 = s2 = s3 = 0.0

@@ -19,7 +19,7 @@ from .tables import CHUNK, RateTables
 # Seeds a block where the grid leaves the choice to us: enough to fill the SIMD lanes of all cores, few enough that a
 # block takes a fraction of a second and its arrays stay small.
 CELLS_A_BLOCK = 1 << 15
-BYTES_A_BLOCK = 32 << 20
+BYTES_A_BLOCK = 64 << 20
 LEAST_SEEDS = 64
 LEAST_BLOCKS = 16
 LANES = 8

@@ -18,7 +18,7 @@ from numba import prange
 
 from .arrays import DIVERGED, DIVERGED_SUM, GONE, REACHED
 from .intrinsics import fma
-from .jit import cell, sweep
+from .jit import cell, inline, sweep, worker
 from .tasks import NONE_LEFT, claim_cells
 
 SPAN = 8
@@ -98,7 +98,7 @@ def square_sum(x):
     return total
 
 
-@cell
+@inline
 def write_levels(x, first_level, last_level, outcome, step, time, n, status, stop_step, stop_time, stop_x):
     """Write the same outcome for some levels of seed n."""
     for level in range(first_level, last_level):
@@ -109,7 +109,7 @@ def write_levels(x, first_level, last_level, outcome, step, time, n, status, sto
             stop_x[n, level, i] = x[i]
 
 
-@cell
+@inline
 def decide(x, energy, step, time, n, threshold, decided, status, stop_step, stop_time, stop_x):
     """Write the levels that seed n has passed with this x; where it has diverged, all that are left."""
     diverged = not energy <= DIVERGED_SUM
@@ -121,13 +121,13 @@ def decide(x, energy, step, time, n, threshold, decided, status, stop_step, stop
     decided[n] = GONE if diverged else last
 
 
-@cell
+@inline
 def bar_of(n, threshold, decided):
     """What the energy of seed n must fall to next; -1, which it never does, after its last level."""
     return threshold[n, decided[n]] if decided[n] < threshold.shape[1] else -1.0
 
 
-@cell
+@inline
 def is_done(n, step, threshold, decided, row, last_record):
     """Whether neither a level nor a recorded moment of seed n needs another step."""
     if decided[n] < threshold.shape[1]:
@@ -135,7 +135,7 @@ def is_done(n, step, threshold, decided, row, last_record):
     return decided[n] == GONE or row[n] < 0 or step >= last_record
 
 
-@cell
+@inline
 def replay(
     scale, now, lane, x, eta, time, t, span, first_step, n, threshold, decided, status, stop_step, stop_time, stop_x
 ):
@@ -143,22 +143,23 @@ def replay(
     bar = bar_of(n, threshold, decided)
     for i in range(x.size):
         x[i] = now[i, lane]
-    for k in range(t, t + span):
+    k, end = t, t + span
+    while k < end:
         energy = 0.0
         # One loop, which adds in order and so stays scalar: vector code would not pay for a handful of axes.
         for i in range(x.size):
             x[i] *= fma(-eta[k], scale[i, lane], 1.0)
             energy = fma(x[i], x[i], energy)
+        k += 1
         if energy <= bar or not energy <= DIVERGED_SUM:
-            step = first_step + k + 1
-            decide(x, energy, step, time[k + 1], n, threshold, decided, status, stop_step, stop_time, stop_x)
-            if decided[n] >= threshold.shape[1]:
-                return -1.0
+            step = first_step + k
+            decide(x, energy, step, time[k], n, threshold, decided, status, stop_step, stop_time, stop_x)
             bar = bar_of(n, threshold, decided)
+            end = k if decided[n] >= threshold.shape[1] else end
     return bar
 
 
-@cell
+@inline
 def leave_pool(scale, lanes, bar, alarm, seed, x_now, lane, count):
     """Store the x of the cell in `lane` and give its lane to the last cell; return how many cells are left."""
     n = seed[lane]
@@ -251,7 +252,7 @@ def stable_until(eta, t, end, steepest):
     return t
 
 
-@cell
+@worker
 def descend_pool(
     scales, threshold, row, eta, time, end, record_step, last_record,
     x_now, decided, status, stop_step, stop_time, stop_x, record_x, first, last, first_step,
@@ -312,7 +313,7 @@ def start_cells(x, threshold, row, x_now, decided, status, stop_step, stop_time,
                 record_x[row[n], 0, i] = x[i]
 
 
-@cell
+@worker
 def descend_worker(cells, rates, course, first_step, tasks, workers):
     """Claim tasks, a pool of seeds with one schedule each, until none is left or a stop is asked for."""
     threshold, row = cells.threshold, cells.row

@@ -18,7 +18,7 @@ import math
 import numpy as np
 
 from .intrinsics import mulhi
-from .jit import cell, inline
+from .jit import cell, inline, worker
 from .ziggurat import DENSITY, TAIL_RATE, TAIL_START, THRESHOLD, WIDTH
 
 # What a stream is for. Published results depend on these numbers: add new ones, change none.
@@ -223,7 +223,7 @@ def merge_runs(order, scratch, keys, start, middle, stop):
         order[place] = scratch[place]
 
 
-@cell
+@worker
 def fill_order(out, root, seed, purpose, step):
     """Fill `out`, (n,) int64, with a random order of 0 .. n-1: the stable argsort of the stream's first n uniforms.
 

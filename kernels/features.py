@@ -14,7 +14,7 @@ import numpy as np
 
 from .draws import FEATURES, SPLIT, fill_normal, fill_order, fill_uniform
 from .intrinsics import fma
-from .jit import cell
+from .jit import cell, worker
 from .regression import TRAIN, add_label_noise, take_rows
 
 # Steps of the stream of a draw's features.
@@ -22,7 +22,7 @@ WEIGHTS, PHASES = 0, 1
 RELU, FOURIER = 0, 1
 
 
-@cell
+@worker
 def fill_stretch(columns, root, draw, train_rows, first, standardize, label_noise, out):
     """out (rows, columns) = the rows from place `first` on of the split of one draw, standardised, the target last.
 
@@ -46,7 +46,7 @@ def dot_rows(rows, i, weights, out):
             out[j] = fma(value, weights[k, j], out[j])
 
 
-@cell
+@worker
 def fill_features(rows, root, draw, kind, length_scale, out):
     """out (n, p) = random features of one draw, RELU or FOURIER, of the rows (n, D + 1), the target last.
 
@@ -69,7 +69,7 @@ def fill_features(rows, root, draw, kind, length_scale, out):
                 out[i, j] = scale * max(0.0, value)
 
 
-@cell
+@worker
 def fill_kernel(rows, others, length_scale, out):
     """out (n, m) = k(x_i, y_j) of rows (n, D + 1) and others (m, D + 1), the target last."""
     inputs = rows.shape[1] - 1

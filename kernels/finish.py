@@ -8,7 +8,7 @@ from numba import prange
 from .arrays import AT_FLOOR, GONE, OUT_OF_STEPS, REACHED
 from .descent import write_levels
 from .flow import crossing_time
-from .jit import cell, sweep
+from .jit import cell, sweep, worker
 from .tasks import NONE_LEFT, claim_cells
 
 SEEDS_A_TASK = 64
@@ -41,7 +41,7 @@ def record_flow(x, lam, unit, record_time, row, record_x):
             flow_to(x, lam, record_time[slot] / unit, row, slot, record_x)
 
 
-@cell
+@worker
 def finish_seeds(curvature, cells, rates, course, flows, elapsed, s, first, last):
     """End the cells of some seeds with schedule s."""
     threshold, row, record_time = cells.threshold, cells.row, flows.record_time[s]
@@ -74,7 +74,7 @@ def finish_seeds(curvature, cells, rates, course, flows, elapsed, s, first, last
             record_flow(x, lam, unit, record_time, row[n], record_x)
 
 
-@cell
+@worker
 def finish_worker(curvature, cells, rates, course, flows, elapsed, tasks):
     """Claim tasks of a few seeds with one schedule each."""
     while tasks[1] == 0:

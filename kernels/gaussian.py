@@ -15,7 +15,7 @@ from numba import prange
 
 from .draws import LABEL_NOISE, SAMPLE, TARGET, fill_normal
 from .intrinsics import claim, fma
-from .jit import cell, sweep
+from .jit import cell, sweep, worker
 from .regression import multiply_transposed, test_quadratic, train_quadratic, turn
 from .spectrum import symmetric_eigen
 
@@ -34,7 +34,7 @@ class Population(NamedTuple):
     label_noise: float  # sigma
 
 
-@cell
+@worker
 def spectral_power(matrix, power):
     """matrix^power of a symmetric matrix (d, d) without negative eigenvalues, which is used up; null ones stay 0."""
     d = matrix.shape[0]
@@ -60,7 +60,7 @@ def apply(matrix, vector, out):
         multiply_transposed(matrix, vector, out)
 
 
-@cell
+@worker
 def draw_target(population, root, draw, target):
     """theta_star of one seed."""
     d = target.size
@@ -73,7 +73,7 @@ def draw_target(population, root, draw, target):
             target[i] += away[i]
 
 
-@cell
+@worker
 def draw_rows(population, theta, root, draw, step, table):
     """Rows of one seed: x, and in the last column <x, theta> + sigma xi."""
     rows, d = table.shape[0], theta.size
@@ -90,7 +90,7 @@ def draw_rows(population, theta, root, draw, step, table):
         table[k, d] = y
 
 
-@cell
+@worker
 def turn_diagonal(values, axes, out):
     """out = Q^T diag(values) Q; where the values are all equal, that value times the identity."""
     d = values.size
@@ -109,7 +109,7 @@ def turn_diagonal(values, axes, out):
             out[j, i] = out[i, j]
 
 
-@cell
+@worker
 def draw_cell(population, rows, root, draw, n, problem):
     """One seed: draw its target and its train rows, and write its quadratics into row n of the problem's arrays."""
     curvature, axes, residual, minimiser, matrix, offset, train_floor, test_floor, target = problem
@@ -132,7 +132,7 @@ def draw_cell(population, rows, root, draw, n, problem):
         turn(population.test, axes[n], np.empty((d, d)), matrix[n])
 
 
-@cell
+@worker
 def draw_worker(population, rows, root, draws, problem, tasks):
     """Claim one seed after the other."""
     while tasks[1] == 0:
@@ -154,7 +154,7 @@ def draw_sweep(population, rows, root, draws, problem, tasks, workers):
         draw_worker(population, rows, root, draws, problem, tasks)
 
 
-@cell
+@worker
 def held_out_worker(population, rows, root, draws, target, axes, minimiser, matrix, offset, floor, tasks):
     """Claim one seed after the other: draw its validation rows, and write their quadratic."""
     d = population.start.size
@@ -178,7 +178,7 @@ def held_out_sweep(population, rows, root, draws, target, axes, minimiser, matri
         held_out_worker(population, rows, root, draws, target, axes, minimiser, matrix, offset, floor, tasks)
 
 
-@cell
+@worker
 def seen_rows_worker(population, root, draws, target, axes, minimiser, z, rho, tasks):
     """Claim one seed after the other: draw its train rows again, along the curvature's axes."""
     d = population.start.size

@@ -26,7 +26,7 @@ import math
 
 from .draws import BATCH, GRADIENT_NOISE, fill_normal, fill_order, fill_uniform
 from .intrinsics import fma
-from .jit import cell, inline
+from .jit import cell, inline, worker
 
 NO_NOISE, ISOTROPIC, HESSIAN, WITH_REPLACEMENT, SHUFFLED = 0, 1, 2, 3, 4
 
@@ -66,7 +66,7 @@ def pick_rows(uniform, root, draw, step, picked, rows):
         picked[j] = int(uniform[j] * rows)
 
 
-@cell
+@worker
 def deal_rows(order, root, draw, step, fresh, picked):
     """Put the rows of this step of a shuffled epoch into picked; return how many. A fresh order (n,) is drawn at need.
 
@@ -188,7 +188,7 @@ def batch_lanes(z, pull, rho, r, misfit, gradient, filled):
             pull_axis(pull, j, i, misfit, gradient, filled)
 
 
-@cell
+@worker
 def gradient_lanes(
     kind, root, draw, step, fresh, lam, r, sigma, curvature, normal, push,
     z, rho, which, rows, order, uniform, picked, batch_z, batch_pull, batch_rho, misfit, gradient, filled,

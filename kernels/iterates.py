@@ -4,13 +4,13 @@ import numpy as np
 from numba import prange
 
 from .intrinsics import fma
-from .jit import cell, sweep
+from .jit import sweep, worker
 from .tasks import NONE_LEFT, claim_cells
 
 ROWS_A_TASK = 64
 
 
-@cell
+@worker
 def turn_back(axes, minimiser, residuals, clear, iterates, first, last):
     """theta of some rows at each of M moments; residuals (R, M, d), which become NaN where `clear` is true."""
     r, theta = np.empty(minimiser.shape[1]), np.empty(minimiser.shape[1])
@@ -28,7 +28,7 @@ def turn_back(axes, minimiser, residuals, clear, iterates, first, last):
                     residuals[row, k, i] = np.nan
 
 
-@cell
+@worker
 def iterates_worker(axes, minimiser, residuals, clear, rows, iterates, tasks):
     """Claim tasks of a few rows with one schedule each."""
     while tasks[1] == 0:

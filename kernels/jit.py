@@ -1,8 +1,9 @@
 """How simlr compiles: the only file that names Numba's options, chooses the cache and launches threads.
 
-`cell` compiles a function, `inline` one that always melts into its caller, and `sweep` one with a parallel loop. A
-sweep is run by `launch`, which holds the one lock: two parallel launches at once abort the process under Numba's
-workqueue layer. Never fork after a launch, since OpenMP ends the child: start processes by spawn.
+`cell` compiles a function, `inline` one that always melts into its caller, `worker` one that allocates or calls what
+does, and `sweep` one with a parallel loop. A sweep is run by `launch`, which holds the one lock: two parallel launches
+at once abort the process under Numba's workqueue layer. Never fork after a launch, since OpenMP ends the child: start
+processes by spawn.
 
 Compiled code is kept in a directory of its own for every state of the kernel sources. Numba looks only at the file of
 the function it loads, so with one directory for all states a caller would keep the old code of an edited callee.
@@ -241,13 +242,22 @@ def _compiled(function, **options):
 
 
 def cell(function):
-    """Decorator: compile one cell's work, IEEE-strict and without the GIL; callable from Python and from kernels."""
-    return _compiled(function)
+    """Decorator: compile one cell's work, IEEE-strict and without the GIL; callable from Python and from kernels.
+
+    It may not allocate, nor call what does, and references to its arrays are not counted. Each count is an atomic
+    addition, and two threads that called a short function with twenty arrays spent most of their time on them.
+    """
+    return _compiled(function, _nrt=False)
 
 
 def inline(function):
-    """Decorator: the same, always inlined into its callers, for short functions that return several values."""
-    return _compiled(function, forceinline=True)
+    """Decorator: the same, always inlined into its callers: arguments beyond a few go over the stack."""
+    return _compiled(function, _nrt=False, forceinline=True)
+
+
+def worker(function):
+    """Decorator: the same for what allocates arrays, or calls what does, and so is called once a task."""
+    return _compiled(function)
 
 
 def sweep(function):

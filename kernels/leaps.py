@@ -8,7 +8,7 @@ from numba import prange
 
 from .descent import is_done, start_cells
 from .glides import glide_phase
-from .jit import cell, sweep
+from .jit import sweep, worker
 from .powers import leap_phase, set_decay
 from .products import NODES
 from .tasks import NONE_LEFT, claim_cells
@@ -16,7 +16,7 @@ from .tasks import NONE_LEFT, claim_cells
 SEEDS_A_TASK = 64
 
 
-@cell
+@worker
 def leap_constant(
     scale, threshold, row, eta, steps, before, elapsed, record_step, last_record,
     x_now, decided, status, stop_step, stop_time, stop_x, record_x, first, last,
@@ -39,14 +39,15 @@ def leap_constant(
             x_now[n, i] = x[i]
 
 
-@cell
+@worker
 def leap_varying(
     scale, threshold, row, eta, time, coefficient, every, cap, before, elapsed, record_step, last_record,
     x_now, decided, status, stop_step, stop_time, stop_x, record_x, first, last,
 ):  # fmt: skip
     """Take some seeds through a tabulated piece."""
     axes = scale.shape[1]
-    x, y, base, weight = np.empty(axes), np.empty(axes), np.empty(axes), np.zeros((axes, NODES))
+    x, y, ahead, base = np.empty(axes), np.empty(axes), np.empty(axes), np.empty(axes)
+    weight = np.zeros((axes, NODES))
     known = np.full(axes, -1.0)
     for n in range(first, last):
         if is_done(n, before, threshold, decided, row, last_record):
@@ -54,14 +55,14 @@ def leap_varying(
         for i in range(axes):
             x[i] = x_now[n, i]
         glide_phase(
-            x, y, known, weight, base, scale, n, eta, time, coefficient, every, cap, before, elapsed, row[n],
+            x, y, ahead, known, weight, base, scale, n, eta, time, coefficient, every, cap, before, elapsed, row[n],
             record_step, threshold, decided, status, stop_step, stop_time, stop_x, record_x,
         )  # fmt: skip
         for i in range(axes):
             x_now[n, i] = x[i]
 
 
-@cell
+@worker
 def leap_seeds(cells, rates, pieces, products, course, s, first, last):
     """Take some seeds through the pieces of schedule s."""
     threshold, row, scale = cells.threshold, cells.row, cells.scale[rates.unit[s]]
@@ -100,7 +101,7 @@ def leap_seeds(cells, rates, pieces, products, course, s, first, last):
         before += steps
 
 
-@cell
+@worker
 def leap_worker(cells, rates, pieces, products, course, tasks):
     """Claim tasks of a few seeds with one schedule each."""
     while tasks[1] == 0:

@@ -11,7 +11,7 @@ import numpy as np
 from numba import prange
 
 from .intrinsics import fma
-from .jit import cell, inline, sweep
+from .jit import inline, sweep, worker
 from .tasks import NONE_LEFT, claim_cells
 
 ROWS_A_TASK = 64
@@ -86,7 +86,7 @@ def weigh_one(lam, start, offset, slope, n, matrices, which, moments, row, k, x)
     return energy, total
 
 
-@cell
+@worker
 def weigh_few(landscape, seed, moments, train_loss, test_loss, s, first, last):
     """weigh_rows where there are too few moments to lie side by side, to the same bits; they become residuals."""
     lam, start, offset, matrices, train_floor, test_floor, slope = landscape
@@ -100,7 +100,7 @@ def weigh_few(landscape, seed, moments, train_loss, test_loss, s, first, last):
             test_loss[s, row, k] = test_floor[n] + total
 
 
-@cell
+@worker
 def weigh_rows(landscape, seed, moments, keep, train_loss, test_loss, s, first, last):
     """Losses of the rows first..last - 1 at each of M moments; moments (R, M, d), losses (.., R, M) in row s."""
     lam, start, offset, matrices, train_floor, test_floor, slope = landscape
@@ -121,7 +121,7 @@ def weigh_rows(landscape, seed, moments, keep, train_loss, test_loss, s, first, 
                 test_loss[s, row, begin + k] = test_floor[n] + total[k]
 
 
-@cell
+@worker
 def losses_worker(landscape, seed, moments, keep, rows, train_loss, test_loss, tasks):
     """Claim tasks of a few rows with one schedule each."""
     few = keep and moments.shape[2] < FEW_MOMENTS

@@ -26,7 +26,7 @@ from numba import prange
 
 from .draws import NETWORK_NOISE, fill_normal
 from .intrinsics import claim, fma
-from .jit import cell, inline, sweep
+from .jit import cell, inline, sweep, worker
 
 # Rows of a matrix, and units, that a pass takes at once.
 QUAD = 4
@@ -325,7 +325,7 @@ def backward(x1, x2, points, d, first, second, scratch, eta, decay):
     add_product(z2, x2.rows[d], second)
 
 
-@cell
+@worker
 def make_scratch(x1, x2, points):
     """What a thread works with: z1, z2, answers, pulls, normals, test inputs, test answers, measures."""
     units, tests = points.sign.size, points.test_label.shape[1]
@@ -371,7 +371,7 @@ def train_network(x1, x2, points, rules, networks, root, s, d, steps, scratch):
     networks.status[s, d] = status
 
 
-@cell
+@worker
 def train_worker(x1, x2, points, rules, networks, root, steps, tasks):
     """Claim one network after the other, until none is left or a stop is asked for."""
     schedules, seeds = networks.step.shape

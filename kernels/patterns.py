@@ -27,7 +27,7 @@ from numba import prange
 
 from .draws import NETWORK_POINTS, NETWORK_START, fill_normal, fill_uniform
 from .intrinsics import claim, fma
-from .jit import cell, sweep
+from .jit import cell, sweep, worker
 from .network import QUAD, Part, Points, add_product, scale, set_product
 from .spectrum import symmetric_eigen
 
@@ -141,7 +141,7 @@ def transpose(matrix, out):
             out[k, i] = matrix[i, k]
 
 
-@cell
+@worker
 def reduce_first(rows, count, tests, weights, part, d, first):
     """x1 in coordinates along its train points: fills the part's arrays of data set d, and the start `first` there.
 
@@ -160,7 +160,7 @@ def reduce_first(rows, count, tests, weights, part, d, first):
     scale(first, -1.0)
 
 
-@cell
+@worker
 def draw_x1(patterns, root, n, x1, points, first):
     """x1 of data set n, its labels given, and the start of its units."""
     d, draw = patterns.dimension, points.draw[n]
@@ -181,7 +181,7 @@ def draw_x1(patterns, root, n, x1, points, first):
     transpose(x1.rows[n], x1.columns[n])
 
 
-@cell
+@worker
 def draw_x2(patterns, root, n, uniform, test_uniform, x2, points, second):
     """x2 of data set n, its labels and uniforms given, and the start of its units."""
     make_second(patterns, points.label[n], uniform, points.bounds[0], x2.rows[n])
@@ -192,7 +192,7 @@ def draw_x2(patterns, root, n, uniform, test_uniform, x2, points, second):
     draw_start(root, points.draw[n], 1, PLANE, patterns.spread, np.empty(second.shape[1] * PLANE), second[n])
 
 
-@cell
+@worker
 def start_sharpness(part, d, weights, count):
     """The largest eigenvalue of the Hessian of the loss of `count` points in one part's weights, at the start.
 
@@ -216,7 +216,7 @@ def start_sharpness(part, d, weights, count):
     return values[0]
 
 
-@cell
+@worker
 def draw_cell(patterns, root, n, x1, x2, points, first, second, sharpness):
     """Draw data set n, and its start."""
     uniform, test_uniform = np.empty(3 * points.label.shape[1]), np.empty(3 * patterns.tests)
@@ -228,7 +228,7 @@ def draw_cell(patterns, root, n, x1, x2, points, first, second, sharpness):
     sharpness[n, 1] = start_sharpness(x2, n, second[n], points.label.shape[1])
 
 
-@cell
+@worker
 def draw_worker(patterns, root, x1, x2, points, first, second, sharpness, tasks):
     """Claim one data set after the other."""
     while tasks[1] == 0:

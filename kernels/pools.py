@@ -15,7 +15,7 @@ import numpy as np
 
 from .arrays import DIVERGED, DIVERGED_SUM, GONE, REACHED
 from .energies import weigh_lanes
-from .jit import cell
+from .jit import cell, worker
 
 IDLE = -1
 NEVER = 1 << 62
@@ -106,7 +106,7 @@ def next_moment(lane, s, step, record_step, places):
 # ---- all lanes ----
 
 
-@cell
+@worker
 def make_pool(axes, moving, averaging, steps, width):
     """An empty pool's columns, numbers and places; velocity and average have as many axes as are asked for."""
     columns = (

@@ -13,7 +13,7 @@ from numba import prange
 
 from .draws import LABEL_NOISE, SPLIT, fill_normal, fill_order
 from .intrinsics import claim, fma
-from .jit import cell, sweep
+from .jit import cell, sweep, worker
 from .spectrum import symmetric_eigen
 
 # Statistics for standardising: none, of the train rows, of all rows.
@@ -46,7 +46,7 @@ def take_rows(columns, picked, basis, standardize, out):
             out[i, j] = (columns[j, picked[i]] - mean) / spread
 
 
-@cell
+@worker
 def add_label_noise(table, d, sigma, root, draw):
     """y <- y + sigma xi, xi the draw's stream of label noise, one normal a row in the order of the split."""
     if sigma == 0.0:
@@ -144,7 +144,7 @@ def mean_square(table, d, theta):
     return total / table.shape[0]
 
 
-@cell
+@worker
 def train_quadratic(table, d, curvature, axes, residual, minimiser):
     """Curvature, its axes (columns of Q), the start's residual and theta_hat of one train table; return its floor."""
     n = table.shape[0]
@@ -166,7 +166,7 @@ def train_quadratic(table, d, curvature, axes, residual, minimiser):
     return mean_square(table, d, minimiser)
 
 
-@cell
+@worker
 def test_quadratic(table, d, axes, minimiser, matrix, offset):
     """M = Q^T A Q and delta = Q^T (theta_hat - theta_star) of one held-out table; return its floor."""
     m = table.shape[0]
@@ -192,7 +192,7 @@ def test_quadratic(table, d, axes, minimiser, matrix, offset):
     return mean_square(table, d, work)
 
 
-@cell
+@worker
 def split_cell(columns, root, draw, train_rows, first_test, test_rows, standardize, label_noise, n, problem):
     """One seed: draw the split, and write its quadratics into row n of the problem's arrays."""
     d = columns.shape[0] - 1
@@ -210,7 +210,7 @@ def split_cell(columns, root, draw, train_rows, first_test, test_rows, standardi
     test_floor[n] = test_quadratic(held_out, d, axes[n], minimiser[n], matrix[n], offset[n])
 
 
-@cell
+@worker
 def split_worker(columns, root, draws, train_rows, first_test, test_rows, standardize, label_noise, problem, tasks):
     """Claim one seed after the other."""
     while tasks[1] == 0:
@@ -236,7 +236,7 @@ def split_sweep(
         split_worker(columns, root, draws, train_rows, first_test, test_rows, standardize, label_noise, problem, tasks)
 
 
-@cell
+@worker
 def validation_worker(
     columns, root, draws, train_rows, rows, standardize, axes, minimiser, matrix, offset, floor, tasks
 ):
@@ -268,7 +268,7 @@ def validation_sweep(
         )
 
 
-@cell
+@worker
 def rows_cell(columns, root, draw, standardize, label_noise, axes, minimiser, z, rho):
     """One seed: its train rows along the curvature's axes, and what theta_hat leaves of their labels."""
     d, train_rows = minimiser.size, rho.size
@@ -287,7 +287,7 @@ def rows_cell(columns, root, draw, standardize, label_noise, axes, minimiser, z,
                 z[k, i] = fma(axes[j, i], table[k, j], z[k, i])
 
 
-@cell
+@worker
 def rows_worker(columns, root, draws, standardize, label_noise, axes, minimiser, z, rho, tasks):
     """Claim one seed after the other."""
     while tasks[1] == 0:

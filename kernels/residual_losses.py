@@ -9,7 +9,7 @@ from numba import prange
 
 from .energies import curved_sum
 from .intrinsics import fma
-from .jit import cell, sweep
+from .jit import cell, sweep, worker
 from .tasks import NONE_LEFT, claim_cells
 
 ROWS_A_TASK = 64
@@ -27,7 +27,7 @@ def quadratic_form(residual, offset, slope, matrices, which):
     return total
 
 
-@cell
+@worker
 def weigh_residuals(landscape, seed, residuals, train_loss, test_loss, first, last):
     """Losses of some rows at each of M moments, residuals (R, M, d)."""
     curvature, offsets, matrices = landscape.curvature, landscape.offset, landscape.test_matrix
@@ -46,7 +46,7 @@ def weigh_residuals(landscape, seed, residuals, train_loss, test_loss, first, la
             test_loss[row, k] = test_floor[n] + quadratic_form(r, offset, slope[n], matrices, which)
 
 
-@cell
+@worker
 def residual_losses_worker(landscape, seed, residuals, train_loss, test_loss, tasks):
     """Claim tasks of a few rows with one schedule each."""
     while tasks[1] == 0:

@@ -7,7 +7,7 @@ width. Golub and Van Loan, Matrix Computations (2013), section 8.5.
 import math
 
 from .intrinsics import fma
-from .jit import cell
+from .jit import cell, worker
 from .tridiagonal import tridiagonal_eigen
 
 MOST_SWEEPS = 60
@@ -56,7 +56,7 @@ def sort_descending(values, rows):
             j -= 1
 
 
-@cell
+@worker
 def symmetric_eigen(matrix, values, rows):
     """Eigenvalues (d,), the largest first, and eigenvectors as rows (d, d); the matrix (d, d) is used up."""
     if values.size > LARGEST_ROTATED:

@@ -22,7 +22,7 @@ from numba import prange
 from .averages import average_lanes
 from .energies import weigh_lanes
 from .gradients import NO_NOISE, QUAD, SHUFFLED, WITH_REPLACEMENT, gradient_lanes
-from .jit import cell, sweep
+from .jit import cell, sweep, worker
 from .optimizers import update_lanes
 from .pools import (
     answer_alarms,
@@ -53,7 +53,7 @@ def pool_width(axes, cells):
     return (share + LANES - 1) // LANES * LANES
 
 
-@cell
+@worker
 def make_scratch(axes, own_axes, batch, rows, width):
     """What a pool works with from step to step; batch and rows are 0 where no rows are drawn."""
     padded = (batch + QUAD - 1) // QUAD * QUAD
@@ -64,7 +64,7 @@ def make_scratch(axes, own_axes, batch, rows, width):
     )  # fmt: skip
 
 
-@cell
+@worker
 def start_pool(cells, state, passages, first, last, other, across):
     """Step 0 of the cells of one pool: for first, last and other see load_cells."""
     decided, status, stop_step, stop_time, stop_r, stop_average, record_r, record_average = passages
@@ -75,7 +75,7 @@ def start_pool(cells, state, passages, first, last, other, across):
     )  # fmt: skip
 
 
-@cell
+@worker
 def walk_pool(cells, plan, method, noise, rows, state, passages, first, last, other, first_step, width):
     """Take one chunk of steps with one pool: for first, last and other see load_cells."""
     curvature, threshold, row, unit = cells.scale[0], cells.threshold, cells.row, plan.unit
@@ -139,7 +139,7 @@ def walk_pool(cells, plan, method, noise, rows, state, passages, first, last, ot
     store_cells(count, columns, places, state_r, state_velocity, state_average)
 
 
-@cell
+@worker
 def walk_worker(cells, plan, method, noise, rows, state, passages, first_step, tasks):
     """Claim tasks, one pool each, until none is left or a stop is asked for."""
     schedules, seeds = passages.decided.shape

@@ -12,10 +12,10 @@ import numpy as np
 from numba import prange
 
 from .draws import FEATURES, fill_normal
-from .jit import cell, sweep
+from .jit import cell, sweep, worker
 
 
-@cell
+@worker
 def fill_units(units, root, seed):
     """Rows (M, d) uniform on the sphere: normals of the stream (root, seed, FEATURES, d), each row to length 1. Of a
     larger M the first rows are the same."""
@@ -48,7 +48,7 @@ def arc_cosine(s, d):
     return (math.sqrt((1.0 - s) * (1.0 + s)) + (math.pi - math.acos(s)) * s) / (2.0 * math.pi * d)
 
 
-@cell
+@worker
 def factor(matrix):
     """Cholesky's factor of a symmetric positive matrix in the place of its lower half; False where it is not positive.
 

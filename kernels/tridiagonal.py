@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from .intrinsics import fma
-from .jit import cell
+from .jit import cell, worker
 
 MOST_STEPS = 60  # for one eigenvalue; two or three are usual
 # In a matrix of size 1, squares that sum up to less stand for nothing; smaller ones would lose their digits.
@@ -65,7 +65,7 @@ def reflect_both_sides(matrix, u, half, size, work):
             matrix[k, j] = fma(mine, work[j], fma(other, u[j], matrix[k, j]))
 
 
-@cell
+@worker
 def reduce_to_tridiagonal(matrix, values, beside, halves):
     """A = Q T Q^T: the diagonal of T and what is beside it (d,), element i left of and above diagonal i.
 
@@ -82,7 +82,7 @@ def reduce_to_tridiagonal(matrix, values, beside, halves):
             reflect_both_sides(matrix, matrix[i], halves[i], i, work)
 
 
-@cell
+@worker
 def gather_reflections(matrix, halves, rows):
     """rows = Q^T, from what `reduce_to_tridiagonal` left in the matrix, which is used up."""
     d = halves.size
@@ -162,7 +162,7 @@ def diagonalise(values, beside, rows):
             ql_step(values, beside, rows, first, last)
 
 
-@cell
+@worker
 def tridiagonal_eigen(matrix, values, rows):
     """Eigenvalues (d,), the largest first, and eigenvectors as rows (d, d); the matrix (d, d) is used up.
 

@@ -21,7 +21,7 @@ from numba import prange
 
 from .arrays import DIVERGED, GONE, VALIDATION_STOPPED
 from .intrinsics import fma
-from .jit import cell, sweep
+from .jit import cell, sweep, worker
 from .tasks import NONE_LEFT, claim_cells
 
 SEEDS_A_TASK = 64
@@ -152,7 +152,7 @@ def look_at_seeds(looks, validation, rule, known, gone, s, first, last, y, part,
             course_decided[s, n] = GONE
 
 
-@cell
+@worker
 def look_worker(looks, validation, rule, known, gone, tasks):
     """Claim tasks of a few seeds with one schedule each."""
     width = looks.step.shape[1]

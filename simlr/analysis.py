@@ -5,7 +5,7 @@ The CSV files hold all of its rows, the page the telling ones. docs/analysis.md 
 
 from functools import cached_property
 
-from . import directions, families, pairs, summary
+from . import answers, directions, families, pairs, summary
 from .arguments import say
 
 # Every annealed schedule meets every steady one: of more schedules than these that is too many rows.
@@ -29,7 +29,8 @@ class _Judged:
 class StudyAnalysis(_Judged):
     """The analysis of a study's run: its verdict alone."""
 
-    rows = pairs = best = annealing = directions = spread = ()
+    rows = pairs = best = annealing = directions = spread = answer_rows = ()
+    answer = None
 
     def __init__(self, run):
         self.run = run
@@ -41,6 +42,16 @@ class Analysis(_Judged):
     def __init__(self, run, base=None):
         self.run = run
         self.base = summary.baseline(run) if base is None else base
+
+    @cached_property
+    def answer(self):
+        """The `outcomes.Answer` to the question of the grid, or None."""
+        return answers.answer(self.run)
+
+    @property
+    def answer_rows(self):
+        """What the answer is made of."""
+        return self.answer.rows if self.answer else []
 
     @cached_property
     def rows(self):

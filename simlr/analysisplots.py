@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from . import style
-from .layout import MOST_GROUPS, listed, number, shortened, value_text
+from .layout import MOST_GROUPS, listed, number, shortened, some, value_text
 from .levels import heading, place
 from .sections import RATE, likely, ranks_shown
 
@@ -29,7 +29,8 @@ def pictures(view, made):
 
 def _problem_text(problem):
     """A problem combination in a legend."""
-    return style.plain(shortened(", ".join(f"{key} = {value_text(value)}" for key, value in problem), LABEL))
+    parts = [style.plain(f"{key} = {value_text(value)}") for key, value in problem]
+    return (", " if sum(map(len, parts)) <= LABEL else ",\n").join(parts)
 
 
 # ---- intervals in rows ----
@@ -134,7 +135,7 @@ def best(view, families):
     numeric = [own for own in families if len(own) > 1 and all(isinstance(row.value, float) for row in own)]
     rates = [own for own in numeric if own[0].parameter.endswith(RATE)]
     chosen = [own for own in rates or numeric if any(row.best for row in own)]
-    problems = _spread_out(list(dict.fromkeys(own[0].problem for own in chosen)))
+    problems = some(list(dict.fromkeys(own[0].problem for own in chosen)), MOST_PANELS)
     if not problems:
         return None
     names = list(dict.fromkeys(own[0].family for own in chosen))[: len(style.COLOURS)]
@@ -158,13 +159,6 @@ def best(view, families):
         + (f" Not drawn: {rest} more." if rest > 0 else "")
     )
     return style.Picture("best", caption, figure)
-
-
-def _spread_out(problems):
-    """At most three problem combinations, the first and the last among them."""
-    if len(problems) <= MOST_PANELS:
-        return problems
-    return [problems[round(i * (len(problems) - 1) / (MOST_PANELS - 1))] for i in range(MOST_PANELS)]
 
 
 def _best_of(rows):

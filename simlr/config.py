@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from . import problems, rules, stopping, toml
+from . import problems, questions, rules, stopping, toml
 from .axes import check_axis, check_combinations
 from .errors import InputError, unknown
 from .noises import NO_NOISE, check_noises, is_plain, noise_of
@@ -19,7 +19,7 @@ from .studies import StudyConfig
 
 MOST_POINTS = 1_000_000
 LONGEST_NAME = 200  # bytes: a file name has at most 255, and something is put after it
-TABLES = ("name", "engine", "problem", "seeds", "stop", "record", "schedule", "optimizer", "noise", "run")
+TABLES = ("name", "engine", "problem", "seeds", "stop", "record", "schedule", "optimizer", "noise", "question", "run")
 ENGINES = ("auto", "recurrence", "closed-form")
 
 
@@ -55,8 +55,8 @@ class GridConfig:
     """One grid: schedules x seeds on a problem. All tables are checked and complete; lists in them are grid axes.
 
     Attributes: name; engine, how steps are taken ("auto" skips them where that is exact and pays); problem, seeds,
-    stop, record and run, each a dict; schedule, optimizer and noise, tuples of dicts; folder, where relative data
-    files are looked for (not part of the grid's identity).
+    stop, record and run, each a dict; schedule, optimizer and noise, tuples of dicts; question, a dict, empty where
+    there is none; folder, where relative data files are looked for (not part of the grid's identity).
     """
 
     name: str
@@ -69,6 +69,7 @@ class GridConfig:
     optimizer: tuple
     noise: tuple
     run: dict
+    question: dict = field(default_factory=dict)
     folder: str = field(default=".", compare=False)
 
     @classmethod
@@ -108,7 +109,7 @@ class GridConfig:
         )
         config.check_count()
         config.combinations()  # names and lengths of all of them
-        return config
+        return replace(config, question=questions.check(_table(tables, "question"), config))
 
     @property
     def paper(self):
@@ -120,7 +121,7 @@ class GridConfig:
         tables = self.tables()
         folder = changes.pop("folder", self.folder)
         for key, value in changes.items():
-            merge = isinstance(value, dict) and isinstance(tables.get(key), dict) and key != "problem"
+            merge = isinstance(value, dict) and isinstance(tables.get(key), dict) and key not in ("problem", "question")
             tables[key] = {**tables[key], **value} if merge else value
         return type(self).from_tables(tables, folder)
 
@@ -128,18 +129,19 @@ class GridConfig:
         """The grid as nested dicts, every default filled in."""
         lists = {key: [dict(table) for table in getattr(self, key)] for key in ("schedule", "optimizer", "noise")}
         parts = {key: dict(getattr(self, key)) for key in ("problem", "seeds", "stop", "record")}
-        return {"name": self.name, "engine": self.engine, **parts, **lists, "run": dict(self.run)}
+        asked = {"question": dict(self.question)} if self.question else {}
+        return {"name": self.name, "engine": self.engine, **parts, **lists, **asked, "run": dict(self.run)}
 
     def to_toml(self):
         """The grid as TOML text; `from_toml` of it gives an equal grid."""
         return toml.write(self.tables())
 
     def identity(self):
-        """What must agree for two runs to be of one grid: everything but the name and how the work is cut."""
+        """What must agree for two runs to be of one grid: all but the name, the question and how the work is cut."""
         tables = self.tables()
         if not self.record["stop_residual"]:  # as in files that were written before there was such a key
             del tables["record"]["stop_residual"]
-        return toml.write({key: value for key, value in tables.items() if key not in ("name", "run")})
+        return toml.write({key: value for key, value in tables.items() if key not in ("name", "question", "run")})
 
     @property
     def levels(self):

@@ -9,6 +9,7 @@ import io
 # file -> (what `Analysis` calls its rows, columns by which a file of this kind is known)
 FILES = {
     "findings.csv": ("findings", {"what", "measured", "paper", "tolerance", "outcome"}),
+    "answer.csv": ("answer_rows", {"level", "outcome"}),
     "summary.csv": ("rows", {"schedule", "level_kind", "level", "baseline"}),
     "pairs.csv": ("pairs", {"a", "b", "level", "win_share"}),
     "best.csv": ("best", {"family", "parameter", "value", "level"}),

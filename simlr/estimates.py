@@ -111,25 +111,32 @@ def win_shares(losses):
     Infinite losses count as large; equal smallest medians share the win; NaN where there are no seeds, or in every
     resample all medians are infinite.
     """
-    choices, seeds = losses.shape
-    if not seeds:
-        return np.full(choices, np.nan)
-    times, drawn = resamples_for(seeds, choices), generator(seeds)
-    order = np.argsort(losses, axis=1, kind="stable")
-    ordered = np.take_along_axis(losses, order, axis=1)
-    wins, decided = np.zeros(choices), 0
-    step = max(1, VALUES_AT_ONCE // seeds)
-    for first in range(0, times, step):
-        count = min(step, times - first)
-        picked = drawn.integers(0, seeds, (count, seeds))
-        weights = _counts(picked, seeds)
-        medians = np.stack([_weighted_medians(weights, order[v], ordered[v]) for v in range(choices)])
+    wins, decided = np.zeros(len(losses)), 0
+    for medians in joint_medians(losses):
         best = medians.min(axis=0)
         known = np.isfinite(best)
         ties = (medians == best)[:, known]
         wins += (ties / ties.sum(axis=0)).sum(axis=1)
         decided += int(known.sum())
-    return wins / decided if decided else np.full(choices, np.nan)
+    return wins / decided if decided else np.full(len(losses), np.nan)
+
+
+def joint_medians(losses, times=None):
+    """Medians of V values' losses (V, N) over joint resamples of the seeds, a piece (V, B) at a time.
+
+    Equal numbers of seeds meet equal resamples. Nothing without seeds.
+    """
+    choices, seeds = losses.shape
+    if not seeds:
+        return
+    times, drawn = times or resamples_for(seeds, choices), generator(seeds)
+    order = np.argsort(losses, axis=1, kind="stable")
+    ordered = np.take_along_axis(losses, order, axis=1)
+    step = max(1, VALUES_AT_ONCE // seeds)
+    for first in range(0, times, step):
+        picked = drawn.integers(0, seeds, (min(step, times - first), seeds))
+        weights = _counts(picked, seeds)
+        yield np.stack([_weighted_medians(weights, order[v], ordered[v]) for v in range(choices)])
 
 
 def _counts(picked, seeds):

@@ -40,7 +40,7 @@ def shortened(text, width=NAME_WIDTH):
     """Printable text of at most `width` letters: without the names of parameters, then without the middle."""
     text = printable(text)
     if len(text) > width:
-        text = re.sub(r"\b\w+=", "", text)
+        text = re.sub(r"\b[\w.]+=", "", text)
     tail = width // 3
     return text if len(text) <= width else f"{text[: width - tail - 2]}..{text[-tail:]}"
 
@@ -52,6 +52,13 @@ def number(value):
     if value != 0.0 and not 1e-2 <= abs(value) < 1e4:
         return f"{value:.2e}"
     return f"{value:.3f}" if abs(value) < 100.0 else f"{value:.1f}"
+
+
+def some(values, most):
+    """At most so many of a list of values, evenly chosen, the first and the last among them."""
+    if len(values) <= most:
+        return values
+    return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
 
 
 def many(count, noun):
@@ -155,8 +162,8 @@ def tables(rows, most=MOST_LINES):
 
 
 def groups(rows, most=MOST_LINES):
-    """The first few problem combinations, and what of each is shown: {problem: `Group`}."""
-    problems = list(dict.fromkeys(row.problem for row in rows))[:MOST_GROUPS]
+    """Some problem combinations, and what of each is shown: {problem: `Group`}."""
+    problems = some(list(dict.fromkeys(row.problem for row in rows)), MOST_GROUPS)
     cells = {problem: {} for problem in problems}
     for row in rows:
         if row.problem in cells:
@@ -185,10 +192,7 @@ class Group:
 
     def _levels_with_room(self):
         """The levels that have room, the first and the last among them."""
-        count = len(self.all_levels)
-        if count <= MOST_LEVELS:
-            return self.all_levels
-        return [self.all_levels[round(i * (count - 1) / (MOST_LEVELS - 1))] for i in range(MOST_LEVELS)]
+        return some(self.all_levels, MOST_LEVELS)
 
     def _best(self, most):
         """The baseline and the schedules with the highest ratios at the last level."""

@@ -3,7 +3,7 @@
 import json
 import textwrap
 
-from . import papers, problems, rules, schedules, stopping, store, summary
+from . import answers, answertext, papers, problems, questions, rules, schedules, stopping, store, summary
 from .layout import WIDTH, verdict_text
 from .noises import NOISES
 from .optimizers import AVERAGING, OPTIMIZERS
@@ -32,6 +32,10 @@ def everything():
             [_wrapped(rule, meaning) for rule, meaning in stopping.RULES.items()],
         ),
         ("NOISE  ([[noise]] kind = ...)", [_method(kind, *known) for kind, known in NOISES.items()]),
+        (
+            "QUESTION  ([question] has text and one of these; the report answers it; docs/analysis.md)",
+            [_wrapped(form, meaning) for form, meaning in questions.FORMS.items()],
+        ),
     ]
     return "\n\n".join("\n".join([title, *entries]) for title, entries in parts if entries)
 
@@ -141,5 +145,8 @@ def outcome(path):
     verdict = summary.verdict(run)
     if verdict:
         parts.append(verdict_text(verdict))
+    found = answers.answer(run)
+    if found:
+        parts.append(answertext.as_text(found))
     parts.append(f"{path}\npython -m simlr.report {path}")
     return "\n\n".join(parts)

@@ -51,3 +51,11 @@ def noise_of(optimizer, noise):
     if noise["kind"] != "none":
         raise InputError(f"optimizer 'sgd': draws mini-batches itself; use 'gd' with noise {noise['kind']!r}")
     return {"kind": "minibatch", "batch_size": optimizer["batch_size"], "sampling": optimizer["sampling"]}
+
+
+def method_parameters(optimizer, noise):
+    """Optimiser and noise as parameters of a schedule, in the run file under their own names."""
+    own = {"optimizer": optimizer["kind"], **{k: v for k, v in optimizer.items() if k not in ("kind", *noise)}}
+    if noise["kind"] == "none":
+        return own
+    return own | {"noise": noise["kind"], **{k: v for k, v in noise.items() if k != "kind"}}

@@ -33,6 +33,7 @@ footer td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 pre { background: #f5f5f5; padding: .8em 1em; font-size: .92em; white-space: pre-wrap; overflow-wrap: anywhere; }
 @media print { body { margin: 0; max-width: none; font-size: 11pt; } * { print-color-adjust: exact; } }
 """
+ANSWERS = {"yes": "holds", "no": "fails"}
 OUTCOMES = {"holds": "holds", "does not hold": "fails", "undecided": "undecided"}
 
 
@@ -62,6 +63,7 @@ def _parts(material, images, of_sections):
         f"<h1>{_text(material.title)}</h1>",
         f'<p class="covers">{_text(material.covers)}</p>',
         *(f'<p class="covers">{_text(axis)}</p>' for axis in material.axes),
+        _answer(material, of_sections.get("answer")) if material.answer else "",
         _verdict(material.verdict) if material.verdict else "",
         *(f"<p>{_text(text)}</p>" for text in material.about),
         f"<h2>{_text(material.compared)}</h2>" if material.tables else "",
@@ -71,6 +73,20 @@ def _parts(material, images, of_sections):
         *(_section(section, of_sections.get(section.key)) for section in material.sections),
         _footer(material),
     ]
+
+
+def _answer(material, image):
+    """The question, its answer, the picture, and what was compared."""
+    answer = material.answer
+    notes = "".join(f"<li>{_text(note)}</li>" for note in answer.notes)
+    kind = ANSWERS.get(answer.outcome, "undecided")
+    parts = [
+        f'<div class="verdict {kind}"><p class="outcome">{_text(answer.question)}</p>'
+        f'<p class="claim">{_text(answer.sentence)}</p><ul>{notes}</ul></div>',
+        _picture(*image) if image else "",
+        _table(material.answer_table) if material.answer_table else "",
+    ]
+    return "\n".join(part for part in parts if part)
 
 
 def _section(section, image):

@@ -12,7 +12,7 @@ import numpy as np
 
 from .config import GridConfig
 from .errors import InputError
-from .noises import is_plain
+from .noises import is_plain, method_parameters
 from .stopping import LOSS_KINDS, VALIDATION
 from .tables import CHUNK, RateTables
 
@@ -55,7 +55,7 @@ class Plan:
         made = self.config.combinations()
         object.__setattr__(self, "schedules", tuple(schedule for schedule, _, _, _ in made))
         object.__setattr__(self, "methods", tuple((optimizer, noise) for _, _, optimizer, noise in made))
-        object.__setattr__(self, "parameters", tuple(p | _method_parameters(o, w) for _, p, o, w in made))
+        object.__setattr__(self, "parameters", tuple(p | method_parameters(o, w) for _, p, o, w in made))
         self.engines  # noqa: B018 - refuses what has no closed form
         if self.cells > MOST_CELLS:
             raise InputError(f"grid: {self.cells} cells, more than the {MOST_CELLS} that can be counted in one file")
@@ -317,14 +317,6 @@ class Plan:
     def most_steps(self):
         """Discrete steps of the longest schedule."""
         return max(schedule.length for schedule in self.schedules)
-
-
-def _method_parameters(optimizer, noise):
-    """Optimiser and noise as parameters of a schedule, in the run file under their own names."""
-    own = {"optimizer": optimizer["kind"], **{k: v for k, v in optimizer.items() if k not in ("kind", *noise)}}
-    if noise["kind"] == "none":
-        return own
-    return own | {"noise": noise["kind"], **{k: v for k, v in noise.items() if k != "kind"}}
 
 
 def _spread_steps(steps, slots):

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from . import analysisplots, figures, papers, rateplots, store, style, summary
+from . import analysisplots, answerplots, answertext, figures, papers, rateplots, store, style, summary
 from .analysis import Analysis, StudyAnalysis
 from .arguments import DONE, Parser, answered, say
 from .config import read
@@ -44,6 +44,8 @@ class Material(NamedTuple):
     covers: str
     axes: list  # a line for each axis of the grid
     compared: str  # what the tables are about
+    answer: object  # simlr.outcomes.Answer to the question of the grid, or None
+    answer_table: object  # what it is made of
     tables: list
     sections: list  # of simlr.sections.Section
     verdict: object  # simlr.papers.Verdict, or None
@@ -233,6 +235,8 @@ def material(analysis, name):
         covers=_study_covers(run) if run.is_study else describe(rows),
         axes=[] if run.is_study else [f"{key}: {values_text(values)}" for key, values in run.config.axes()],
         compared="" if run.is_study else _compared(run.config.level_kind),
+        answer=analysis.answer,
+        answer_table=answertext.table(run, analysis.answer) if analysis.answer_rows else None,
         tables=summary.tables(rows) if rows else [],
         sections=[] if run.is_study else sections(analysis),
         verdict=analysis.verdict,
@@ -289,6 +293,8 @@ def _moment(seconds):
 def as_terminal(found):
     """The report as text: tables, then the verdict."""
     parts = [printable(found.title) + "\n" + found.covers, *map(as_text, found.tables)]
+    if found.answer:
+        parts.append(answertext.as_text(found.answer))
     if found.verdict:
         parts.append(verdict_text(found.verdict))
     parts += ["\n".join(textwrap.wrap(printable(text), WIDTH)) for text in found.about]
@@ -303,6 +309,10 @@ def as_markdown(found):
     parts = [f"# {_marked(found.title)}", _marked(found.covers)]
     if found.axes:
         parts.append("\n".join(f"- {_marked(axis)}" for axis in found.axes))
+    if found.answer:
+        parts += [f"**{_marked(found.answer.question)}** {_marked(found.answer.sentence)}"]
+        parts += ["\n".join(f"- {_marked(note)}" for note in found.answer.notes)] if found.answer.notes else []
+        parts += [_markdown_table(found.answer_table)] if found.answer_table else []
     if found.verdict:
         parts += [f"**Verdict: {found.verdict.outcome}.** {_marked(found.verdict.claim)}"]
         parts += [_markdown_table(findings_table(found.verdict))]
@@ -335,7 +345,9 @@ def as_html(analysis, found):
     """The page, with the pictures that the run has data for."""
     run, rows = analysis.run, analysis.rows
     of_sections = analysisplots.pictures(View(run, rows), found.sections) if found.sections else {}
-    svgs = {key: _images([picture])[0] for key, picture in of_sections.items()}
+    if analysis.answer:
+        of_sections["answer"] = answerplots.picture(run, analysis.answer)
+    svgs = {key: _images([picture])[0] for key, picture in of_sections.items() if picture}
     return page(found, _images(_pictures(run, rows)), svgs)
 
 

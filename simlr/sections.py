@@ -1,6 +1,6 @@
 """The analysis of a run as a reader meets it: for each thing that one asks a heading, tables, and rows to draw.
 
-Bounded whatever the size of the run: the first few problem combinations, the schedules that tell most, one level. The
+Bounded whatever the size of the run: some of the problem combinations, the schedules that tell most, one level. The
 CSV files have the rest.
 """
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from . import directions, summary
 from .families import SURE
-from .layout import MOST_GROUPS, MOST_LINES, Table, groups, label, number, shortened
+from .layout import MOST_GROUPS, MOST_LINES, Table, groups, label, number, shortened, some
 from .levels import heading, last, place
 from .pairs import Side, pair_at
 from .view import View
@@ -256,7 +256,7 @@ def mechanism(found):
         return [Section("directions", title, (), [], directions.NO_RESIDUALS[0].upper() + directions.NO_RESIDUALS[1:])]
     view = View(run, found.rows)
     places = [view.index(name) for name in view.shown]
-    problems = list(dict.fromkeys(row.problem for row in found.rows))[:MOST_GROUPS]
+    problems = some(list(dict.fromkeys(row.problem for row in found.rows)), MOST_GROUPS)
     made = []
     own = [row for row in directions.directions(run, places) if row.problem in problems and row.level == view.last]
     if own:
@@ -275,10 +275,7 @@ def mechanism(found):
 
 def ranks_shown(rows, most=MOST_RANKS):
     """The ranks of curvature that have room, the first and the last among them."""
-    ranks = sorted({row.rank for row in rows})
-    if len(ranks) <= most:
-        return ranks
-    return [ranks[round(i * (len(ranks) - 1) / (most - 1))] for i in range(most)]
+    return some(sorted({row.rank for row in rows}), most)
 
 
 def _direction_tables(view, problem, rows):

@@ -57,3 +57,18 @@ def shares(curvature, residual, offset, matrix):
     test = [v[i] * sum(matrix[i][j] * v[j] for j in axes) for i in axes]
     order = sorted(axes, key=lambda i: -curvature[i])
     return [train[i] / sum(train) for i in order], [test[i] / sum(test) for i in order]
+
+
+def tuned_ratio(first, second):
+    """Two sides {name: losses of the seeds}: the best median of each on seeds 0, 2, ..., compared on seeds 1, 3, ...
+
+    Returns the two names, the median ratio (of logarithms), seeds in which the first is smaller, and seeds compared.
+    """
+    chosen = []
+    for side in (first, second):
+        medians = {name: statistics.median(losses[::2]) for name, losses in side.items()}
+        chosen.append(min(medians, key=medians.get))
+    a, b = first[chosen[0]][1::2], second[chosen[1]][1::2]
+    logs = [math.log(x / y) for x, y in zip(a, b, strict=True)]
+    wins = sum(x < y for x, y in zip(a, b, strict=True))
+    return *chosen, math.exp(statistics.median(logs)), wins, len(logs)

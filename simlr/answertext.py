@@ -1,0 +1,82 @@
+"""An answer laid out for a reader: lines for a terminal, and a table of what was compared."""
+
+import textwrap
+
+from .answers import Comparison
+from .layout import MOST_LINES, WIDTH, Table, number, printable, shortened, value_text
+from .levels import text as level_text_of
+from .outcomes import WORDS
+from .questions import side_name
+
+WHOLE = "the report's answer.csv"
+
+
+def as_text(answer):
+    """The answer for a terminal."""
+    lines = textwrap.wrap(printable(answer.question), WIDTH)
+    lines += textwrap.wrap(printable(answer.sentence), WIDTH, initial_indent="  ", subsequent_indent="  ")
+    return "\n".join([*lines, *(f"  - {printable(note)}" for note in answer.notes)])
+
+
+def table(run, answer):
+    """What was compared, a line each; at most as many as have room."""
+    made = _pairs if isinstance(answer.rows[0], Comparison) else _growths
+    title, header, lines = made(run, answer, answer.rows[:MOST_LINES])
+    rest = len(answer.rows) - MOST_LINES
+    return Table(title, header, lines, (f"{rest} more: see {WHOLE}",) if rest > 0 else ())
+
+
+def _place(run, answer, row):
+    """Where a row stands along the axes, in one text."""
+    kind = run.config.level_kind
+    parts = [f"{name} = {level_text_of(kind, row.level)}" for name, _ in answer.axes if name == kind]
+    parts += [f"{name} = {value_text(row.where[name])}" for name, _ in answer.axes if name in row.where]
+    return ", ".join(parts) or "all"
+
+
+def _interval(low, high):
+    return f"{number(low)} to {number(high)}"
+
+
+def _pairs(run, answer, rows):
+    """The table of `Comparison`s."""
+    question = run.config.question
+    a, b = (shortened(side_name(side)) for side in question["compare"])
+    header = ("at", "ratio", "95 %", "less in % of seeds (95 %)", "pairs", "so", f"of {a}", f"of {b}")
+    lines = tuple(
+        (
+            _place(run, answer, row),
+            number(row.ratio),
+            _interval(row.ratio_low, row.ratio_high),
+            f"{100 * row.win_share:.1f} ({100 * row.win_share_low:.1f} to {100 * row.win_share_high:.1f})"
+            if row.pairs
+            else "-",
+            str(row.pairs),
+            row.outcome,
+            shortened(row.a),
+            shortened(row.b),
+        )
+        for row in rows
+    )
+    return f"{WORDS[question['measure']].capitalize()} of {a} / that of {b}, same seed: median", header, lines
+
+
+def _growths(run, answer, rows):
+    """The table of `Growth`s."""
+    question = run.config.question
+    header = (question["against"], "at", f"best {question['best']}", "95 %", "exponent since", "95 %", "so")
+    header += (f"least {WORDS[question['measure']]}",)
+    lines = tuple(
+        (
+            value_text(row.against),
+            _place(run, answer, row),
+            number(row.best) + (f" ({row.edge} tried)" if row.edge else ""),
+            _interval(row.best_low, row.best_high),
+            number(row.exponent),
+            _interval(row.exponent_low, row.exponent_high),
+            row.outcome or "-",
+            number(row.lowest),
+        )
+        for row in rows
+    )
+    return f"The best {question['best']} at each {question['against']}", header, lines

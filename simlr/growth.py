@@ -1,0 +1,211 @@
+"""How the best value of one parameter grows with another: best ~ against^p, where p is local, step by step.
+
+For every value of `against` the best value is the vertex of the parabola through the smallest median and its two
+neighbours, in logarithms of both; an end of the values tried is taken as it is. Intervals are of joint resamples of the
+seeds, in which every value of both parameters meets the same seeds.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import questions
+from .estimates import COVERAGE, RESAMPLES, joint_medians
+from .layout import value_text
+from .levels import place
+from .outcomes import DEPENDS, NO, UNSURE, WORDS, YES, Answer, values_of
+from .summary import columns_of, problem_groups
+
+# A local exponent this near to the expected one agrees with it.
+NEAR = 0.1
+AGREES, DIFFERS, OPEN, FIRST = "agrees", "differs", "unsure", ""
+
+
+@dataclass(frozen=True)
+class Growth:
+    """The best value at one value of the other parameter, and the exponent of the step that leads there."""
+
+    problem: tuple
+    level: float
+    against: float
+    best: float  # NaN where no value reaches the level
+    best_low: float  # its 95 % interval
+    best_high: float
+    lowest: float  # the smallest median of the measure
+    edge: str  # where the best is the lowest or the highest that was tried
+    exponent: float  # log(best / best before) / log(against / against before); NaN at the first
+    exponent_low: float
+    exponent_high: float
+    outcome: str  # agrees (with the expected exponent), differs, or unsure; "" at the first
+
+    def record(self):
+        """The row as {column: value}, each problem parameter a column of its own."""
+        return columns_of(self, "against", "best")
+
+    @property
+    def where(self):
+        """{axis: its value}, but for the level."""
+        return dict(self.problem)
+
+
+class _Curve:
+    """The best values along `against` in one problem combination at one level, and those of every resample."""
+
+    def __init__(self, problem, level, against, found):
+        self.problem, self.level, self.against = problem, level, np.array(against)
+        self.best = np.array([best for best, _, _, _ in found])  # (A,), logarithms
+        self.resampled = np.stack([resampled for _, resampled, _, _ in found])  # (A, B)
+        self.lowest, self.edges = [low for _, _, low, _ in found], [edge for _, _, _, edge in found]
+
+    def exponent(self, first, last):
+        """(p, low, high) of best ~ against^p by least squares over some of the values."""
+        x = np.log(self.against[first : last + 1])
+        x = (x - x.mean()) / ((x - x.mean()) ** 2).sum()
+        slopes = x @ self.resampled[first : last + 1]
+        return (float(x @ self.best[first : last + 1]), *interval(slopes))
+
+    def rows(self, expected):
+        """The `Growth`s."""
+        found = []
+        for i, against in enumerate(self.against.tolist()):
+            local = self.exponent(i - 1, i) if i else (math.nan,) * 3
+            best = np.exp([self.best[i], *interval(self.resampled[i])]).tolist()
+            values = {"problem": self.problem, "level": self.level, "against": against, "lowest": self.lowest[i]}
+            values |= dict(zip(("best", "best_low", "best_high"), best, strict=True)) | {"edge": self.edges[i]}
+            values |= dict(zip(("exponent", "exponent_low", "exponent_high"), local, strict=True))
+            found.append(Growth(**values, outcome=outcome_of(*local, expected) if i else FIRST))
+        return found
+
+
+def interval(values):
+    """The 95 % percentile interval of what is known of some resamples; NaN where less than 95 % is known."""
+    known = np.sort(values[np.isfinite(values)])
+    if known.size < COVERAGE * values.size or not known.size:
+        return math.nan, math.nan
+    tail = int((1.0 - COVERAGE) / 2.0 * known.size)
+    return float(known[tail]), float(known[known.size - 1 - tail])
+
+
+def outcome_of(exponent, low, high, expected):
+    """Whether an exponent agrees with the expected one: its interval has it, and the value itself is near."""
+    if math.isnan(low):
+        return OPEN
+    if low > expected + NEAR or high < expected - NEAR:
+        return DIFFERS
+    return AGREES if low - NEAR <= expected <= high + NEAR and high - low < 1.0 else OPEN
+
+
+def vertices(values, medians):
+    """log of the best of V values in ascending order for medians (V, B): (B,), NaN where none is finite.
+
+    The vertex of the parabola through the smallest and its neighbours, in logarithms; the value itself where it is the
+    first or last that is finite, or the three lie on a line.
+    """
+    x = np.log(values)
+    with np.errstate(all="ignore"):
+        y = np.where(np.isfinite(medians) & (medians > 0.0), np.log(medians), np.inf)
+    least, column = np.argmin(y, axis=0), np.arange(y.shape[1])
+    found = np.where(np.isfinite(y[least, column]), x[least], np.nan)
+    inside = (least > 0) & (least < len(x) - 1)
+    i = np.where(inside, least, 1)
+    if len(x) < 3:
+        return found
+    left, middle, right = (y[i + k, column] for k in (-1, 0, 1))
+    with np.errstate(all="ignore"):
+        before, after = (middle - left) / (x[i] - x[i - 1]), (right - middle) / (x[i + 1] - x[i])
+        bend = after - before
+        vertex = 0.5 * (x[i - 1] + x[i]) - before * (x[i + 1] - x[i - 1]) / (2.0 * bend)
+    good = inside & np.isfinite(left) & np.isfinite(right) & (bend > 0.0)
+    return np.where(good, np.clip(vertex, x[i - 1], x[i + 1]), found)
+
+
+def curves(run, question):
+    """The `_Curve` of every problem combination and level."""
+    entries = questions.entries_of(run.config)
+    chosen = questions.members(question["among"], entries)
+    groups = {}
+    for s in chosen:
+        own = entries[s].parameters
+        groups.setdefault(own[question["against"]], {}).setdefault(own[question["best"]], []).append(s)
+    found = []
+    for problem, seeds in problem_groups(run):
+        for e, level in enumerate(run["level"].tolist()):
+            own = [_best_of(run, groups[a], seeds, e, question["measure"]) for a in sorted(groups)]
+            found.append(_Curve(problem, level, sorted(groups), own))
+    return found
+
+
+def _best_of(run, by_value, seeds, level, measure):
+    """(log of the best, of every resample (B,), the smallest median, edge) at one value of `against`."""
+    values = sorted(by_value)
+    losses = np.stack(
+        [np.min([values_of(run, s, seeds, level, measure) for s in by_value[value]], axis=0) for value in values]
+    )
+    losses = losses[:, ~np.isnan(losses).any(axis=0)]
+    if not losses.shape[1]:
+        return math.nan, np.full(RESAMPLES // 4, np.nan), math.nan, ""
+    resampled = np.concatenate([vertices(values, part) for part in joint_medians(losses, RESAMPLES // 4)])
+    medians = np.median(losses, axis=1)
+    least = int(np.argmin(medians))
+    edge = {0: "lowest", len(values) - 1: "highest"}.get(least, "") if np.isfinite(medians[least]) else ""
+    return float(vertices(values, medians[:, None])[0]), resampled, float(medians[least]), edge
+
+
+# ---- what it says ----
+
+
+def answer_growth(run, question):
+    """The `Answer` to a question of the second form."""
+    found = curves(run, question)
+    rows = [row for curve in found for row in curve.rows(question["exponent"])]
+    steps = {row.outcome for row in rows} - {FIRST, OPEN}
+    outcome = {frozenset({AGREES}): YES, frozenset({DIFFERS}): NO, frozenset(): UNSURE}.get(frozenset(steps), DEPENDS)
+    kind, levels = run.config.level_kind, run["level"].tolist()
+    axes = _axes(rows, kind)
+    first = outcome[0].upper() + outcome[1:] + (f" on {question['against']}" if outcome == DEPENDS else "")
+    told = []
+    for curve in found:
+        where = [f"{key} = {value_text(value)}" for key, value in curve.problem if key in dict(axes)]
+        where = [place(kind, curve.level)] * (len(levels) > 1) + where
+        told.append(_told(curve, question) + (f" at {', '.join(where)}" if where else ""))
+    shown = told if len(told) < 3 else [told[0], told[-1]]
+    sentence = f"{first}: by the least {WORDS[question['measure']]}, the best {question['best']} grows " + "; ".join(
+        shown
+    )
+    return Answer(question["text"], outcome, sentence + ".", _notes(question, rows), rows, axes, (question["against"],))
+
+
+def _axes(rows, kind):
+    """What the curves lie along, beside `against`."""
+    values = {}
+    for row in rows:
+        for key, value in (*row.where.items(), (kind, row.level)):
+            values.setdefault(key, {})[value] = None
+    return tuple((key, tuple(own)) for key, own in values.items() if len(own) > 1)
+
+
+def _told(curve, question):
+    """One curve in words: the exponent as far as it is as expected, and beyond."""
+    rows, x = curve.rows(question["exponent"]), question["against"]
+    agree = [row.outcome != DIFFERS for row in rows[1:]]
+    last = agree.index(False) if False in agree else len(agree)
+    parts = []
+    for first, end in ((0, last), (last, len(rows) - 1)):
+        if end > first:
+            p, low, high = (value_text(float(f"{v:.3g}")) for v in curve.exponent(first, end))
+            between = f"from {value_text(rows[first].against)} to {value_text(rows[end].against)}"
+            parts.append(f"as {x}^{p} (95 % {low} to {high}) {between}")
+    return " and ".join(parts)
+
+
+def _notes(question, rows):
+    """What a reader has to know to trust it."""
+    notes = [f"expected: the best {question['best']} in proportion to {question['against']}^{question['exponent']:g}"]
+    edges = [row for row in rows if row.edge]
+    if edges:
+        notes.append(f"in {len(edges)} of {len(rows)} cases the best is the lowest or the highest that was tried")
+    unreached = [row for row in rows if math.isnan(row.best)]
+    if unreached:
+        notes.append(f"in {len(unreached)} of {len(rows)} cases most seeds do not reach the level with any value")
+    return tuple(notes)

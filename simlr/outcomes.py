@@ -1,0 +1,52 @@
+"""What the schedules of a question came to: one measure of theirs, seed by seed, and what an answer is made of."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .questions import END
+from .runfile import STATUS_AT_FLOOR, STATUS_NOT_RUN, is_own
+
+YES, NO, DEPENDS, SAME, UNSURE = "yes", "no", "it depends", "no difference", "not sure"
+WORDS = {"test_loss": "test loss", "train_loss": "train loss", "stop_step": "number of steps", "stop_time": "time"}
+
+
+class Answer(NamedTuple):
+    """The answer to a question."""
+
+    question: str
+    outcome: str  # one of YES, NO, DEPENDS, SAME, UNSURE
+    sentence: str
+    notes: tuple
+    rows: list  # what was compared: `answers.Comparison`s or `growth.Growth`s
+    axes: tuple  # ((name, its values), ...): what the rows lie along
+    depends: tuple  # names of the axes that the answer depends on most
+
+
+def values_of(run, s, seeds, level, measure):
+    """The measure (N,) of schedule s on some seeds at a level, given by its place, or at END of the schedule.
+
+    Infinite where the seed did not reach the level, NaN where no schedule can or nothing is known yet.
+    """
+    if level == END:
+        return _at_end(run, s, seeds, measure)
+    status = run.part("status", s)[seeds, level]
+    values = run.part(measure, s)[seeds, level].astype(np.float64)
+    values = np.where(is_own(status, run.config.level_kind) & ~np.isnan(values), values, np.inf)
+    return np.where(np.isin(status, (STATUS_AT_FLOOR, STATUS_NOT_RUN)), np.nan, values)
+
+
+def _at_end(run, s, seeds, measure):
+    """The loss at the last recorded moment, the end of the schedule; infinite after a divergence."""
+    slot = int(np.argmax(run["recorded_step"][s]))
+    rows = {seed: row for row, seed in enumerate(run.recorded_rows.tolist())}
+    values = run.part(f"trajectory_{measure}", s)[[rows[seed] for seed in seeds.tolist()], slot].astype(np.float64)
+    done = (run.part("status", s)[seeds] != STATUS_NOT_RUN).all(axis=1)
+    return np.where(done, np.where(np.isnan(values), np.inf, values), np.nan)
+
+
+def place_of(run, moment, level):
+    """The place of the level that a side is looked at: its own, where it has one, else the one that is compared."""
+    if moment is None or moment == END:
+        return level if moment is None else END
+    return run["level"].tolist().index(moment)

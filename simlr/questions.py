@@ -1,0 +1,215 @@
+"""The [question] table of a grid, what its report answers: checked and cast. `simlr.answers` answers it.
+
+Of one of two forms. Two sides, the first against the second, so that "yes" means that the first ends with less:
+
+    [question]
+    text = "Does annealing help?"
+    compare = ["annealed", { name = "steady", schedule = ["flow", "constant"] }]
+    over = ["batch_size"]     # parameters that both sides have equal, value by value; all others are tuned
+
+or how the best value of one parameter grows with another one:
+
+    best = "learning_rate"
+    against = "batch_size"
+    exponent = 1.0            # what is expected: best ~ against^exponent
+"""
+
+from . import rules
+from .errors import InputError, unknown
+from .noises import method_parameters
+
+MEASURES = ("test_loss", "train_loss", "stop_step", "stop_time")
+LOSSES = ("test_loss", "train_loss")
+END = "end"
+# Of differences smaller than this share it is said that there is none.
+DEFAULT_MARGIN = 0.02
+# form -> its meaning, for a list of them.
+FORMS = {
+    "compare": 'two sides, names of schedules or tables that pick some, e.g. ["annealed", { optimizer = "gd" }], '
+    "each tuned, with over = [parameters that both have equal], measure and margin",
+    "best": "the parameter whose best value is followed as `against` grows, with exponent (the expected one) and among",
+}
+COMMON = ("text", "measure", "margin")
+PAIR, GROWTH = ("compare", "over"), ("best", "against", "among", "exponent")
+FEWEST_POINTS = 3  # recorded moments: the start, the first step and the end
+
+
+class Entry:
+    """One schedule of a grid as a question knows it: the [[schedule]] table it comes from, its name, its parameters."""
+
+    def __init__(self, table, schedule, parameters, optimizer, noise):
+        self.table, self.name, self.flows, self.length = table, schedule.name, schedule.flows, schedule.length
+        self.parameters = {"unit": schedule.unit, **parameters, **method_parameters(optimizer, noise)}
+
+
+def entries_of(config):
+    """The `Entry`s of the S schedules of a grid."""
+    return [Entry(table, *made) for table, made in zip(config.families(), config.combinations(), strict=True)]
+
+
+def check(table, config):
+    """The table of a grid, cast and complete; {} where there is none."""
+    if not table:
+        return {}
+    for name in table:
+        if name not in (*COMMON, *PAIR, *GROWTH):
+            raise unknown("question", name, (*COMMON, *PAIR, *GROWTH), "key")
+    if "text" not in table:
+        raise InputError("question.text is missing: the question in words")
+    if ("compare" in table) == ("best" in table):
+        raise InputError("question must have exactly one of compare and best, got " + _given(table))
+    for name in table:
+        if name in (GROWTH if "compare" in table else PAIR):
+            raise InputError(f"question.{name} goes with {'best' if name in GROWTH else 'compare'}")
+    common = {
+        "text": rules.text("question.text", table["text"]),
+        "measure": rules.one_of(*MEASURES, noun="measure")("question.measure", table.get("measure", "test_loss")),
+        "margin": rules.not_negative("question.margin", table.get("margin", DEFAULT_MARGIN)),
+    }
+    own = _check_pair if "compare" in table else _check_growth
+    return common | own(table, config, common["measure"])
+
+
+def _given(table):
+    return "both" if "compare" in table else "none"
+
+
+# ---- two sides ----
+
+
+def _check_pair(table, config, measure):
+    """The two sides, and what they have equal."""
+    sides = table["compare"]
+    if not isinstance(sides, list | tuple) or len(sides) != 2:
+        rules.refuse("question.compare", "a list of two sides", sides)
+    entries = entries_of(config)
+    checked = [_check_side(f"question.compare[{i}]", side, entries, config, measure) for i, side in enumerate(sides)]
+    both = [{entries[s].name for s in members(side, entries)} for side in checked]
+    if both[0] & both[1] and checked[0].get("at") == checked[1].get("at"):
+        raise InputError(f"question.compare: both sides have schedule {min(both[0] & both[1])!r}")
+    over = table.get("over", [])
+    if not isinstance(over, list | tuple):
+        rules.refuse("question.over", "a list of parameters of the schedules", over)
+    for key in over:
+        for i, side in enumerate(checked):
+            _check_parameter(f"question.over, compare[{i}]", key, [entries[s] for s in members(side, entries)])
+    if over and not cells(over, checked, entries):
+        raise InputError(f"question.over: the two sides have no value of {', '.join(map(repr, over))} in common")
+    return {"compare": checked, "over": list(over)}
+
+
+def _check_side(key, side, entries, config, measure):
+    """One side: a name, the schedules, and what their parameters must be."""
+    side = {"schedule": side} if isinstance(side, str) else side
+    if not isinstance(side, dict):
+        rules.refuse(key, "the name of a schedule, or a table that picks some", side)
+    known = dict.fromkeys(name for entry in entries for name in entry.parameters)
+    checked = {}
+    for name, value in side.items():
+        if name not in ("name", "schedule", "at", *known):
+            raise unknown(key, name, ("name", "schedule", "at", *known), "key")
+        if name == "name":
+            checked[name] = rules.text(f"{key}.name", value)
+        elif name == "at":
+            checked[name] = _check_moment(f"{key}.at", value, config, measure)
+        else:
+            checked[name] = list(value) if isinstance(value, list | tuple) else [value]
+    names = list(dict.fromkeys(name for entry in entries for name in (entry.table, entry.name)))
+    for name in checked.get("schedule", []):
+        if name not in names:
+            raise unknown(f"{key}.schedule", name, names, "schedule")
+    found = members(checked, entries)
+    if not found:
+        told = ", ".join(f"{name} = {value}" for name, value in checked.items() if name not in ("name", "at"))
+        raise InputError(f"{key}: no schedule has {told}")
+    if checked.get("at") == END and any(entries[s].flows for s in found):
+        raise InputError(f"{key}.at = 'end': schedule {entries[found[0]].name!r} has a flow, which has no last step")
+    return checked
+
+
+def _check_moment(key, value, config, measure):
+    """A level, or the end of the schedule, whose losses are among the recorded ones."""
+    if value != END:
+        if isinstance(value, str) or value not in config.levels:
+            rules.refuse(key, f"one of the levels {config.levels}, or 'end'", value)
+        return value
+    if measure not in LOSSES:
+        raise InputError(f"{key} = 'end' goes with measure {' or '.join(map(repr, LOSSES))}, not with {measure!r}")
+    if config.record["points"] < FEWEST_POINTS or config.record["seeds"] != "all":
+        raise InputError(
+            f"{key} = 'end' needs the recorded ends of all seeds: record.points >= {FEWEST_POINTS} and "
+            "record.seeds = 'all'"
+        )
+    return value
+
+
+def _check_parameter(key, name, entries):
+    """The name of a parameter that all of some schedules have."""
+    known = dict.fromkeys(name for entry in entries for name in entry.parameters)
+    if name not in known:
+        raise unknown(key, name, list(known), "parameter")
+    lacking = [entry.name for entry in entries if name not in entry.parameters]
+    if lacking:
+        raise InputError(f"{key}: schedule {lacking[0]!r} has no {name}")
+
+
+# ---- best against ----
+
+
+def _check_growth(table, config, measure):
+    """The two parameters, and the schedules among which they vary."""
+    entries = entries_of(config)
+    among = _check_side("question.among", table.get("among", {}), entries, config, measure)
+    if "at" in among:
+        raise InputError("question.among: at goes with compare")
+    chosen = [entries[s] for s in members(among, entries)]
+    checked = {}
+    for key in ("best", "against"):
+        if key not in table:
+            raise InputError(f"question.{key} is missing: the name of a parameter")
+        name = rules.text(f"question.{key}", table[key])
+        _check_parameter(f"question.{key}", name, chosen)
+        values = {entry.parameters[name] for entry in chosen}
+        if len(values) < 2 or not all(rules.is_number(value) and value > 0 for value in values):
+            raise InputError(f"question.{key}: {name} must have at least two values, all numbers > 0")
+        checked[key] = name
+    if checked["best"] == checked["against"]:
+        raise InputError(f"question: best and against are both {checked['best']!r}")
+    exponent = rules.finite("question.exponent", table.get("exponent", 1.0))
+    return {**checked, "exponent": exponent, "among": among}
+
+
+# ---- who is meant ----
+
+
+def members(side, entries):
+    """The places of the schedules that a checked side picks."""
+    return [s for s, entry in enumerate(entries) if _fits(side, entry)]
+
+
+def _fits(side, entry):
+    """Whether a schedule has what a side asks for."""
+    if "schedule" in side and not {entry.table, entry.name} & set(side["schedule"]):
+        return False
+    asked = {name: values for name, values in side.items() if name not in ("name", "schedule", "at")}
+    return all(name in entry.parameters and entry.parameters[name] in values for name, values in asked.items())
+
+
+def cells(over, sides, entries):
+    """What is compared: [(((parameter, value), ...), [places of each side]), ...], in the order of the first side."""
+    found = {}
+    for i, side in enumerate(sides):
+        for s in members(side, entries):
+            values = tuple((key, entries[s].parameters[key]) for key in over)
+            found.setdefault(values, [[] for _ in sides])[i].append(s)
+    return [(values, places) for values, places in found.items() if all(places)]
+
+
+def side_name(side):
+    """What a side is called."""
+    if "name" in side:
+        return side["name"]
+    told = list(side.get("schedule", []))
+    told += [f"{name} = {' or '.join(map(str, v))}" for name, v in side.items() if name not in ("schedule", "at")]
+    at = f" at {'the end' if side['at'] == END else side['at']}" if "at" in side else ""
+    return (", ".join(told) or "all schedules") + at

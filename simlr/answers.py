@@ -171,11 +171,13 @@ def _edges(entries, chosen):
 
 
 def _together(rows):
-    """The outcome of all comparisons: one that is unsure neither helps nor hinders."""
+    """The outcome of all comparisons: one that is unsure neither helps nor hinders, and what is never less is a no."""
     told = {row.outcome for row in rows} - {OPEN}
-    return {frozenset({BETTER}): YES, frozenset({WORSE}): NO, frozenset({EVEN}): SAME, frozenset(): UNSURE}.get(
-        frozenset(told), DEPENDS
-    )
+    if told <= {EVEN}:
+        return SAME if told else UNSURE
+    if BETTER not in told:
+        return NO
+    return YES if told == {BETTER} else DEPENDS
 
 
 def axes_of(run, rows):
@@ -211,6 +213,11 @@ def dependence(rows, axes):
     return tuple(ordered[: 1 if shares[ordered[0]] >= MOST_OF_IT else 2])
 
 
+def _digits(value):
+    """A number in three digits, zeros at the end among them."""
+    return f"{value:#.3g}".removesuffix(".")
+
+
 class _Teller:
     """The words of an answer."""
 
@@ -238,7 +245,7 @@ class _Teller:
     @staticmethod
     def figure(row):
         """The ratio, and its uncertainty with the share of seeds."""
-        digits = (f"{value:.3g}" for value in (row.ratio, row.ratio_low, row.ratio_high, 100 * row.win_share))
+        digits = (_digits(value) for value in (row.ratio, row.ratio_low, row.ratio_high, 100 * row.win_share))
         ratio, low, high, share = digits
         return ratio, f"95 % {low} to {high}; less in {share} % of the seeds"
 

@@ -4,11 +4,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .questions import END
+from .questions import END, EXCESS
 from .runfile import STATUS_AT_FLOOR, STATUS_NOT_RUN, is_own
 
 YES, NO, DEPENDS, SAME, UNSURE = "yes", "no", "it depends", "no difference", "not sure"
-WORDS = {"test_loss": "test loss", "train_loss": "train loss", "stop_step": "number of steps", "stop_time": "time"}
+WORDS = {
+    "test_loss": "test loss",
+    "train_loss": "train loss",
+    "excess_test_loss": "test loss above its floor",
+    "excess_train_loss": "train loss above its floor",
+    "stop_step": "number of steps",
+    "stop_time": "time",
+}
 
 
 class Answer(NamedTuple):
@@ -28,6 +35,9 @@ def values_of(run, s, seeds, level, measure):
 
     Infinite where the seed did not reach the level, NaN where no schedule can or nothing is known yet.
     """
+    if measure in EXCESS:
+        loss, floor = EXCESS[measure]
+        return values_of(run, s, seeds, level, loss) - run[floor][seeds]
     if level == END:
         return _at_end(run, s, seeds, measure)
     status = run.part("status", s)[seeds, level]

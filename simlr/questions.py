@@ -18,8 +18,10 @@ from . import rules
 from .errors import InputError, unknown
 from .noises import method_parameters
 
-MEASURES = ("test_loss", "train_loss", "stop_step", "stop_time")
-LOSSES = ("test_loss", "train_loss")
+# A loss above its floor -> the loss and its floor.
+EXCESS = {"excess_test_loss": ("test_loss", "test_floor"), "excess_train_loss": ("train_loss", "train_floor")}
+LOSSES = ("test_loss", "train_loss", *EXCESS)
+MEASURES = (*LOSSES, "stop_step", "stop_time")
 END = "end"
 # Of differences smaller than this share it is said that there is none.
 DEFAULT_MARGIN = 0.02

@@ -20,6 +20,7 @@ from .tables import CHUNK, RateTables
 # block takes a fraction of a second and its arrays stay small.
 CELLS_A_BLOCK = 1 << 15
 BYTES_A_BLOCK = 64 << 20
+BYTES_OF_ROWS = 128 << 20  # train rows, beside those
 LEAST_SEEDS = 64
 LEAST_BLOCKS = 16
 LANES = 8
@@ -30,6 +31,8 @@ MOST_CELLS = 1 << 52
 WINDOW = 16
 # Moments of every cell that are then in memory: the looks, the one before, and what the best one is kept in.
 MOMENTS_A_WINDOW = WINDOW + 4
+# As a problem hands its train rows over, as wide as the widest problem's, and end to end.
+COPIES_OF_ROWS = 3
 # How the steps of a schedule are taken.
 STEPS, LEAPS, BOTH, WALKS = "steps", "leaps", "both", "walks"
 FIRST_FLOW_FRACTION = 1000.0
@@ -295,7 +298,9 @@ class Plan:
         if wanted:
             return min(wanted, self.all_seeds)
         few_cells = max(LEAST_SEEDS, CELLS_A_BLOCK // len(self.schedules))
-        most = min(few_cells, BYTES_A_BLOCK // self.bytes_a_seed, self.all_seeds // LEAST_BLOCKS)
+        rows = self._bytes_of_rows
+        most = min(few_cells, BYTES_A_BLOCK // (self.bytes_a_seed - rows), self.all_seeds // LEAST_BLOCKS)
+        most = min(most, BYTES_OF_ROWS // rows) if rows else most
         return max(1, most // LANES * LANES or most)
 
     @property
@@ -306,7 +311,14 @@ class Plan:
             losses += 8 * (self.axes + 1) * (MOMENTS_A_WINDOW if VALIDATION in self.config.stop else self.levels + 1)
         all_recorded = self._recorded_offsets[-1] == self.all_seeds
         trajectory = 8 * self.config.record["points"] * (self.axes + 2) if all_recorded else 0
-        return len(self.schedules) * (losses + trajectory + 8 * self.axes + 16) + 8 * 4 * self.axes * (self.axes + 2)
+        problem = 8 * 4 * self.axes * (self.axes + 2) + self._bytes_of_rows
+        return len(self.schedules) * (losses + trajectory + 8 * self.axes + 16) + problem
+
+    @property
+    def _bytes_of_rows(self):
+        """What the train rows of one seed take, and copies of them, where mini-batches are drawn from them."""
+        rows = self.config.problem.get("train_rows", 0) if self.config.draws_rows else 0
+        return 8 * COPIES_OF_ROWS * (max(rows) if isinstance(rows, list) else rows) * (self.axes + 1)
 
     @cached_property
     def tables(self):

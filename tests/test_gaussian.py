@@ -12,6 +12,7 @@ import simlr
 from simlr import directions
 from simlr.errors import InputError
 from simlr.gaussian import GAUSSIAN
+from simlr.grid import Job
 
 REACHED, OUT_OF_STEPS = 1, 2
 ROOT_SEED = 5
@@ -461,6 +462,16 @@ def test_bits_of_rows_and_validation(changes):
     runs.assert_same_bits(first, second)
     assert np.isfinite(first.test_loss).all()
     assert (first.status != 0).all()
+
+
+def test_blocks_of_many_rows_are_small():
+    """Mini-batches need the rows of every seed of a block at a time."""
+    tables = {"problem": {"kind": "gaussian", "dimension": 50, "train_rows": [100, 50_000]}, "stop": {"steps": [10]}}
+    tables |= {"seeds": {"count": 1000}, "schedule": [{"kind": "constant", "learning_rate": 0.01}]}
+    noisy = {**tables, "noise": [{"kind": "minibatch", "batch_size": 1}]}
+    plain, many = (Job(simlr.GridConfig.from_tables(table)).plan for table in (tables, noisy))
+    assert 1 <= many.block_seeds < 8 < plain.block_seeds
+    assert many.bytes_a_seed >= 8 * 50_000 * 51
 
 
 # ---- what is refused ----

@@ -1,31 +1,47 @@
 """Sections of the benchmark that write whole trajectories to the disk: how fast, and in how much memory."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 from . import limits
 from .measure import Figure, python
 
-# Steps of a streamed grid: so few that it does little but record, and so many that it does little but step.
-LEAST_STEPS, MOST_STEPS = 200, 50_000
+
+class Shape(NamedTuple):
+    """A streamed grid of which the number of steps sets how long its kernels take beside its writing."""
+
+    iterates: bool  # twice the bytes for hardly more work
+    least: int  # so few steps that it does little but write
+    most: int  # so many that it does little but step
+
+
+# kernels : writing -> the grid that can have it, and that ratio.
+SHAPES = {
+    "1:3": (Shape(True, 1, 200), 1 / 3),
+    "1:1": (Shape(False, 200, 50_000), 1.0),
+    "3:1": (Shape(False, 200, 50_000), 3.0),
+}
 
 
 def streaming(bench):
     """A run that writes the trajectories of all seeds, beside its kernels alone and the same bytes written plainly."""
-    # A grid that keeps the iterates too has twice the bytes to write for hardly more work.
-    yield _streaming_figure(bench, _streamed(bench, LEAST_STEPS, iterates=True), "1:3")
-    few, many = (_streamed(bench, steps) for steps in (LEAST_STEPS, MOST_STEPS))
+    for name, (shape, target) in bench.pick(SHAPES, {"1:1": SHAPES["1:1"]}).items():
+        yield _streaming_figure(bench, _streamed(bench, _steps_for(bench, shape, target), shape.iterates), name)
+
+
+def _steps_for(bench, shape, target):
+    """The steps for which the kernels take `target` times as long as plain writing; the nearest that there are."""
+    few, many = (_streamed(bench, steps, shape.iterates) for steps in (shape.least, shape.most))
     pieces, size = _bytes_of(few)
     plain = min(limits.write(bench.folder / "plain", pieces, size, checksum=True) for _ in range(3))
     least, most = (min(_kernels(job) for _ in range(2)) for job in (few, many))
-    for name, target in bench.pick({"1:1": 1.0, "3:1": 3.0}, {"1:1": 1.0}).items():
-        # What the steps take grows with their number, what the recording takes does not.
-        share = (target * plain.seconds - least) / max(most - least, 1e-3)
-        steps = LEAST_STEPS + int((MOST_STEPS - LEAST_STEPS) * min(max(share, 0.0), 2.0))
-        yield _streaming_figure(bench, _streamed(bench, steps), name)
+    # What the steps take grows with their number, what the writing takes does not.
+    share = (target * plain.seconds - least) / max(most - least, 1e-3)
+    return shape.least + int((shape.most - shape.least) * min(max(share, 0.0), 2.0))
 
 
 def _streamed(bench, steps, iterates=False):
-    """A job that records 200 moments of all seeds in so many steps."""
+    """A job that records 200 moments of all seeds, those beyond its steps empty."""
     from .grid import Job
 
     schedule = [{"kind": "cosine", "learning_rate": [1e-4, 2e-4, 3e-4, 4e-4], "steps": steps}]

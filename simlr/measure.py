@@ -204,7 +204,7 @@ def scaling(bench):
     """A grid that does nothing but step, on one thread and on two."""
     from .grid import run
 
-    steps = bench.pick(20_000, 1_000)
+    steps = bench.pick(60_000, 1_000)
     rates = np.linspace(1e-4, 1e-3, 16).tolist()
     config = bench.grid(
         [{"kind": "cosine", "learning_rate": rates, "steps": steps}], seeds={"count": bench.pick(32_768, 256)}
@@ -244,6 +244,8 @@ def python(*arguments):
     """Standard output of another Python that finds this simlr."""
     paths = [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+    # An installed simlr has its bytecode, as the packages beside it have.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True)
     if done.returncode:
         raise RunError(f"{' '.join(arguments[:2])}: ended with status {done.returncode}: {done.stderr.strip()[-300:]}")

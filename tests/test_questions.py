@@ -271,7 +271,7 @@ READY = {
 def test_a_ready_grid_answers_its_question(name, folder, capsys):
     arguments, count = READY[name]
     grid = runs.ROOT / f"data/{name}.toml"
-    process = runs.command(grid, "--out", "run.h5", *arguments, cwd=folder)
+    process = runs.command(grid, "--out", "run.h5", *arguments, cwd=folder, timeout=400)
     assert process.returncode == 0, process.stderr
     question = simlr.GridConfig.from_toml(grid).question
     assert question["text"] in " ".join(process.stdout.split())

@@ -24,7 +24,7 @@ def shim(tmp_path_factory):
 
 
 def test_no_crash_point_loses_anything(shim):
-    output, errors = crashes.start(shim, "canned", *SAMPLES).communicate(timeout=240)
+    output, errors = crashes.start(shim, "canned", *SAMPLES).communicate(timeout=600)
     found = json.loads(output or "[]")
     assert len(found) == len(SAMPLES), errors
     assert [what for one in found for what in one["lost"]] == []

@@ -16,6 +16,7 @@ from .pipeline import still_working
 from .studies import StudyConfig
 
 DEFAULT_PAPER = "nakkiran2020"
+LOCAL = "local"
 PROGRAM = "python -m simlr.grid"
 # Reading so much back takes a second or more: it is said beforehand.
 LONG_CHECK_BYTES = 1 << 30
@@ -41,7 +42,16 @@ def parser():
     made.add_argument(
         "--seeds", metavar="N", type=positive, help="the number of seeds: the same as --set seeds.count=N"
     )
-    made.add_argument("--threads", metavar="N", type=positive, help="threads to compute with (default: all)")
+    made.add_argument(
+        "--threads", metavar="N", type=positive,
+        help="threads to compute with (default: all); with --dask, threads of every worker (default: those that Dask "
+        "gave it; of a local one: 1)",
+    )  # fmt: skip
+    made.add_argument(
+        "--dask", metavar="ADDRESS",
+        help="compute the blocks on the Dask cluster whose scheduler (its address, or its scheduler file) is named, or "
+        f'on "{LOCAL}" worker processes started for it; needs the extra `cluster`',
+    )  # fmt: skip
     made.add_argument(
         "--shard", metavar="I/N", type=_shard,
         help="compute only shard I of N, counted from 0: consecutive blocks of seeds, in a file that simlr.merge joins",
@@ -148,10 +158,11 @@ def _run(options):
     if options.dry_run:
         return _print(listing.estimate(job.plan, store.bytes_needed(job.plan), out))
     _require_jit()
-    with _default_folder(out.parent, options.out is None):
-        _announce_check(out, options)
-        writer, blocks = job.open(out, options.overwrite, options.resume)
-    _execute(job, writer, list(blocks), out, options)
+    with _workers(job, out, options) as (workers, origin):
+        with _default_folder(out.parent, options.out is None):
+            _announce_check(out, options)
+            writer, blocks = job.open(out, options.overwrite, options.resume, origin)
+        _execute(job, writer, list(blocks), out, options, workers)
     if not options.quiet:
         print(listing.outcome(out))
     return DONE
@@ -161,6 +172,8 @@ def _run_study(config, out, options):
     """Check what is asked of a study, measure it, and tell."""
     if options.shard:
         raise InputError(f"--shard: {config.name!r} is a study, which is measured whole")
+    if options.dask:
+        raise InputError(f"--dask: {config.name!r} is a study, which is measured on this machine")
     if options.dry_run:
         return _print(listing.study_estimate(config, out))
     _require_jit()
@@ -183,6 +196,23 @@ def _measure(config, out, options):
         run_study(
             config, out, threads=options.threads, overwrite=options.overwrite, resume=options.resume, progress=tell
         )
+
+
+@contextmanager
+def _workers(job, out, options):
+    """The workers of a cluster and the origin of what they compute; None and None where this process does it."""
+    if options.dask is None:
+        yield None, None
+        return
+    from . import cluster
+
+    there = os.path.lexists(out)
+    if there and not options.resume:
+        store.check_target(out, options.overwrite)  # before anything that takes long
+    recorded = store.survey(out).attributes if there and options.resume else None
+    tell = (lambda text: None) if options.quiet else say
+    with cluster.connected(options.dask, job, options.threads, tell) as workers:
+        yield workers, workers.meet(recorded)
 
 
 def _announce_check(out, options):
@@ -231,30 +261,47 @@ def _require_jit():
         raise RunError(f"NUMBA_NUM_THREADS must be a whole number of 1 or more, got {show(wanted, 40)}; unset it")
 
 
-def _execute(job, writer, blocks, out, options):
+def _execute(job, writer, blocks, out, options, workers=None):
     """Compute the blocks with progress; an interruption ends in one line that says how to go on."""
-    from .kernels import jit
-
     plan = job.plan
-    jit.set_threads(options.threads)
     tell = (lambda text: None) if options.quiet else say
     if not blocks:
         tell(f"{out}: nothing is missing")
     else:
         size = f"{len(plan.schedules)} schedules x {plan.seeds} seeds"
         name = job.config.name + (", shard {}/{}".format(*job.shard) if job.shard else "")
-        tell(f"{name}: {size}, {jit.threads()} threads -> {out}")
-        if not jit.is_warm():
-            tell("compiling the kernels (once on this machine, up to half a minute) ...")
+        tell(f"{name}: {size}, {_resources(options.threads, workers)} -> {out}")
+        if not workers or options.dask == LOCAL:
+            _announce_compiling(tell)
     sizes = plan.block_sizes
     done = plan.seeds - sum(sizes[b] for b in blocks)
     display = progress.show(plan.seeds, done, quiet=options.quiet or not blocks)
+    if workers:
+        workers.tell = display.note
 
     def on_interrupt():
         display.close()
         tell("stopping ...")
 
     try:
-        job.run(writer, blocks, options.threads, lambda seeds, _: display.update(seeds), on_interrupt)
+        job.run(writer, blocks, options.threads, lambda seeds, _: display.update(seeds), on_interrupt, workers)
     finally:
         display.close()
+
+
+def _resources(threads, workers):
+    """What computes, in words."""
+    from .kernels import jit
+
+    if workers:
+        return f"Dask {workers.address}"
+    jit.set_threads(threads)
+    return f"{jit.threads()} threads"
+
+
+def _announce_compiling(tell):
+    """Say that the kernels have to be compiled first."""
+    from .kernels import jit
+
+    if not jit.is_warm():
+        tell("compiling the kernels (once on this machine, up to half a minute) ...")

@@ -1,10 +1,10 @@
 """Running a grid: `simlr.run`, and the command `python -m simlr.grid`. The only place where all parts meet."""
 
-import itertools
 import os
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from . import __version__, early, memory, problems, store  # early first: it minds signals from then on
 from .errors import InputError, RunError
@@ -44,6 +44,13 @@ def _environment():
         raise RunError(f"Numba cannot be used: {error}") from error
 
 
+class Origin(NamedTuple):
+    """Where blocks come from that are computed elsewhere: what the file says of that machine, and what it made."""
+
+    environment: dict
+    moments: dict  # dataset name -> array, of runfile.MOMENTS
+
+
 class Job:
     """One grid on its way, or one shard (I, N) of it: its problems, its plan, and what is to be done."""
 
@@ -64,15 +71,15 @@ class Job:
         whole = Plan(config, sizes)
         self.plan = whole.part(*shard) if shard else whole
 
-    def open(self, out, overwrite=False, resume=False):
-        """The writer, and the numbers of the blocks to compute."""
+    def open(self, out, overwrite=False, resume=False, origin=None):
+        """The writer, and the numbers of the blocks to compute; with an `Origin` where they are computed elsewhere."""
         if resume and overwrite:
             raise InputError("resume and overwrite cannot both be asked for")
         if out is None:
             memory.check(store.bytes_needed(self.plan), "the run takes", "; out=PATH streams it to a file")
-            return MemoryWriter(self.plan, self._attributes()), range(len(self.plan.block_starts))
+            return MemoryWriter(self.plan, self.attributes(origin)), range(len(self.plan.block_starts))
         if resume and os.path.exists(out):
-            writer = store.resume(out, self._with_blocks, self._attributes())
+            writer = store.resume(out, self._with_blocks, self.attributes(origin))
             try:
                 missing = writer.missing_blocks()
                 writer.reopen(missing)
@@ -82,7 +89,7 @@ class Job:
             return writer, missing
         store.check_target(Path(out), overwrite)  # before anything that takes long
         store.check_room(Path(out).parent, store.bytes_needed(self.plan), out)
-        writer = store.create(out, self.plan, self._attributes(), overwrite)
+        writer = store.create(out, self.plan, self.attributes(origin), overwrite, self._layout(origin))
         return writer, range(len(self.plan.block_starts))
 
     def _with_blocks(self, starts, seeds):
@@ -90,7 +97,13 @@ class Job:
         self.plan = self.plan.with_part(starts, seeds) if self.shard else self.plan.with_blocks(starts)
         return self.plan
 
-    def _attributes(self):
+    def _layout(self, origin):
+        """The short datasets where not all of them are to be made here."""
+        if origin is None:
+            return None
+        return [(field, origin.moments.get(field.name, own)) for field, own in store.runfile.small_datasets(self.plan)]
+
+    def attributes(self, origin=None):
         """The root attributes of the run file: what ran, on what, when."""
         identities = [source.identity for source in self.sources]
         return {
@@ -102,42 +115,45 @@ class Job:
             "problem_sizes": store.runfile.sizes_text(self.plan.sizes),
             **({"shard": "{}/{}".format(*self.shard)} if self.shard else {}),
             "simlr_version": __version__,
-            **_environment(),
+            **(origin.environment if origin else _environment()),
             "started_at": time.time(),
         }
 
-    def run(self, writer, blocks, threads=None, progress=None, on_interrupt=lambda: None):
-        """Compute and write the blocks; whatever happens, what is written gets committed."""
+    def run(self, writer, blocks, threads=None, progress=None, on_interrupt=lambda: None, computer=None):
+        """Compute and write the blocks; whatever happens, what is written gets committed.
+
+        `computer` computes them in the place of this process: see `cluster.Pool`.
+        """
         begin, complete = time.monotonic(), False
         try:
             if blocks:
-                self._compute(writer, list(blocks), threads, progress, on_interrupt)
+                computer = computer or _Here(self, threads)
+                self._compute(writer, list(blocks), computer, progress, on_interrupt)
+                computer.check()
             complete = True
         finally:
             self._close(writer, time.monotonic() - begin if blocks else 0.0, complete)
 
-    def _compute(self, writer, blocks, threads, progress, on_interrupt):
+    def _compute(self, writer, blocks, computer, progress, on_interrupt):
         """The same, without the end."""
-        from .execute import Engine
-
         plan = self.plan
-        engine = Engine(plan, self.sources, threads)
         starts, sizes = [*plan.block_starts.tolist(), plan.seeds], plan.block_sizes
         done = plan.seeds - sum(sizes[b] for b in blocks)
-        seeds_done = list(itertools.accumulate((sizes[b] for b in blocks), initial=done))
+
+        def ends(block):
+            return starts[block], starts[block + 1]
 
         def tell(count):
             if progress:
-                progress(seeds_done[count], plan.seeds)
-
-        def compute(block):
-            return engine.block(starts[block], starts[block + 1])
+                progress(done, plan.seeds)
 
         def write(block, arrays):
-            writer.write_block(block, starts[block], starts[block + 1], arrays)
-            engine.give_back(arrays)
+            nonlocal done
+            writer.write_block(block, *ends(block), arrays)
+            computer.give_back(arrays)
+            done += sizes[block]
 
-        Pipeline(blocks, compute, write).run(tell, engine.stop, on_interrupt)
+        Pipeline(computer.results(blocks, ends), write).run(tell, computer.stop, on_interrupt)
 
     @staticmethod
     def _close(writer, seconds, complete):
@@ -149,6 +165,23 @@ class Job:
                 raise
         finally:
             writer.close()
+
+
+class _Here:
+    """Computes blocks in this process, in order."""
+
+    def __init__(self, job, threads):
+        from .execute import Engine
+
+        engine = Engine(job.plan, job.sources, threads)
+        self._block, self.stop, self.give_back = engine.block, engine.stop, engine.give_back
+
+    def results(self, blocks, ends):
+        """(block, arrays) of all blocks; `ends(block)` are the first seed of a block and the one after its last."""
+        return ((block, self._block(*ends(block))) for block in blocks)
+
+    def check(self):
+        """Nothing: every block has been computed, or an error has ended the run."""
 
 
 def main(arguments=None):

@@ -19,19 +19,19 @@ def still_working():
 
 
 class Pipeline:
-    """Runs `compute(block)` and `write(block, result)` for every block, overlapping the two."""
+    """Takes (block, result) from an iterator and calls `write(block, result)`, overlapping the two."""
 
-    def __init__(self, blocks, compute, write):
-        self._blocks, self._compute, self._write = list(blocks), compute, write
+    def __init__(self, results, write):
+        self._computed, self._write = iter(results), write
         self._results = queue.Queue(maxsize=BLOCKS_IN_FLIGHT)
         self._ending = threading.Event()
         self._failure = None
         self.done = 0
 
     def run(self, tell, stop, on_interrupt=lambda: None):
-        """Go through all blocks. `tell(number done)` is called by this thread; `stop()` makes a computation return.
+        """Go through all blocks. `tell(number done)` is called by this thread; `stop()` makes the iterator return.
 
-        Raises what `compute`, `write` or `tell` raised, and KeyboardInterrupt, after `on_interrupt()`. By then both
+        Raises what the iterator, `write` or `tell` raised, and KeyboardInterrupt, after `on_interrupt()`. By then both
         threads have ended, unless one still compiles.
         """
         threads = [self._thread(work) for work in (self._produce, self._consume)]
@@ -84,12 +84,11 @@ class Pipeline:
             self._ending.set()
 
     def _produce(self):
-        """Compute blocks in order."""
-        for block in self._blocks:
-            if self._ending.is_set():
-                return
-            self._put((block, self._compute(block)))
-        self._put(None)
+        """Take the results as they are computed."""
+        item = ()
+        while item is not None and not self._ending.is_set():
+            item = next(self._computed, None)
+            self._put(item)
 
     def _put(self, item):
         """Hand over an item, unless the run ends meanwhile."""

@@ -20,6 +20,9 @@ class Silent:
     def update(self, done):
         """Nothing."""
 
+    def note(self, text):
+        """Nothing."""
+
     def close(self):
         """Nothing."""
 
@@ -39,6 +42,11 @@ class Bar:
         """Show that `done` are done in all."""
         with contextlib.suppress(OSError, ValueError):
             self._bar.update(done - self._bar.n)
+
+    def note(self, text):
+        """Write a line above the bar."""
+        with contextlib.suppress(OSError, ValueError):
+            self._bar.write(text, file=self._bar.fp)
 
     def close(self):
         """Leave the bar as it is."""
@@ -64,6 +72,11 @@ class Lines:
             with contextlib.suppress(OSError, ValueError):
                 print(f"{share:.0f} %: {done} of {self._total} {self._unit}{left}", file=self._stream, flush=True)
             self._told, self._told_at = done, now
+
+    def note(self, text):
+        """Write a line."""
+        with contextlib.suppress(OSError, ValueError):
+            print(text, file=self._stream, flush=True)
 
     def close(self):
         """Nothing to end."""

@@ -26,6 +26,8 @@ OWN_OUTCOMES = {
 }
 # Datasets that say how a run went, not what came out: they differ between two runs of one grid.
 LEDGER = ("block_start", "block_done", "block_crc32", "finished_at", "wall_seconds", "end_crc32")
+# What is computed for the layout: the last bits depend on the machine, as those of the blocks do.
+MOMENTS = ("recorded_step", "recorded_time", "learning_rate")
 
 
 def is_own(status, level_kind):

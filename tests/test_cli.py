@@ -76,6 +76,7 @@ def test_the_help_lists_every_option_with_its_exit_statuses():
         "--set",
         "--seeds",
         "--threads",
+        "--dask",
         "--shard",
         "--resume",
         "--overwrite",
@@ -495,13 +496,13 @@ def test_a_pipeline_that_fails_ends_both_threads():
 
     for compute, write in ((fail, lambda *a: None), (lambda block: block, fail)):
         with pytest.raises(InputError, match="block 3"):
-            Pipeline(range(100), compute, write).run(lambda done: None, lambda: None)
+            Pipeline(((block, compute(block)) for block in range(100)), write).run(lambda done: None, lambda: None)
         assert not still_working()
 
 
 def test_a_pipeline_writes_every_block_once_and_in_order():
     written, told = [], []
-    work = Pipeline(range(50), lambda block: -block, lambda block, result: written.append((block, result)))
+    work = Pipeline(((block, -block) for block in range(50)), lambda *item: written.append(item))
     work.run(told.append, lambda: None)
     assert written == [(block, -block) for block in range(50)]
     assert told[-1] == 50 and told == sorted(told)

@@ -125,12 +125,15 @@ MAY_IMPORT = {
     },
     "commands": {
         *{"grid", "config", "papers", "store", "listing", "progress", "pipeline", "arguments", "kernels"},
-        *{"runfile", "verify", "studies", "studyruns"},
+        *{"runfile", "verify", "studies", "studyruns", "cluster"},
     },
     "merge": {
         *{"early", "store", "runfile", "seal", "disk", "agreement", "opened", "listing", "progress", "arguments"},
     },
-    "cluster": {"grid", "execute"},
+    "dispatch": set(),
+    "remote": {"agreement", "config", "runfile", "grid", "execute"},
+    "pool": {"remote", "dispatch"},
+    "cluster": {"pool"},
     "levels": {"stopping"},
     "layout": {"levels", "stopping"},
     "plane": set(),
@@ -186,7 +189,8 @@ MAY_IMPORT = {
 }
 # Importing any other part loads neither Numba nor the kernels, however long the chain of imports.
 MAY_LOAD_NUMBA = {
-    *{"kernels", "products", "descending", "walking", "budgets", "looking", "stops", "execute", "cluster"},
+    *{"kernels", "products", "descending", "walking", "budgets", "looking", "stops", "execute"},
+    *{"remote", "pool", "cluster"},
 }
 # package -> the only parts that may import it.
 OWNED_PACKAGES = {

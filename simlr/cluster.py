@@ -1,0 +1,124 @@
+"""Connecting to a Dask cluster, or starting one on this machine (the extra `cluster`). The only user of Dask."""
+
+import contextlib
+import json
+import logging
+import os
+import warnings
+
+from .errors import InputError, show
+from .pool import Pool, said
+
+LOCAL = "local"
+INSTALL = 'pip install "simlr[cluster]"'
+CONNECT_SECONDS = 5
+CLOSE_SECONDS = 3
+NOISY = ("distributed", "distributed.client", "distributed.gc", "tornado", "tornado.application", "bokeh", "asyncio")
+# That versions differ is found out by comparing them, large data in a task are meant, and a slow disk is none of ours.
+SLOW = "Creating scratch directories"
+UNWANTED = (r"\s*Mismatched versions", r"\s*Sending large graph", SLOW)
+
+
+@contextlib.contextmanager
+def connected(address, job, threads, tell):
+    """The `Pool` of a cluster, for the duration: of one that is started here for "local", else of the one at `address`.
+
+    `address` is a scheduler's, or the name of its scheduler file. `threads`, of every worker; None: as many as Dask
+    has started it with, and 1 of a local one. `tell(text)` gets what there is to say. InputError where there is no
+    Dask, or no scheduler answers.
+    """
+    _silence()
+    with contextlib.ExitStack() as held:
+        held.enter_context(warnings.catch_warnings())
+        for text in UNWANTED:
+            warnings.filterwarnings("ignore", message=text)
+        client = held.enter_context(_client(address, threads))
+        pool = Pool(client, address if address == LOCAL else client.scheduler.address, job, threads, tell)
+        try:
+            yield pool
+        finally:
+            pool.close(CLOSE_SECONDS)
+
+
+def _silence():
+    """Keep what Dask logs off the terminal, here and in the workers that are started here."""
+    try:
+        import dask
+
+        dask.config.set({"logging": dict.fromkeys(NOISY, "critical")})
+        import distributed  # noqa: F401 - which sets up its loggers
+    except ImportError as error:
+        raise InputError(f"--dask: needs the package {error.name}: {INSTALL}") from None
+    for name in [*NOISY, *logging.root.manager.loggerDict]:
+        if name.split(".")[0] in NOISY:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+@contextlib.contextmanager
+def _client(address, threads):
+    """A connected Client, and behind it a local cluster where that is wanted."""
+    from distributed import Client
+
+    if address.endswith(".json") and not os.path.isfile(address):
+        raise InputError(f"--dask: the scheduler file {address} is not there")
+    with contextlib.ExitStack() as held:
+        local = held.enter_context(_local_cluster(threads)) if address == LOCAL else None
+        where = local or _answering(address)
+        client = Client(where, timeout=CONNECT_SECONDS, set_as_default=False, direct_to_workers=True)
+        held.callback(_end, client)
+        yield client
+
+
+def _answering(address):
+    """The address of a scheduler that answers: this one, or the one in the scheduler file of this name.
+
+    Asked before there is a client: one that cannot connect ends late and with a traceback.
+    """
+    import asyncio
+
+    try:
+        if os.path.isfile(address):
+            with open(address, encoding="utf-8") as file:
+                address = json.load(file)["address"]
+        asyncio.run(asyncio.wait_for(_ask_its_name(address), CONNECT_SECONDS))
+    except Exception as error:  # whatever a wrong address, or another program behind it, makes Dask raise
+        raise InputError(f"--dask {show(address, 100)}: no Dask scheduler answers there ({said(error)})") from None
+    return address
+
+
+async def _ask_its_name(address):
+    """Have a scheduler identify itself."""
+    from distributed import Security, rpc
+
+    settings = Security().get_connection_args("client")
+    async with rpc(address, timeout=CONNECT_SECONDS, connection_args=settings) as scheduler:
+        if (await scheduler.identity()).get("type") != "Scheduler":
+            raise ValueError("it is a Dask worker")
+
+
+@contextlib.contextmanager
+def _local_cluster(threads, **settings):
+    """Worker processes on this machine, as many as the cores have room for; started anew when they die."""
+    import dask
+    from distributed import LocalCluster
+
+    threads = threads or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    # Deaths are counted by us. And Dask would give a worker up that dies again 15 s after it has died.
+    dask.config.set(
+        {"distributed.scheduler.allowed-failures": 1 << 20, "distributed.deploy.lost-worker-timeout": "52w"}
+    )
+    settings = {"n_workers": max(1, cores // threads), "dashboard_address": None, **settings}
+    cluster = LocalCluster(
+        threads_per_worker=threads, processes=True, memory_limit=0, silence_logs=logging.CRITICAL, **settings
+    )
+    try:
+        yield cluster
+    finally:
+        _end(cluster)
+
+
+def _end(what):
+    """Close a client or a cluster; what goes wrong with that is of no interest any more."""
+    with contextlib.suppress(Exception):
+        what.close(timeout=CLOSE_SECONDS)

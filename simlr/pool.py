@@ -1,0 +1,393 @@
+"""The workers of a Dask cluster, as what computes a run: blocks out, results back, all through Dask's client.
+
+Every block is a task for one worker, chosen here rather than by Dask's scheduler, so that it is known which block a
+worker was at when it died, and so that no worker computes before it has taken the grid over and been compared. A worker
+has one block in hand, and at most two whose results wait; these are fetched a few at a time, when the writer has room.
+"""
+
+import contextlib
+import queue
+import threading
+import time
+import uuid
+from collections import deque
+from typing import NamedTuple
+
+from . import remote
+from .dispatch import MOST_DEATHS, Dispatch
+from .errors import InputError, RunError, show
+
+WAIT_SECONDS = 0.05
+POLL_SECONDS = 0.2
+MOST_FETCHED = 8
+MOST_BYTES_FETCHED = 64 << 20
+# So many in a row: workers that die before they have taken the grid over, or results that cannot be fetched.
+MOST_IN_VAIN = 10
+MOST_NAMED = 5
+
+
+class SchedulerLost(RunError):
+    """The scheduler is gone, and with it all that was on its way."""
+
+    def __init__(self):
+        super().__init__("the Dask scheduler is gone; what was written is kept, --resume goes on from there")
+
+
+class _Attempt(NamedTuple):
+    """A task on a worker: a block, or None where the grid is to be taken over."""
+
+    future: object
+    worker: str
+    block: int | None
+
+
+def said(error):
+    """What an exception says, on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+
+
+class Pool:
+    """The workers behind a Dask client; see `Job.run`.
+
+    A worker is refused, by name, where something that the bits depend on differs from what the run has been begun with.
+    """
+
+    def __init__(self, client, address, job, threads, tell):
+        self._client, self.address, self._job, self._threads, self.tell = client, address, job, threads, tell
+        self._key = f"simlr-{uuid.uuid4().hex}"
+        self._order = remote.order(job.config, threads)
+        self._wanted = {}  # what the bits depend on, as it has to be on every worker
+        self._events, self._to_fetch = queue.Queue(), queue.Queue()
+        self._over, self._handling, self._helpers = threading.Event(), threading.Lock(), []
+        self._number = 0
+        self._attempts, self._finished = {}, deque()  # by their keys
+        self._found, self._known, self._refused = {}, set(), set()
+        self._fetching, self._batch, self._in_vain, self._waiting = False, 1, 0, False
+        self._work, self._ends = Dispatch([]), None
+
+    # ---- before the run ----
+
+    def meet(self, recorded=None):
+        """Wait for a worker that fits; the `Origin` of what is computed here.
+
+        `recorded`, the attributes of the run file that is to be gone on with. InputError where no worker fits.
+        """
+        here = self._job.attributes()
+        machine = {name: (recorded or {}).get(name) for name in ("processor", "processor_features")}
+        self._wanted = {name: machine.get(name, here[name]) for name in remote.AGREEING}
+        asked, reason = set(), None
+        while True:
+            found = self._workers()
+            for worker in [worker for worker in found if worker not in asked]:
+                asked.add(worker)
+                reason = self._try(worker, found[worker])
+                if reason is None:
+                    return self._ask(worker, remote.origin, self._key)
+            if found and reason and asked >= found.keys():
+                raise InputError(f"--dask: worker {worker} is refused: {reason}")
+            if not found:
+                self._wait_for_workers()
+            time.sleep(WAIT_SECONDS)
+
+    def _try(self, worker, threads):
+        """Have a worker take the grid over, and want all others like it; where it does not fit, why."""
+        try:
+            found = self._ask(worker, *self._take_over(threads))
+        except RunError:
+            raise
+        except Exception as error:
+            return said(error)
+        reason = self._difference(found)
+        if reason is None:
+            self._wanted = found
+        return reason
+
+    def _ask(self, worker, function, *arguments):
+        """The result of a call on a worker; raises what that raised."""
+        future = self._client.submit(function, *arguments, **self._placed(worker))
+        while worker in self._workers():
+            with contextlib.suppress(TimeoutError):
+                return future.result(timeout=POLL_SECONDS)
+        raise ConnectionError("it died while it took the grid over")
+
+    def _workers(self):
+        """{worker: its number of threads}."""
+        try:
+            found = dict(self._client.nthreads())
+        except Exception:
+            found = None
+        if found is None or self._client.status != "running":
+            raise SchedulerLost
+        return found
+
+    def _placed(self, worker):
+        """How a task is submitted that is for one worker."""
+        self._number += 1
+        where = {"workers": [worker], "allow_other_workers": False, "pure": False}
+        return where | {"key": f"{self._key}-{self._number}"}
+
+    def _take_over(self, threads):
+        """The call by which a worker takes the grid over, which Dask has started with so many threads."""
+        return remote.take_over, self._key, self._order._replace(threads=self._threads or threads)
+
+    def _difference(self, found):
+        """The first thing in which a worker differs from what is wanted; None where it fits."""
+        for name, wanted in self._wanted.items():
+            if wanted is not None and found[name] != wanted:
+                label, values = name.replace("_", " "), (show(value, 40) for value in (found[name], wanted))
+                return "its {} is {}, and not {}; results would differ in their last bits".format(label, *values)
+        return None
+
+    # ---- the run: this is called by the thread that takes the results ----
+
+    def results(self, blocks, ends):
+        """(block, arrays) as they come; `ends(block)` are the first seed of a block and the one after its last."""
+        self._work, self._ends = Dispatch(blocks), ends
+        for work in (self._watch, self._fetch):
+            self._helpers.append(threading.Thread(target=work, daemon=True, name=f"simlr-cluster {work.__name__}"))
+            self._helpers[-1].start()
+        try:
+            while not self._work.done and not self._over.is_set():
+                handler, *arguments = self._events.get()
+                with self._handling:
+                    found = () if self._over.is_set() else self._handled(handler, arguments)
+                yield from found
+        finally:
+            self._over.set()
+            self._to_fetch.put(None)
+
+    def _handled(self, handler, arguments):
+        """What comes of an event; then all workers with room get work."""
+        try:
+            found = handler(*arguments) or ()
+            for worker, block in self._work.assign():
+                first, last = (seed + self._job.plan.first for seed in self._ends(block))
+                self._start(worker, block, remote.compute, self._key, first, last)
+        except Exception:
+            if self._client.status != "running":
+                raise SchedulerLost from None
+            raise
+        return found
+
+    def _start(self, worker, block, function, *arguments):
+        """Send a task to a worker."""
+        future = self._client.submit(function, *arguments, **self._placed(worker))
+        self._attempts[future.key] = _Attempt(future, worker, block)
+        future.add_done_callback(lambda future: self._events.put((self._on_ended, future.key)))
+
+    def _on_workers(self, found):
+        """These workers are there now."""
+        self._found = found
+        for worker in self._known - found.keys():
+            self._known.discard(worker)
+            self._refused.discard(worker)
+            self._on_gone(worker)
+        for worker in found.keys() - self._known:
+            self._known.add(worker)
+            self._start(worker, None, *self._take_over(found[worker]))
+        if not self._known - self._refused:
+            self._wait_for_workers()
+
+    def _on_gone(self, worker):
+        """A worker has died or left."""
+        if any(task.block is None for task in self._drop(worker)):
+            self._count_in_vain("workers in a row died while they took the grid over")
+        block = self._work.leave(worker)
+        after = "" if block is None else f"; {self._named(block)} is computed again"
+        if block in self._work.set_aside:
+            after = f"; {self._named(block)} has killed {MOST_DEATHS} workers and is set aside"
+        self.tell(f"worker {worker} is gone{after}")
+
+    def _drop(self, *workers):
+        """Forget the tasks of some workers, and return them."""
+        keys = [key for key, attempt in self._attempts.items() if attempt.worker in workers]
+        tasks = [self._attempts.pop(key) for key in keys]
+        if tasks and self._client.status == "running":
+            self._client.cancel([task.future for task in tasks])  # which also ends a fetch that waits for them
+        return tasks
+
+    def _begin_anew(self, worker):
+        """Have a worker take the grid over once more: it has forgotten it."""
+        self._drop(worker)
+        self._work.leave(worker, died=False)
+        self._known.discard(worker)
+        self._on_workers(self._found)
+
+    def _on_ended(self, key):
+        """A task has ended, one way or the other."""
+        attempt = self._attempts.get(key)
+        if attempt is None:
+            return  # given up since
+        status = attempt.future.status
+        if status == "finished":
+            if attempt.block is not None:
+                self._work.finish(attempt.worker, attempt.block)
+            self._finished.append(key)
+            self._fetch_next()
+        elif status == "error":
+            self._on_error(attempt, attempt.future.exception())
+        elif self._client.status != "running":
+            raise SchedulerLost
+        else:  # somebody has restarted the workers
+            self._begin_anew(attempt.worker)
+
+    def _on_error(self, attempt, error):
+        """A task has failed."""
+        if isinstance(error, remote.NotTaken):
+            self._begin_anew(attempt.worker)
+        elif type(error).__name__ == "KilledWorker":  # of a worker that came back under its old address
+            self._on_gone(attempt.worker)
+            self._begin_anew(attempt.worker)
+        elif attempt.block is None:
+            self._attempts.pop(attempt.future.key)
+            self._refuse(attempt.worker, said(error))
+        else:
+            raise RunError(
+                f"{self._named(attempt.block)}: {said(error)}, on worker {attempt.worker}; "
+                "what was written is kept, --resume goes on from there"
+            )
+
+    def _refuse(self, worker, reason):
+        """Give a worker no work."""
+        self._refused.add(worker)
+        self.tell(f"worker {worker} is refused: {reason}")
+        if not self._known - self._refused:
+            self._wait_for_workers()
+
+    def _wait_for_workers(self):
+        """Say that nothing goes on without workers."""
+        if not self._waiting:
+            self._waiting = True
+            self.tell(f"no workers at {self.address}: waiting for some to join ...")
+
+    def _count_in_vain(self, what):
+        """End what would go on for ever."""
+        self._in_vain += 1
+        if self._in_vain >= MOST_IN_VAIN:
+            raise RunError(f"{MOST_IN_VAIN} {what}; what was written is kept, --resume goes on from there")
+
+    def _fetch_next(self):
+        """Have some results fetched, unless some are on their way."""
+        batch = {}
+        while self._finished and not self._fetching and len(batch) < self._batch:
+            key = self._finished.popleft()
+            if key in self._attempts:
+                batch[key] = self._attempts[key].future
+        if batch:
+            self._fetching = True
+            self._to_fetch.put(batch)
+
+    def _on_fetched(self, keys, values):
+        """Results have come; those of blocks."""
+        self._fetching, found = False, []
+        for key in keys:
+            attempt = self._attempts.get(key)
+            if attempt is None:
+                continue  # its worker is gone, and the block on its way again
+            if values.get(key) is None:
+                self._count_in_vain("results in a row could not be fetched from their workers")
+                self._begin_anew(attempt.worker)
+                continue
+            self._in_vain = 0
+            del self._attempts[key]
+            if attempt.block is None:
+                self._on_taken_over(attempt.worker, values[key])
+            else:
+                self._work.fetch(attempt.worker, attempt.block)
+                found.append((attempt.block, values[key]))
+                size = max(1, sum(array.nbytes for array in values[key].values()))
+                self._batch = max(1, min(MOST_FETCHED, MOST_BYTES_FETCHED // size))
+        self._fetch_next()
+        return found
+
+    def _on_taken_over(self, worker, found):
+        """A worker is ready for blocks, if it fits."""
+        reason = self._difference(found)
+        if reason:
+            self._refuse(worker, reason)
+            return
+        if self._waiting:
+            self._waiting = False
+            self.tell(f"going on with worker {worker}")
+        self._work.join(worker)
+
+    def _named(self, block):
+        """A block by its number and its seeds, counted through the grid."""
+        first, last = (seed + self._job.plan.first for seed in self._ends(block))
+        return f"block {block + self._job.plan.first // self._job.plan.block_seeds} (seeds {first} to {last - 1})"
+
+    # ---- threads of their own, which may wait for Dask ----
+
+    def _watch(self):
+        """Look who is there, now and then."""
+        before = None
+        while not self._over.is_set():
+            try:
+                found = self._workers()
+            except SchedulerLost:
+                self._events.put((self._raise_lost,))
+                return
+            if found != before:
+                self._events.put((self._on_workers, found))
+                before = found
+            self._over.wait(POLL_SECONDS)
+
+    @staticmethod
+    def _raise_lost():
+        raise SchedulerLost
+
+    def _fetch(self):
+        """Fetch results, a batch at a time."""
+        while self._fetch_batch(self._to_fetch.get()):
+            pass
+
+    def _fetch_batch(self, batch):
+        """The same of one batch, of which nothing is held afterwards; False at the end."""
+        if batch is None:
+            return False
+        try:
+            values = self._client.gather(batch, errors="skip")
+        except Exception:  # the scheduler is gone, or a worker in the midst of it
+            values = {}
+        self._events.put((self._on_fetched, list(batch), values))
+        return True
+
+    # ---- what else a run asks of what computes it ----
+
+    def stop(self):
+        """Let `results` end, soon."""
+        self._over.set()
+        self._events.put((self._raise_lost,))
+
+    def give_back(self, arrays):
+        """Nothing: the memory of results that have come over the network is not used again."""
+
+    def check(self):
+        """RunError where blocks have been set aside."""
+        aside = self._work.set_aside
+        if aside:
+            named = ", ".join(self._named(block) for block in aside[:MOST_NAMED])
+            more = f" and {len(aside) - MOST_NAMED} more" if len(aside) > MOST_NAMED else ""
+            of = "each" if len(aside) > 1 else "it"
+            raise RunError(
+                f"{named}{more}: set aside, since {MOST_DEATHS} workers died of {of}; the rest is done, and --resume "
+                "tries again"
+            )
+
+    def close(self, seconds):
+        """Let the workers forget the run and stop what they have in hand; no longer than so many seconds."""
+        self._over.set()
+        self._to_fetch.put(None)
+        # Nobody may be asking the client something while it is closed: the answer would never come.
+        if self._handling.acquire(timeout=seconds):
+            self._drop(*{attempt.worker for attempt in self._attempts.values()})
+        if self._client.status == "running":
+            self._helpers.append(threading.Thread(target=self._forget, daemon=True, name="simlr-cluster forget"))
+            self._helpers[-1].start()
+        deadline = time.monotonic() + seconds
+        for helper in self._helpers:
+            helper.join(max(0.0, deadline - time.monotonic()))
+
+    def _forget(self):
+        with contextlib.suppress(Exception):
+            self._client.run(remote.forget, self._key, on_error="ignore")

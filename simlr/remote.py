@@ -1,0 +1,128 @@
+"""What a worker of a cluster does: it takes a grid over once, and then computes blocks of it. No Dask in here.
+
+Everything is made anew on the worker from the grid's text and the bytes of its data files, as on a machine that runs
+the grid alone, so that the bits are that machine's.
+"""
+
+import tempfile
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+from . import runfile
+from .agreement import PROVENANCE
+from .config import GridConfig
+from .execute import Engine, environment
+from .grid import Job, Origin
+
+# A worker may serve several runs; of those whose client has gone without a word only the latest are kept.
+MOST_GRIDS = 4
+AGREEING = ("simlr_version", *PROVENANCE)
+
+_taken = {}  # key of a run -> _Taken
+_taking = threading.Lock()
+
+
+class NotTaken(Exception):
+    """The worker does not know this run: it has been started anew, or has forgotten it."""
+
+
+class Order(NamedTuple):
+    """What a worker has to know of a grid."""
+
+    text: str  # the grid, TOML
+    files: dict  # a data file's name in it -> its bytes
+    threads: int
+
+
+class _Taken(NamedTuple):
+    job: Job
+    engine: Engine
+    lock: threading.Lock  # an engine computes one block at a time
+
+
+# ---- on the client ----
+
+
+def order(config, threads):
+    """The Order of a grid; its data files are read once more, and the digests of what is then used must agree."""
+    named = sorted({value for key, value in _strings(config.problem) if _names_file(key, value)})
+    return Order(config.to_toml(), {name: (Path(config.folder) / name).read_bytes() for name in named}, threads)
+
+
+def _strings(problem):
+    """(key, value) of all strings among a problem's parameters, those of its axes too."""
+    for key, value in problem.items():
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, str) and key != "kind":
+                yield key, one
+
+
+def _names_file(key, value):
+    """Whether a parameter's value is a data file's name; words such as "random" have no suffix."""
+    return key == "file" or bool(Path(value).suffix)
+
+
+# ---- on the worker ----
+
+
+def take_over(key, order):
+    """Make ready for blocks of a run; returns what the bits depend on, by name."""
+    with _taking:
+        if key not in _taken:
+            while len(_taken) >= MOST_GRIDS:
+                forget(next(iter(_taken)))
+            job = _job(order)
+            _taken[key] = _Taken(job, Engine(job.plan, job.sources, order.threads), threading.Lock())
+        job = _taken[key].job
+    found = job.attributes()
+    return {name: found[name] for name in AGREEING}
+
+
+def _job(order):
+    """The Job of a grid whose data files came with it."""
+    config = GridConfig.from_toml(order.text)
+    with tempfile.TemporaryDirectory(prefix="simlr-") as folder:
+        places = {}
+        for number, (name, data) in enumerate(order.files.items()):
+            places[name] = Path(folder) / str(number) / Path(name).name
+            places[name].parent.mkdir()
+            places[name].write_bytes(data)
+        problem = {key: _placed(key, value, places) for key, value in config.problem.items()}
+        return Job(config.replace(problem=problem))
+
+
+def _placed(key, value, places):
+    """A parameter's value with the names of data files replaced by where they are here."""
+    if isinstance(value, list):
+        return [_placed(key, one, places) for one in value]
+    known = isinstance(value, str) and _names_file(key, value) and value in places
+    return str(places[value]) if known else value
+
+
+def origin(key):
+    """The Origin of blocks that this worker computes."""
+    plan = _of(key).job.plan.with_blocks([0])  # all blocks in one: their list may be long
+    found = {field.name: values for field, values in runfile.small_datasets(plan)}
+    return Origin(environment(), {name: found[name] for name in runfile.MOMENTS if name in found})
+
+
+def compute(key, first, last):
+    """The arrays of the grid's seeds first..last - 1, by dataset name."""
+    taken = _of(key)
+    with taken.lock:
+        return taken.engine.block(first, last)
+
+
+def _of(key):
+    """What has been taken over under this key."""
+    if key not in _taken:
+        raise NotTaken
+    return _taken[key]
+
+
+def forget(key):
+    """Stop what is being computed of a run, and let go of it; without waiting for anything."""
+    taken = _taken.pop(key, None)
+    if taken:
+        taken.engine.stop()

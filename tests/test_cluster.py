@@ -1,0 +1,361 @@
+"""Blocks on a Dask cluster: the bits of one machine, whatever dies."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import doubles
+import numpy as np
+import pytest
+import runs
+from hypothesis import given
+from hypothesis import strategies as st
+
+import simlr
+from simlr import commands, execute, merge, pipeline, pool
+from simlr.dispatch import MOST_DEATHS, MOST_KEPT, Dispatch
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+
+
+# ---- who gets what ----
+
+
+@given(st.data())
+def test_every_block_comes_once_or_is_set_aside(data):
+    """Whatever workers do: deaths count for the block in hand alone, and no worker has more than it may."""
+    blocks, workers = data.draw(st.integers(1, 12)), "abc"
+    work, deaths, fetched = Dispatch(range(blocks)), dict.fromkeys(range(blocks), 0), []
+    hand, kept = {}, {}
+    for _ in range(60):
+        for worker, block in work.assign():
+            assert hand[worker] is None and block not in [*hand.values(), *fetched, *itertools.chain(*kept.values())]
+            hand[worker] = block
+        worker = data.draw(st.sampled_from(workers))
+        can = ["leave", *(["finish"] if hand.get(worker) is not None else []), *(["fetch"] if kept.get(worker) else [])]
+        what = "join" if worker not in hand else data.draw(st.sampled_from(can))
+        if what == "join":
+            work.join(worker)
+            hand[worker], kept[worker] = None, []
+        elif what == "leave":
+            died = data.draw(st.booleans())
+            assert work.leave(worker, died) == hand[worker]
+            if hand[worker] is not None:
+                deaths[hand[worker]] += died
+            del hand[worker], kept[worker]
+        elif what == "finish":
+            work.finish(worker, hand[worker])
+            kept[worker].append(hand[worker])
+            hand[worker] = None
+        else:
+            work.fetch(worker, kept[worker][0])
+            fetched.append(kept[worker].pop(0))
+        assert all(len(of) <= MOST_KEPT + 1 for of in kept.values())
+        assert sorted(work.set_aside) == [block for block, count in deaths.items() if count >= MOST_DEATHS]
+        assert work.done == (len(fetched) + len(work.set_aside) == blocks)
+    for worker in list(hand):
+        work.leave(worker, died=False)
+    work.join("whole")
+    while not work.done:
+        for worker, block in list(work.assign()):
+            work.finish(worker, block)
+            work.fetch(worker, block)
+            fetched.append(block)
+    assert sorted(fetched + work.set_aside) == list(range(blocks))
+
+
+def test_an_innocent_block_is_never_set_aside():
+    """What waits on a worker to be fetched is lost with it, time and again, and not to blame."""
+    work = Dispatch(range(2))
+    for _ in range(2 * MOST_DEATHS):
+        work.join("a")
+        for worker, block in list(work.assign()):
+            work.finish(worker, block)
+        list(work.assign())
+        work.leave("a")
+    assert work.set_aside == [1] and not work.done
+
+
+# ---- two workers, which are started anew when they die ----
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """(address of a scheduler with two workers of one thread, their folder)."""
+    pytest.importorskip("distributed")
+    from simlr.cluster import _local_cluster, _silence
+
+    _silence()
+    folder = tmp_path_factory.mktemp("cluster")
+    doubles.write_orders(folder)
+    environment = {"SIMLR_TEST_FOLDER": str(folder), **ONE_THREAD}
+    with _local_cluster(1, n_workers=2, preload=[doubles.__file__], env=environment) as made:
+        yield made.scheduler_address, folder
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """The small run on this machine alone."""
+    return simlr.run(runs.grid(), threads=1)
+
+
+@pytest.fixture
+def grid_folder(folder):
+    """A working directory with the small grid in it."""
+    Path("small.toml").write_text(runs.SMALL)
+    return folder
+
+
+def grid(address, *arguments):
+    """The command with a cluster, in this process; its exit status."""
+    return commands.grid_command(["small.toml", "--out", "run.h5", "--dask", address, *arguments])
+
+
+def assert_whole(whole):
+    run = simlr.load("run.h5")
+    assert run.complete
+    runs.assert_same_bits(run, whole)
+
+
+def test_the_bits_are_those_of_one_machine(cluster, grid_folder, whole, capfd):
+    address, folder = cluster
+    doubles.write_orders(folder)
+    assert grid(address, "--quiet") == 0
+    assert_whole(whole)
+    assert sorted(doubles.computed(folder)) == whole.block_start.tolist()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_worker_killed_in_mid_block(cluster, grid_folder, whole, capfd):
+    address, folder = cluster
+    doubles.write_orders(folder, {"do": "die", "seed": 14, "times": 1})
+    assert grid(address) == 0
+    assert_whole(whole)
+    assert "is gone; block 2 (seeds 14 to 20) is computed again" in capfd.readouterr().err
+    computed = doubles.computed(folder)
+    assert computed.count(14) == 2 and len(computed) <= 6 + 1 + MOST_KEPT + 1
+
+
+def test_a_block_that_always_kills_its_worker(cluster, grid_folder, whole, capfd):
+    address, folder = cluster
+    doubles.write_orders(folder, {"do": "die", "seed": 7, "times": 1000})
+    assert grid(address, "--quiet") == 1
+    said = capfd.readouterr().err
+    assert said.startswith("simlr: block 1 (seeds 7 to 13): set aside, since 3 workers died of it;")
+    assert len(said.splitlines()) == 1
+    assert doubles.computed(folder).count(7) == MOST_DEATHS
+    assert simlr.load("run.h5").block_done.tolist() == [1, 0, 1, 1, 1, 1]
+    doubles.write_orders(folder)
+    assert grid(address, "--quiet", "--resume") == 0
+    assert doubles.computed(folder) == [7]
+    assert_whole(whole)
+
+
+def test_an_exception_in_a_task_is_one_line(cluster, grid_folder, whole, capfd):
+    address, folder = cluster
+    doubles.write_orders(folder, {"do": "raise", "seed": 21, "times": 1})
+    assert grid(address, "--quiet") == 1
+    said = capfd.readouterr().err
+    assert "simlr: block 3 (seeds 21 to 27): ValueError: as it was ordered, on worker tcp://" in said
+    assert len(said.splitlines()) == 1
+    assert grid(address, "--quiet", "--resume") == 0
+    assert_whole(whole)
+
+
+def ended_at_last():
+    """`still_working`, on a machine with much else to do."""
+    deadline = time.monotonic() + 60
+    while pipeline.still_working():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_goes_on(number, cluster, grid_folder, whole, capfd, monkeypatch):
+    address, folder = cluster
+    # The command would end the process, here pytest's, where a thread of its takes more than a moment to end.
+    monkeypatch.setattr(commands, "still_working", ended_at_last)
+    order = {"do": "signal", "seed": 14, "times": 1, "pid": os.getpid(), "number": number}
+    doubles.write_orders(folder, order)
+    assert grid(address) == 130
+    said = capfd.readouterr().err
+    assert f"Go on with: python -m simlr.grid small.toml --out run.h5 --dask {address} --resume" in said
+    assert not simlr.load("run.h5").complete
+    assert grid(address, "--quiet", "--resume") == 0
+    assert_whole(whole)
+
+
+def test_shards_of_a_cluster_merge_to_one_run(cluster, grid_folder, whole):
+    address, folder = cluster
+    doubles.write_orders(folder)
+    names = [f"{index}.h5" for index in range(3)]
+    for index, name in enumerate(names):
+        assert grid(address, "--quiet", "--shard", f"{index}/3", "--out", name) == 0
+    merge.merge(names, "run.h5")
+    assert_whole(whole)
+
+
+def test_data_files_travel_with_the_grid(cluster, folder):
+    """The workers run elsewhere, and have none of them."""
+    rows = np.random.default_rng(0).standard_normal((30, 4))
+    np.savetxt("rows.csv", rows, delimiter=",")
+    text = """
+[problem]
+kind = "dataset"
+file = "../rows.csv"
+header = false
+train_rows = [5, 10]
+[seeds]
+count = 20
+[stop]
+train_loss = [0.5]
+max_steps = 50
+[run]
+block_seeds = 8
+[[schedule]]
+kind = "constant"
+learning_rate = 0.1
+"""
+    os.mkdir("grids")
+    Path("grids/own.toml").write_text(text)
+    assert commands.grid_command(["grids/own.toml", "--out", "run.h5", "--dask", cluster[0], "--quiet"]) == 0
+    assert_whole(simlr.run(simlr.GridConfig.from_toml(Path("grids/own.toml"))))
+
+
+def test_workers_other_than_the_file_says_are_refused(cluster, grid_folder, capfd, monkeypatch):
+    """The file comes from another machine; nothing is done to it."""
+    other = execute.environment() | {"processor_features": "+abacus"}
+    with monkeypatch.context() as patched:
+        patched.setattr(execute, "environment", lambda: other)
+        runs.run_blocks(runs.grid(), "run.h5", [0])
+    before = Path("run.h5").read_bytes()
+    assert grid(cluster[0], "--resume") == 2
+    said = capfd.readouterr().err
+    assert "is refused: its processor features is '" in said and ", and not '+abacus'" in said
+    assert said.startswith("simlr: --dask: worker tcp://") and len(said.splitlines()) == 1
+    assert Path("run.h5").read_bytes() == before
+
+
+def test_a_worker_unlike_the_others_is_refused(cluster, grid_folder, whole, capfd, monkeypatch):
+    """One that joins in the midst of a run; the other goes on. The last test here, since it stays of no use."""
+    address, folder = cluster
+    doubles.write_orders(folder, {"do": "die", "seed": 14, "times": 1}, {"do": "wait", "seed": 28, "times": 1})
+    (folder / "features").write_text("+abacus")
+    before = pool.Pool._refuse
+
+    def refuse(self, *arguments):
+        before(self, *arguments)
+        (folder / "go").touch()
+
+    monkeypatch.setattr(pool.Pool, "_refuse", refuse)
+    assert grid(address) == 0
+    assert_whole(whole)
+    assert "is refused: its processor features is '+abacus', and not '" in capfd.readouterr().err
+
+
+# ---- a scheduler and workers of their own, which stay away when they die ----
+
+
+class Processes:
+    """A scheduler, and workers without a nanny."""
+
+    def __init__(self, folder):
+        self.folder, self.started = folder, []
+        self.environment = runs.environment(SIMLR_TEST_FOLDER=folder, DASK_DISTRIBUTED__LOGGING__DISTRIBUTED="critical")
+        self.scheduler = self._start("dask_scheduler", "--port", "0", "--no-dashboard", "--no-show", "--host=127.0.0.1")
+        self.workers(2)
+
+    def _start(self, module, *arguments):
+        command = [sys.executable, "-m", f"distributed.cli.{module}", "--scheduler-file", "scheduler.json", *arguments]
+        process = subprocess.Popen(
+            command, cwd=self.folder, env=self.environment | ONE_THREAD, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        self.started.append(process)
+        return process
+
+    def workers(self, count):
+        """Have so many join."""
+        for _ in range(count):
+            self._start("dask_worker", "--no-nanny", "--nthreads=1", "--no-dashboard", "--preload", doubles.__file__)
+
+    def close(self):
+        """End all of them."""
+        for process in self.started:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def processes(tmp_path_factory):
+    pytest.importorskip("distributed")
+    folder = tmp_path_factory.mktemp("processes")
+    doubles.write_orders(folder)
+    made = Processes(folder)
+    try:
+        deadline = time.monotonic() + 60
+        while not (folder / "scheduler.json").exists():
+            assert time.monotonic() < deadline and made.scheduler.poll() is None
+            time.sleep(0.05)
+        yield made
+    finally:
+        made.close()
+
+
+def test_all_workers_killed_and_the_scheduler_lost(processes, grid_folder, whole, capfd, monkeypatch):
+    """New workers join when the run says that it has none; then the scheduler dies."""
+    folder = processes.folder
+    doubles.write_orders(
+        folder,
+        {"do": "die", "seed": None, "times": 2},
+        {"do": "signal", "seed": 28, "times": 1, "pid": processes.scheduler.pid, "number": signal.SIGKILL},
+    )
+    before = pool.Pool._wait_for_workers
+
+    def wait_for_workers(self):
+        if len(doubles.computed(folder)) == 2 and len(processes.started) == 3:
+            processes.workers(2)
+        before(self)
+
+    monkeypatch.setattr(pool.Pool, "_wait_for_workers", wait_for_workers)
+    assert grid(str(folder / "scheduler.json")) == 1
+    said = capfd.readouterr().err.splitlines()
+    assert sum("waiting for some to join" in line for line in said) >= 1
+    assert any("going on with worker" in line for line in said)
+    assert said[-1] == "simlr: the Dask scheduler is gone; what was written is kept, --resume goes on from there"
+    done = simlr.load("run.h5").block_done
+    assert 0 < done.sum() < 6
+    run = simlr.run(runs.grid(), "run.h5", resume=True, threads=1)
+    runs.assert_same_bits(run, whole)
+
+
+# ---- what does not begin ----
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("nowhere", "--dask 'nowhere': no Dask scheduler answers there (ValueError: missing port number"),
+        ("http://127.0.0.1:80", "no Dask scheduler answers there (ValueError: unknown address scheme 'http'"),
+        ("none.json", "--dask: the scheduler file none.json is not there"),
+    ],
+)
+def test_a_bad_address_is_one_line(address, expected, grid_folder, capfd):
+    pytest.importorskip("distributed")
+    assert grid(address) == 2
+    said = capfd.readouterr().err
+    assert expected in said and len(said.splitlines()) == 1
+    assert os.listdir() == ["small.toml"]
+
+
+@pytest.mark.parametrize("missing", ["dask", "distributed"])
+def test_without_dask_the_line_says_how_to_get_it(missing, grid_folder, capfd, monkeypatch):
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert grid("local") == 2
+    assert capfd.readouterr().err == f'simlr: --dask: needs the package {missing}: pip install "simlr[cluster]"\n'
+    assert os.listdir() == ["small.toml"]

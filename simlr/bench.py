@@ -16,7 +16,7 @@ import time
 
 import numpy as np
 
-from . import __version__, closedbench, limits, measure, peers, throughput
+from . import __version__, closedbench, limits, measure, networkbench, peers, throughput
 from .arguments import DONE, FAILED, INTERRUPTED, Parser, one_line, terminate_as_interrupt
 from .errors import RunError, unknown
 
@@ -25,7 +25,7 @@ FORMAT_VERSION = 1
 BUSY = 0.5
 PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 CHECKS = []
-SECTIONS = {**measure.SECTIONS, **closedbench.SECTIONS, **throughput.SECTIONS}
+SECTIONS = {**measure.SECTIONS, **closedbench.SECTIONS, **networkbench.SECTIONS, **throughput.SECTIONS}
 
 
 def parser():

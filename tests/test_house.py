@@ -171,10 +171,12 @@ MAY_IMPORT = {
     "measure": {"limits", "peers", "kernels", "config", "papers", "stepping", "grid"},
     "throughput": {"measure", "limits", "kernels", "config", "grid", "store"},
     "noisypeers": {"kernels"},
+    "networkbench": {"measure", "limits", "peers", "kernels"},
     "closedbench": {"measure", "limits", "noisypeers", "kernels", "config", "papers", "execute", "grid"},
     "bench": {
         "early",
         "closedbench",
+        "networkbench",
         "measure",
         "throughput",
         "limits",
@@ -199,7 +201,7 @@ OWNED_PACKAGES = {
     "llvmlite": {"kernels"},
     "tqdm": {"progress"},
     "matplotlib": {"style"},
-    "jax": {"peers", "noisypeers"},
+    "jax": {"peers", "noisypeers", "networkbench"},
     "dask": {"cluster"},
     "distributed": {"cluster"},
 }

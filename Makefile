@@ -22,7 +22,7 @@ WHOLE := $(shell test ! -e $(VENV)/unfinished && test "$$(cat $(VENV)/made-in 2>
 
 help:
 	@echo "make demo     run the reference problem (Nakkiran 2020) and make its report"
-	@echo "make test     run the tests                    (ARGS='-k store -x' goes to pytest)"
+	@echo "make test     run the tests, two at a time      (ARGS='-k store -x' goes to pytest)"
 	@echo "make soak     crash, kill and fuzz it for minutes  (ARGS=fuzz: a part) and write docs/reliability.md"
 	@echo "make bench    measure the speed of the kernels (ARGS=--peers: beside NumPy and JAX)"
 	@echo "make lint     check the style"
@@ -34,7 +34,7 @@ demo: $(VENV)/with-report
 	$(RUN) -m simlr.report data/nakkiran2020.h5
 
 test: $(VENV)/with-test
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest -n 2 --dist loadfile $(ARGS)
 
 soak: $(VENV)/with-test
 	$(RUN) tests/soak.py $(ARGS)

@@ -218,8 +218,8 @@ def test_shards_that_do_not_belong_together(copies, finished):
 
 @pytest.mark.parametrize("key", ["kernel_digest", "numba_version", "numpy_version", "processor_features"])
 def test_shards_of_other_code(key, copies, monkeypatch):
-    before = Job._attributes
-    monkeypatch.setattr(Job, "_attributes", lambda self: before(self) | {key: "another"})
+    before = Job.attributes
+    monkeypatch.setattr(Job, "attributes", lambda self, origin: before(self, origin) | {key: "another"})
     other = shard(runs.grid(), 1, 3, "other.h5")
     message = f"other.h5: was written with {key.replace('_', ' ')} 'another', 0-of-3.h5 with "
     with pytest.raises(InputError, match=message):

@@ -1,6 +1,6 @@
-"""`make soak`: crash points, kills, damaged input and merges for some minutes; its figures go to docs/reliability.md.
+"""`make soak`: crash points, kills, damaged input, merges and dying workers; its figures go to docs/reliability.md.
 
-    python tests/soak.py [PART ...]      crashes kills fuzz merges; all of them by default
+    python tests/soak.py [PART ...]      crashes kills fuzz merges workers; all of them by default
 
 Exit status 1 where anything was lost; what, is printed. A part that was not run keeps its lines.
 """
@@ -36,7 +36,7 @@ MODES = {
     "interrupt": "SIGINT at the n-th call",
     "terminate": "SIGTERM at the n-th call",
 }
-KILLS, LONGEST_LIFE, SHORTEST_LIFE = 60, 2.5, 0.3
+KILLS, WORKERS_KILLED, LONGEST_LIFE, SHORTEST_LIFE = 60, 30, 2.5, 0.3
 INPUTS = {"run": 1500}
 MOST_INPUTS = 5000
 
@@ -159,7 +159,40 @@ def merges(folder):
     return [("merged files compared bit by bit with one run", len(cuts), len(lost))], lost
 
 
-PARTS = {"crashes": crash_points, "kills": random_kills, "fuzz": fuzzing, "merges": merges}
+def dying_workers(folder):
+    """Runs on a Dask cluster of two workers, one of which is killed again and again while they compute."""
+    from simlr.cluster import _local_cluster, _silence
+
+    _silence()
+    choose, lost, killed, whole_runs = random.Random(0), [], 0, 0
+    with contextlib.chdir(folder), _local_cluster(1, n_workers=2) as cluster:
+        Path("long.toml").write_text(runs.LONG.replace("count = 600000", "count = 120000"))
+        whole = simlr.run(simlr.GridConfig.from_toml(Path("long.toml")))
+        while killed < WORKERS_KILLED:
+            arguments = ["long.toml", "--out", "run.h5", "--overwrite", "--quiet", "--dask", cluster.scheduler_address]
+            process = runs.start(*arguments, cwd=folder)
+            while killed < WORKERS_KILLED and process.poll() is None:
+                time.sleep(choose.uniform(SHORTEST_LIFE, LONGEST_LIFE))
+                alive = [nanny.pid for nanny in cluster.workers.values() if nanny.pid]
+                if alive and process.poll() is None and os.path.exists("run.h5"):
+                    os.kill(choose.choice(alive), signal.SIGKILL)
+                    killed += 1
+            _, errors = process.communicate(timeout=300)
+            whole_runs += 1
+            lost += [f"status {process.returncode}: {errors!r}"] if process.returncode else unequal(whole)
+    return [
+        ("Dask workers killed while they compute", killed, sum("status" in w for w in lost)),
+        ("runs on a cluster that lost them, compared bit by bit", whole_runs, sum("bits" in w for w in lost)),
+    ], lost
+
+
+PARTS = {
+    "crashes": crash_points,
+    "kills": random_kills,
+    "fuzz": fuzzing,
+    "merges": merges,
+    "workers": dying_workers,
+}
 
 
 def write(lines):

@@ -275,16 +275,7 @@ def _check_problem(table):
     if "kind" not in table:
         raise InputError(f"problem.kind is missing; valid are {', '.join(repr(k) for k in problems.kinds())}")
     kind = problems.find("problem.kind", table["kind"])
-    known = {parameter.name: parameter for parameter in kind.parameters}
-    for name in table:
-        if name != "kind" and name not in known:
-            raise unknown(f"problem (kind {kind.kind!r})", name, ["kind", *known], "key")
-    checked = {"kind": kind.kind}
-    for name, parameter in known.items():
-        value = table.get(name, parameter.default)
-        if value is rules.REQUIRED:
-            raise InputError(f"problem (kind {kind.kind!r}): {name} is missing")
-        checked[name] = check_axis(f"problem.{name}", value, parameter.rule)
+    checked = rules.parameters("problem", kind, table, check_axis)
     if kind.check:
         kind.check(checked)
     check_combinations("problem", math.prod(len(v) for v in checked.values() if isinstance(v, list)))

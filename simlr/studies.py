@@ -139,17 +139,7 @@ def _check_study(table):
     if "kind" not in table:
         raise InputError("study.kind is missing")
     study = find("study.kind", table["kind"])
-    known = {parameter.name: parameter for parameter in study.parameters}
-    for name in table:
-        if name != "kind" and name not in known:
-            raise unknown(f"study (kind {study.kind!r})", name, ["kind", *known], "key")
-    checked = {"kind": study.kind}
-    for name, parameter in known.items():
-        value = table.get(name, parameter.default)
-        if value is rules.REQUIRED:
-            raise InputError(f"study (kind {study.kind!r}): {name} is missing")
-        checked[name] = parameter.rule(f"study.{name}", value)
-    return checked
+    return rules.parameters("study", study, table)
 
 
 # ---- arrays ----

@@ -48,9 +48,10 @@ _wanted_threads = None
 def digest():
     """16 hexadecimal digits of the SHA-256 of all kernel sources, names and contents; the same on every machine."""
     total = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        content = path.read_bytes().replace(b"\r\n", b"\n")
-        total.update(f"{path.name} {len(content)}\n".encode() + content)
+    folder = Path(__file__).parent
+    for name in sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py")):
+        content = (folder / name).read_bytes().replace(b"\r\n", b"\n")
+        total.update(f"{name} {len(content)}\n".encode() + content)
     return total.hexdigest()[:16]
 
 

@@ -7,9 +7,9 @@ test loss  = test_floor + y^T (b + M y),  y = r + delta; b is 0 where test_floor
 import numpy as np
 from numba import prange
 
-from .energies import curved_sum
 from .intrinsics import fma
 from .jit import cell, sweep, worker
+from .stochastic.energies import curved_sum
 from .tasks import NONE_LEFT, claim_cells
 
 ROWS_A_TASK = 64

@@ -152,7 +152,7 @@ def walks(bench):
 def _walk(cells, rates, method, noise, rows, residual):
     """All steps of one launch of `walk_sweep`, from the start."""
     from .kernels import arrays, jit
-    from .kernels.stochastic import walk_sweep
+    from .kernels.stochastic.walk import walk_sweep
 
     start = np.broadcast_to(residual, (rates.eta.shape[0], *residual.shape)).copy()
     state, passages = arrays.empty_walk(start, 1, 0, 0, moving=False, averaging=False)

@@ -3,9 +3,9 @@
 import numpy as np
 
 from .kernels import arrays
-from .kernels.descent import descend_sweep
-from .kernels.finish import finish_sweep
-from .kernels.leaps import leap_sweep
+from .kernels.descent.closed_form import leap_sweep
+from .kernels.descent.ending import finish_sweep
+from .kernels.descent.recurrence import descend_sweep
 from .plan import LEAPS, STEPS
 from .products import ProductTables
 from .stages import stages

@@ -7,7 +7,7 @@ import numpy as np
 from . import runfile
 from .descending import Descending
 from .kernels import arrays, jit
-from .kernels.finish import mark_out_of_reach
+from .kernels.descent.ending import mark_out_of_reach
 from .kernels.iterates import iterates_sweep
 from .kernels.losses import losses_sweep
 from .plan import BOTH, LEAPS, STEPS, WALKS

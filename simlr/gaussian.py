@@ -101,7 +101,7 @@ class _Gaussian(Source):
     @cached_property
     def _population(self):
         """What the kernels draw from."""
-        from .kernels.gaussian import Population
+        from .kernels.problems.gaussian import Population
 
         power = self._parameters["target_source"] / 2.0
         prior = np.ones((1, self.axes)) if not power else self._train_power(power)
@@ -121,14 +121,14 @@ class _Gaussian(Source):
         """Sigma_train^power, as a covariance."""
         if len(self._train) == 1:
             return covariances.powers("train_covariance", self._train[0], power)[None, :]
-        from .kernels.gaussian import spectral_power
+        from .kernels.problems.gaussian import spectral_power
 
         return spectral_power(self._train.copy(), power)
 
     def draw(self, root, draws, workers):
         """The quadratics of the train sets `draws`."""
-        from .kernels import gaussian
         from .kernels.jit import launch
+        from .kernels.problems import gaussian
 
         batch = empty_batch(draws.size, self.axes)
         problem = (
@@ -147,8 +147,8 @@ class _Gaussian(Source):
 
     def validation(self, root, draws, batch, workers):
         """The mean squared error on validation rows, drawn as the train rows are."""
-        from .kernels import gaussian
         from .kernels.jit import launch
+        from .kernels.problems import gaussian
 
         shape = draws.size, self.axes
         found = Quadratic(np.zeros((*shape, self.axes)), np.zeros(shape), np.zeros(draws.size))
@@ -158,8 +158,8 @@ class _Gaussian(Source):
 
     def rows(self, root, draws, batch, workers):
         """The train rows of `draws`, drawn again."""
-        from .kernels import gaussian
         from .kernels.jit import launch
+        from .kernels.problems import gaussian
 
         z, rho = np.empty((draws.size, self._rows, self.axes)), np.empty((draws.size, self._rows))
         known = self._population, root, draws, *self._own(batch)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .descending import any_stepping
 from .kernels import arrays
-from .kernels.leaps import leap_sweep
+from .kernels.descent.closed_form import leap_sweep
 from .kernels.validation import look_sweep
 from .plan import WINDOW
 from .products import no_products

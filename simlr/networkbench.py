@@ -33,7 +33,8 @@ def networks(bench):
 
 def _points(seeds, reduced):
     """Points and starts of the study's default size."""
-    from .kernels import jit, patterns
+    from .kernels import jit
+    from .kernels.papers import patterns
 
     known = patterns.Patterns(200, 20, 60, 20, 200**-0.5, 0.35, 7.0, 0.5, 1.0, 100, 10.0, 4, reduced)
     arrays, sharpness = patterns.empty(known, np.arange(seeds)), np.zeros((seeds, 2))
@@ -43,7 +44,8 @@ def _points(seeds, reduced):
 
 def _ours(seeds, steps):
     """A function that takes all steps, and returns the weights that it came to."""
-    from .kernels import jit, network
+    from .kernels import jit
+    from .kernels.papers import network
 
     x1, x2, points, first, second = _points(seeds, reduced=1)
     rules = network.Rules(

@@ -75,8 +75,8 @@ def _test_matrix(matrix, seeds, axes):
 def _descend(curvature, residual, eta, levels, matrix):
     """The same for checked arrays."""
     from .kernels import arrays
-    from .kernels.descent import descend_sweep
-    from .kernels.finish import finish_sweep, mark_out_of_reach
+    from .kernels.descent.ending import finish_sweep, mark_out_of_reach
+    from .kernels.descent.recurrence import descend_sweep
     from .kernels.losses import losses_sweep
 
     (seeds, axes), (schedules, steps), count = curvature.shape, eta.shape, levels.size

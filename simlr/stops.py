@@ -8,7 +8,7 @@ import numpy as np
 
 from . import budgets
 from .kernels import arrays
-from .kernels.descent import descend_sweep
+from .kernels.descent.recurrence import descend_sweep
 from .looking import Looking, leap_and_look, losses_of_r, losses_of_x, step_and_look
 from .plan import LEAPS, WINDOW
 from .stopping import VALIDATION

@@ -3,9 +3,10 @@
 import numpy as np
 
 from .descending import any_stepping
-from .kernels import arrays, averages, gradients, optimizers
+from .kernels import arrays
 from .kernels.residual_losses import residual_losses_sweep
-from .kernels.stochastic import walk_sweep
+from .kernels.stochastic import averages, gradients, optimizers
+from .kernels.stochastic.walk import walk_sweep
 from .tables import chunks_of
 
 OPTIMIZER = {

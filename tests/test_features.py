@@ -98,7 +98,7 @@ def test_descent_on_random_features_is_that_on_their_rows(case, run_grid, tmp_pa
 
 def test_the_first_features_are_the_same_for_any_number(tmp_path):
     """Common random numbers along the axis feature_count."""
-    from simlr.kernels.features import FOURIER, RELU, fill_features
+    from simlr.kernels.problems.features import FOURIER, RELU, fill_features
 
     rows = made_table(5, 3)
     for kind in (RELU, FOURIER):
@@ -115,7 +115,7 @@ LIMITS = {"fourier": naive_features.rbf, "relu": naive_features.arc_cosine}
 def test_many_features_have_the_inner_products_of_a_kernel(kind):
     """Their mean over draws is the kernel, within 5 standard errors for each of 10 pairs."""
     from simlr.features import DRAWN
-    from simlr.kernels.features import fill_features
+    from simlr.kernels.problems.features import fill_features
 
     rows, products = made_table(4, 3), []
     for draw in range(200):
@@ -129,7 +129,7 @@ def test_many_features_have_the_inner_products_of_a_kernel(kind):
 
 
 def test_the_kernel_is_that_of_its_twin():
-    from simlr.kernels.features import fill_kernel
+    from simlr.kernels.problems.features import fill_kernel
 
     rows, others = made_table(6, 3), made_table(4, 3, seed=1)
     out = np.empty((6, 4))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import naive
-from simlr.kernels.flow import crossing_time
+from simlr.kernels.descent.flow import crossing_time
 
 REACHED, AT_FLOOR = 1, 4
 FLOW = [{"kind": "flow"}]

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simlr
-from simlr.kernels import products
-from simlr.kernels.powers import first_divergence, first_passage
+from simlr.kernels.descent import products
+from simlr.kernels.descent.constant_rate import first_divergence, first_passage
 from simlr.schedules import build, check_phase
 from simlr.stages import stages
 

@@ -7,8 +7,8 @@ import pytest
 
 import naive_network as naive
 from simlr.kernels import jit
-from simlr.kernels.network import DIVERGED, MEASURES, OUT_OF_STEPS, REACHED, Rules, begin, train_sweep
-from simlr.kernels.patterns import Patterns, draw_sweep, empty
+from simlr.kernels.papers.network import DIVERGED, MEASURES, OUT_OF_STEPS, REACHED, Rules, begin, train_sweep
+from simlr.kernels.papers.patterns import Patterns, draw_sweep, empty
 
 COUNTS = (3, 7, 4)
 SHAPE = (12, 0.05, 0.6, 3.0, (0.5, 1.0))  # d, margin, separation, scale, bounds of alpha

@@ -493,7 +493,7 @@ def test_one_curvature_serves_many_residuals(run_arrays):
 
 def test_standardize_is_named_by_the_kernels_numbers():
     """The names stand at the numbers that the kernels know them by."""
-    from simlr.kernels import regression
+    from simlr.kernels.problems import regression
 
     assert datasets._STANDARDIZE.index("none") == regression.RAW
     assert datasets._STANDARDIZE.index("train") == regression.TRAIN

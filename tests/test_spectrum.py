@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simlr.kernels.spectrum import LARGEST_ROTATED, rotated_eigen, symmetric_eigen
-from simlr.kernels.tridiagonal import tridiagonal_eigen
+from simlr.kernels.problems.spectrum import LARGEST_ROTATED, rotated_eigen, symmetric_eigen
+from simlr.kernels.problems.tridiagonal import tridiagonal_eigen
 
 EPSILON = 2.0**-52
 

@@ -7,8 +7,9 @@ import pytest
 import walks
 
 import naive_stochastic as naive
-from simlr.kernels import arrays, draws, gradients, jit
+from simlr.kernels import arrays, draws, jit
 from simlr.kernels.residual_losses import residual_losses_sweep
+from simlr.kernels.stochastic import gradients
 
 CLOSE = 1e-11
 REACHED, DIVERGED = 1, 3

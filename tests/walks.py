@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simlr.kernels import arrays, averages, gradients, jit, optimizers, stochastic
+from simlr.kernels import arrays, jit
+from simlr.kernels.stochastic import averages, gradients, optimizers
+from simlr.kernels.stochastic import walk as recurrence
 
 OPTIMIZERS = {"gd": optimizers.GRADIENT_DESCENT, "momentum": optimizers.MOMENTUM, "nesterov": optimizers.NESTEROV}
 AVERAGES = {"none": averages.NO_AVERAGE, "tail": averages.TAIL, "exponential": averages.EXPONENTIAL}
@@ -91,7 +93,7 @@ def walk(
             chunk = plan._replace(eta=eta[:, first:last].copy(), time=time[:, first : last + 1].copy())
             tasks = np.zeros(2, np.int64)
             jit.launch(
-                stochastic.walk_sweep, cells, chunk, method, source, rows, state, passages, first, tasks, jit.threads()
+                recurrence.walk_sweep, cells, chunk, method, source, rows, state, passages, first, tasks, jit.threads()
             )
     finally:
         jit.set_threads(None)

@@ -85,7 +85,7 @@ def _regression(task, kernel, labels, orders):
     The residuals of all classes shrink by the same factors, so together they are one quadratic, with the root of their
     sum of squares as its residual.
     """
-    from ..kernels.spectrum import symmetric_eigen
+    from ..kernels.problems.spectrum import symmetric_eigen
 
     own, n = task.parameters, task.parameters["train_rows"]
     values, vectors, targets = [], [], []

@@ -2,8 +2,8 @@
 Networks. arXiv:1907.04595, NeurIPS 2019.
 
 A two-layer ReLU network learns points x = (x1, x2) that hold a pattern P in x1, a pattern Q in x2, or both. P is easy
-to fit and hard to generalise, Q easy to generalise and hard to fit; `simlr.kernels.patterns` has their formulas,
-`simlr.kernels.network` the network's. Two schedules are trained to the same train loss:
+to fit and hard to generalise, Q easy to generalise and hard to fit; `simlr.kernels.papers.patterns` has their formulas,
+`simlr.kernels.papers.network` the network's. Two schedules are trained to the same train loss:
 
     S     a small learning rate throughout. It fits Q first; points with both patterns are then right without P, and P
           is learnt from the few points that have nothing else.
@@ -113,7 +113,7 @@ ARRAYS = (
 
 def measure(task):
     """Train both schedules on every seed's points, from the same start."""
-    from ..kernels import network
+    from ..kernels.papers import network
 
     arrays, sharpness = _drawn(task)
     own = _rules(task.parameters)
@@ -151,7 +151,7 @@ def _launch(task, sweep, *arguments):
 
 def _drawn(task):
     """Points and starts of all seeds, as `kernels.patterns.empty` lays them out, and their sharpness."""
-    from ..kernels import patterns
+    from ..kernels.papers import patterns
 
     given = task.parameters
     known = patterns.Patterns(
@@ -177,7 +177,7 @@ def _drawn(task):
 
 def _rules(given):
     """How S and L-S train."""
-    from ..kernels import network
+    from ..kernels.papers import network
 
     moments = np.unique(np.rint(np.geomspace(1, given["max_steps"], given["points"])).astype(np.int64))
     return network.Rules(
@@ -195,7 +195,7 @@ def _rules(given):
 
 def _train(task, arrays, own, networks):
     """Train all networks to their ends, in short launches between which progress is told."""
-    from ..kernels.network import train_sweep
+    from ..kernels.papers.network import train_sweep
 
     x1, x2, points = arrays[:3]
     while True:

@@ -110,7 +110,7 @@ class _Rows(Source):
 
     def _axes_of(self, root, draw):
         """Eigenvalues of X X^T, the largest first, its eigenvectors (n, n), columns, and the rows' cosines."""
-        from ..kernels.spectrum import symmetric_eigen
+        from ..kernels.problems.spectrum import symmetric_eigen
 
         cosines = self._cosines(root, draw)
         lengths = np.sqrt(self._squares)

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from .draws import LABEL_NOISE, SAMPLE, TARGET, fill_normal
-from .intrinsics import claim, fma
-from .jit import cell, sweep, worker
+from ..draws import LABEL_NOISE, SAMPLE, TARGET, fill_normal
+from ..intrinsics import claim, fma
+from ..jit import cell, sweep, worker
 from .regression import multiply_transposed, test_quadratic, train_quadratic, turn
 from .spectrum import symmetric_eigen
 

@@ -5,11 +5,11 @@ import math
 import numpy as np
 from numba import prange
 
-from .arrays import AT_FLOOR, GONE, OUT_OF_STEPS, REACHED
-from .descent import write_levels
+from ..arrays import AT_FLOOR, GONE, OUT_OF_STEPS, REACHED
+from ..jit import cell, sweep, worker
+from ..tasks import NONE_LEFT, claim_cells
 from .flow import crossing_time
-from .jit import cell, sweep, worker
-from .tasks import NONE_LEFT, claim_cells
+from .recurrence import write_levels
 
 SEEDS_A_TASK = 64
 

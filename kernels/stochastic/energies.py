@@ -1,8 +1,8 @@
 """The excess train loss from residuals: sum_i lam_i r_i^2 = 2 (train loss - floor), in one order and rounding."""
 
-from .arrays import DIVERGED_SUM
-from .intrinsics import fma
-from .jit import cell
+from ..arrays import DIVERGED_SUM
+from ..intrinsics import fma
+from ..jit import cell
 
 
 @cell

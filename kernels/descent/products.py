@@ -24,8 +24,8 @@ import math
 import numpy as np
 from numba import prange
 
-from .intrinsics import claim, fma
-from .jit import cell, inline, sweep, worker
+from ..intrinsics import claim, fma
+from ..jit import cell, inline, sweep, worker
 
 REACH = 0.3
 NODES = 16

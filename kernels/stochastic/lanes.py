@@ -13,9 +13,9 @@ taking an array out of a tuple costs a reference count, which threads would figh
 
 import numpy as np
 
-from .arrays import DIVERGED, DIVERGED_SUM, GONE, REACHED
+from ..arrays import DIVERGED, DIVERGED_SUM, GONE, REACHED
+from ..jit import cell, worker
 from .energies import weigh_lanes
-from .jit import cell, worker
 
 IDLE = -1
 NEVER = 1 << 62

@@ -12,9 +12,9 @@ import math
 
 import numpy as np
 
-from .draws import FEATURES, SPLIT, fill_normal, fill_order, fill_uniform
-from .intrinsics import fma
-from .jit import cell, worker
+from ..draws import FEATURES, SPLIT, fill_normal, fill_order, fill_uniform
+from ..intrinsics import fma
+from ..jit import cell, worker
 from .regression import TRAIN, add_label_noise, take_rows
 
 # Steps of the stream of a draw's features.

@@ -20,10 +20,10 @@ import math
 
 import numpy as np
 
-from .arrays import DIVERGED, DIVERGED_SUM, GONE, REACHED
-from .descent import bar_of, next_moment, write_levels
-from .intrinsics import fma
-from .jit import cell
+from ..arrays import DIVERGED, DIVERGED_SUM, GONE, REACHED
+from ..intrinsics import fma
+from ..jit import cell
+from .recurrence import bar_of, next_moment, write_levels
 
 MOST_ITERATIONS = 200
 CLOSE_ENOUGH = 1e-3

@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
-from .intrinsics import fma
-from .jit import cell, worker
+from ..intrinsics import fma
+from ..jit import cell, worker
 
 MOST_STEPS = 60  # for one eigenvalue; two or three are usual
 # In a matrix of size 1, squares that sum up to less stand for nothing; smaller ones would lose their digits.

@@ -6,8 +6,8 @@ width. Golub and Van Loan, Matrix Computations (2013), section 8.5.
 
 import math
 
-from .intrinsics import fma
-from .jit import cell, worker
+from ..intrinsics import fma
+from ..jit import cell, worker
 from .tridiagonal import tridiagonal_eigen
 
 MOST_SWEEPS = 60

@@ -15,8 +15,8 @@ Sutskever, Martens, Dahl, Hinton, On the importance of initialization and moment
 Arrays of a pool are (d, width), those of its lanes (width,), and `rates` (steps, width), of which row k is taken.
 """
 
-from .intrinsics import fma
-from .jit import cell
+from ..intrinsics import fma
+from ..jit import cell
 
 GRADIENT_DESCENT, MOMENTUM, NESTEROV = 0, 1, 2
 

@@ -25,11 +25,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from .draws import NETWORK_POINTS, NETWORK_START, fill_normal, fill_uniform
-from .intrinsics import claim, fma
-from .jit import cell, sweep, worker
+from ..draws import NETWORK_POINTS, NETWORK_START, fill_normal, fill_uniform
+from ..intrinsics import claim, fma
+from ..jit import cell, sweep, worker
+from ..problems.spectrum import symmetric_eigen
 from .network import QUAD, Part, Points, add_product, scale, set_product
-from .spectrum import symmetric_eigen
 
 PLANE = 2
 TRAIN, TEST = 0, 1

@@ -14,11 +14,11 @@ import math
 
 import numpy as np
 
-from .arrays import DIVERGED_SUM, GONE
-from .descent import bar_of, decide, next_moment, square_sum
-from .intrinsics import fma
-from .jit import cell, inline
+from ..arrays import DIVERGED_SUM, GONE
+from ..intrinsics import fma
+from ..jit import cell, inline
 from .products import REACH, log_product, set_weights
+from .recurrence import bar_of, decide, next_moment, square_sum
 
 SMALLEST_NORMAL = 2.0**-1022
 HOP = 8

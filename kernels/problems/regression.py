@@ -11,9 +11,9 @@ import math
 import numpy as np
 from numba import prange
 
-from .draws import LABEL_NOISE, SPLIT, fill_normal, fill_order
-from .intrinsics import claim, fma
-from .jit import cell, sweep, worker
+from ..draws import LABEL_NOISE, SPLIT, fill_normal, fill_order
+from ..intrinsics import claim, fma
+from ..jit import cell, sweep, worker
 from .spectrum import symmetric_eigen
 
 # Statistics for standardising: none, of the train rows, of all rows.

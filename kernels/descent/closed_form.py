@@ -6,12 +6,12 @@ A piece of a constant rate is skipped by powers (`powers`), one of varying rates
 import numpy as np
 from numba import prange
 
-from .descent import is_done, start_cells
-from .glides import glide_phase
-from .jit import sweep, worker
-from .powers import leap_phase, set_decay
+from ..jit import sweep, worker
+from ..tasks import NONE_LEFT, claim_cells
+from .constant_rate import leap_phase, set_decay
 from .products import NODES
-from .tasks import NONE_LEFT, claim_cells
+from .recurrence import is_done, start_cells
+from .tabulated import glide_phase
 
 SEEDS_A_TASK = 64
 

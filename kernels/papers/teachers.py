@@ -11,8 +11,8 @@ import math
 import numpy as np
 from numba import prange
 
-from .draws import FEATURES, fill_normal
-from .jit import cell, sweep, worker
+from ..draws import FEATURES, fill_normal
+from ..jit import cell, sweep, worker
 
 
 @worker

@@ -24,9 +24,9 @@ holds one seed.
 
 import math
 
-from .draws import BATCH, GRADIENT_NOISE, fill_normal, fill_order, fill_uniform
-from .intrinsics import fma
-from .jit import cell, inline, worker
+from ..draws import BATCH, GRADIENT_NOISE, fill_normal, fill_order, fill_uniform
+from ..intrinsics import fma
+from ..jit import cell, inline, worker
 
 NO_NOISE, ISOTROPIC, HESSIAN, WITH_REPLACEMENT, SHUFFLED = 0, 1, 2, 3, 4
 

@@ -19,12 +19,12 @@ filled anew. Rates are laid out in the order of the lanes for SEGMENT steps at a
 import numpy as np
 from numba import prange
 
+from ..jit import cell, sweep, worker
+from ..tasks import NONE_LEFT, claim_cells
 from .averages import average_lanes
 from .energies import weigh_lanes
 from .gradients import NO_NOISE, QUAD, SHUFFLED, WITH_REPLACEMENT, gradient_lanes
-from .jit import cell, sweep, worker
-from .optimizers import update_lanes
-from .pools import (
+from .lanes import (
     answer_alarms,
     end_lanes,
     lay_out_rates,
@@ -35,7 +35,7 @@ from .pools import (
     start_cells,
     store_cells,
 )
-from .tasks import NONE_LEFT, claim_cells
+from .optimizers import update_lanes
 
 SEGMENT = 32
 LANES = 8

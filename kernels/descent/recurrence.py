@@ -16,10 +16,10 @@ the last one takes its place.
 import numpy as np
 from numba import prange
 
-from .arrays import DIVERGED, DIVERGED_SUM, GONE, REACHED
-from .intrinsics import fma
-from .jit import cell, inline, sweep, worker
-from .tasks import NONE_LEFT, claim_cells
+from ..arrays import DIVERGED, DIVERGED_SUM, GONE, REACHED
+from ..intrinsics import fma
+from ..jit import cell, inline, sweep, worker
+from ..tasks import NONE_LEFT, claim_cells
 
 SPAN = 8
 LANES = 8

@@ -24,9 +24,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from .draws import NETWORK_NOISE, fill_normal
-from .intrinsics import claim, fma
-from .jit import cell, inline, sweep, worker
+from ..draws import NETWORK_NOISE, fill_normal
+from ..intrinsics import claim, fma
+from ..jit import cell, inline, sweep, worker
 
 # Rows of a matrix, and units, that a pass takes at once.
 QUAD = 4

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from .intrinsics import fma
-from .jit import cell
+from ..intrinsics import fma
+from ..jit import cell
 
 MOST_ITERATIONS = 500
 RESOLUTION = 2.0**-52

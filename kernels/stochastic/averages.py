@@ -8,8 +8,8 @@ keep = (k - 1)/k. Polyak and Juditsky, Acceleration of Stochastic Approximation 
 doi:10.1137/0330046. Averaging commutes with turning into the Hessian's axes, so a is carried as a residual.
 """
 
-from .intrinsics import fma
-from .jit import cell
+from ..intrinsics import fma
+from ..jit import cell
 
 NO_AVERAGE, TAIL, EXPONENTIAL = 0, 1, 2
 

@@ -1,0 +1,1 @@
+"""What single papers need compiled: a two-layer network and its data, random teachers."""

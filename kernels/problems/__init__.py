@@ -1,0 +1,1 @@
+"""Drawing train and test sets, and the quadratics that they make."""

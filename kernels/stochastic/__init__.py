@@ -1,0 +1,1 @@
+"""Noisy steps, momentum and averages: optimisers whose cells cannot be stepped axis by axis."""

@@ -8,9 +8,10 @@ import math
 import numpy as np
 
 from . import style
-from .layout import MOST_GROUPS, listed, number, shortened, some, value_text
+from .layout import MOST_GROUPS
 from .levels import heading, place
 from .sections import RATE, likely, ranks_shown
+from .text import listed, number, shortened, some, value_text
 
 MOST_DOTS = 16  # schedules in one picture
 MOST_BARS = 10  # directions that are drawn as bars; more are drawn as lines

@@ -10,10 +10,10 @@ import numpy as np
 
 from . import style
 from .answers import Comparison, value_at
-from .layout import shortened, some, value_text
 from .levels import WORDS, last
 from .outcomes import WORDS as MEASURES
 from .questions import side_name
+from .text import shortened, some, value_text
 
 MOST_PANELS = 3
 

@@ -21,11 +21,11 @@ from . import questions
 from .estimates import median_interval
 from .families import edge_of, first_smallest
 from .growth import answer_growth
-from .layout import value_text
 from .levels import place
 from .outcomes import DEPENDS, NO, SAME, UNSURE, WORDS, YES, Answer, place_of, values_of
 from .pairs import log_ratios
 from .summary import EQUAL, columns_of, problem_groups, wilson
+from .text import value_text
 
 BETTER, WORSE, EVEN, OPEN = "better", "worse", "even", "unsure"
 # An axis that accounts for this share of the differences between the comparisons is named alone.

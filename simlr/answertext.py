@@ -3,10 +3,11 @@
 import textwrap
 
 from .answers import Comparison
-from .layout import MOST_LINES, WIDTH, Table, number, printable, shortened, value_text
+from .layout import MOST_LINES, Table
 from .levels import text as level_text_of
 from .outcomes import WORDS
 from .questions import side_name
+from .text import WIDTH, number, printable, shortened, value_text
 
 WHOLE = "the report's answer.csv"
 

@@ -13,8 +13,9 @@ from . import papers, progress, store, summary
 from .arguments import DONE, FAILED, INTERRUPTED, Parser, one_line, positive, say, terminate_as_interrupt
 from .config import read
 from .errors import InputError, unknown
-from .layout import FINDING_HEADER, Table, as_text, printable, shortened
+from .layout import FINDING_HEADER, Table, as_text
 from .pipeline import still_working
+from .text import printable, shortened
 
 PROGRAM = "python -m simlr.papers"
 MARK = "  control: "

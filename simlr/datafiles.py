@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import memory
+from . import resources
 from .errors import InputError, show, unknown
 from .inputs import size_of
 
@@ -181,7 +181,7 @@ def _cast(path, name, array):
 
 def _most():
     """How many bytes are read whole: of a machine's memory at most the half."""
-    return min(LARGEST_BYTES, memory.there() // 2)
+    return min(LARGEST_BYTES, resources.memory_limit() // 2)
 
 
 def _check_size(path, name, size):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import datafiles, features, lapack, memory, rules
+from . import datafiles, features, lapack, resources, rules
 from .errors import InputError
 from .sources import Batch, Parameter, Problem, Quadratic, Sloped, Source, empty_batch
 
@@ -137,7 +137,7 @@ class _Featured(_Dataset):
         rows = self._train + self._validation + self._test
         needed = 8 * self.axes * (SQUARES_AT_ONCE * self.axes + TALL_AT_ONCE * rows)
         size = f"{self.axes} features of {rows} rows" if kind in features.DRAWN else f"{self._train} train rows"
-        memory.check(needed, f"problem: {size} take, with features = {kind!r},")
+        resources.check_memory(needed, f"problem: {size} take, with features = {kind!r},")
 
     def _stretch(self, root, draw, first, count):
         """Rows (count, D + 1) from place `first` of a split on, standardised; the train rows with their label noise."""

@@ -1,26 +1,8 @@
 """Where a run file may be made: the folder, the room on the disk, the limits of the process. No HDF5 here."""
 
 import os
-import resource
-import shutil
 
 from .errors import InputError
-
-MARGIN_BYTES = 1 << 20
-
-
-def check_room(folder, needed, path):
-    """Refuse a file for which the disk has no room."""
-    free = shutil.disk_usage(folder).free
-    if needed + MARGIN_BYTES > free:
-        raise InputError(f"{path}: needs {needed:,} bytes, and the disk has {free:,} free")
-
-
-def check_limit(size, path):
-    """Refuse a file that is larger than this process may write."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-    if limit != resource.RLIM_INFINITY and size > limit:
-        raise InputError(f"{path}: needs {size:,} bytes, and the limit on the size of a file is {limit:,} (ulimit -f)")
 
 
 def check_target(path, overwrite=False, advice="--resume goes on with it, --overwrite replaces it"):

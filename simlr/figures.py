@@ -10,9 +10,10 @@ Needs matplotlib. Each function takes a `simlr.view.View` and returns a `Picture
 import numpy as np
 
 from . import style, summary
-from .layout import OVERSHOT, number, shortened
+from .layout import OVERSHOT
 from .levels import WORDS
 from .paths import trajectories
+from .text import number, shortened
 from .view import GRID_POINTS, View, most_medians
 
 MAIN = "test-against-train"

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from . import __version__, early, memory, problems, store  # early first: it minds signals from then on
+from . import __version__, early, problems, resources, store  # early first: it minds signals from then on
 from .errors import InputError, RunError
 from .pipeline import Pipeline
 from .plan import Plan
@@ -76,7 +76,7 @@ class Job:
         if resume and overwrite:
             raise InputError("resume and overwrite cannot both be asked for")
         if out is None:
-            memory.check(store.bytes_needed(self.plan), "the run takes", "; out=PATH streams it to a file")
+            resources.check_memory(store.bytes_needed(self.plan), "the run takes", "; out=PATH streams it to a file")
             return MemoryWriter(self.plan, self.attributes(origin)), range(len(self.plan.block_starts))
         if resume and os.path.exists(out):
             writer = store.resume(out, self._with_blocks, self.attributes(origin))

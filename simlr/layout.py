@@ -1,16 +1,16 @@
 """Rows laid out for a reader: short tables of text, which the terminal, Markdown and HTML share."""
 
 import math
-import re
 import textwrap
 from typing import NamedTuple
 
 from .levels import WORDS, heading, is_loss, last
 from .stopping import PATIENCE
+from .text import WIDTH, listed, many, number, printable, shortened, some, value_text
 
-MOST_LINES, MOST_LEVELS, MOST_GROUPS, MOST_NOTES, MOST_NAMES = 24, 8, 4, 6, 6
-NAME_WIDTH, WIDTH = 44, 110
-MOST_VALUES = 12  # of an axis, in one line
+MOST_LINES, MOST_LEVELS, MOST_GROUPS, MOST_NOTES = 24, 8, 4, 6
+
+
 # A train loss at the stop below this share of the level: a discrete step went past it.
 OVERSHOT = 0.95
 MISSING, BELOW = "*", "~"
@@ -26,61 +26,6 @@ class Table(NamedTuple):
     header: tuple
     lines: tuple  # of tuples as long as the header
     notes: tuple
-
-
-# ---- pieces of text ----
-
-
-def printable(text):
-    """Text from a file on one line: what is not printable (control sequences of a terminal, too) is escaped."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
-
-
-def shortened(text, width=NAME_WIDTH):
-    """Printable text of at most `width` letters: without the names of parameters, then without the middle."""
-    text = printable(text)
-    if len(text) > width:
-        text = re.sub(r"\b[\w.]+=", "", text)
-    tail = width // 3
-    return text if len(text) <= width else f"{text[: width - tail - 2]}..{text[-tail:]}"
-
-
-def number(value):
-    """A number in four digits or so; "-" for NaN."""
-    if math.isnan(value):
-        return "-"
-    if value != 0.0 and not 1e-2 <= abs(value) < 1e4:
-        return f"{value:.2e}"
-    return f"{value:.3f}" if abs(value) < 100.0 else f"{value:.1f}"
-
-
-def some(values, most):
-    """At most so many of a list of values, evenly chosen, the first and the last among them."""
-    if len(values) <= most:
-        return values
-    return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
-
-
-def many(count, noun):
-    """1 seed, 2 seeds."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def listed(names, most=MOST_NAMES):
-    """Names in one line: the first few, and how many more there are."""
-    shown = ", ".join(shortened(name) for name in names[:most])
-    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def value_text(value):
-    """A value of a parameter: 20, 0.1, text."""
-    return f"{value:g}" if isinstance(value, float) else shortened(value, 24)
-
-
-def values_text(values):
-    """The values of an axis in one line; of many the first and the last few."""
-    shown = [value_text(value) for value in values]
-    return ", ".join(shown if len(shown) <= MOST_VALUES else [*shown[: MOST_VALUES - 3], "...", *shown[-2:]])
 
 
 def describe(rows):

@@ -4,9 +4,10 @@ import json
 import textwrap
 
 from . import answers, answertext, papers, problems, questions, rules, schedules, stopping, store, summary
-from .layout import WIDTH, verdict_text
+from .layout import verdict_text
 from .noises import NOISES
 from .optimizers import AVERAGING, OPTIMIZERS
+from .text import WIDTH
 
 
 def everything():

@@ -3,8 +3,8 @@
 import numpy as np
 
 from . import plane, style
-from .layout import shortened
 from .levels import level_text
+from .text import shortened
 
 PIXELS = 160
 PANEL_INCHES = 5.8

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from . import bounds, style
-from .layout import MOST_LINES, Table, many, number, shortened
+from .layout import MOST_LINES, Table
 from .scheduling import expand_schedule
+from .text import many, number, shortened
 
 GROUPS_A_PICTURE, MOST_PICTURES = 6, 12
 MOST_CURVES = 48  # in one panel; of more, evenly chosen ones

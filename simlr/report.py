@@ -23,7 +23,8 @@ from .arguments import DONE, Parser, answered, say
 from .config import read
 from .csvfiles import FILES, csv_files, is_ours
 from .errors import InputError
-from .layout import WIDTH, as_text, describe, findings_table, many, printable, values_text, verdict_text
+from .text import WIDTH, many, printable, values_text
+from .layout import as_text, describe, findings_table, verdict_text
 from .levels import WORDS, is_loss
 from .page import page, schedules_page
 from .pairs import index_of

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from . import directions, summary
 from .families import SURE
-from .layout import MOST_GROUPS, MOST_LINES, Table, groups, label, number, shortened, some
+from .layout import MOST_GROUPS, MOST_LINES, Table, groups, label
 from .levels import heading, last, place
 from .pairs import Side, pair_at
+from .text import number, shortened, some
 from .view import View
 
 MOST_RANKS = 8

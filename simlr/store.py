@@ -13,12 +13,13 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from . import guard, memory, runfile, seal
+from . import guard, resources, runfile, seal
 from .agreement import check_same, misplaced
 from .blocks import Blocks, Place
-from .disk import check_limit, check_room, check_target
+from .disk import check_target
 from .disk import sync_folder as _sync_folder
 from .errors import DamageError, InputError, RunError, show
+from .resources import check_limit, check_room
 from .silence import silent_hdf5
 from .writer import Writer, failure, locked, pwrite
 
@@ -378,7 +379,7 @@ class FileSource:
         with _looked_into(self.path) as file:
             dataset = file[name]
             size = (dataset.size or 0) * dataset.dtype.itemsize if not where else 0
-            memory.check(size, f"{self.path}: {name} takes", "; run.part reads a part of it")
+            resources.check_memory(size, f"{self.path}: {name} takes", "; run.part reads a part of it")
             return dataset.asstr()[where] if h5py.check_string_dtype(dataset.dtype) else dataset[where]
 
 

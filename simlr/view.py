@@ -6,9 +6,10 @@ from functools import cached_property
 import numpy as np
 
 from . import summary
-from .layout import OVERSHOT, listed, shortened, value_text
+from .layout import OVERSHOT
 from .levels import is_loss, last, place
 from .runfile import is_own
+from .text import listed, shortened, value_text
 
 MOST_SCHEDULES = 7
 # Ratios nearer to 1 than this are no difference to speak of.

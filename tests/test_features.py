@@ -10,7 +10,7 @@ import naive
 import naive_features
 import naive_stopping
 import simlr
-from simlr import lapack, memory
+from simlr import lapack, resources
 from simlr.datasets import DATASET
 from simlr.errors import InputError, RunError
 
@@ -452,7 +452,7 @@ def test_a_target_may_be_any_array_of_the_file(tmp_path):
 def test_more_than_memory_holds_is_refused_by_arithmetic(tmp_path, monkeypatch):
     """8 d^2 + 3 d rows numbers, before any is allocated: 10,000 train rows go with 24 GB, 30,000 do not."""
     save(tmp_path, made_table(40000, 1))
-    monkeypatch.setattr(memory, "there", lambda: 24 * 2**30)
+    monkeypatch.setattr(resources, "memory_limit", lambda: 24 * 2**30)
     prepare(tmp_path, features="rbf", train_rows=10000)
     with pytest.raises(
         InputError, match="30000 train rows take, with features = 'rbf', 86,400,000,000 bytes, and ther"
@@ -463,16 +463,16 @@ def test_more_than_memory_holds_is_refused_by_arithmetic(tmp_path, monkeypatch):
 
 
 def test_limits_of_the_process_and_of_its_group_count_as_memory(tmp_path, monkeypatch):
-    machine = memory.there()
+    machine = resources.memory_limit()
     (tmp_path / "memory.max").write_text("max\n")
-    monkeypatch.setattr(memory, "_GROUPS", tmp_path)
-    assert memory.there() >= machine
+    monkeypatch.setattr(resources, "_GROUPS", tmp_path)
+    assert resources.memory_limit() >= machine
     (tmp_path / "memory.max").write_text("4096000\n")
-    assert memory.there() == 4096000
-    monkeypatch.setattr(memory.resource, "getrlimit", lambda _: (2048000, 2048000))
-    assert memory.there() == 2048000
+    assert resources.memory_limit() == 4096000
+    monkeypatch.setattr(resources.resource, "getrlimit", lambda _: (2048000, 2048000))
+    assert resources.memory_limit() == 2048000
     with pytest.raises(InputError, match=r"^it takes 2,048,001 bytes, and there are 2,048,000; take less$"):
-        memory.check(2048001, "it takes", "; take less")
+        resources.check_memory(2048001, "it takes", "; take less")
 
 
 def test_features_that_overflow_end_the_run_in_one_line(run_grid, tmp_path):

@@ -16,8 +16,9 @@ import pytest
 import runs
 
 import simlr
-from simlr import analysis, directions, families, figures, layout, pairs, plane, report, sections, style, summary
+from simlr import analysis, directions, families, figures, pairs, plane, report, sections, style, summary
 from simlr.papers import nakkiran2020
+from simlr.text import number
 
 CSV = ["annealing.csv", "best.csv", "findings.csv", "pairs.csv", "summary.csv"]
 FILES = sorted([*CSV, "report.html", "report.md"])
@@ -393,7 +394,7 @@ def test_the_page_answers_with_the_rows_of_the_analysis(folder):
     assert set(made_) == {"against", "best", "annealing", "directions", "spread"}
     (pair,) = [row for row in pairs.compare(run, "annealed", "flow") if row.level == 1e-6]
     (line,) = [line for line in made_["against"].tables[0].lines if line[0] == "annealed"]
-    assert line[1] == layout.number(pair.ratio)
+    assert line[1] == number(pair.ratio)
     # The two directions of the ratio, and that the page says which is which.
     summed = {(row.schedule, row.level): row for row in summary.rows(run)}
     assert summed["annealed", 1e-6].ratio == pytest.approx(1.0 / pair.ratio, rel=1e-9)

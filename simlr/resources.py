@@ -1,17 +1,20 @@
-"""How much memory there is, and refusing by arithmetic what takes more."""
+"""Memory, room on the disk and limits of the process: refusing by arithmetic what takes more than there is."""
 
 import contextlib
 import os
 import resource
+import shutil
 from pathlib import Path
 
 from .errors import InputError
+
+MARGIN_BYTES = 1 << 20
 
 # Where Linux says what a job or a container may use; its own group first.
 _GROUPS = Path("/sys/fs/cgroup")
 
 
-def there():
+def memory_limit():
     """Bytes of memory that this process may use: the machine's, or less where a limit is set on it or on its group."""
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_group_limits()]
     own = resource.getrlimit(resource.RLIMIT_AS)[0]
@@ -27,7 +30,21 @@ def _group_limits():
                 yield int((group / "memory.max").read_text(encoding="ascii"))
 
 
-def check(needed, what, instead=""):
+def check_memory(needed, what, instead=""):
     """Refuse, before anything is allocated, what takes more bytes than there are; `instead` says what else to do."""
-    if needed > there():
-        raise InputError(f"{what} {needed:,} bytes, and there are {there():,}{instead}")
+    if needed > memory_limit():
+        raise InputError(f"{what} {needed:,} bytes, and there are {memory_limit():,}{instead}")
+
+
+def check_room(folder, needed, path):
+    """Refuse a file for which the disk has no room."""
+    free = shutil.disk_usage(folder).free
+    if needed + MARGIN_BYTES > free:
+        raise InputError(f"{path}: needs {needed:,} bytes, and the disk has {free:,} free")
+
+
+def check_limit(size, path):
+    """Refuse a file that is larger than this process may write."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if limit != resource.RLIM_INFINITY and size > limit:
+        raise InputError(f"{path}: needs {size:,} bytes, and the limit on the size of a file is {limit:,} (ulimit -f)")

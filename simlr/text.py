@@ -1,0 +1,60 @@
+"""Pieces of text for a reader: names cut to fit, numbers as people write them, lists with an end."""
+
+import math
+import re
+
+MOST_NAMES = 6
+NAME_WIDTH, WIDTH = 44, 110
+MOST_VALUES = 12  # of an axis, in one line
+
+
+def printable(text):
+    """Text from a file on one line: what is not printable (control sequences of a terminal, too) is escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
+def shortened(text, width=NAME_WIDTH):
+    """Printable text of at most `width` letters: without the names of parameters, then without the middle."""
+    text = printable(text)
+    if len(text) > width:
+        text = re.sub(r"\b[\w.]+=", "", text)
+    tail = width // 3
+    return text if len(text) <= width else f"{text[: width - tail - 2]}..{text[-tail:]}"
+
+
+def number(value):
+    """A number in four digits or so; "-" for NaN."""
+    if math.isnan(value):
+        return "-"
+    if value != 0.0 and not 1e-2 <= abs(value) < 1e4:
+        return f"{value:.2e}"
+    return f"{value:.3f}" if abs(value) < 100.0 else f"{value:.1f}"
+
+
+def some(values, most):
+    """At most so many of a list of values, evenly chosen, the first and the last among them."""
+    if len(values) <= most:
+        return values
+    return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
+
+
+def many(count, noun):
+    """1 seed, 2 seeds."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def listed(names, most=MOST_NAMES):
+    """Names in one line: the first few, and how many more there are."""
+    shown = ", ".join(shortened(name) for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def value_text(value):
+    """A value of a parameter: 20, 0.1, text."""
+    return f"{value:g}" if isinstance(value, float) else shortened(value, 24)
+
+
+def values_text(values):
+    """The values of an axis in one line; of many the first and the last few."""
+    shown = [value_text(value) for value in values]
+    return ", ".join(shown if len(shown) <= MOST_VALUES else [*shown[: MOST_VALUES - 3], "...", *shown[-2:]])

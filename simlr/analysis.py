@@ -6,7 +6,7 @@ The CSV files hold all of its rows, the page the telling ones. docs/analysis.md 
 from functools import cached_property
 
 from . import answers, directions, families, pairs, summary
-from .arguments import say
+from .cli.arguments import say
 
 # Every annealed schedule meets every steady one: of more schedules than these that is too many rows.
 MOST_SCHEDULES = 500

@@ -4,7 +4,7 @@ First every kernel is checked against its naive twin in `peers`; a mismatch ends
 `measure` and `throughput` are run, and their figures printed as tables, or all together as JSON.
 """
 
-from . import early  # noqa: I001 - first: it minds signals from then on
+from .cli import signals  # noqa: I001 - first: it minds signals from then on
 
 import contextlib
 import json
@@ -17,7 +17,8 @@ import time
 import numpy as np
 
 from . import __version__, closedbench, limits, measure, networkbench, peers, throughput
-from .arguments import DONE, FAILED, INTERRUPTED, Parser, one_line, terminate_as_interrupt
+from .cli.arguments import DONE, FAILED, INTERRUPTED, Parser, one_line
+from .cli.signals import terminate_as_interrupt
 from .errors import RunError, unknown
 
 PROGRAM = "python -m simlr.bench"
@@ -275,7 +276,7 @@ def _comparisons(ratios):
 
 def command():
     """The command as a process of its own; returns the exit status."""
-    return early.finished(main)
+    return signals.finished(main)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import papers, progress, store, summary
-from .arguments import DONE, FAILED, INTERRUPTED, Parser, one_line, positive, say, terminate_as_interrupt
+from . import papers, store, summary
+from .cli import progress
+from .cli.arguments import DONE, FAILED, INTERRUPTED, Parser, one_line, positive, say
+from .cli.signals import terminate_as_interrupt
 from .config import read
 from .errors import InputError, unknown
 from .layout import FINDING_HEADER, Table, as_text

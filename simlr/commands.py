@@ -8,8 +8,10 @@ import tomllib
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from . import listing, papers, progress, runfile, store
-from .arguments import DONE, INTERRUPTED, MOST_DIGITS, Parser, answered, one_line, positive, say, terminate_as_interrupt
+from . import listing, papers, runfile, store
+from .cli import progress
+from .cli.arguments import DONE, INTERRUPTED, MOST_DIGITS, Parser, answered, one_line, positive, say
+from .cli.signals import terminate_as_interrupt
 from .config import read
 from .errors import InputError, RunError, show, unknown
 from .pipeline import still_working

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from . import __version__, early, problems, resources, store  # early first: it minds signals from then on
+from . import __version__, problems, resources, store
+from .cli import signals  # early first: it minds signals from then on
 from .errors import InputError, RunError
 from .pipeline import Pipeline
 from .plan import Plan
@@ -196,7 +197,7 @@ def command():
     # Numba would load all of SciPy's linear algebra, where it is installed, for products that no kernel takes: a third
     # of the start. In this process nobody else asks for it.
     sys.modules.setdefault("scipy.linalg", None)
-    return early.finished(main)
+    return signals.finished(main)
 
 
 if __name__ == "__main__":

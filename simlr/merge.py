@@ -4,7 +4,7 @@ The joined file is made under another name, block by block and by the run's own 
 is whole: whatever happens, there is either no file or all of it.
 """
 
-from . import early  # noqa: I001 - first: it minds signals from then on
+from .cli import signals  # noqa: I001 - first: it minds signals from then on
 
 import contextlib
 import os
@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from . import listing, progress, runfile, seal, store
+from . import listing, runfile, seal, store
+from .cli import progress
 from .agreement import PROVENANCE, first_difference
-from .arguments import DONE, Parser, answered
+from .cli.arguments import DONE, Parser, answered
 from .disk import check_target, sync_folder
 from .errors import DamageError, InputError, RunError, show
 from .opened import Opened, as_cut, check_layout, plan_of, state_of_seal
@@ -236,7 +237,7 @@ def _put_in_place(target, out, overwrite):
 
 def command():
     """The command as a process of its own; returns the exit status."""
-    return early.finished(main)
+    return signals.finished(main)
 
 
 if __name__ == "__main__":

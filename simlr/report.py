@@ -5,7 +5,7 @@ CSV files of the analysis. With --schedules the learning rates of a grid, before
 promises of them: schedules.html, schedules.csv and bounds.csv.
 """
 
-from . import early  # noqa: I001 - first: it minds signals from then on
+from .cli import signals  # noqa: I001 - first: it minds signals from then on
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from . import analysisplots, answerplots, answertext, figures, papers, rateplots, store, style, summary
 from .analysis import Analysis, StudyAnalysis
-from .arguments import DONE, Parser, answered, say
+from .cli.arguments import DONE, Parser, answered, say
 from .config import read
 from .csvfiles import FILES, csv_files, is_ours
 from .errors import InputError
@@ -367,7 +367,7 @@ def _images(pictures):
 
 def command():
     """The command as a process of its own; returns the exit status."""
-    return early.finished(main)
+    return signals.finished(main)
 
 
 if __name__ == "__main__":

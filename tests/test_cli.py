@@ -17,7 +17,8 @@ import pytest
 import runs
 
 import simlr
-from simlr import commands, progress
+from simlr import commands
+from simlr.cli import progress
 from simlr.errors import InputError
 from simlr.pipeline import Pipeline, still_working
 

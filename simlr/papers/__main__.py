@@ -2,7 +2,7 @@
 
 import sys
 
-from .. import early  # first: it minds signals from then on
+from ..cli import signals  # first: it minds signals from then on
 
 
 def main():
@@ -14,7 +14,7 @@ def main():
 
 def command():
     """The command as a process of its own; returns the exit status."""
-    return early.finished(main)
+    return signals.finished(main)
 
 
 if __name__ == "__main__":

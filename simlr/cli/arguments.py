@@ -3,11 +3,10 @@
 import argparse
 import contextlib
 import os
-import signal
 import sys
-import threading
 
-from .errors import InputError, RunError, show
+from ..errors import InputError, RunError, show
+from .signals import terminate_as_interrupt
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 MOST_DIGITS = 18
@@ -40,25 +39,6 @@ def say(text):
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr is not None:
             print(text, file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def terminate_as_interrupt():
-    """Let SIGTERM do what Ctrl-C does, and Ctrl-C what it does in Python; only a main thread can."""
-
-    def interrupt(number, frame):
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
-    before = [(number, signal.signal(number, interrupt)) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
 
 
 def answered(work, interrupted):

@@ -4,9 +4,11 @@ Importing this does nothing but in the process of a command, `python -m simlr.NA
 is.
 """
 
+import contextlib
 import os
 import signal
 import sys
+import threading
 
 INTERRUPTED = 130
 
@@ -44,3 +46,22 @@ def finished(main):
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     return status
+
+
+@contextlib.contextmanager
+def terminate_as_interrupt():
+    """Let SIGTERM do what Ctrl-C does, and Ctrl-C what it does in Python; only a main thread can."""
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = [(number, signal.signal(number, interrupt)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)

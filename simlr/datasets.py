@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from . import datafiles, features, lapack, resources, rules
+from . import features, lapack, resources
 from .errors import InputError
-from .sources import Batch, Parameter, Problem, Quadratic, Sloped, Source, empty_batch
+from .inputs import datafiles, rules
+from .inputs import parameters as parameters_module
+from .inputs.parameters import Parameter
+from .sources import Batch, Problem, Quadratic, Sloped, Source, empty_batch
 
 # Each at its number in kernels.regression: RAW, TRAIN, ALL (which is not imported before something is drawn).
 _STANDARDIZE = "none", "train", "all"
@@ -239,7 +242,12 @@ DATASET = Problem(
     "dataset",
     "least squares on your own table or on features of it: every seed is a split into train and held-out rows",
     (
-        Parameter("file", rules.text, rules.REQUIRED, "CSV, or NPZ / HDF5 with features (rows, d) and target (rows,)"),
+        Parameter(
+            "file",
+            rules.text,
+            parameters_module.REQUIRED,
+            "CSV, or NPZ / HDF5 with features (rows, d) and target (rows,)",
+        ),
         Parameter(
             "target", _target_rule, -1, "target column of a CSV: its name, or its number; of NPZ / HDF5 an array's name"
         ),
@@ -250,7 +258,7 @@ DATASET = Problem(
             "train",
             "features and target to mean 0 and spread 1 over the train rows, over all rows, or not at all",
         ),
-        Parameter("train_rows", rules.count, rules.REQUIRED, "rows to train on"),
+        Parameter("train_rows", rules.count, parameters_module.REQUIRED, "rows to train on"),
         Parameter(
             "validation_rows", rules.count_or_none, 0, "rows for stop.validation, behind the train rows; 0 = none"
         ),

@@ -4,8 +4,8 @@ Noise is drawn by address, from the root, the draw and the step, so all schedule
 source, add it to `kernels.gradients` and its line to NOISES.
 """
 
-from . import rules
 from .errors import InputError
+from .inputs import parameters, rules
 from .optimizers import SAMPLING, check_kind, check_parameters, check_tables
 
 # kind -> (formula, parameters: name -> (rule, default))
@@ -14,13 +14,13 @@ NOISES = {
     "gradient": (
         "g + sigma xi, xi ~ N(0, I) (isotropic) or N(0, H) (hessian), fresh at every step",
         {
-            "sigma": (rules.not_negative, rules.REQUIRED),
+            "sigma": (rules.not_negative, parameters.REQUIRED),
             "covariance": (rules.one_of("isotropic", "hessian", noun="covariance"), "isotropic"),
         },
     ),
     "minibatch": (
         "mean gradient of batch_size train rows, with replacement or in shuffled epochs",
-        {"batch_size": (rules.count, rules.REQUIRED), "sampling": (SAMPLING, "replacement")},
+        {"batch_size": (rules.count, parameters.REQUIRED), "sampling": (SAMPLING, "replacement")},
     ),
 }
 NO_NOISE = {"kind": "none"}

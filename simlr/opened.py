@@ -9,7 +9,7 @@ from .agreement import misplaced
 from .blocks import Blocks
 from .config import GridConfig
 from .errors import DamageError, InputError
-from .inputs import size_of
+from .inputs.files import size_of
 from .plan import Plan
 
 

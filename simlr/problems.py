@@ -4,10 +4,10 @@ The registry of problem kinds; `sources` says what a kind is made of, and each k
 to one published claim live in `simlr.papers`.
 """
 
-from . import rules
 from .datasets import DATASET
 from .errors import unknown
 from .gaussian import GAUSSIAN
+from .inputs import rules
 from .quadratics import QUADRATIC
 
 _GENERIC = {problem.kind: problem for problem in (GAUSSIAN, QUADRATIC, DATASET)}

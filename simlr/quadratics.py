@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from . import datafiles, rules
 from .errors import InputError
-from .sources import Parameter, Problem, Quadratic, Source, empty_batch
+from .inputs import datafiles, rules
+from .inputs import parameters as parameters_module
+from .inputs.parameters import Parameter
+from .sources import Problem, Quadratic, Source, empty_batch
 
 
 class _Quadratic(Source):
@@ -79,6 +81,6 @@ QUADRATIC = Problem(
     "quadratic",
     "your own arrays: curvature, residual [, test_matrix, offset, train_floor, test_floor, "
     "validation_matrix, validation_offset, validation_floor], one row a seed",
-    (Parameter("file", rules.text, rules.REQUIRED, "NPZ or HDF5 file, relative to the grid file"),),
+    (Parameter("file", rules.text, parameters_module.REQUIRED, "NPZ or HDF5 file, relative to the grid file"),),
     _Quadratic,
 )

@@ -14,8 +14,8 @@ or how the best value of one parameter grows with another one:
     exponent = 1.0            # what is expected: best ~ against^exponent
 """
 
-from . import rules
 from .errors import InputError, unknown
+from .inputs import rules
 from .noises import method_parameters
 
 # A loss above its floor -> the loss and its floor.

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from . import datafiles, optimal, rules, shapes  # optimal and shapes enter their kinds
+from . import optimal, shapes  # optimal and shapes enter their kinds
 from .errors import InputError, show, unknown
+from .inputs import datafiles, rules
 from .registry import KINDS, Rates, schedule
 
 __all__ = ["FLOW", "KINDS", "PHASES", "RULES", "Phase", "Rates", "Schedule", "optimal", "schedule"]

@@ -4,9 +4,10 @@ import hashlib
 import itertools
 import math
 
-from . import rules, schedules
+from . import schedules
 from .axes import check_axis, check_combinations
 from .errors import InputError, unknown
+from .inputs import rules
 
 UNITS = ("absolute", "sharpness")
 LONGEST_SHOWN = 8  # a longer vector has its length and a digest in names and in the run file

@@ -6,18 +6,9 @@ an object that draws.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-
-
-class Parameter(NamedTuple):
-    """One key of the [problem] table; a list of values is a grid axis (for a vector: a list of lists)."""
-
-    name: str
-    rule: Callable  # (key, value) -> value
-    default: Any
-    meaning: str
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import rules, toml
 from .errors import InputError, unknown
+from .inputs import parameters as parameters_module
+from .inputs import rules, toml
 from .runfile import Field
 
 TABLES = ("name", "study", "seeds")
@@ -139,7 +140,7 @@ def _check_study(table):
     if "kind" not in table:
         raise InputError("study.kind is missing")
     study = find("study.kind", table["kind"])
-    return rules.parameters("study", study, table)
+    return parameters_module.parameters("study", study, table)
 
 
 # ---- arrays ----

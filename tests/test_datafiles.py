@@ -13,10 +13,10 @@ import runs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simlr import datafiles
 from simlr.config import GridConfig
 from simlr.errors import InputError
 from simlr.grid import Job
+from simlr.inputs.files import datafiles
 
 
 def refused(message):

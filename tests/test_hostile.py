@@ -16,8 +16,9 @@ import pytest
 import runs
 
 import simlr
-from simlr import datafiles, merge, report, toml, verify
+from simlr import merge, report, verify
 from simlr.errors import InputError
+from simlr.inputs.files import datafiles, toml
 
 
 @pytest.mark.parametrize("kind", fuzz.KINDS)

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simlr
-from simlr import datafiles
 from simlr.config import GridConfig
 from simlr.errors import InputError
+from simlr.inputs.files import datafiles
 from simlr.schedules import MOST_RATES, Rates, from_callable, tabulate
 
 BASE = {

@@ -18,9 +18,9 @@ Gradient descent here is simlr's own, in closed form, on the problem kind `quadr
 
 import numpy as np
 
-from .. import rules
+from ..inputs import rules
+from ..inputs.parameters import Parameter
 from ..runfile import Field
-from ..sources import Parameter
 from ..studies import Study
 from . import NOT_RUN, Control, Finding, at_least, at_most, near, outcome_of, verdict
 from ._beugnot import digits_study, stops

@@ -17,9 +17,9 @@ from functools import partial
 
 import numpy as np
 
-from .. import rules
+from ..inputs import rules
+from ..inputs.parameters import Parameter
 from ..runfile import Field
-from ..sources import Parameter
 from ..studies import Study
 from . import FAILS, HOLDS, UNDECIDED, Control, Finding, verdict
 

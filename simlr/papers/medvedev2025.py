@@ -17,9 +17,10 @@ the law of a quotient of chi-squares of M and d - M degrees of freedom: not even
 
 import numpy as np
 
-from .. import rules, schedules, sphere
+from .. import schedules, sphere
+from ..inputs import rules
+from ..inputs.parameters import Parameter
 from ..runfile import Field
-from ..sources import Parameter
 from ..studies import Study
 from . import Control, at_least, at_most, near, verdict
 

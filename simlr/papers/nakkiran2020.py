@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import rules
-from ..sources import Parameter, Problem, Source, empty_batch
+from ..inputs import rules
+from ..inputs.parameters import Parameter
+from ..sources import Problem, Source, empty_batch
 from . import HOLDS, UNDECIDED, Control, Finding, outcome_of, verdict
 
 SOURCE = "Nakkiran (2020), arXiv:2005.07360, abstract and introduction"

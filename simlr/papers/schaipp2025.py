@@ -13,9 +13,10 @@ import math
 
 import numpy as np
 
-from .. import bounds, rules, schedules
+from .. import bounds, schedules
+from ..inputs import rules
+from ..inputs.parameters import Parameter
 from ..runfile import Field
-from ..sources import Parameter
 from ..studies import Study
 from . import Control, Finding, at_least, at_most, near, verdict
 

@@ -18,8 +18,9 @@ others a little, which limits how far down this reaches.
 
 import numpy as np
 
-from .. import rules
-from ..sources import Parameter, Problem, Source, empty_batch
+from ..inputs import rules
+from ..inputs.parameters import Parameter
+from ..sources import Problem, Source, empty_batch
 from . import UNDECIDED, Control, Finding, Verdict, at_least, at_most, verdict
 
 SOURCE = "Wu, Zou, Braverman, Gu (2021), arXiv:2011.02538, abstract, the two-dimensional example and main theorems"

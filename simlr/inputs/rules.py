@@ -3,10 +3,9 @@
 import math
 from numbers import Integral, Real
 
-from .errors import InputError, show, unknown
+from ..errors import InputError, show, unknown
 
 LARGEST_COUNT = 2**62
-REQUIRED = object()  # stands where a parameter has no default
 
 
 def refuse(key, rule, value):
@@ -110,22 +109,3 @@ def vector(length=None):
 
     rule.is_vector = True
     return rule
-
-
-def parameters(section, kind, table, check=lambda key, value, rule: rule(key, value)):
-    """The kind and all parameters of a [problem] or [study] table, defaults filled in.
-
-    `kind` is a Problem or a Study, which have `kind` and `parameters`; `check(key, value, rule)` returns a value cast.
-    InputError for a key that is unknown, one that is missing, and what `check` refuses.
-    """
-    known = {parameter.name: parameter for parameter in kind.parameters}
-    for name in table:
-        if name != "kind" and name not in known:
-            raise unknown(f"{section} (kind {kind.kind!r})", name, ["kind", *known], "key")
-    checked = {"kind": kind.kind}
-    for name, parameter in known.items():
-        value = table.get(name, parameter.default)
-        if value is REQUIRED:
-            raise InputError(f"{section} (kind {kind.kind!r}): {name} is missing")
-        checked[name] = check(f"{section}.{name}", value, parameter.rule)
-    return checked

@@ -4,8 +4,8 @@ import json
 import tomllib
 from pathlib import Path
 
-from .errors import InputError, show
-from .inputs import size_of
+from ..errors import InputError, show
+from .files import size_of
 
 LARGEST_BYTES = 1 << 26
 

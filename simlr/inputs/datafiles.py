@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from . import resources
-from .errors import InputError, show, unknown
-from .inputs import size_of
+from .. import resources
+from ..errors import InputError, show, unknown
+from .files import size_of
 
 LARGEST_BYTES = 8 << 30
 LARGEST_TEXT = 1 << 30  # which takes some twenty times as much memory while it is read

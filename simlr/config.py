@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from . import problems, questions, stopping
 from .axes import check_axis, check_combinations
 from .errors import InputError, unknown
-from .inputs import parameters as parameters_module
 from .inputs import rules, toml
+from .inputs.parameters import read_parameters
 from .noises import NO_NOISE, check_noises, is_plain, noise_of
 from .optimizers import check_optimizers, count_of, expand, label
 from .scheduling import check_schedules, count_combinations, expand_schedule
@@ -277,7 +277,7 @@ def _check_problem(table):
     if "kind" not in table:
         raise InputError(f"problem.kind is missing; valid are {', '.join(repr(k) for k in problems.kinds())}")
     kind = problems.find("problem.kind", table["kind"])
-    checked = parameters_module.parameters("problem", kind, table, check_axis)
+    checked = read_parameters("problem", kind, table, check_axis)
     if kind.check:
         kind.check(checked)
     check_combinations("problem", math.prod(len(v) for v in checked.values() if isinstance(v, list)))

@@ -8,8 +8,7 @@ import numpy as np
 from . import features, lapack, resources
 from .errors import InputError
 from .inputs import datafiles, rules
-from .inputs import parameters as parameters_module
-from .inputs.parameters import Parameter
+from .inputs.parameters import REQUIRED, Parameter
 from .sources import Batch, Problem, Quadratic, Sloped, Source, empty_batch
 
 # Each at its number in kernels.regression: RAW, TRAIN, ALL (which is not imported before something is drawn).
@@ -245,7 +244,7 @@ DATASET = Problem(
         Parameter(
             "file",
             rules.text,
-            parameters_module.REQUIRED,
+            REQUIRED,
             "CSV, or NPZ / HDF5 with features (rows, d) and target (rows,)",
         ),
         Parameter(
@@ -258,7 +257,7 @@ DATASET = Problem(
             "train",
             "features and target to mean 0 and spread 1 over the train rows, over all rows, or not at all",
         ),
-        Parameter("train_rows", rules.count, parameters_module.REQUIRED, "rows to train on"),
+        Parameter("train_rows", rules.count, REQUIRED, "rows to train on"),
         Parameter(
             "validation_rows", rules.count_or_none, 0, "rows for stop.validation, behind the train rows; 0 = none"
         ),

@@ -16,8 +16,7 @@ from . import covariances
 from .covariances import ISOTROPIC, POWER_LAW, SPIKED, WORDS, word_or_numbers
 from .errors import InputError, show
 from .inputs import datafiles, rules
-from .inputs import parameters as parameters_module
-from .inputs.parameters import Parameter
+from .inputs.parameters import REQUIRED, Parameter
 from .sources import Problem, Quadratic, Source, empty_batch
 
 SAME, RANDOM, ONES, ZERO = "train", "random", "ones", "zero"
@@ -218,7 +217,7 @@ GAUSSIAN = Problem(
     "linear regression on Gaussian inputs: every seed draws its own train rows; the test loss is the population's",
     (
         Parameter("dimension", rules.count_or_none, 0, "d; 0 = as long as a list or file is"),
-        Parameter("train_rows", rules.count, parameters_module.REQUIRED, "n, below, at or above d"),
+        Parameter("train_rows", rules.count, REQUIRED, "n, below, at or above d"),
         *_covariance_parameters(
             "train", ISOTROPIC, "isotropic, power_law, spiked, a list of eigenvalues, or a file with those or a matrix"
         ),

@@ -4,7 +4,7 @@ import json
 import textwrap
 
 from . import answers, answertext, papers, problems, questions, schedules, stopping, store, summary
-from .inputs import parameters as parameters_module
+from .inputs.parameters import REQUIRED
 from .layout import verdict_text
 from .noises import NOISES
 from .optimizers import AVERAGING, OPTIMIZERS
@@ -60,9 +60,7 @@ def _described(problem):
     lines = [f"  {problem.kind}\n      {problem.meaning}"]
     width = max((len(parameter.name) for parameter in problem.parameters), default=0)
     for parameter in problem.parameters:
-        default = (
-            "required" if parameter.default is parameters_module.REQUIRED else f"default {_plain(parameter.default)}"
-        )
+        default = "required" if parameter.default is REQUIRED else f"default {_plain(parameter.default)}"
         lines.append(f"      {parameter.name:<{width}} {parameter.meaning} ({default})")
     return "\n".join(lines)
 
@@ -95,9 +93,7 @@ def _wrapped(name, meaning):
 
 
 def _method(kind, meaning, known):
-    parameters = [
-        name if default is parameters_module.REQUIRED else f"{name} = {default}" for name, (_, default) in known.items()
-    ]
+    parameters = [name if default is REQUIRED else f"{name} = {default}" for name, (_, default) in known.items()]
     return f"  {kind:<12} {', '.join(parameters)}".rstrip() + f"\n      {meaning}"
 
 

@@ -8,8 +8,8 @@ from functools import partial
 
 from .axes import check_axis, check_combinations
 from .errors import InputError, unknown
-from .inputs import parameters as parameters_module
 from .inputs import rules
+from .inputs.parameters import REQUIRED
 
 _fraction = partial(rules.number, least=0.0, rule="a number from 0 to below 1", most=1.0 - 2.0**-53)
 SAMPLING = rules.one_of("replacement", "epochs", noun="sampling")
@@ -28,7 +28,7 @@ OPTIMIZERS = {
     ),
     "sgd": (
         "gradient descent on mini-batches: 'gd' with [[noise]] kind 'minibatch'",
-        {"batch_size": (rules.count, parameters_module.REQUIRED), "sampling": (SAMPLING, "replacement")},
+        {"batch_size": (rules.count, REQUIRED), "sampling": (SAMPLING, "replacement")},
     ),
 }
 # average -> (formula, parameters), for every optimiser
@@ -104,7 +104,7 @@ def check_parameters(key, entry, known):
     checked = {}
     for name, (rule, default) in known.items():
         value = entry.get(name, default)
-        if value is parameters_module.REQUIRED:
+        if value is REQUIRED:
             raise InputError(f"{key}: {name} is missing")
         checked[name] = check_axis(f"{key}.{name}", value, rule)
     return checked

@@ -6,8 +6,7 @@ import numpy as np
 
 from .errors import InputError
 from .inputs import datafiles, rules
-from .inputs import parameters as parameters_module
-from .inputs.parameters import Parameter
+from .inputs.parameters import REQUIRED, Parameter
 from .sources import Problem, Quadratic, Source, empty_batch
 
 
@@ -81,6 +80,6 @@ QUADRATIC = Problem(
     "quadratic",
     "your own arrays: curvature, residual [, test_matrix, offset, train_floor, test_floor, "
     "validation_matrix, validation_offset, validation_floor], one row a seed",
-    (Parameter("file", rules.text, parameters_module.REQUIRED, "NPZ or HDF5 file, relative to the grid file"),),
+    (Parameter("file", rules.text, REQUIRED, "NPZ or HDF5 file, relative to the grid file"),),
     _Quadratic,
 )

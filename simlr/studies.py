@@ -24,8 +24,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .errors import InputError, unknown
-from .inputs import parameters as parameters_module
 from .inputs import rules, toml
+from .inputs.parameters import read_parameters
 from .runfile import Field
 
 TABLES = ("name", "study", "seeds")
@@ -140,7 +140,7 @@ def _check_study(table):
     if "kind" not in table:
         raise InputError("study.kind is missing")
     study = find("study.kind", table["kind"])
-    return parameters_module.parameters("study", study, table)
+    return read_parameters("study", study, table)
 
 
 # ---- arrays ----

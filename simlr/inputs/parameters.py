@@ -8,7 +8,7 @@ from ..errors import InputError, unknown
 REQUIRED = object()  # stands where a parameter has no default
 
 
-def parameters(section, kind, table, check=lambda key, value, rule: rule(key, value)):
+def read_parameters(section, kind, table, check=lambda key, value, rule: rule(key, value)):
     """The kind and all parameters of a [problem] or [study] table, defaults filled in.
 
     `kind` is a Problem or a Study, which have `kind` and `parameters`; `check(key, value, rule)` returns a value cast.

@@ -8,7 +8,8 @@ import tomllib
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from . import listing, papers, runfile, store
+from . import listing, runfile, store
+from .claims.registry import load_paper, paper_names
 from .cli import progress
 from .cli.arguments import DONE, INTERRUPTED, MOST_DIGITS, Parser, answered, one_line, positive, say
 from .cli.signals import terminate_as_interrupt
@@ -138,10 +139,10 @@ def _print(text):
 
 def read_grid(source, overrides):
     """The GridConfig or StudyConfig of a file or of a paper's name."""
-    if source in papers.names():
-        return read(papers.load(source).GRID, overrides)
+    if source in paper_names():
+        return read(load_paper(source).GRID, overrides)
     if not source.endswith(".toml") and not os.path.exists(source):
-        raise unknown("grid", source, papers.names(), "file or paper")
+        raise unknown("grid", source, paper_names(), "file or paper")
     return read(Path(source), overrides)
 
 

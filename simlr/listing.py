@@ -3,7 +3,8 @@
 import json
 import textwrap
 
-from . import answers, answertext, papers, problems, questions, schedules, stopping, store, summary
+from . import answers, answertext, problems, questions, schedules, stopping, store, summary
+from .claims.registry import load_paper, paper_names, papers_having
 from .inputs.parameters import REQUIRED
 from .layout import verdict_text
 from .noises import NOISES
@@ -14,12 +15,12 @@ from .text import WIDTH
 def everything():
     """Papers, problems, schedules and optimisers with their parameters."""
     parts = [
-        ("PAPERS  (python -m simlr.grid NAME runs one)", [_paper(name) for name in papers.names()]),
+        ("PAPERS  (python -m simlr.grid NAME runs one)", [_paper(name) for name in paper_names()]),
         (
             "PROBLEMS  ([problem] kind = ...; a list of values is a grid axis)",
             [_problem(kind) for kind in problems.kinds()],
         ),
-        ("STUDIES  ([study] kind = ...)", [_study(kind) for kind in papers.having("STUDY")]),
+        ("STUDIES  ([study] kind = ...)", [_study(kind) for kind in papers_having("STUDY")]),
         (
             "SCHEDULES  ([[schedule]] kind = ..., or phases of these; a list is an axis, of a vector a list of lists)",
             [_schedule(kind) for kind in schedules.kinds()],
@@ -43,7 +44,7 @@ def everything():
 
 
 def _paper(name):
-    module = papers.load(name)
+    module = load_paper(name)
     return f"  {name}\n      {module.SOURCE}\n      {module.CLAIM}"
 
 
@@ -52,7 +53,7 @@ def _problem(kind):
 
 
 def _study(kind):
-    return _described(papers.load(kind).STUDY)
+    return _described(load_paper(kind).STUDY)
 
 
 def _described(problem):

@@ -15,20 +15,20 @@ _GENERIC = {problem.kind: problem for problem in (GAUSSIAN, QUADRATIC, DATASET)}
 
 def kinds():
     """The names of all problem kinds."""
-    from . import papers
+    from .claims.registry import papers_having
 
-    return [*_GENERIC, *papers.having("PROBLEM")]
+    return [*_GENERIC, *papers_having("PROBLEM")]
 
 
 def find(key, kind):
     """The Problem of a kind; InputError where there is none."""
-    from . import papers
+    from .claims.registry import load_paper, paper_names
 
     if not isinstance(kind, str):
         rules.refuse(key, "a string", kind)
     if kind in _GENERIC:
         return _GENERIC[kind]
-    problem = getattr(papers.load(kind), "PROBLEM", None) if kind in papers.names() else None
+    problem = getattr(load_paper(kind), "PROBLEM", None) if kind in paper_names() else None
     if problem is None:
         raise unknown(key, kind, kinds(), "kind")
     return problem

@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from . import analysisplots, answerplots, answertext, figures, papers, rateplots, store, style, summary
+from . import analysisplots, answerplots, answertext, figures, rateplots, store, style, summary
+from .claims.registry import load_paper, paper_names
 from .analysis import Analysis, StudyAnalysis
 from .cli.arguments import DONE, Parser, answered, say
 from .config import read
@@ -125,8 +126,8 @@ def _report(path, options):
 
 def _schedules(grid, out, formats):
     """The learning rates of a grid."""
-    is_paper = grid in papers.names()
-    config = read(papers.load(grid).GRID if is_paper else Path(grid))
+    is_paper = grid in paper_names()
+    config = read(load_paper(grid).GRID if is_paper else Path(grid))
     if isinstance(config, StudyConfig):
         raise InputError(f"--schedules {grid}: is a study, which has no schedules")
     folder = _folder(Path(grid), out, "schedules")

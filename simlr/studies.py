@@ -123,13 +123,13 @@ class StudyConfig:
 
 def find(key, kind):
     """The `Study` of a kind; InputError where there is none."""
-    from . import papers
+    from .claims.registry import load_paper, paper_names, papers_having
 
     if not isinstance(kind, str):
         rules.refuse(key, "a string", kind)
-    study = getattr(papers.load(kind), "STUDY", None) if kind in papers.names() else None
+    study = getattr(load_paper(kind), "STUDY", None) if kind in paper_names() else None
     if study is None:
-        raise unknown(key, kind, papers.having("STUDY"), "study")
+        raise unknown(key, kind, papers_having("STUDY"), "study")
     return study
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from . import __version__, papers, runfile, store
+from . import __version__, runfile, store
 from .agreement import check_same
+from .claims.registry import load_paper
 from .errors import InputError
 from .rundata import Run, StudySource
 from .studies import datasets
@@ -58,7 +59,7 @@ def _attributes(config):
         "study": config.paper,
         "config": config.to_toml(),
         "identity": config.identity(),
-        "problem_identity": _digest(papers.load(config.paper)),
+        "problem_identity": _digest(load_paper(config.paper)),
         "simlr_version": __version__,
         **environment(),
         "started_at": time.time(),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from . import papers
+from .claims.registry import load_paper, paper_names
 from .layout import table, tables
 from .levels import WORDS, is_loss
 from .runfile import STATUS_AT_FLOOR, STATUS_DIVERGED, STATUS_NOT_RUN, STATUS_OUT_OF_STEPS, is_own
@@ -229,7 +229,7 @@ def _over(values, levels):
 def paper(run):
     """The module of the published claim that the run is about, or None."""
     name = run.config.paper
-    return papers.load(name) if name in papers.names() else None
+    return load_paper(name) if name in paper_names() else None
 
 
 def verdict(run):

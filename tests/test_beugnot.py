@@ -8,8 +8,9 @@ import pytest
 
 import simlr
 from simlr import style
+from simlr.claims.verdict import FAILS, HOLDS, NOT_RUN
 from simlr.config import read
-from simlr.papers import FAILS, HOLDS, NOT_RUN, _beugnot, beugnot2022
+from simlr.papers import _beugnot, beugnot2022
 from simlr.rundata import Run
 from simlr.studies import Task
 

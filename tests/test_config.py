@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from kinds import PARAMETERS, steps_of
 
 import simlr
-from simlr import papers, problems, schedules
+from simlr import problems, schedules
+from simlr.claims.registry import load_paper, paper_names
 from simlr.config import SETTINGS, TABLES, GridConfig, read
 from simlr.errors import InputError, show
 from simlr.optimizers import OPTIMIZERS
@@ -100,8 +101,8 @@ def test_values_are_cast():
 
 
 def test_the_grids_that_come_with_simlr_are_valid():
-    for name in papers.names():
-        assert read(papers.load(name).GRID).name == name
+    for name in paper_names():
+        assert read(load_paper(name).GRID).name == name
     config = GridConfig.from_toml(runs.ROOT / "data/diabetes.toml")
     assert (config.name, config.folder) == ("diabetes", str(runs.ROOT / "data"))
 

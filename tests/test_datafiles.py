@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from simlr.config import GridConfig
 from simlr.errors import InputError
 from simlr.grid import Job
-from simlr.inputs.files.files import datafiles
+from simlr.inputs import datafiles
 
 
 def refused(message):

@@ -18,7 +18,7 @@ import runs
 import simlr
 from simlr import merge, report, verify
 from simlr.errors import InputError
-from simlr.inputs.files.files import datafiles, toml
+from simlr.inputs import datafiles, toml
 
 
 @pytest.mark.parametrize("kind", fuzz.KINDS)

@@ -7,9 +7,11 @@ import pytest
 
 import naive_network as naive
 import simlr
-from simlr import commands, papers, style, summary
+from simlr import commands, style, summary
+from simlr.claims.registry import load_paper
+from simlr.claims.verdict import FAILS, HOLDS, UNDECIDED
 from simlr.config import read
-from simlr.papers import FAILS, HOLDS, UNDECIDED, li2019
+from simlr.papers import li2019
 
 COUNTS, SHAPE = (4, 12, 4), (24, 24**-0.5, 0.5, 5.0, (0.5, 1.0))
 UNITS, TESTS, ROOT, SEEDS = 12, 60, 3, 3
@@ -162,5 +164,5 @@ def test_bad_input_is_one_line(tmp_path, capsys, setting, words):
 
 
 def test_controls_are_settings_of_the_study():
-    for control in papers.load("li2019").controls():
+    for control in load_paper("li2019").controls():
         assert read(li2019.GRID, control.overrides).seeds["count"] >= li2019.FEWEST_PAIRS

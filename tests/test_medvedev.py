@@ -7,12 +7,14 @@ import pytest
 
 import naive_sphere as naive
 import simlr
-from simlr import papers, sphere, summary
+from simlr import sphere, summary
+from simlr.claims.registry import load_paper
+from simlr.claims.verdict import FAILS, HOLDS
 from simlr.config import read
 from simlr.errors import InputError
 from simlr.kernels import jit
 
-PAPER = papers.load("medvedev2025")
+PAPER = load_paper("medvedev2025")
 SMALL = (
     ("study.dimensions", [16]),
     ("study.widths", [48, 96, 192]),
@@ -145,9 +147,9 @@ def test_the_best_time_is_the_best_of_many():
 
 
 def test_the_claim_holds_and_its_controls_do_not(run):
-    assert summary.verdict(run).outcome == papers.HOLDS
-    assert summary.verdict(ran(("study.stop", "converged"))).outcome == papers.FAILS
-    assert summary.verdict(ran(("study.spread", 0.0))).outcome == papers.FAILS
+    assert summary.verdict(run).outcome == HOLDS
+    assert summary.verdict(ran(("study.stop", "converged"))).outcome == FAILS
+    assert summary.verdict(ran(("study.spread", 0.0))).outcome == FAILS
     assert [control.overrides[0] for control in PAPER.controls()] == [
         ("study.stop", "converged"), ("study.spread", 0.0)
     ]  # fmt: skip
@@ -164,7 +166,7 @@ def test_the_claim_holds_and_its_controls_do_not(run):
     ],
 )
 def test_a_tampered_run_does_not_pass(run, change):
-    assert PAPER.check(Tampered(run, **change(run))).outcome == papers.FAILS
+    assert PAPER.check(Tampered(run, **change(run))).outcome == FAILS
 
 
 @pytest.mark.parametrize(

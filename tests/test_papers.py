@@ -17,10 +17,13 @@ import pytest
 import runs
 
 import simlr
-from simlr import claims, commands, papers, report, store, studies, verify
+from simlr import commands, papers, report, store, studies, verify
+from simlr.claims.registry import load_paper, paper_names
+from simlr.claims.verdict import FAILS, HOLDS, NOT_RUN, UNDECIDED, Finding, at_least, at_most, near
+from simlr.claims.verdict import verdict as verdict_of
 from simlr.config import GridConfig, read
 from simlr.errors import DamageError, InputError, RunError
-from simlr.papers import FAILS, HOLDS, NOT_RUN, UNDECIDED, Finding
+from simlr.papers import __main__
 from simlr.runfile import Field
 
 DOCUMENT = runs.ROOT / "docs/adding-a-paper.md"
@@ -48,7 +51,7 @@ def dropped_in(folder, **files):
 def young(tmp_path_factory):
     """The paper of the document, as if its file lay in simlr/papers."""
     with dropped_in(tmp_path_factory.mktemp("papers"), young1953=YOUNG):
-        yield papers.load("young1953")
+        yield load_paper("young1953")
 
 
 @pytest.fixture(scope="module")
@@ -86,13 +89,13 @@ def test_the_documents_file_is_neat(tmp_path):
 
 
 def test_underscored_modules_are_no_papers():
-    assert "__main__" not in papers.names()
-    assert {"nakkiran2020"} <= set(papers.names())
+    assert "__main__" not in paper_names()
+    assert {"nakkiran2020"} <= set(paper_names())
 
 
 def test_every_paper_has_what_it_needs():
-    for name in papers.names():
-        paper = papers.load(name)
+    for name in paper_names():
+        paper = load_paper(name)
         for text in (paper.SOURCE, paper.CLAIM, paper.RECONSTRUCTION):
             assert isinstance(text, str) and text.strip(), name
         config = read(paper.GRID)
@@ -304,21 +307,21 @@ def test_arrays_that_are_not_as_declared_are_refused(measured, message):
 
 
 def test_findings_are_judged():
-    assert papers.near("x", 1.0, 1.1, 0.2).outcome == HOLDS
-    assert papers.near("x", 1.0, 2.0, 0.2).outcome == FAILS
-    assert papers.near("x", 100.0, 101.0, 0.02, relative=True).outcome == HOLDS
-    assert papers.near("x", float("nan"), 1.0, 10.0).outcome == FAILS
-    assert papers.at_most("x", 2.0, 2.0).outcome == HOLDS
-    assert papers.at_least("x", float("nan"), 2.0).outcome == FAILS
-    assert papers.at_least("x", 1.5, 2.0).outcome == FAILS
+    assert near("x", 1.0, 1.1, 0.2).outcome == HOLDS
+    assert near("x", 1.0, 2.0, 0.2).outcome == FAILS
+    assert near("x", 100.0, 101.0, 0.02, relative=True).outcome == HOLDS
+    assert near("x", float("nan"), 1.0, 10.0).outcome == FAILS
+    assert at_most("x", 2.0, 2.0).outcome == HOLDS
+    assert at_least("x", float("nan"), 2.0).outcome == FAILS
+    assert at_least("x", 1.5, 2.0).outcome == FAILS
 
 
 def test_a_finding_reads_as_a_line():
-    found = papers.near("ratio", 1.9999996, 2.0, 1e-6, note="at level 1e-6")
+    found = near("ratio", 1.9999996, 2.0, 1e-6, note="at level 1e-6")
     assert str(found) == "ratio: 2; theory 2; tolerance 1e-06; at level 1e-6"
     assert str(found._replace(outcome=FAILS)).endswith(": does not hold")
     assert str(Finding("no schedule", "", "", outcome=UNDECIDED)) == "no schedule: undecided"
-    assert papers.at_most("x", 0.25, 1 / 3).cells() == ("x", "0.25", "<= 0.333333", "", "holds")
+    assert at_most("x", 0.25, 1 / 3).cells() == ("x", "0.25", "<= 0.333333", "", "holds")
 
 
 @pytest.mark.parametrize(
@@ -334,8 +337,8 @@ def test_a_finding_reads_as_a_line():
 )
 def test_a_verdict_is_that_of_its_findings(outcomes, expected):
     findings = [Finding("x", 1.0, 1.0, outcome=outcome) for outcome in outcomes]
-    assert papers.verdict("claim", findings).outcome == expected
-    assert papers.verdict("claim", findings, finished=False).outcome == UNDECIDED
+    assert verdict_of("claim", findings).outcome == expected
+    assert verdict_of("claim", findings, finished=False).outcome == UNDECIDED
 
 
 # ---- the report ----
@@ -366,18 +369,18 @@ WRONG = YOUNG.replace("1.0 / np.cosh", "1.01 / np.cosh").replace("young1953", "m
 
 
 def test_the_command_judges_claims_and_controls(young, tmp_path, capsys):
-    assert claims.main(["young1953", "--out", str(tmp_path / "kept"), "--quiet"]) == 0
+    assert __main__.main(["young1953", "--out", str(tmp_path / "kept"), "--quiet"]) == 0
     out = capsys.readouterr().out
     assert "worst factor after 50 steps" in out
     assert re.search(r"control: the largest curvature .* must not hold +as it must +does not hold", out)
     assert "1 of 1 claims hold" in out
     assert [entry.name for entry in (tmp_path / "kept").iterdir()] == ["young1953.h5"]
-    assert claims.main(["young1953", "--out", str(tmp_path / "kept"), "--quiet"]) == 2
+    assert __main__.main(["young1953", "--out", str(tmp_path / "kept"), "--quiet"]) == 2
     assert "--overwrite replaces it" in capsys.readouterr().err
 
 
 def test_the_command_speaks_json(young, capsys):
-    assert claims.main(["young1953", "--json", "--quiet"]) == 0
+    assert __main__.main(["young1953", "--json", "--quiet"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["papers"]
     assert (found["paper"], found["verdict"], found["passed"], found["file"]) == ("young1953", "holds", True, "")
     assert found["findings"][0]["measured"] == pytest.approx(99 / 101)
@@ -395,25 +398,25 @@ def test_the_command_speaks_json(young, capsys):
 def test_what_is_not_as_it_must_be_fails(tmp_path, capsys, name, text, words):
     """A control that holds, a claim without a control, and a claim that does not hold: exit status 1."""
     with dropped_in(tmp_path / "own", **{name: text}):
-        assert claims.main([name, "--quiet"]) == 1
+        assert __main__.main([name, "--quiet"]) == 1
     assert words in capsys.readouterr().out
 
 
 def test_the_command_refuses_in_one_line(folder, capsys):
-    assert claims.main(["nakkiran2002"]) == 2
+    assert __main__.main(["nakkiran2002"]) == 2
     assert "papers: unknown paper 'nakkiran2002'; did you mean 'nakkiran2020'?" in capsys.readouterr().err
-    assert claims.main(["nakkiran2020", "--out", "no/where"]) == 2
+    assert __main__.main(["nakkiran2020", "--out", "no/where"]) == 2
     assert "the folder no does not exist" in capsys.readouterr().err
     assert not list(folder.iterdir())
 
 
 def test_the_command_lists(capsys):
-    assert claims.main(["--list"]) == 0
+    assert __main__.main(["--list"]) == 0
     assert "arXiv:2005.07360" in capsys.readouterr().out
 
 
 def test_the_reference_claim_and_its_controls(capsys):
-    assert claims.main(["nakkiran2020", "--quiet"]) == 0
+    assert __main__.main(["nakkiran2020", "--quiet"]) == 0
     assert capsys.readouterr().out.count("as it must  does not hold") == 2
 
 

@@ -7,11 +7,13 @@ import pytest
 
 import simlr
 from naive_bounds import harmonic, last_iterate_bound, wsd_theorem
-from simlr import papers, summary
+from simlr import summary
+from simlr.claims.registry import load_paper
+from simlr.claims.verdict import FAILS, HOLDS
 from simlr.config import read
 from simlr.errors import InputError
 
-PAPER = papers.load("schaipp2025")
+PAPER = load_paper("schaipp2025")
 SMALL = (("study.horizons", [16384, 65536]), ("study.shown", 60))
 
 
@@ -25,9 +27,9 @@ def run():
 
 
 def test_the_claim_holds_and_its_controls_do_not(run):
-    assert summary.verdict(run).outcome == papers.HOLDS
+    assert summary.verdict(run).outcome == HOLDS
     for control in PAPER.controls():
-        assert summary.verdict(ran(*control.overrides)).outcome == papers.FAILS
+        assert summary.verdict(ran(*control.overrides)).outcome == FAILS
 
 
 def test_bounds_are_exact_fractions_at_the_best_rate():
@@ -61,7 +63,7 @@ def test_a_tampered_run_does_not_pass(run):
     """A hundredth at the longest horizon alone is a growth of seven hundredths with log T."""
     arrays = {name: np.array(run[name]) for name in run.names}
     arrays["best_bound"][PAPER.NAMES.index("warmup-stable-decay"), -1] *= 1.01
-    assert PAPER.check(Tampered(arrays, run.config)).outcome == papers.FAILS
+    assert PAPER.check(Tampered(arrays, run.config)).outcome == FAILS
 
 
 class Tampered(dict):

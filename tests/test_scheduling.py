@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import simlr
 from simlr.config import GridConfig
 from simlr.errors import InputError
-from simlr.inputs.files.files import datafiles
+from simlr.inputs import datafiles
 from simlr.schedules import MOST_RATES, Rates, from_callable, tabulate
 
 BASE = {

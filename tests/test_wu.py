@@ -7,11 +7,13 @@ import pytest
 
 import naive_stochastic as naive
 import simlr
-from simlr import papers, summary
+from simlr import summary
+from simlr.claims.registry import load_paper
+from simlr.claims.verdict import FAILS, HOLDS, UNDECIDED
 from simlr.config import read
 from simlr.errors import InputError
 
-PAPER = papers.load("wu2021")
+PAPER = load_paper("wu2021")
 SMALL = (("seeds.count", 24), ("record.points", 0), ("record.iterates", False))
 SAMPLE, TARGET = 0, 6
 
@@ -101,15 +103,15 @@ def test_epochs_in_the_plane_are_powers():
 
 def test_the_claim_holds(run):
     verdict = summary.verdict(run)
-    assert verdict.outcome == papers.HOLDS
+    assert verdict.outcome == HOLDS
     assert len(verdict.findings) == 15
 
 
 def test_its_controls_do_not_hold():
     for control in PAPER.controls():
         verdict = summary.verdict(ran(control.grid))
-        assert verdict.outcome == papers.FAILS
-        assert any("SGD" in one.what and one.outcome == papers.FAILS for one in verdict.findings)
+        assert verdict.outcome == FAILS
+        assert any("SGD" in one.what and one.outcome == FAILS for one in verdict.findings)
 
 
 def test_the_quotient_is_that_of_the_error(run):
@@ -122,16 +124,16 @@ def test_the_quotient_is_that_of_the_error(run):
 @pytest.mark.parametrize("name", ["train_loss", "test_loss"])
 def test_a_tampered_run_does_not_pass(run, name):
     factor = {"train_loss": 0.8, "test_loss": 1.3}[name]
-    assert PAPER.check(Tampered(run, **{name: run[name] * factor})).outcome == papers.FAILS
+    assert PAPER.check(Tampered(run, **{name: run[name] * factor})).outcome == FAILS
 
 
 def test_without_its_schedules_nothing_is_decided(run):
     made = ran(PAPER.GRID, ("noise", [{"kind": "none"}]), ("problem.setting", "plane"))
     verdict = summary.verdict(made)
-    assert verdict.outcome == papers.UNDECIDED and "'annealed' with replacement" in str(verdict.findings[0])
+    assert verdict.outcome == UNDECIDED and "'annealed' with replacement" in str(verdict.findings[0])
     status = run["status"].copy()
     status[0, 0] = 0
-    assert PAPER.check(Tampered(run, status=status)).outcome == papers.UNDECIDED
+    assert PAPER.check(Tampered(run, status=status)).outcome == UNDECIDED
 
 
 def test_what_is_refused():

@@ -1,15 +1,113 @@
-"""The command `python -m simlr.papers`."""
+"""The command `python -m simlr.papers`: run every paper and its controls, and judge them: one table."""
 
+from ..cli import signals  # noqa: I001 - first: it minds signals from then on
+
+import json
 import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
 
-from ..cli import signals  # first: it minds signals from then on
+from ..claims.registry import load_paper, paper_names
+from ..cli import progress
+from ..cli.arguments import DONE, FAILED, INTERRUPTED, Parser, one_line, positive, say
+from ..cli.signals import terminate_as_interrupt
+from ..errors import InputError, unknown
+from ..layout import as_text
+from ..pipeline import still_working
+from ._judging import ending, judge, table
+
+PROGRAM = "python -m simlr.papers"
 
 
-def main():
-    """Run, and judge, the papers; returns the exit status."""
-    from ..claims import main as command
+def _parser():
+    made = Parser(
+        prog=PROGRAM,
+        description="Run published claims and their negative controls, and judge them: one table.",
+        epilog="exit status: 0 every claim holds and no control does, 1 otherwise, 2 bad usage, 130 interrupted",
+        allow_abbrev=False,
+    )
+    made.add_argument("papers", nargs="*", metavar="NAME", help="the papers to run (default: all)")
+    made.add_argument("--json", action="store_true", help="print JSON in place of the table")
+    made.add_argument("--out", metavar="DIR", help="keep the run files, DIR/<name>.h5 (default: they are removed)")
+    made.add_argument("--overwrite", action="store_true", help="replace run files in DIR")
+    made.add_argument("--threads", metavar="N", type=positive, help="threads to compute with (default: all)")
+    made.add_argument("--list", action="store_true", help="print the papers and their claims; run nothing")
+    made.add_argument("--quiet", action="store_true", help="no progress")
+    return made
 
-    return command()
+
+def main(arguments=None):
+    """The command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        with terminate_as_interrupt():
+            return one_line("simlr", lambda: _command(options))
+    except KeyboardInterrupt:
+        say("interrupted; " + ("finished runs are kept in " + options.out if options.out else "nothing is kept"))
+        if still_working():
+            _leave()
+        return INTERRUPTED
+
+
+def _leave():
+    """End while a thread still computes, which cannot be told to stop."""
+    import os
+
+    os._exit(INTERRUPTED)
+
+
+def _command(options):
+    wanted = _names(options.papers)
+    if options.list:
+        print("\n".join(f"{name}\n    {load_paper(name).SOURCE}\n    {load_paper(name).CLAIM}" for name in wanted))
+        return DONE
+    with ExitStack() as held:
+        folder = _folder(options.out) if options.out else Path(held.enter_context(tempfile.TemporaryDirectory()))
+        judged = [_judged(name, folder, options) for name in wanted]
+    if options.json:
+        print(json.dumps({"papers": [one.record() for one in judged]}, indent=2))
+    else:
+        print(f"{as_text(table(judged))}\n\n{ending(judged)}")
+    return DONE if all(one.passed for one in judged) else FAILED
+
+
+def _names(wanted):
+    """The papers asked for, each once; InputError where there is no such paper."""
+    for name in wanted:
+        if name not in paper_names():
+            raise unknown("papers", name, paper_names(), "paper")
+    return list(dict.fromkeys(wanted)) or paper_names()
+
+
+def _folder(out):
+    """The folder of --out, made where only it is missing."""
+    folder = Path(out)
+    if not folder.parent.is_dir():
+        raise InputError(f"--out {folder}: the folder {folder.parent} does not exist")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {folder}: cannot be a folder: {error.strerror}") from None
+    return folder
+
+
+def _judged(name, folder, options):
+    """One paper, with progress."""
+    with ExitStack() as held:
+        shown = {}
+
+        def tell(what, done, total):
+            if what not in shown:
+                if not options.quiet:
+                    say(f"{what} ...")
+                shown[what] = held.enter_context(progress.shown("parts", options.quiet))
+            shown[what](done, total)
+
+        found = judge(name, folder / f"{name}.h5", options.threads, options.overwrite, tell)
+    if not options.out:
+        found.file = ""
+    return found
 
 
 def command():

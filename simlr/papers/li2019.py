@@ -17,11 +17,11 @@ from functools import partial
 
 import numpy as np
 
+from ..claims.verdict import FAILS, HOLDS, UNDECIDED, Control, Finding, verdict
 from ..inputs import rules
 from ..inputs.parameters import Parameter
 from ..runfile import Field
 from ..studies import Study
-from . import FAILS, HOLDS, UNDECIDED, Control, Finding, verdict
 
 SOURCE = "Li, Wei, Ma (2019), arXiv:1907.04595, NeurIPS 2019, section 3"
 CLAIM = (

@@ -18,11 +18,11 @@ the law of a quotient of chi-squares of M and d - M degrees of freedom: not even
 import numpy as np
 
 from .. import schedules, sphere
+from ..claims.verdict import Control, at_least, at_most, near, verdict
 from ..inputs import rules
 from ..inputs.parameters import Parameter
 from ..runfile import Field
 from ..studies import Study
-from . import Control, at_least, at_most, near, verdict
 
 SOURCE = "Medvedev et al. (2025), arXiv:2503.02877, abstract and main theorems"
 CLAIM = (

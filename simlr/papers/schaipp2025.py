@@ -14,11 +14,11 @@ import math
 import numpy as np
 
 from .. import bounds, schedules
+from ..claims.verdict import Control, Finding, at_least, at_most, near, verdict
 from ..inputs import rules
 from ..inputs.parameters import Parameter
 from ..runfile import Field
 from ..studies import Study
-from . import Control, Finding, at_least, at_most, near, verdict
 
 SOURCE = "Schaipp et al. (2025), arXiv:2501.18965, Theorems 1 and 9 and the comparison of schedules at T = 400"
 CLAIM = (

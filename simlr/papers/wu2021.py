@@ -18,10 +18,10 @@ others a little, which limits how far down this reaches.
 
 import numpy as np
 
+from ..claims.verdict import UNDECIDED, Control, Finding, Verdict, at_least, at_most, verdict
 from ..inputs import rules
 from ..inputs.parameters import Parameter
 from ..sources import Problem, Source, empty_batch
-from . import UNDECIDED, Control, Finding, Verdict, at_least, at_most, verdict
 
 SOURCE = "Wu, Zou, Braverman, Gu (2021), arXiv:2011.02538, abstract, the two-dimensional example and main theorems"
 CLAIM = (

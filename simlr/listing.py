@@ -3,12 +3,14 @@
 import json
 import textwrap
 
-from . import answers, answertext, problems, questions, schedules, stopping, store, summary
+from . import answers, answertext, problems, questions, stopping, store, summary
 from .claims.registry import load_paper, paper_names, papers_having
 from .inputs.parameters import REQUIRED
 from .layout import verdict_text
 from .noises import NOISES
 from .optimizers import AVERAGING, OPTIMIZERS
+from .schedules import checking
+from .schedules.schedule import FLOW
 from .text import WIDTH
 
 
@@ -23,7 +25,7 @@ def everything():
         ("STUDIES  ([study] kind = ...)", [_study(kind) for kind in papers_having("STUDY")]),
         (
             "SCHEDULES  ([[schedule]] kind = ..., or phases of these; a list is an axis, of a vector a list of lists)",
-            [_schedule(kind) for kind in schedules.kinds()],
+            [_schedule(kind) for kind in checking.kinds()],
         ),
         (
             "OPTIMISERS  ([[optimizer]] kind = ...)",
@@ -71,15 +73,15 @@ def _plain(value):
 
 
 def _schedule(kind):
-    parameters = [_parameter(name, default) for name, default in schedules.parameters(kind).items()]
+    parameters = [_parameter(name, default) for name, default in checking.parameters(kind).items()]
     if kind == "table":
         parameters += ["or file, column = -1", "steps = all"]
-    elif kind != schedules.FLOW:
-        parameters.append("steps" if schedules.needs_steps(kind) else "steps = to max_steps")
+    elif kind != FLOW:
+        parameters.append("steps" if checking.needs_steps(kind) else "steps = to max_steps")
     # A default stays beside its parameter where the line is broken.
     text = ", ".join(parameter.replace(" ", "\0") for parameter in parameters)
     lines = textwrap.wrap(text, WIDTH, initial_indent=f"  {kind:<12} ", subsequent_indent=" " * 6)
-    return "\n".join([*(lines or [f"  {kind}"]), f"      {schedules.describe(kind)}"]).replace("\0", " ")
+    return "\n".join([*(lines or [f"  {kind}"]), f"      {checking.describe(kind)}"]).replace("\0", " ")
 
 
 def _parameter(name, default):

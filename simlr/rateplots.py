@@ -1,6 +1,6 @@
 """The learning rates of a grid, and what convex theory promises of them, as pictures, tables and CSV.
 
-Small multiples: for every [[schedule]] table a panel of rates, and beside it one of the bound (`simlr.bounds`).
+Small multiples: for every [[schedule]] table a panel of rates, and beside it one of the bound (`schedules.bounds`).
 
 Needs matplotlib for the pictures only. Nothing is run, and of a long schedule only as much is computed as can be seen.
 """
@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import bounds, style
+from . import style
 from .layout import MOST_LINES, Table
+from .schedules import bounds
 from .scheduling import expand_schedule
 from .text import many, number, shortened
 
@@ -69,7 +70,7 @@ def curve(schedule):
 
 
 def terms_of(schedules):
-    """The `simlr.bounds.Terms` of each schedule; None where it has no steps or, among so many, too many to look at."""
+    """The `simlr.schedules.bounds.Terms` of each schedule; None where it has no steps or, among so many, too many to look at."""
     room = LOOKS // max(len(schedules), 1)
     return [bounds.of_schedule(one) if one.length and bounds.cost(one) <= room else None for one in schedules]
 

@@ -4,10 +4,12 @@ import hashlib
 import itertools
 import math
 
-from . import schedules
 from .axes import check_axis, check_combinations
 from .errors import InputError, unknown
 from .inputs import rules
+from .schedules import checking
+from .schedules.rules import RULES
+from .schedules.schedule import PHASES
 
 UNITS = ("absolute", "sharpness")
 LONGEST_SHOWN = 8  # a longer vector has its length and a digest in names and in the run file
@@ -42,7 +44,7 @@ def _one_file_each(index, entry):
 def _name(index, entry):
     """The name of a [[schedule]] table, by default its kind."""
     kind = entry.get("kind")
-    return entry.get("name", kind if isinstance(kind, str) and kind in schedules.kinds() else f"schedule-{index + 1}")
+    return entry.get("name", kind if isinstance(kind, str) and kind in checking.kinds() else f"schedule-{index + 1}")
 
 
 def _check_schedule(index, entry, folder):
@@ -51,14 +53,14 @@ def _check_schedule(index, entry, folder):
     key = f"schedule {rules.text(f'schedule[{index}].name', name)!r}"
     unit = rules.one_of(*UNITS, noun="unit")(f"{key}.unit", entry.get("unit", "absolute"))
     rest = {k: v for k, v in entry.items() if k not in ("name", "unit")}
-    if schedules.PHASES not in rest:
+    if PHASES not in rest:
         return {"name": name, "unit": unit, **_listed(key, rest, folder)}
     if "kind" in rest:
         raise InputError(f"{key}: has both kind and phases; phases have kinds of their own")
     for other in rest:
-        if other != schedules.PHASES:
-            raise unknown(key, other, ["name", "unit", schedules.PHASES], "key")
-    phases = rest[schedules.PHASES]
+        if other != PHASES:
+            raise unknown(key, other, ["name", "unit", PHASES], "key")
+    phases = rest[PHASES]
     if not isinstance(phases, list | tuple) or not phases or not all(isinstance(p, dict) for p in phases):
         rules.refuse(f"{key}.phases", "a list of at least one table", phases)
     listed = [_listed(f"{key}, phase {i + 1}", phase, folder) for i, phase in enumerate(phases)]
@@ -67,13 +69,13 @@ def _check_schedule(index, entry, folder):
 
 def _listed(key, table, folder):
     """A phase's table with its values cast and its file read; lists stay lists."""
-    schedules.check_keys(key, table)
+    checking.check_keys(key, table)
     cast = {}
-    for name, value in schedules.read_file(key, table, folder).items():
-        rule = schedules.RULES.get(name)
+    for name, value in checking.read_file(key, table, folder).items():
+        rule = RULES.get(name)
         cast[name] = check_axis(f"{key}.{name}", value, rule) if rule else value
     # Checked with the first value of every list, so that what is unknown or missing is found before any expansion.
-    schedules.check_phase(key, {k: v[0] if isinstance(v, list) and v else v for k, v in cast.items()})
+    checking.check_phase(key, {k: v[0] if isinstance(v, list) and v else v for k, v in cast.items()})
     return cast
 
 
@@ -97,8 +99,8 @@ def expand_schedule(key, table, max_steps):
         ]
         label = ",".join(f"{_where(where)}={_shown(value)}" for where, value in chosen.items())
         name = f"{table['name']}[{label}]" if label else table["name"]
-        checked = [schedules.check_phase(key, phase) for phase in phases]
-        built = schedules.build(key, name, table["unit"], checked, max_steps)
+        checked = [checking.check_phase(key, phase) for phase in phases]
+        built = checking.build(key, name, table["unit"], checked, max_steps)
         made.append((built, _parameters(table, checked)))
     return made
 
@@ -121,7 +123,7 @@ def _parameters(table, phases):
     if "phases" not in table:
         return {key: _told(value) for key, value in phases[0].items()}
     named = {f"phase{i + 1}_{key}": _told(value) for i, phase in enumerate(phases) for key, value in phase.items()}
-    return {"kind": schedules.PHASES, **named}
+    return {"kind": PHASES, **named}
 
 
 def _told(value):

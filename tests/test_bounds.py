@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from naive_bounds import last_iterate_bound, wsd_theorem
-from simlr import bounds
 from simlr.errors import InputError
-from simlr.schedules import build, check_phase
+from simlr.schedules import bounds
+from simlr.schedules.checking import build, check_phase
 
 RATES = st.lists(st.one_of(st.just(0.0), st.floats(1e-6, 1e3)), min_size=1, max_size=24).filter(any)
 EVERY_KIND = [

@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from kinds import PARAMETERS, steps_of
 
 import simlr
-from simlr import problems, schedules
+from simlr import problems
 from simlr.claims.registry import load_paper, paper_names
 from simlr.config import SETTINGS, TABLES, GridConfig, read
 from simlr.errors import InputError, show
 from simlr.optimizers import OPTIMIZERS
+from simlr.schedules.registry import KINDS
+from simlr.schedules.rules import RULES
+from simlr.schedules.schedule import FLOW
 
 MINIMAL = {
     "problem": {"kind": "nakkiran2020"},
@@ -121,8 +124,8 @@ def axis(values):
 
 @st.composite
 def phase(draw, last):
-    kind = draw(st.sampled_from([*schedules.KINDS, *([schedules.FLOW] if last else [])]))
-    if kind == schedules.FLOW:
+    kind = draw(st.sampled_from([*KINDS, *([FLOW] if last else [])]))
+    if kind == FLOW:
         return {"kind": kind}
     # Values that go together in every combination; vectors as TOML has them.
     given = {name: draw(axis(values)) for name, values in PARAMETERS[kind].items()}
@@ -536,9 +539,7 @@ VALUES = st.recursive(
     max_leaves=5,
 )
 KEYS = st.one_of(
-    st.sampled_from(
-        [*TABLES, *(key for table in SETTINGS.values() for key in table), *schedules.RULES, "kind", "phases"]
-    ),
+    st.sampled_from([*TABLES, *(key for table in SETTINGS.values() for key in table), *RULES, "kind", "phases"]),
     st.text(max_size=5),
 )
 

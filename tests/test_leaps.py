@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import simlr
 from simlr.kernels.descent import products
 from simlr.kernels.descent.constant_rate import first_divergence, first_passage
-from simlr.schedules import build, check_phase
+from simlr.schedules.checking import build, check_phase
 from simlr.stages import stages
 
 LIMIT = 2e100

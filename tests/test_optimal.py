@@ -7,7 +7,7 @@ import pytest
 
 import naive_schedules
 import simlr
-from simlr.schedules import tabulate
+from simlr.schedules.tabulation import tabulate
 
 SIZES = [*range(1, 20), 31, 32, 33, 64, 100, 127, 128, 243, 256, 500, 511, 512, 513, 729, 1000, 1023, 1024]
 # Contraction a step is at most (sqrt(k) - 1) / (sqrt(k) + 1): from k = 10 on, 1024 steps stay far above 1e-300.
@@ -128,7 +128,7 @@ def test_ten_million_steps_come_in_chunks(kind):
     """A chunk far inside costs what one at the start does: nothing is computed of the steps before."""
     import time
 
-    from simlr.schedules import Phase
+    from simlr.schedules.schedule import Phase
 
     own = {
         "chebyshev": {"smallest_curvature": 1e-3, "largest_curvature": 1.0},

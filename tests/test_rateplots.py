@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from test_report import FORBID, HOSTILE, Page
 
-from simlr import bounds, rateplots, report, style
+from simlr import rateplots, report, style
 from simlr.config import GridConfig
+from simlr.schedules import bounds
 
 HEAD = 'name = "{name}"\nproblem = {{ kind = "nakkiran2020" }}\nstop = {{ train_loss = [0.1], max_steps = {steps} }}\n'
 COSINES = '[[schedule]]\nkind = "cosine"\nlearning_rate = [0.1, 0.2]\nsteps = 7\n[[schedule]]\nkind = "flow"\n'

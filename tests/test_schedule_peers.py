@@ -12,7 +12,7 @@ import warnings
 import numpy as np
 import pytest
 
-from simlr.schedules import from_callable, tabulate
+from simlr.schedules.tabulation import from_callable, tabulate
 
 SETS = 20
 TOLERANCE = 1e-12

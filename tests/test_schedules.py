@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from kinds import PARAMETERS, rates, steps_of
 
 import naive_schedules
-from simlr import schedules
 from simlr.errors import InputError
-from simlr.schedules import Phase, Schedule, tabulate
+from simlr.schedules import checking
+from simlr.schedules.rules import RULES
+from simlr.schedules.schedule import Phase, Schedule
+from simlr.schedules.tabulation import tabulate
 from simlr.tables import CHUNK, RateTables
 
 DISCRETE = sorted(PARAMETERS)
@@ -32,10 +34,10 @@ def phases(draw):
 
 
 def test_every_kind_has_a_twin():
-    assert sorted([*DISCRETE, "flow"]) == sorted(schedules.kinds())
+    assert sorted([*DISCRETE, "flow"]) == sorted(checking.kinds())
     assert sorted(naive_schedules.TWINS) == DISCRETE
     old = ["constant", "step", "exponential", "linear", "polynomial", "cosine", "warmup", "flow"]
-    assert [kind for kind in schedules.kinds() if kind in old] == old
+    assert [kind for kind in checking.kinds() if kind in old] == old
 
 
 @pytest.mark.parametrize("kind", DISCRETE)
@@ -110,7 +112,7 @@ OTHERS |= {"decay_steps": 2}
     "kind", [k for k in DISCRETE if "learning_rate" in PARAMETERS[k] and k != "warmup_exponential"]
 )
 def test_a_rate_of_zero_is_allowed(kind):
-    others = {k: v for k, v in OTHERS.items() if k in schedules.parameters(kind)}
+    others = {k: v for k, v in OTHERS.items() if k in checking.parameters(kind)}
     assert not tabulate(kind, steps=5, learning_rate=0.0, **others).any()
 
 
@@ -138,8 +140,8 @@ def test_chebyshev_rates_scale_with_the_inverse_curvature(data, factor):
 @pytest.mark.parametrize("kind", DISCRETE)
 @given(data=st.data())
 def test_every_parameter_has_a_rule_and_a_strategy(kind, data):
-    known = schedules.parameters(kind)
-    assert set(known) <= set(schedules.RULES)
+    known = checking.parameters(kind)
+    assert set(known) <= set(RULES)
     assert set(known) == set(PARAMETERS[kind]) | ({"source"} & set(known))
 
 
@@ -173,9 +175,9 @@ def test_stable_stretches_are_constant_pieces():
     assert phase("exponential", 100, learning_rate=1.0, gamma=0.5).pieces() == [(0, 100, None)]
 
 
-@pytest.mark.parametrize("kind", schedules.kinds())
+@pytest.mark.parametrize("kind", checking.kinds())
 def test_every_kind_says_its_formula(kind):
-    assert "=" in schedules.describe(kind)
+    assert "=" in checking.describe(kind)
 
 
 # ---- phases ----
@@ -339,13 +341,13 @@ UNBUILDABLE = [
 @pytest.mark.parametrize(("tables", "message"), UNBUILDABLE)
 def test_phases_that_do_not_fit_together_are_refused(tables, message):
     with pytest.raises(InputError, match=message):
-        schedules.build("schedule 'x'", "x", "absolute", tables, 10)
+        checking.build("schedule 'x'", "x", "absolute", tables, 10)
 
 
 def test_phases_that_leave_no_step_for_the_last_are_refused():
     tables = [{**CONSTANT, "steps": 10}, CONSTANT]
     with pytest.raises(InputError, match=r"no steps are left for its last phase.* stop\.max_steps = 10"):
-        schedules.build("schedule 'x'", "x", "absolute", tables, 10)
+        checking.build("schedule 'x'", "x", "absolute", tables, 10)
 
 
 @pytest.mark.filterwarnings("error")

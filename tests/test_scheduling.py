@@ -15,7 +15,9 @@ import simlr
 from simlr.config import GridConfig
 from simlr.errors import InputError
 from simlr.inputs import datafiles
-from simlr.schedules import MOST_RATES, Rates, from_callable, tabulate
+from simlr.schedules.registry import Rates
+from simlr.schedules.rules import MOST_RATES
+from simlr.schedules.tabulation import from_callable, tabulate
 
 BASE = {
     "problem": {"kind": "nakkiran2020"},

@@ -17,11 +17,12 @@ the law of a quotient of chi-squares of M and d - M degrees of freedom: not even
 
 import numpy as np
 
-from .. import schedules, sphere
+from .. import sphere
 from ..claims.verdict import Control, at_least, at_most, near, verdict
 from ..inputs import rules
 from ..inputs.parameters import Parameter
 from ..runfile import Field
+from ..schedules.rules import ascending
 from ..studies import Study
 
 SOURCE = "Medvedev et al. (2025), arXiv:2503.02877, abstract and main theorems"
@@ -152,7 +153,7 @@ def _whole(least):
     """A rule: ascending whole numbers from `least` on."""
 
     def rule(key, value):
-        found = schedules.ascending(key, value)
+        found = ascending(key, value)
         if found[0] < least:
             rules.refuse(key, f"ascending whole numbers >= {least}", value)
         return found

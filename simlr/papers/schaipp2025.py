@@ -1,7 +1,7 @@
 """Schaipp, Haegele, Taylor, Simsekli, Bach (2025), The Surprising Agreement Between Convex Optimization Theory and
 Learning-Rate Scheduling for Large Model Training.
 
-arXiv:2501.18965. The bound Omega_T on the last iterate (`simlr.bounds`), each schedule at its best base rate gamma*,
+arXiv:2501.18965. The bound Omega_T on the last iterate (`schedules.bounds`), each schedule at its best base rate gamma*,
 with D = G = 1. At a constant rate T Omega_T^2 = 1 + H_{T-1}, which grows as log T; with a linear cooldown to 0 it tends
 to a number. The paper's Theorem 9 bounds it: where the rate is 1 up to step T_0 and falls linearly to 0 at step T + 1,
 
@@ -13,11 +13,12 @@ import math
 
 import numpy as np
 
-from .. import bounds, schedules
 from ..claims.verdict import Control, Finding, at_least, at_most, near, verdict
 from ..inputs import rules
 from ..inputs.parameters import Parameter
 from ..runfile import Field
+from ..schedules import bounds, checking
+from ..schedules.rules import ascending
 from ..studies import Study
 
 SOURCE = "Schaipp et al. (2025), arXiv:2501.18965, Theorems 1 and 9 and the comparison of schedules at T = 400"
@@ -57,7 +58,7 @@ def schedule(name, steps, parameters):
         "cosine": {"kind": "cosine", **decaying},
         "linear": {"kind": "linear", **decaying},
     }[name]
-    return schedules.build(name, name, "absolute", [schedules.check_phase(name, table)], steps)
+    return checking.build(name, name, "absolute", [checking.check_phase(name, table)], steps)
 
 
 def measure(task):
@@ -100,7 +101,7 @@ def theorem_9(steps, cooldown):
 
 def _horizons(key, value):
     """Whole numbers of steps, ascending, at least two."""
-    found = schedules.ascending(key, value)
+    found = ascending(key, value)
     if len(found) < 2 or found[0] < 8:
         rules.refuse(key, "at least two ascending whole numbers >= 8", value)
     return found

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from .inputs import rules
+from ..inputs import rules
 from .registry import as_array, schedule
 
 # ---- decay ----

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .inputs import rules
+from ..inputs import rules
 from .registry import schedule
 
 SILVER_RATIO = 1.0 + np.sqrt(2.0)

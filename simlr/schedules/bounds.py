@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .errors import InputError
-from .inputs import rules
+from ..errors import InputError
+from ..inputs import rules
 
 CHUNK = 1 << 16  # rates at a time
 BLOCK = 256  # of a cumulative sum: the error of 10^6 summands is that of a few thousand

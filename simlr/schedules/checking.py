@@ -1,0 +1,166 @@
+"""What a schedule may be: its kinds and their parameters, checked and put together.
+
+A schedule is a list of phases; a phase is one kind over a number of steps, and the last may be a gradient flow, which
+has no steps and ends by itself. To add a kind, write its function in `shapes` and mark it with @schedule: the grid
+file, `tabulate` and `--list` then know it. A schedule written in Python needs no kind: see `from_callable`.
+"""
+
+import inspect
+from pathlib import Path
+
+from ..errors import InputError, unknown
+from ..inputs import datafiles, rules
+from . import optimal  # optimal and shapes enter their kinds
+from .registry import KINDS
+from .rules import RULES, rate_list
+from .schedule import FLOW, Phase, Schedule
+
+MOST_VARYING_STEPS = 1 << 33  # their sum is taken, and takes a minute
+
+
+FILE_KEYS = ("file", "column")  # of a table, in place of its rates
+
+
+def kinds():
+    """The names of all schedule kinds that a phase can have, the flow included."""
+    # The usual ones first, whatever was imported first.
+    return [*sorted(KINDS, key=lambda kind: KINDS[kind].function.__module__ == optimal.__name__), FLOW]
+
+
+def parameters(kind):
+    """The parameters of a kind besides `steps`: name -> default, or None where it must be given."""
+    if kind == FLOW:
+        return {}
+    found = list(inspect.signature(KINDS[kind].function).parameters.values())[2:]
+    return {p.name: None if p.default is p.empty else p.default for p in found}
+
+
+def describe(kind):
+    """The formula of a kind, in one line."""
+    if kind == FLOW:
+        return "d theta / d tau = -grad L: gradient flow, the limit of small learning rates; it ends by itself."
+    return inspect.getdoc(KINDS[kind].function).splitlines()[0]
+
+
+def needs_steps(kind):
+    """Whether a kind has no shape without a number of steps; a constant and its like run on to max_steps."""
+    return kind != FLOW and KINDS[kind].needs_steps
+
+
+# ---- checking ----
+
+
+def check_kind(key, kind):
+    """Refuse a kind that does not exist."""
+    if not isinstance(kind, str):
+        rules.refuse(f"{key}.kind", "a string", kind)
+    if kind not in kinds():
+        raise unknown(key, kind, kinds(), "kind")
+    return kind
+
+
+def check_phase(key, table):
+    """A phase's parameters, cast and complete: {"kind": ..., "steps": ... or None, parameter: value, ...}."""
+    kind = check_keys(key, table)
+    known = parameters(kind)
+    checked = {"kind": kind}
+    for name, default in known.items():
+        value = table.get(name, default)
+        if value is None:
+            raise InputError(f"{key} (kind {kind!r}): {name} is missing")
+        checked[name] = RULES[name](f"{key}.{name}", value)
+    return checked if kind == FLOW else _with_steps(key, table, checked)
+
+
+def check_keys(key, table):
+    """The kind of a phase's table, in which every key is known."""
+    if not isinstance(table, dict):
+        rules.refuse(key, "a table", table)
+    if "kind" not in table:
+        raise InputError(f"{key}: kind is missing; valid are {', '.join(repr(k) for k in kinds())}")
+    kind = check_kind(key, table["kind"])
+    allowed = [] if kind == FLOW else ["steps", *parameters(kind), *(FILE_KEYS if kind == "table" else ())]
+    for name in table:
+        if name != "kind" and name not in allowed:
+            raise unknown(f"{key} (kind {kind!r})", name, ["kind", *allowed], "key")
+    return kind
+
+
+def _with_steps(key, table, checked):
+    """The same with the number of steps, where there is one, and looked at as a whole."""
+    kind = checked["kind"]
+    entry, own = KINDS[kind], {name: value for name, value in checked.items() if name != "kind"}
+    steps = RULES["steps"](f"{key}.steps", table["steps"]) if "steps" in table else None
+    if steps is None and entry.needs_steps:
+        raise InputError(f"{key} (kind {kind!r}): steps is missing")
+    if steps is None and entry.length:
+        steps = entry.length(**own)
+    if entry.check:
+        entry.check(key, steps, **own)
+    return checked if steps is None else {**checked, "steps": steps}
+
+
+def read_file(key, table, folder="."):
+    """The table of a phase with its file, if it has one, read: the rates themselves, and where they come from."""
+    if not isinstance(table, dict) or table.get("kind") != "table":
+        return table
+    check_keys(key, table)
+    given = [name for name in FILE_KEYS if name in table]
+    if not given and "learning_rates" not in table:
+        raise InputError(f"{key} (kind 'table'): learning_rates, or a file in their place, is missing")
+    if not given:
+        return table
+    for name in ("learning_rates", "source"):
+        if name in table:
+            raise InputError(f"{key} (kind 'table'): has both {given[0]} and {name}; a file holds the rates")
+    if "file" not in table:
+        raise InputError(f"{key} (kind 'table'): file is missing")
+    name, column = rules.text(f"{key}.file", table["file"]), table.get("column", -1)
+    path = Path(folder) / name
+    rates = _rates_in(key, path, column, "column" in table)
+    rest = {k: v for k, v in table.items() if k not in FILE_KEYS}
+    return {**rest, "learning_rates": rates, "source": name + (f", column {column}" if "column" in table else "")}
+
+
+def _rates_in(key, path, column, column_given):
+    """The rates in a file."""
+    if path.suffix == ".npy" and column_given:
+        raise InputError(f"{key}.column: an NPY file has no columns")
+    if isinstance(column, bool) or not isinstance(column, int | str):
+        rules.refuse(f"{key}.column", "a column's name or number", column)
+    values = datafiles.read_vector(path) if path.suffix == ".npy" else datafiles.read_column(path, column)
+    return rate_list(f"{path}: learning_rates", values)
+
+
+def build(key, name, unit, tables, max_steps):
+    """The Schedule of checked phase tables; phases without steps share none: only the last one may run to max_steps."""
+    if not tables:
+        raise InputError(f"{key}.phases must be a list of at least one phase, got []")
+    flows = tables[-1]["kind"] == FLOW
+    discrete = tables[:-1] if flows else tables
+    if any(table["kind"] == FLOW for table in discrete):
+        raise InputError(f"{key}: a flow ends by itself and must be the last phase")
+    if any("steps" not in table for table in discrete[:-1]):
+        raise InputError(f"{key}: steps is missing in a phase that is not the last")
+    given = sum(table.get("steps", 0) for table in discrete)
+    open_ended = bool(discrete) and "steps" not in discrete[-1]
+    if open_ended and given == max_steps:
+        raise InputError(
+            f"{key}: no steps are left for its last phase: those before it take all stop.max_steps = {given}"
+        )
+    if given > max_steps:
+        raise InputError(f"{key}: its phases sum to {given} steps, more than stop.max_steps = {max_steps}")
+    phases = tuple(_phase(table, max_steps - given) for table in discrete)
+    for phase in phases:
+        if any(rate is None and steps > MOST_VARYING_STEPS for _, steps, rate in phase.pieces()):
+            raise InputError(
+                f"{key}: a {phase.kind} of {phase.steps} steps, more than the {MOST_VARYING_STEPS} over which a rate "
+                "may vary; give it steps, or a smaller stop.max_steps"
+            )
+    return Schedule(name, unit, phases, flows)
+
+
+def _phase(table, rest):
+    """The Phase of a checked table; without steps it takes the rest."""
+    own = tuple((k, v) for k, v in table.items() if k not in ("kind", "steps"))
+    return Phase(table["kind"], table.get("steps", rest), own)

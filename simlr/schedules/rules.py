@@ -1,0 +1,82 @@
+"""What each parameter of a schedule kind must be."""
+
+import itertools
+
+import numpy as np
+
+from ..errors import InputError
+from ..inputs import rules
+from . import shapes
+from .registry import Rates
+
+MOST_RATES = 1_000_000  # in a table, which the grid holds as text
+
+
+def rate_list(key, value):
+    """A list of rates, each finite and 0 or more, as `Rates`."""
+    if isinstance(value, Rates):
+        return value
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        value = value.tolist()
+    if not isinstance(value, list | tuple) or not value:
+        rules.refuse(key, "a list of numbers >= 0, not empty", value)
+    if len(value) > MOST_RATES:
+        raise InputError(f"{key} must be a list of at most {MOST_RATES:,} rates, got {len(value):,}")
+    return Rates(rules.not_negative(f"{key}[{i}]", rate) for i, rate in enumerate(value))
+
+
+rate_list.is_vector = True
+
+
+def ascending(key, value):
+    """A list of steps, each later than the one before."""
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        value = value.tolist()
+    rule = "a list of ascending whole numbers >= 1"
+    if not isinstance(value, list | tuple) or not value:
+        rules.refuse(key, rule, value)
+    steps = tuple(rules.count(f"{key}[{i}]", step) for i, step in enumerate(value))
+    if any(late <= early for early, late in itertools.pairwise(steps)):
+        rules.refuse(key, rule, value)
+    return steps
+
+
+ascending.is_vector = True
+
+
+def _source(key, value):
+    """Where a table comes from: text, or nothing."""
+    return value if value == "" else rules.text(key, value)
+
+
+# What each parameter of any kind must be.
+RULES = {
+    "learning_rate": rules.not_negative,
+    "start_learning_rate": rules.not_negative,
+    "end_learning_rate": rules.not_negative,
+    "learning_rates": rate_list,
+    "boundaries": ascending,
+    "milestones": ascending,
+    "gamma": rules.positive,
+    "power": rules.positive,
+    "time_scale": rules.positive,
+    "step_size": rules.count,
+    "transition_steps": rules.count,
+    "cycle_steps": rules.count,
+    "cycle_factor": rules.count,
+    "up_steps": rules.count,
+    "down_steps": rules.count_or_none,
+    "warmup_steps": rules.count_or_none,
+    "decay_steps": rules.count,
+    "warmup_fraction": rules.positive,
+    "division_factor": rules.positive,
+    "final_division_factor": rules.positive,
+    "three_phase": rules.flag,
+    "anneal": rules.one_of(*shapes.INTERPOLATIONS),
+    "interpolation": rules.one_of(*shapes.INTERPOLATIONS),
+    "decay": rules.one_of(*shapes.DECAYS),
+    "smallest_curvature": rules.positive,
+    "largest_curvature": rules.positive,
+    "source": _source,
+    "steps": rules.count,
+}

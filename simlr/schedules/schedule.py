@@ -1,0 +1,77 @@
+"""A schedule: phases one after the other, each one kind over a number of steps; the last may be a gradient flow."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .registry import KINDS
+
+FLOW = "flow"
+MOST_PIECES = 4096
+PHASES = "phases"
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One learning-rate function over a number of steps."""
+
+    kind: str
+    steps: int
+    parameters: tuple  # ((name, value), ...)
+
+    def rates(self, first, last):
+        """Learning rates of the phase's steps first..last - 1, float64 (last - first,)."""
+        t = np.arange(first, last, dtype=np.float64)
+        # A rate may grow beyond all numbers, where a run diverges without a warning; 0 times that is 0.
+        with np.errstate(over="ignore", invalid="ignore"):
+            rates = KINDS[self.kind].function(t, self.steps, **dict(self.parameters))
+        return np.nan_to_num(np.asarray(rates, dtype=np.float64), nan=0.0, posinf=np.inf)
+
+    def pieces(self):
+        """The phase as [(first step, steps, learning rate), ...], the rate None where it varies from step to step."""
+        kind, own = KINDS[self.kind], dict(self.parameters)
+        starts = kind.starts(self.steps, **own) if kind.starts and self.steps else []
+        if 0 < len(starts) <= MOST_PIECES:
+            ends = [*starts[1:], self.steps]
+            return [(a, b - a, self._rate(a)) for a, b in zip(starts, ends, strict=True)]
+        first, end = kind.stable(self.steps, **own) if kind.stable else (0, 0)
+        found = [(0, first, None), (first, end - first, self._rate(first)), (end, self.steps - end, None)]
+        return [piece for piece in found if piece[1] > 0]
+
+    def _rate(self, t):
+        """The rate of one step; 0 after the last."""
+        return float(self.rates(t, t + 1)[0]) if t < self.steps else 0.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Phases one after the other, then a gradient flow where `flows`."""
+
+    name: str
+    unit: str  # "absolute", or "sharpness": rates in units of 1/sharpness
+    phases: tuple
+    flows: bool
+
+    def pieces(self):
+        """The steps as [(first step, steps, learning rate), ...], the rate None where it varies from step to step."""
+        found, start = [], 0
+        for phase in self.phases:
+            found += [(start + first, steps, rate) for first, steps, rate in phase.pieces()]
+            start += phase.steps
+        return found
+
+    @property
+    def length(self):
+        """The number of discrete steps."""
+        return sum(phase.steps for phase in self.phases)
+
+    def rates(self, first, last):
+        """Learning rates of steps first..last - 1 in the schedule's unit, float64; fewer where the schedule ends."""
+        pieces = [np.empty(0)]
+        start = 0
+        for phase in self.phases:
+            begin, end = max(first - start, 0), min(last - start, phase.steps)
+            if begin < end:
+                pieces.append(phase.rates(begin, end))
+            start += phase.steps
+        return np.concatenate(pieces)

@@ -1,0 +1,62 @@
+"""The rates of a schedule as an array, and a schedule from a function of the step."""
+
+from ..errors import InputError, show, unknown
+from ..inputs import rules
+from .checking import build, check_phase, read_file
+from .registry import Rates
+from .rules import MOST_RATES
+from .schedule import FLOW, PHASES
+
+
+def tabulate(kind, steps, **parameters):
+    """The learning rates eta_0 .. eta_{steps - 1} of one schedule, float64 (steps,).
+
+    `tabulate("cosine", steps=100, learning_rate=0.1)`; for joined phases `tabulate("phases", steps=110,
+    phases=[{"kind": "warmup", "learning_rate": 0.1, "steps": 10}, {"kind": "cosine", ...}])`, where the phases may not
+    be longer than `steps`. Raises InputError (a ValueError) for an unknown kind, a parameter that is unknown, missing
+    or out of range, and for a flow, which has no steps.
+    """
+    steps = rules.count("steps", steps)
+    if kind == PHASES:
+        phases = parameters.pop("phases", [])
+        if not isinstance(phases, list | tuple):
+            rules.refuse("phases", "a list of at least one phase", phases)
+        tables = [_read_and_checked(f"phases[{i}]", table) for i, table in enumerate(phases)]
+        if parameters:
+            raise unknown("phases", next(iter(parameters)), ["phases"], "key")
+    else:
+        tables = [_read_and_checked(f"schedule {kind!r}", {"kind": kind, "steps": steps, **parameters})]
+    if any(table["kind"] == FLOW for table in tables):
+        raise InputError("a flow has no steps to tabulate")
+    return build("tabulate", kind, "absolute", tables, steps).rates(0, steps)
+
+
+def _read_and_checked(key, table):
+    """A phase given from Python; its file, if it has one, is relative to the working folder."""
+    return check_phase(key, read_file(key, table))
+
+
+def from_callable(function, steps, name=None, unit="absolute"):
+    """The [[schedule]] table of any function step -> rate, tabulated for the steps 0 .. steps - 1.
+
+    A schedule of optax is such a function, as it is: `own = from_callable(optax.cosine_decay_schedule(0.1, 500), 500,
+    name="own")`, then `config.replace(schedule=[own])`. The grid holds the rates themselves, so that it can be written,
+    read and resumed without the function. Raises InputError where the function fails, or gives anything but a finite
+    number >= 0.
+    """
+    name = name or getattr(function, "__name__", "callable")
+    steps = rules.count("steps", steps, most=MOST_RATES)
+    if not callable(function):
+        rules.refuse(f"schedule {name!r}", "a function step -> rate", function)
+    rates = Rates(_rate_of(f"schedule {name!r}", function, step) for step in range(steps))
+    return {"name": name, "unit": unit, "kind": "table", "learning_rates": rates}
+
+
+def _rate_of(key, function, step):
+    """What a function says of one step, as a float; arrays of one number, as JAX returns them, are numbers here."""
+    try:
+        found = function(step)
+        rate = float(found)
+    except Exception as error:
+        raise InputError(f"{key}: fails at step {step}: {type(error).__name__}: {show(str(error))}") from error
+    return rules.not_negative(f"{key} at step {step}", rate)

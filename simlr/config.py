@@ -9,13 +9,14 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from . import problems, questions, stopping
+from . import questions, stopping
 from .axes import check_axis, check_combinations
 from .errors import InputError, unknown
 from .inputs import rules, toml
 from .inputs.parameters import read_parameters
 from .noises import NO_NOISE, check_noises, is_plain, noise_of
 from .optimizers import check_optimizers, count_of, expand, label
+from .problems import registry
 from .scheduling import check_schedules, count_combinations, expand_schedule
 from .studies import StudyConfig
 
@@ -207,7 +208,7 @@ class GridConfig:
 
     def problem_combinations(self):
         """All combinations of problem parameters, lists expanded: (axis names, [{parameter: value}, ...])."""
-        kind = problems.find("problem.kind", self.problem["kind"])
+        kind = registry.find("problem.kind", self.problem["kind"])
         axes, choices = [], []
         for parameter in kind.parameters:
             value = self.problem[parameter.name]
@@ -275,8 +276,8 @@ def check_settings(tables, key):
 def _check_problem(table):
     """The problem's kind and parameters."""
     if "kind" not in table:
-        raise InputError(f"problem.kind is missing; valid are {', '.join(repr(k) for k in problems.kinds())}")
-    kind = problems.find("problem.kind", table["kind"])
+        raise InputError(f"problem.kind is missing; valid are {', '.join(repr(k) for k in registry.kinds())}")
+    kind = registry.find("problem.kind", table["kind"])
     checked = read_parameters("problem", kind, table, check_axis)
     if kind.check:
         kind.check(checked)

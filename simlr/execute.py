@@ -11,8 +11,8 @@ from .kernels.descent.ending import mark_out_of_reach
 from .kernels.iterates import iterates_sweep
 from .kernels.losses import losses_sweep
 from .plan import BOTH, LEAPS, STEPS, WALKS
+from .problems.source import Sloped
 from .results import Buffers
-from .sources import Sloped
 from .stages import batches, longest_table
 from .stopping import LOSS_KINDS, VALIDATION
 from .stops import Stops

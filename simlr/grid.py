@@ -6,11 +6,12 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from . import __version__, problems, resources, store
+from . import __version__, resources, store
 from .cli import signals  # early first: it minds signals from then on
 from .errors import InputError, RunError
 from .pipeline import Pipeline
 from .plan import Plan
+from .problems import registry
 from .rundata import MemoryWriter, Run
 from .studies import StudyConfig
 from .studyruns import run_study
@@ -57,7 +58,7 @@ class Job:
 
     def __init__(self, config, shard=None):
         self.config, self.shard = config, shard
-        kind = problems.find("problem.kind", config.problem["kind"])
+        kind = registry.find("problem.kind", config.problem["kind"])
         _, combinations = config.problem_combinations()
         self.sources = [kind.prepare(combination, config.folder) for combination in combinations]
         if any(source.rows is None for source in self.sources) and config.draws_rows:

@@ -3,12 +3,13 @@
 import json
 import textwrap
 
-from . import answers, answertext, problems, questions, stopping, store, summary
+from . import answers, answertext, questions, stopping, store, summary
 from .claims.registry import load_paper, paper_names, papers_having
 from .inputs.parameters import REQUIRED
 from .layout import verdict_text
 from .noises import NOISES
 from .optimizers import AVERAGING, OPTIMIZERS
+from .problems import registry
 from .schedules import checking
 from .schedules.schedule import FLOW
 from .text import WIDTH
@@ -20,7 +21,7 @@ def everything():
         ("PAPERS  (python -m simlr.grid NAME runs one)", [_paper(name) for name in paper_names()]),
         (
             "PROBLEMS  ([problem] kind = ...; a list of values is a grid axis)",
-            [_problem(kind) for kind in problems.kinds()],
+            [_problem(kind) for kind in registry.kinds()],
         ),
         ("STUDIES  ([study] kind = ...)", [_study(kind) for kind in papers_having("STUDY")]),
         (
@@ -51,7 +52,7 @@ def _paper(name):
 
 
 def _problem(kind):
-    return _described(problems.find("problem.kind", kind))
+    return _described(registry.find("problem.kind", kind))
 
 
 def _study(kind):

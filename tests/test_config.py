@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from kinds import PARAMETERS, steps_of
 
 import simlr
-from simlr import problems
 from simlr.claims.registry import load_paper, paper_names
 from simlr.config import SETTINGS, TABLES, GridConfig, read
 from simlr.errors import InputError, show
 from simlr.optimizers import OPTIMIZERS
+from simlr.problems import registry
 from simlr.schedules.registry import KINDS
 from simlr.schedules.rules import RULES
 from simlr.schedules.schedule import FLOW
@@ -596,5 +596,5 @@ def test_any_file_is_a_grid_or_refused(tmp_path_factory, content):
 
 def test_tables_of_names_agree():
     assert set(OPTIMIZERS) == {"gd", "momentum", "nesterov", "sgd"}
-    assert {"quadratic", "dataset", "nakkiran2020"} <= set(problems.kinds())
+    assert {"quadratic", "dataset", "nakkiran2020"} <= set(registry.kinds())
     assert simlr.GridConfig is GridConfig

@@ -10,9 +10,10 @@ import naive
 import naive_features
 import naive_stopping
 import simlr
-from simlr import lapack, resources
-from simlr.datasets import DATASET
+from simlr import resources
 from simlr.errors import InputError, RunError
+from simlr.problems import lapack
+from simlr.problems.dataset import DATASET
 
 REACHED, OUT_OF_STEPS, VALIDATION_STOPPED = 1, 2, 6
 ROOT_SEED = 5
@@ -114,8 +115,8 @@ LIMITS = {"fourier": naive_features.rbf, "relu": naive_features.arc_cosine}
 @pytest.mark.parametrize("kind", LIMITS)
 def test_many_features_have_the_inner_products_of_a_kernel(kind):
     """Their mean over draws is the kernel, within 5 standard errors for each of 10 pairs."""
-    from simlr.features import DRAWN
     from simlr.kernels.problems.features import fill_features
+    from simlr.problems.features import DRAWN
 
     rows, products = made_table(4, 3), []
     for draw in range(200):

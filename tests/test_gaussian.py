@@ -11,8 +11,8 @@ import naive_gaussian
 import simlr
 from simlr import directions
 from simlr.errors import InputError
-from simlr.gaussian import GAUSSIAN
 from simlr.grid import Job
+from simlr.problems.gaussian import GAUSSIAN
 
 REACHED, OUT_OF_STEPS = 1, 2
 ROOT_SEED = 5

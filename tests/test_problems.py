@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import naive
-from simlr import datasets
-from simlr.datasets import DATASET
 from simlr.errors import InputError
-from simlr.quadratics import QUADRATIC
+from simlr.problems import dataset
+from simlr.problems.dataset import DATASET
+from simlr.problems.quadratic import QUADRATIC
 
 REACHED, OUT_OF_STEPS = 1, 2
 DIABETES = str(Path(__file__).resolve().parent.parent / "data/diabetes.csv")
@@ -495,6 +495,6 @@ def test_standardize_is_named_by_the_kernels_numbers():
     """The names stand at the numbers that the kernels know them by."""
     from simlr.kernels.problems import regression
 
-    assert datasets._STANDARDIZE.index("none") == regression.RAW
-    assert datasets._STANDARDIZE.index("train") == regression.TRAIN
-    assert datasets._STANDARDIZE.index("all") == regression.ALL
+    assert dataset._STANDARDIZE.index("none") == regression.RAW
+    assert dataset._STANDARDIZE.index("train") == regression.TRAIN
+    assert dataset._STANDARDIZE.index("all") == regression.ALL

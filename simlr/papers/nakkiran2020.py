@@ -19,7 +19,7 @@ import numpy as np
 from ..claims.verdict import HOLDS, UNDECIDED, Control, Finding, outcome_of, verdict
 from ..inputs import rules
 from ..inputs.parameters import Parameter
-from ..sources import Problem, Source, empty_batch
+from ..problems.source import Problem, Source, empty_batch
 
 SOURCE = "Nakkiran (2020), arXiv:2005.07360, abstract and introduction"
 CLAIM = "With probability 3/4 over the train samples, the test loss of (A) is twice that of (B) at equal train loss."

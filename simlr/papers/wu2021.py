@@ -21,7 +21,7 @@ import numpy as np
 from ..claims.verdict import UNDECIDED, Control, Finding, Verdict, at_least, at_most, verdict
 from ..inputs import rules
 from ..inputs.parameters import Parameter
-from ..sources import Problem, Source, empty_batch
+from ..problems.source import Problem, Source, empty_batch
 
 SOURCE = "Wu, Zou, Braverman, Gu (2021), arXiv:2011.02538, abstract, the two-dimensional example and main theorems"
 CLAIM = (

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import InputError
-from .inputs import datafiles, rules
-from .inputs.parameters import REQUIRED, Parameter
-from .sources import Problem, Quadratic, Source, empty_batch
+from ..errors import InputError
+from ..inputs import datafiles, rules
+from ..inputs.parameters import REQUIRED, Parameter
+from .source import Problem, Quadratic, Source, empty_batch
 
 
 class _Quadratic(Source):

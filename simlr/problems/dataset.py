@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from . import features, lapack, resources
-from .errors import InputError
-from .inputs import datafiles, rules
-from .inputs.parameters import REQUIRED, Parameter
-from .sources import Batch, Problem, Quadratic, Sloped, Source, empty_batch
+from .. import resources
+from ..errors import InputError
+from ..inputs import datafiles, rules
+from ..inputs.parameters import REQUIRED, Parameter
+from . import features, lapack
+from .source import Batch, Problem, Quadratic, Sloped, Source, empty_batch
 
 # Each at its number in kernels.regression: RAW, TRAIN, ALL (which is not imported before something is drawn).
 _STANDARDIZE = "none", "train", "all"
@@ -73,8 +74,8 @@ class _Dataset(Source):
 
     def draw(self, root, draws, workers):
         """Splits `draws`: the stable argsort of one uniform a row; train rows, validation rows, held-out rows."""
-        from .kernels.jit import launch
-        from .kernels.problems import regression
+        from ..kernels.jit import launch
+        from ..kernels.problems import regression
 
         batch = empty_batch(draws.size, self.axes)
         problem = (
@@ -97,8 +98,8 @@ class _Dataset(Source):
 
     def validation(self, root, draws, batch, workers):
         """The mean squared error on the validation rows of splits `draws`, which come behind the train rows."""
-        from .kernels.jit import launch
-        from .kernels.problems import regression
+        from ..kernels.jit import launch
+        from ..kernels.problems import regression
 
         shape = draws.size, self.axes
         found = Quadratic(np.zeros((*shape, self.axes)), np.zeros(shape), np.zeros(draws.size))
@@ -108,8 +109,8 @@ class _Dataset(Source):
 
     def rows(self, root, draws, batch, workers):
         """The train rows of splits `draws`, drawn again."""
-        from .kernels.jit import launch
-        from .kernels.problems import regression
+        from ..kernels.jit import launch
+        from ..kernels.problems import regression
 
         z, rho = np.empty((draws.size, self._train, self.axes)), np.empty((draws.size, self._train))
         tasks = np.zeros(2, np.int64)
@@ -143,7 +144,7 @@ class _Featured(_Dataset):
 
     def _stretch(self, root, draw, first, count):
         """Rows (count, D + 1) from place `first` of a split on, standardised; the train rows with their label noise."""
-        from .kernels.problems.features import fill_stretch
+        from ..kernels.problems.features import fill_stretch
 
         out = np.empty((count, self._columns.shape[0]))
         noise = self._label_noise if first < self._train else 0.0

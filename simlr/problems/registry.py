@@ -4,25 +4,25 @@ The registry of problem kinds; `sources` says what a kind is made of, and each k
 to one published claim live in `simlr.papers`.
 """
 
-from .datasets import DATASET
-from .errors import unknown
+from ..errors import unknown
+from ..inputs import rules
+from .dataset import DATASET
 from .gaussian import GAUSSIAN
-from .inputs import rules
-from .quadratics import QUADRATIC
+from .quadratic import QUADRATIC
 
 _GENERIC = {problem.kind: problem for problem in (GAUSSIAN, QUADRATIC, DATASET)}
 
 
 def kinds():
     """The names of all problem kinds."""
-    from .claims.registry import papers_having
+    from ..claims.registry import papers_having
 
     return [*_GENERIC, *papers_having("PROBLEM")]
 
 
 def find(key, kind):
     """The Problem of a kind; InputError where there is none."""
-    from .claims.registry import load_paper, paper_names
+    from ..claims.registry import load_paper, paper_names
 
     if not isinstance(kind, str):
         rules.refuse(key, "a string", kind)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import InputError, show
+from ..inputs import datafiles, rules
+from ..inputs.parameters import REQUIRED, Parameter
 from . import covariances
 from .covariances import ISOTROPIC, POWER_LAW, SPIKED, WORDS, word_or_numbers
-from .errors import InputError, show
-from .inputs import datafiles, rules
-from .inputs.parameters import REQUIRED, Parameter
-from .sources import Problem, Quadratic, Source, empty_batch
+from .source import Problem, Quadratic, Source, empty_batch
 
 SAME, RANDOM, ONES, ZERO = "train", "random", "ones", "zero"
 LARGEST_BYTES = 1 << 30  # of one draw, in each thread
@@ -103,7 +103,7 @@ class _Gaussian(Source):
     @cached_property
     def _population(self):
         """What the kernels draw from."""
-        from .kernels.problems.gaussian import Population
+        from ..kernels.problems.gaussian import Population
 
         power = self._parameters["target_source"] / 2.0
         prior = np.ones((1, self.axes)) if not power else self._train_power(power)
@@ -123,14 +123,14 @@ class _Gaussian(Source):
         """Sigma_train^power, as a covariance."""
         if len(self._train) == 1:
             return covariances.powers("train_covariance", self._train[0], power)[None, :]
-        from .kernels.problems.gaussian import spectral_power
+        from ..kernels.problems.gaussian import spectral_power
 
         return spectral_power(self._train.copy(), power)
 
     def draw(self, root, draws, workers):
         """The quadratics of the train sets `draws`."""
-        from .kernels.jit import launch
-        from .kernels.problems import gaussian
+        from ..kernels.jit import launch
+        from ..kernels.problems import gaussian
 
         batch = empty_batch(draws.size, self.axes)
         problem = (
@@ -149,8 +149,8 @@ class _Gaussian(Source):
 
     def validation(self, root, draws, batch, workers):
         """The mean squared error on validation rows, drawn as the train rows are."""
-        from .kernels.jit import launch
-        from .kernels.problems import gaussian
+        from ..kernels.jit import launch
+        from ..kernels.problems import gaussian
 
         shape = draws.size, self.axes
         found = Quadratic(np.zeros((*shape, self.axes)), np.zeros(shape), np.zeros(draws.size))
@@ -160,8 +160,8 @@ class _Gaussian(Source):
 
     def rows(self, root, draws, batch, workers):
         """The train rows of `draws`, drawn again."""
-        from .kernels.jit import launch
-        from .kernels.problems import gaussian
+        from ..kernels.jit import launch
+        from ..kernels.problems import gaussian
 
         z, rho = np.empty((draws.size, self._rows, self.axes)), np.empty((draws.size, self._rows))
         known = self._population, root, draws, *self._own(batch)

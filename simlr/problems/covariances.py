@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import InputError, unknown
-from .inputs import datafiles, rules
+from ..errors import InputError, unknown
+from ..inputs import datafiles, rules
 
 ISOTROPIC, POWER_LAW, SPIKED = WORDS = ("isotropic", "power_law", "spiked")
 SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".csv")

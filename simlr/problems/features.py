@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..errors import RunError
 from . import lapack
-from .errors import RunError
 
 MAPS = "linear", "relu", "fourier", "rbf"
 # Those of which a number is drawn, each at its number in kernels.features: RELU, FOURIER.
@@ -38,7 +38,7 @@ class RandomFeatures:
 
     def _of(self, rows, root, draw):
         """Features (n, p) of rows (n, D + 1)."""
-        from .kernels.problems.features import fill_features
+        from ..kernels.problems.features import fill_features
 
         out = np.empty((len(rows), self.axes))
         fill_features(rows, root, draw, self._number, self._length_scale, out)
@@ -68,7 +68,7 @@ class GaussianKernel:
 
     def _between(self, rows, others):
         """The kernel (n, m) between rows."""
-        from .kernels.problems.features import fill_kernel
+        from ..kernels.problems.features import fill_kernel
 
         out = np.empty((len(rows), len(others)))
         fill_kernel(rows, others, self._length_scale, out)

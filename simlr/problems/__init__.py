@@ -1,0 +1,1 @@
+"""What is learned: each kind of problem draws train and test quadratics for a seed."""

@@ -10,9 +10,9 @@ import numpy as np
 
 from . import style
 from .answers import Comparison, value_at
+from .config.question import side_name
 from .levels import WORDS, last
 from .outcomes import WORDS as MEASURES
-from .questions import side_name
 from .text import shortened, some, value_text
 
 MOST_PANELS = 3

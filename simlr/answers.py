@@ -3,7 +3,7 @@
     found = answers.answer(run)
     print(found.outcome, found.sentence)
 
-Pure functions of a `simlr.rundata.Run` whose grid has a [question]; see `simlr.questions`. Every combination of problem
+Pure functions of a `simlr.rundata.Run` whose grid has a [question]; see `simlr.config.question`. Every combination of problem
 parameters, of the parameters named in `over` and of levels is compared by itself.
 
 Fair to both sides: where a side has several schedules, the one of the smallest median on every other seed is taken, and
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import questions
+from .config import question as questions
 from .estimates import median_interval
 from .families import edge_of, first_smallest
 from .growth import answer_growth

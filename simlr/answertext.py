@@ -3,10 +3,10 @@
 import textwrap
 
 from .answers import Comparison
+from .config.question import side_name
 from .layout import MOST_LINES, Table
 from .levels import text as level_text_of
 from .outcomes import WORDS
-from .questions import side_name
 from .text import WIDTH, number, printable, shortened, value_text
 
 WHOLE = "the report's answer.csv"

@@ -102,7 +102,7 @@ def closed_form_growth(bench):
 
 def smaller_rates(bench):
     """The default grid against itself with all rates a hundredfold smaller and a hundredfold more steps."""
-    from .config import GridConfig
+    from .config.grid import GridConfig
     from .grid import run
     from .papers import nakkiran2020
 

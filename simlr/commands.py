@@ -13,10 +13,10 @@ from .claims.registry import load_paper, paper_names
 from .cli import progress
 from .cli.arguments import DONE, INTERRUPTED, MOST_DIGITS, Parser, answered, one_line, positive, say
 from .cli.signals import terminate_as_interrupt
-from .config import read
+from .config.reading import read
+from .config.study import StudyConfig
 from .errors import InputError, RunError, show, unknown
 from .pipeline import still_working
-from .studies import StudyConfig
 
 DEFAULT_PAPER = "nakkiran2020"
 LOCAL = "local"

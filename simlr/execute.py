@@ -5,6 +5,7 @@ from time import perf_counter
 import numpy as np
 
 from . import runfile
+from .config.stop import LOSS_KINDS, VALIDATION
 from .descending import Descending
 from .kernels import arrays, jit
 from .kernels.descent.ending import mark_out_of_reach
@@ -14,7 +15,6 @@ from .plan import BOTH, LEAPS, STEPS, WALKS
 from .problems.source import Sloped
 from .results import Buffers
 from .stages import batches, longest_table
-from .stopping import LOSS_KINDS, VALIDATION
 from .stops import Stops
 from .thresholds import initial_train_loss, thresholds
 from .walking import Walk, kind_of, losses

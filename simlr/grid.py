@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from . import __version__, resources, store
 from .cli import signals  # early first: it minds signals from then on
+from .config.study import StudyConfig
 from .errors import InputError, RunError
 from .pipeline import Pipeline
 from .plan import Plan
 from .problems import registry
 from .rundata import MemoryWriter, Run
-from .studies import StudyConfig
 from .studyruns import run_study
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import questions
+from .config import question as questions
 from .estimates import COVERAGE, RESAMPLES, joint_medians
 from .levels import place
 from .outcomes import DEPENDS, NO, UNSURE, WORDS, YES, Answer, values_of

@@ -3,12 +3,13 @@
 import json
 import textwrap
 
-from . import answers, answertext, questions, stopping, store, summary
+from . import answers, answertext, store, summary
 from .claims.registry import load_paper, paper_names, papers_having
+from .config import question
+from .config import stop as stopping
+from .config.methods import AVERAGING, NOISES, OPTIMIZERS
 from .inputs.parameters import REQUIRED
 from .layout import verdict_text
-from .noises import NOISES
-from .optimizers import AVERAGING, OPTIMIZERS
 from .problems import registry
 from .schedules import checking
 from .schedules.schedule import FLOW
@@ -40,7 +41,7 @@ def everything():
         ("NOISE  ([[noise]] kind = ...)", [_method(kind, *known) for kind, known in NOISES.items()]),
         (
             "QUESTION  ([question] has text and one of these; the report answers it; docs/analysis.md)",
-            [_wrapped(form, meaning) for form, meaning in questions.FORMS.items()],
+            [_wrapped(form, meaning) for form, meaning in question.FORMS.items()],
         ),
     ]
     return "\n\n".join("\n".join([title, *entries]) for title, entries in parts if entries)

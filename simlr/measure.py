@@ -50,7 +50,7 @@ class Bench:
 
     def grid(self, schedule, **tables):
         """A grid on the reference problem, which needs no input file; nothing is recorded unless asked for."""
-        from .config import GridConfig
+        from .config.grid import GridConfig
 
         given = {"stop": {"train_loss": [1e-30]}, "record": {"points": 0}, "problem": {"kind": "nakkiran2020"}}
         return GridConfig.from_tables({**given, **tables, "name": "bench", "schedule": schedule}, self.folder)
@@ -183,7 +183,7 @@ def draws(bench):
 
 def default_grid(bench):
     """The reference problem as `python -m simlr.grid` runs it, without its start-up and table."""
-    from .config import GridConfig
+    from .config.grid import GridConfig
     from .grid import run
     from .papers import nakkiran2020
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from . import runfile, seal, store
 from .agreement import misplaced
 from .blocks import Blocks
-from .config import GridConfig
+from .config.grid import GridConfig
 from .errors import DamageError, InputError
 from .inputs.files import size_of
 from .plan import Plan

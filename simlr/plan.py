@@ -10,10 +10,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from .config import GridConfig
+from .config.grid import GridConfig
+from .config.methods import is_plain, method_parameters
+from .config.stop import LOSS_KINDS, VALIDATION
 from .errors import InputError
-from .noises import is_plain, method_parameters
-from .stopping import LOSS_KINDS, VALIDATION
 from .tables import CHUNK, RateTables
 
 # Seeds a block where the grid leaves the choice to us: enough to fill the SIMD lanes of all cores, few enough that a

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from . import style
+from .config.schedule_tables import expand_schedule
 from .layout import MOST_LINES, Table
 from .schedules import bounds
-from .scheduling import expand_schedule
 from .text import many, number, shortened
 
 GROUPS_A_PICTURE, MOST_PICTURES = 6, 12

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from . import runfile
 from .agreement import PROVENANCE
-from .config import GridConfig
+from .config.grid import GridConfig
 from .execute import Engine, environment
 from .grid import Job, Origin
 

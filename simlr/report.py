@@ -21,7 +21,7 @@ from . import analysisplots, answerplots, answertext, figures, rateplots, store,
 from .claims.registry import load_paper, paper_names
 from .analysis import Analysis, StudyAnalysis
 from .cli.arguments import DONE, Parser, answered, say
-from .config import read
+from .config.reading import read
 from .csvfiles import FILES, csv_files, is_ours
 from .errors import InputError
 from .text import WIDTH, many, printable, values_text
@@ -30,7 +30,7 @@ from .levels import WORDS, is_loss
 from .page import page, schedules_page
 from .pairs import index_of
 from .sections import sections
-from .studies import StudyConfig
+from .config.study import StudyConfig
 from .view import View
 
 PROGRAM = "python -m simlr.report"

@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import runfile
-from .config import read
+from .config.reading import read
 from .errors import unknown
 
 NOT_YET = -1
@@ -76,7 +76,7 @@ class Run:
 
     @property
     def is_study(self):
-        """Whether it is a study's run (`simlr.studies`), not a grid's."""
+        """Whether it is a study's run (`simlr.config.study`), not a grid's."""
         return "study" in self._source.attributes
 
     @property

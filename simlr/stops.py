@@ -7,11 +7,11 @@ stop_time (S, N, E), and stop_x, or stop_r and stop_average (S, N, E, d); with v
 import numpy as np
 
 from . import budgets
+from .config.stop import VALIDATION
 from .kernels import arrays
 from .kernels.descent.recurrence import descend_sweep
 from .looking import Looking, leap_and_look, losses_of_r, losses_of_x, step_and_look
 from .plan import LEAPS, WINDOW
-from .stopping import VALIDATION
 from .tables import chunks_of
 from .walking import Walk
 

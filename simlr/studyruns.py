@@ -17,7 +17,7 @@ from .agreement import check_same
 from .claims.registry import load_paper
 from .errors import InputError
 from .rundata import Run, StudySource
-from .studies import datasets
+from .study_datasets import datasets
 
 WAIT_SECONDS = 0.05
 ENDED = (
@@ -27,7 +27,7 @@ ENDED = (
 
 
 def run_study(config, out=None, *, threads=None, overwrite=False, resume=False, progress=None):
-    """Run a `simlr.studies.StudyConfig` and return its `Run`; parameters and errors are those of `simlr.run`.
+    """Run a `simlr.config.study.StudyConfig` and return its `Run`; parameters and errors are those of `simlr.run`.
 
     With resume, a file that is there is the finished run, of the same study and code, or it is refused.
     """

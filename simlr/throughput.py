@@ -134,7 +134,7 @@ def memory(bench):
 def print_peak(grid, out):
     """Run a grid file and print by how many bytes the peak memory grew beyond that of the imports."""
     from . import store
-    from .config import GridConfig
+    from .config.grid import GridConfig
     from .kernels import jit
 
     assert store and jit  # h5py and numba, loaded

@@ -9,10 +9,10 @@ import pytest
 import simlr
 from simlr import style
 from simlr.claims.verdict import FAILS, HOLDS, NOT_RUN
-from simlr.config import read
+from simlr.config.reading import read
+from simlr.config.study import Task
 from simlr.papers import _beugnot, beugnot2022
 from simlr.rundata import Run
-from simlr.studies import Task
 
 needs_digits = pytest.mark.skipif(_beugnot.load_digits() is None, reason="scikit-learn is missing")
 SMALL = (

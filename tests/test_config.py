@@ -13,9 +13,11 @@ from kinds import PARAMETERS, steps_of
 
 import simlr
 from simlr.claims.registry import load_paper, paper_names
-from simlr.config import SETTINGS, TABLES, GridConfig, read
+from simlr.config.grid import TABLES, GridConfig
+from simlr.config.methods import OPTIMIZERS
+from simlr.config.reading import read
+from simlr.config.settings import SETTINGS
 from simlr.errors import InputError, show
-from simlr.optimizers import OPTIMIZERS
 from simlr.problems import registry
 from simlr.schedules.registry import KINDS
 from simlr.schedules.rules import RULES

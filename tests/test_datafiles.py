@@ -13,7 +13,7 @@ import runs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simlr.config import GridConfig
+from simlr.config.grid import GridConfig
 from simlr.errors import InputError
 from simlr.grid import Job
 from simlr.inputs import datafiles

@@ -10,7 +10,7 @@ import simlr
 from simlr import commands, style, summary
 from simlr.claims.registry import load_paper
 from simlr.claims.verdict import FAILS, HOLDS, UNDECIDED
-from simlr.config import read
+from simlr.config.reading import read
 from simlr.papers import li2019
 
 COUNTS, SHAPE = (4, 12, 4), (24, 24**-0.5, 0.5, 5.0, (0.5, 1.0))

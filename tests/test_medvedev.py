@@ -10,7 +10,7 @@ import simlr
 from simlr import sphere, summary
 from simlr.claims.registry import load_paper
 from simlr.claims.verdict import FAILS, HOLDS
-from simlr.config import read
+from simlr.config.reading import read
 from simlr.errors import InputError
 from simlr.kernels import jit
 

@@ -17,11 +17,13 @@ import pytest
 import runs
 
 import simlr
-from simlr import commands, papers, report, store, studies, verify
+from simlr import commands, papers, report, store, study_datasets, verify
 from simlr.claims.registry import load_paper, paper_names
 from simlr.claims.verdict import FAILS, HOLDS, NOT_RUN, UNDECIDED, Finding, at_least, at_most, near
 from simlr.claims.verdict import verdict as verdict_of
-from simlr.config import GridConfig, read
+from simlr.config import study as studies
+from simlr.config.grid import GridConfig
+from simlr.config.reading import read
 from simlr.errors import DamageError, InputError, RunError
 from simlr.papers import __main__
 from simlr.runfile import Field
@@ -281,7 +283,7 @@ FIELDS = (
 
 
 def test_coordinates_are_made_where_they_are_not_given():
-    found, sizes = studies.datasets(described(FIELDS), {"error": np.ones((3, 2)), "schedule": ["a", "b", "c"]})
+    found, sizes = study_datasets.datasets(described(FIELDS), {"error": np.ones((3, 2)), "schedule": ["a", "b", "c"]})
     arrays = {field.name: array.tolist() for field, array in found}
     assert sizes == {"schedule": 3, "seed": 2}
     assert arrays == {"schedule": ["a", "b", "c"], "seed": [0, 1], "error": [[1.0, 1.0]] * 3}
@@ -300,7 +302,7 @@ def test_coordinates_are_made_where_they_are_not_given():
 )
 def test_arrays_that_are_not_as_declared_are_refused(measured, message):
     with pytest.raises((ValueError, TypeError), match=message):
-        studies.datasets(described(FIELDS), measured)
+        study_datasets.datasets(described(FIELDS), measured)
 
 
 # ---- findings and verdicts ----

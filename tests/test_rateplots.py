@@ -10,7 +10,7 @@ import pytest
 from test_report import FORBID, HOSTILE, Page
 
 from simlr import rateplots, report, style
-from simlr.config import GridConfig
+from simlr.config.grid import GridConfig
 from simlr.schedules import bounds
 
 HEAD = 'name = "{name}"\nproblem = {{ kind = "nakkiran2020" }}\nstop = {{ train_loss = [0.1], max_steps = {steps} }}\n'

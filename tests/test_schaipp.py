@@ -10,7 +10,7 @@ from naive_bounds import harmonic, last_iterate_bound, wsd_theorem
 from simlr import summary
 from simlr.claims.registry import load_paper
 from simlr.claims.verdict import FAILS, HOLDS
-from simlr.config import read
+from simlr.config.reading import read
 from simlr.errors import InputError
 
 PAPER = load_paper("schaipp2025")

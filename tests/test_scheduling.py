@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simlr
-from simlr.config import GridConfig
+from simlr.config.grid import GridConfig
 from simlr.errors import InputError
 from simlr.inputs import datafiles
 from simlr.schedules.registry import Rates

@@ -10,7 +10,7 @@ import simlr
 from simlr import summary
 from simlr.claims.registry import load_paper
 from simlr.claims.verdict import FAILS, HOLDS, UNDECIDED
-from simlr.config import read
+from simlr.config.reading import read
 from simlr.errors import InputError
 
 PAPER = load_paper("wu2021")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .. import store, summary
 from ..claims.registry import load_paper
 from ..claims.verdict import FAILS, HOLDS, Verdict, told
-from ..config import read
+from ..config.reading import read
 from ..errors import InputError
 from ..layout import FINDING_HEADER, Table
 from ..text import printable, shortened

@@ -19,10 +19,10 @@ Gradient descent here is simlr's own, in closed form, on the problem kind `quadr
 import numpy as np
 
 from ..claims.verdict import NOT_RUN, Control, Finding, at_least, at_most, near, outcome_of, verdict
+from ..config.study import Study
 from ..inputs import rules
 from ..inputs.parameters import Parameter
 from ..runfile import Field
-from ..studies import Study
 from ._beugnot import digits_study, stops
 
 SOURCE = "Beugnot, Mairal, Rudi (2022), arXiv:2202.13733, theorem 5 and the experiments on kernel regression"

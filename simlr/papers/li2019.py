@@ -18,10 +18,10 @@ from functools import partial
 import numpy as np
 
 from ..claims.verdict import FAILS, HOLDS, UNDECIDED, Control, Finding, verdict
+from ..config.study import Study
 from ..inputs import rules
 from ..inputs.parameters import Parameter
 from ..runfile import Field
-from ..studies import Study
 
 SOURCE = "Li, Wei, Ma (2019), arXiv:1907.04595, NeurIPS 2019, section 3"
 CLAIM = (

@@ -1,1 +1,5 @@
-"""What is learned: each kind of problem draws train and test quadratics for a seed."""
+"""What is learned: each kind of problem draws a train and a test quadratic for a seed."""
+
+from .registry import find, kinds
+
+__all__ = ["find", "kinds"]

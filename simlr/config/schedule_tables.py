@@ -4,12 +4,12 @@ import hashlib
 import itertools
 import math
 
+from ..errors import InputError, unknown
+from ..inputs import rules
+from ..schedules import checking
+from ..schedules.rules import RULES
+from ..schedules.schedule import PHASES
 from .axes import check_axis, check_combinations
-from .errors import InputError, unknown
-from .inputs import rules
-from .schedules import checking
-from .schedules.rules import RULES
-from .schedules.schedule import PHASES
 
 UNITS = ("absolute", "sharpness")
 LONGEST_SHOWN = 8  # a longer vector has its length and a digest in names and in the run file

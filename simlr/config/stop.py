@@ -3,8 +3,8 @@
 The values of a rule are its levels: a run is looked at once for each of them, and they are the run file's axis `level`.
 """
 
-from .errors import InputError, unknown
-from .inputs import rules
+from ..errors import InputError, unknown
+from ..inputs import rules
 
 LARGEST_LEVEL = 1e100
 # Budgets are levels, and levels are written as float64.

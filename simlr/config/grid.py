@@ -9,48 +9,19 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from . import questions, stopping
+from ..errors import InputError, unknown
+from ..inputs import rules, toml
+from ..inputs.parameters import read_parameters
+from ..problems import registry
+from . import question as questions
+from . import stop as stopping
 from .axes import check_axis, check_combinations
-from .errors import InputError, unknown
-from .inputs import rules, toml
-from .inputs.parameters import read_parameters
-from .noises import NO_NOISE, check_noises, is_plain, noise_of
-from .optimizers import check_optimizers, count_of, expand, label
-from .problems import registry
-from .scheduling import check_schedules, count_combinations, expand_schedule
-from .studies import StudyConfig
+from .methods import NO_NOISE, check_noises, check_optimizers, count_of, expand, is_plain, label, noise_of
+from .schedule_tables import check_schedules, count_combinations, expand_schedule
+from .settings import _table, check_name, check_settings
 
-MOST_POINTS = 1_000_000
-LONGEST_NAME = 200  # bytes: a file name has at most 255, and something is put after it
 TABLES = ("name", "engine", "problem", "seeds", "stop", "record", "schedule", "optimizer", "noise", "question", "run")
 ENGINES = ("auto", "recurrence", "closed-form")
-
-
-def _recorded_seeds(key, value):
-    """A number of seeds, or "all"."""
-    if isinstance(value, str):
-        return rules.one_of("all")(key, value)
-    return rules.count_or_none(key, value)
-
-
-def _points(key, value):
-    """A number of recorded moments; they are held in memory."""
-    return rules.count(key, value, least=0, most=MOST_POINTS)
-
-
-# table -> key -> (rule, default)
-SETTINGS = {
-    "seeds": {"count": (rules.count, 1000), "root": (rules.count_or_none, 0)},
-    "record": {
-        "points": (_points, 200),
-        "flow_time": (rules.positive, 20.0),
-        "seeds": (_recorded_seeds, 64),
-        "iterates": (rules.flag, False),
-        "stop_residual": (rules.flag, False),
-        "dtype": (rules.one_of("float64", "float32"), "float64"),
-    },
-    "run": {"block_seeds": (rules.count_or_none, 0)},
-}
 
 
 @dataclass(frozen=True)
@@ -233,44 +204,6 @@ class GridConfig:
         for table in (*self.optimizer, *self.noise):
             found += [(f"{table['kind']}.{key}", value) for key, value in table.items() if isinstance(value, list)]
         return found
-
-
-def read(source, overrides=()):
-    """The GridConfig, or where it has a table [study] the StudyConfig, of a TOML file (a path) or of TOML text."""
-    tables, folder = toml.read(source)
-    for key, value in overrides:
-        toml.override(tables, key, value)
-    return (StudyConfig if "study" in tables else GridConfig).from_tables(tables, folder)
-
-
-# ---- checking ----
-
-
-def _table(tables, key, required=False):
-    """One table of the grid."""
-    if required and key not in tables:
-        raise InputError(f"[{key}] is missing")
-    table = tables.get(key, {})
-    if not isinstance(table, dict):
-        rules.refuse(key, "a table", table)
-    return table
-
-
-def check_name(name):
-    """The grid's name, which names its output file."""
-    rules.text("name", name)
-    if "/" in name or "\\" in name or name.startswith(".") or len(name.encode()) > LONGEST_NAME:
-        rules.refuse("name", f"fit for a file name (no slash, no leading dot, at most {LONGEST_NAME} bytes)", name)
-    return name
-
-
-def check_settings(tables, key):
-    """A table of single values, each with a rule and a default."""
-    table, known = _table(tables, key), SETTINGS[key]
-    for name in table:
-        if name not in known:
-            raise unknown(key, name, known, "key")
-    return {name: rule(f"{key}.{name}", table.get(name, default)) for name, (rule, default) in known.items()}
 
 
 def _check_problem(table):

@@ -1,15 +1,17 @@
-"""The [[optimizer]] tables of a grid: how gradients become steps, and which average of the iterates is carried.
+"""The [[optimizer]] and [[noise]] tables of a grid: how gradients become steps, and where their noise comes from.
 
-To add an optimiser, add its recurrence to `kernels.optimizers` and its line to OPTIMIZERS.
+To add an optimiser, add its recurrence to `kernels.stochastic.optimizers` and its line to OPTIMIZERS; to add a source
+of noise, add it to `kernels.stochastic.gradients` and its line to NOISES. Noise is drawn by address, from the root, the
+draw and the step, so all schedules and optimisers meet the same.
 """
 
 import itertools
 from functools import partial
 
+from ..errors import InputError, unknown
+from ..inputs import rules
+from ..inputs.parameters import REQUIRED
 from .axes import check_axis, check_combinations
-from .errors import InputError, unknown
-from .inputs import rules
-from .inputs.parameters import REQUIRED
 
 _fraction = partial(rules.number, least=0.0, rule="a number from 0 to below 1", most=1.0 - 2.0**-53)
 SAMPLING = rules.one_of("replacement", "epochs", noun="sampling")
@@ -40,6 +42,23 @@ AVERAGING = {
         {"average_decay": (_fraction, 0.99)},
     ),
 }
+
+# kind -> (formula, parameters: name -> (rule, default))
+NOISES = {
+    "none": ("the exact gradient of the train loss", {}),
+    "gradient": (
+        "g + sigma xi, xi ~ N(0, I) (isotropic) or N(0, H) (hessian), fresh at every step",
+        {
+            "sigma": (rules.not_negative, REQUIRED),
+            "covariance": (rules.one_of("isotropic", "hessian", noun="covariance"), "isotropic"),
+        },
+    ),
+    "minibatch": (
+        "mean gradient of batch_size train rows, with replacement or in shuffled epochs",
+        {"batch_size": (rules.count, REQUIRED), "sampling": (SAMPLING, "replacement")},
+    ),
+}
+NO_NOISE = {"kind": "none"}
 
 # What a name need not say.
 UNSAID = {"average_start": 0, "average_decay": 0.99, "sampling": "replacement", "covariance": "isotropic"}
@@ -125,3 +144,38 @@ def _check_optimizer(index, entry):
         return {"kind": kind, **own}
     averaging = {name: own.pop(name) for name in AVERAGING[average][1]}
     return {"kind": kind, **own, "average": average, **averaging}
+
+
+def is_plain(optimizer, noise):
+    """Whether steps are those of gradient descent on the exact gradient, with nothing carried beside the iterate."""
+    return optimizer == {"kind": "gd"} and noise == NO_NOISE
+
+
+def check_noises(entries):
+    """Every [[noise]] table, its values cast and complete; lists stay lists, which are axes."""
+    return check_tables("noise", entries, _check_noise)
+
+
+def _check_noise(index, entry):
+    """One [[noise]] table."""
+    if "kind" not in entry:
+        raise InputError(f"noise[{index}]: kind is missing; valid are {', '.join(repr(kind) for kind in NOISES)}")
+    kind = check_kind("noise", index, entry, NOISES, None)
+    return {"kind": kind, **check_parameters(f"noise {kind!r}", entry, NOISES[kind][1])}
+
+
+def noise_of(optimizer, noise):
+    """The noise that an optimiser meets: 'sgd' draws its mini-batches itself."""
+    if optimizer["kind"] != "sgd":
+        return noise
+    if noise["kind"] != "none":
+        raise InputError(f"optimizer 'sgd': draws mini-batches itself; use 'gd' with noise {noise['kind']!r}")
+    return {"kind": "minibatch", "batch_size": optimizer["batch_size"], "sampling": optimizer["sampling"]}
+
+
+def method_parameters(optimizer, noise):
+    """Optimiser and noise as parameters of a schedule, in the run file under their own names."""
+    own = {"optimizer": optimizer["kind"], **{k: v for k, v in optimizer.items() if k not in ("kind", *noise)}}
+    if noise["kind"] == "none":
+        return own
+    return own | {"noise": noise["kind"], **{k: v for k, v in noise.items() if k != "kind"}}

@@ -1,7 +1,7 @@
 """Values of a grid that are single or lists; a list is an axis of the grid, and axes multiply."""
 
-from .errors import InputError
-from .inputs import rules
+from ..errors import InputError
+from ..inputs import rules
 
 MOST_COMBINATIONS = 1_000_000
 

@@ -14,9 +14,9 @@ or how the best value of one parameter grows with another one:
     exponent = 1.0            # what is expected: best ~ against^exponent
 """
 
-from .errors import InputError, unknown
-from .inputs import rules
-from .noises import method_parameters
+from ..errors import InputError, unknown
+from ..inputs import rules
+from .methods import method_parameters
 
 # A loss above its floor -> the loss and its floor.
 EXCESS = {"excess_test_loss": ("test_loss", "test_floor"), "excess_train_loss": ("train_loss", "train_floor")}

@@ -21,15 +21,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-import numpy as np
-
-from .errors import InputError, unknown
-from .inputs import rules, toml
-from .inputs.parameters import read_parameters
-from .runfile import Field
+from ..errors import InputError, unknown
+from ..inputs import rules, toml
+from ..inputs.parameters import read_parameters
 
 TABLES = ("name", "study", "seeds")
-SEED = Field("seed", ("seed",), "<i8", "index")
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ class StudyConfig:
     @classmethod
     def from_tables(cls, tables, folder="."):
         """The study described by nested dicts, as TOML reads them; InputError where anything is wrong."""
-        from .config import check_name, check_settings
+        from .settings import check_name, check_settings
 
         for key in tables:
             if key not in TABLES:
@@ -123,7 +119,7 @@ class StudyConfig:
 
 def find(key, kind):
     """The `Study` of a kind; InputError where there is none."""
-    from .claims.registry import load_paper, paper_names, papers_having
+    from ..claims.registry import load_paper, paper_names, papers_having
 
     if not isinstance(kind, str):
         rules.refuse(key, "a string", kind)
@@ -141,46 +137,3 @@ def _check_study(table):
         raise InputError("study.kind is missing")
     study = find("study.kind", table["kind"])
     return read_parameters("study", study, table)
-
-
-# ---- arrays ----
-
-
-def datasets(config, measured):
-    """What the run file holds of a study: [(Field, array), ...], coordinates first; its lengths: {dimension: length}.
-
-    Raises ValueError, which is a fault of the paper's code, where the arrays are not those that it declares.
-    """
-    fields = {one.name: one for one in config.definition.arrays}
-    if set(fields) != set(measured):
-        raise ValueError(f"study {config.paper!r} declares {sorted(fields)} and measured {sorted(measured)}")
-    arrays = {name: _cast(fields[name], measured[name]) for name in fields}
-    sizes = _sizes(fields, arrays)
-    if SEED.name in sizes:
-        sizes[SEED.name] = config.seeds["count"]
-    for name, array in arrays.items():
-        expected = tuple(sizes[dimension] for dimension in fields[name].dims)
-        if array.shape != expected:
-            raise ValueError(f"study {config.paper!r}: {name} must have shape {expected}, got {array.shape}")
-    missing = [SEED if name == SEED.name else Field(name, (name,), "<i8", "index") for name in sizes]
-    counted = [(one, np.arange(sizes[one.name], dtype="<i8")) for one in missing if one.name not in fields]
-    found = counted + [(fields[name], arrays[name]) for name in fields]
-    return sorted(found, key=lambda pair: pair[0].dims != (pair[0].name,)), sizes
-
-
-def _cast(one, values):
-    """Values in the type of their field; only what loses nothing is cast."""
-    if one.dtype == "str":
-        return np.array(values, dtype=object)
-    return np.asarray(values).astype(one.dtype, order="C", casting="same_kind")
-
-
-def _sizes(fields, arrays):
-    """Lengths of the dimensions, by the arrays that have them."""
-    found = {}
-    for name, one in fields.items():
-        if arrays[name].ndim != len(one.dims):
-            raise ValueError(f"{name} must have the dimensions {one.dims}, got shape {arrays[name].shape}")
-        for dimension, length in zip(one.dims, arrays[name].shape, strict=True):
-            found.setdefault(dimension, length)
-    return found

@@ -11,10 +11,10 @@ from .kernels import arrays, jit
 from .kernels.descent.ending import mark_out_of_reach
 from .kernels.iterates import iterates_sweep
 from .kernels.losses import losses_sweep
-from .plan import BOTH, LEAPS, STEPS, WALKS
+from .plan.plan import BOTH, LEAPS, STEPS, WALKS
+from .plan.stages import batches, longest_table
 from .problems.source import Sloped
 from .results import Buffers
-from .stages import batches, longest_table
 from .stops import Stops
 from .thresholds import initial_train_loss, thresholds
 from .walking import Walk, kind_of, losses

@@ -11,7 +11,7 @@ from .cli import signals  # early first: it minds signals from then on
 from .config.study import StudyConfig
 from .errors import InputError, RunError
 from .pipeline import Pipeline
-from .plan import Plan
+from .plan.plan import Plan
 from .problems import registry
 from .rundata import MemoryWriter, Run
 from .studyruns import run_study

@@ -11,7 +11,7 @@ from .descending import any_stepping
 from .kernels import arrays
 from .kernels.descent.closed_form import leap_sweep
 from .kernels.validation import look_sweep
-from .plan import WINDOW
+from .plan.plan import WINDOW
 from .products import no_products
 
 

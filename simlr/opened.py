@@ -10,7 +10,7 @@ from .blocks import Blocks
 from .config.grid import GridConfig
 from .errors import DamageError, InputError
 from .inputs.files import size_of
-from .plan import Plan
+from .plan.plan import Plan
 
 
 class Opened(NamedTuple):

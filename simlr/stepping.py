@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .errors import InputError
-from .tables import CHUNK
+from .plan.rate_tables import CHUNK
 
 
 class Descent(NamedTuple):

@@ -11,8 +11,8 @@ from .config.stop import VALIDATION
 from .kernels import arrays
 from .kernels.descent.recurrence import descend_sweep
 from .looking import Looking, leap_and_look, losses_of_r, losses_of_x, step_and_look
-from .plan import LEAPS, WINDOW
-from .tables import chunks_of
+from .plan.plan import LEAPS, WINDOW
+from .plan.rate_tables import chunks_of
 from .walking import Walk
 
 

@@ -7,7 +7,7 @@ from .kernels import arrays
 from .kernels.residual_losses import residual_losses_sweep
 from .kernels.stochastic import averages, gradients, optimizers
 from .kernels.stochastic.walk import walk_sweep
-from .tables import chunks_of
+from .plan.rate_tables import chunks_of
 
 OPTIMIZER = {
     "gd": optimizers.GRADIENT_DESCENT,

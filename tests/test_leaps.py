@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 import simlr
 from simlr.kernels.descent import products
 from simlr.kernels.descent.constant_rate import first_divergence, first_passage
+from simlr.plan.stages import stages
 from simlr.schedules.checking import build, check_phase
-from simlr.stages import stages
 
 LIMIT = 2e100
 FACTORS = st.one_of(st.floats(-1.3, 1.3), st.sampled_from([0.0, 1.0, -1.0, 0.5, 1.0000001, -0.9999999]))

@@ -7,7 +7,7 @@ import runs
 import simlr
 from simlr import store
 from simlr.grid import Job
-from simlr.plan import Plan
+from simlr.plan.plan import Plan
 
 KEPT = {"record__stop_residual": True, "record__points": 0}
 UNORDERED = {"stop__train_loss": [1e-2, 1e-3, 1e-1]}

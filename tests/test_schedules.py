@@ -10,11 +10,11 @@ from kinds import PARAMETERS, rates, steps_of
 
 import naive_schedules
 from simlr.errors import InputError
+from simlr.plan.rate_tables import CHUNK, RateTables
 from simlr.schedules import checking
 from simlr.schedules.rules import RULES
 from simlr.schedules.schedule import Phase, Schedule
 from simlr.schedules.tabulation import tabulate
-from simlr.tables import CHUNK, RateTables
 
 DISCRETE = sorted(PARAMETERS)
 steps_of_a_phase = st.integers(1, 200)

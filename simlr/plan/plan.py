@@ -10,11 +10,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from .config.grid import GridConfig
-from .config.methods import is_plain, method_parameters
-from .config.stop import LOSS_KINDS, VALIDATION
-from .errors import InputError
-from .tables import CHUNK, RateTables
+from ..config.grid import GridConfig
+from ..config.methods import is_plain, method_parameters
+from ..config.stop import LOSS_KINDS, VALIDATION
+from ..errors import InputError
+from .rate_tables import CHUNK, RateTables
 
 # Seeds a block where the grid leaves the choice to us: enough to fill the SIMD lanes of all cores, few enough that a
 # block takes a fraction of a second and its arrays stay small.

@@ -1,0 +1,1 @@
+"""From a grid to its cells: combinations, engines, moments recorded, blocks, and tables of rates."""

@@ -8,7 +8,7 @@ import tomllib
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from . import listing, runfile, store
+from . import listing
 from .claims.registry import load_paper, paper_names
 from .cli import progress
 from .cli.arguments import DONE, INTERRUPTED, MOST_DIGITS, Parser, answered, one_line, positive, say
@@ -17,6 +17,8 @@ from .config.reading import read
 from .config.study import StudyConfig
 from .errors import InputError, RunError, show, unknown
 from .pipeline import still_working
+from .store import create, file_format
+from .store import read as read_module
 
 DEFAULT_PAPER = "nakkiran2020"
 LOCAL = "local"
@@ -88,7 +90,7 @@ def _setting(text):
 def _shard(text):
     """I/N as two numbers."""
     try:
-        return runfile.shard_of(text)
+        return file_format.shard_of(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -116,7 +118,7 @@ def grid_command(arguments=None):
 
 def _verify(options):
     """Look a run file over, and say what was found."""
-    from .verify import verify
+    from .store.verify import verify
 
     def work():
         with progress.shown("blocks", options.quiet) as tell:
@@ -159,7 +161,7 @@ def _run(options):
 
     job = Job(config, options.shard)
     if options.dry_run:
-        return _print(listing.estimate(job.plan, store.bytes_needed(job.plan), out))
+        return _print(listing.estimate(job.plan, create.bytes_needed(job.plan), out))
     _require_jit()
     with _workers(job, out, options) as (workers, origin):
         with _default_folder(out.parent, options.out is None):
@@ -211,8 +213,8 @@ def _workers(job, out, options):
 
     there = os.path.lexists(out)
     if there and not options.resume:
-        store.check_target(out, options.overwrite)  # before anything that takes long
-    recorded = store.survey(out).attributes if there and options.resume else None
+        create.check_target(out, options.overwrite)  # before anything that takes long
+    recorded = read_module.survey(out).attributes if there and options.resume else None
     tell = (lambda text: None) if options.quiet else say
     with cluster.connected(options.dask, job, options.threads, tell) as workers:
         yield workers, workers.meet(recorded)

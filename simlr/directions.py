@@ -7,7 +7,7 @@ the test matrix, all in the axes of the train Hessian, of curvature lam:
     test loss - floor  = (r + delta)^T M (r + delta)           part of direction i: (r + delta)_i [M (r + delta)]_i
 
 The parts add up to the whole; those of the test loss can be negative where M is not diagonal. Pure functions of a
-`simlr.rundata.Run`, which look at a piece of the seeds at a time.
+`simlr.store.run.Run`, which look at a piece of the seeds at a time.
 """
 
 import math
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .estimates import jackknife
-from .runfile import is_own
+from .store.file_format import is_own
 from .summary import CELLS_AT_ONCE, columns_of, problem_groups
 
 NEEDED = "stop_residual"

@@ -4,7 +4,6 @@ from time import perf_counter
 
 import numpy as np
 
-from . import runfile
 from .config.stop import LOSS_KINDS, VALIDATION
 from .descending import Descending
 from .kernels import arrays, jit
@@ -16,6 +15,7 @@ from .plan.stages import batches, longest_table
 from .problems.source import Sloped
 from .results import Buffers
 from .stops import Stops
+from .store import file_format
 from .thresholds import initial_train_loss, thresholds
 from .walking import Walk, kind_of, losses
 
@@ -311,7 +311,7 @@ class _Seeds:
     def all_arrays(self, results):
         """The results beside the problem's own datasets; axes that a seed lacks are NaN."""
         problem = {"sharpness": self.sharpness, **self._batch._asdict(), **self._of_test_minimiser()}
-        names = [field.name for field in runfile.block_fields(self._plan) if field.name not in results]
+        names = [field.name for field in file_format.block_fields(self._plan) if field.name not in results]
         return {name: self._mark_absent(problem[name]) for name in names} | results
 
     def _of_test_minimiser(self):

@@ -1,7 +1,7 @@
 """Schedules of one family: which value of a parameter is best, how sure that is, and whether annealing wins.
 
 A family is the schedules that one [[schedule]] table expands to, with one optimiser and noise, all parameters but one
-equal. Pure functions of a `simlr.rundata.Run`.
+equal. Pure functions of a `simlr.store.run.Run`.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy as np
 
 from .estimates import win_shares
 from .pairs import Side, pair_at
-from .runfile import STATUS_AT_FLOOR, STATUS_NOT_RUN
+from .store.file_format import STATUS_AT_FLOOR, STATUS_NOT_RUN
 from .summary import columns_of, problem_groups
 
 # The best value is called sure where it wins in this share of the resamples.

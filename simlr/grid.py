@@ -6,14 +6,17 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from . import __version__, resources, store
+from . import __version__, resources
 from .cli import signals  # early first: it minds signals from then on
 from .config.study import StudyConfig
 from .errors import InputError, RunError
 from .pipeline import Pipeline
 from .plan.plan import Plan
 from .problems import registry
-from .rundata import MemoryWriter, Run
+from .store import create, read
+from .store import resume as resume_module
+from .store.in_memory import MemoryWriter
+from .store.run import Run
 from .studyruns import run_study
 
 
@@ -33,7 +36,7 @@ def run(config, out=None, *, threads=None, overwrite=False, resume=False, progre
     job = Job(config)
     writer, blocks = job.open(out, overwrite, resume)
     job.run(writer, blocks, threads, progress)
-    return Run(writer.source) if out is None else store.load(writer.path)
+    return Run(writer.source) if out is None else read.load(writer.path)
 
 
 def _environment():
@@ -78,10 +81,10 @@ class Job:
         if resume and overwrite:
             raise InputError("resume and overwrite cannot both be asked for")
         if out is None:
-            resources.check_memory(store.bytes_needed(self.plan), "the run takes", "; out=PATH streams it to a file")
+            resources.check_memory(create.bytes_needed(self.plan), "the run takes", "; out=PATH streams it to a file")
             return MemoryWriter(self.plan, self.attributes(origin)), range(len(self.plan.block_starts))
         if resume and os.path.exists(out):
-            writer = store.resume(out, self._with_blocks, self.attributes(origin))
+            writer = resume_module.resume(out, self._with_blocks, self.attributes(origin))
             try:
                 missing = writer.missing_blocks()
                 writer.reopen(missing)
@@ -89,9 +92,9 @@ class Job:
                 writer.close()
                 raise
             return writer, missing
-        store.check_target(Path(out), overwrite)  # before anything that takes long
-        store.check_room(Path(out).parent, store.bytes_needed(self.plan), out)
-        writer = store.create(out, self.plan, self.attributes(origin), overwrite, self._layout(origin))
+        create.check_target(Path(out), overwrite)  # before anything that takes long
+        create.check_room(Path(out).parent, create.bytes_needed(self.plan), out)
+        writer = create.create(out, self.plan, self.attributes(origin), overwrite, self._layout(origin))
         return writer, range(len(self.plan.block_starts))
 
     def _with_blocks(self, starts, seeds):
@@ -103,18 +106,18 @@ class Job:
         """The short datasets where not all of them are to be made here."""
         if origin is None:
             return None
-        return [(field, origin.moments.get(field.name, own)) for field, own in store.runfile.small_datasets(self.plan)]
+        return [(field, origin.moments.get(field.name, own)) for field, own in create.runfile.small_datasets(self.plan)]
 
     def attributes(self, origin=None):
         """The root attributes of the run file: what ran, on what, when."""
         identities = [source.identity for source in self.sources]
         return {
-            "format": store.runfile.FORMAT,
-            "format_version": store.runfile.FORMAT_VERSION,
+            "format": create.runfile.FORMAT,
+            "format_version": create.runfile.FORMAT_VERSION,
             "config": self.config.to_toml(),
             "identity": self.config.identity(),
             "problem_identity": " ".join(identities).strip(),
-            "problem_sizes": store.runfile.sizes_text(self.plan.sizes),
+            "problem_sizes": create.runfile.sizes_text(self.plan.sizes),
             **({"shard": "{}/{}".format(*self.shard)} if self.shard else {}),
             "simlr_version": __version__,
             **(origin.environment if origin else _environment()),

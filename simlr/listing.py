@@ -3,7 +3,7 @@
 import json
 import textwrap
 
-from . import answers, answertext, store, summary
+from . import answers, answertext, summary
 from .claims.registry import load_paper, paper_names, papers_having
 from .config import question
 from .config import stop as stopping
@@ -13,6 +13,7 @@ from .layout import verdict_text
 from .problems import registry
 from .schedules import checking
 from .schedules.schedule import FLOW
+from .store import read
 from .text import WIDTH
 
 
@@ -147,7 +148,7 @@ def _memory(plan):
 
 def outcome(path):
     """The summary of a run file, the verdict where there is one, and where the file is."""
-    run = store.load(path)
+    run = read.load(path)
     parts = [] if run.is_study else [summary.table(summary.rows(run))]
     verdict = summary.verdict(run)
     if verdict:

@@ -3,7 +3,7 @@
     for row in pairs.compare(run, "annealed", "flow"):
         print(row.problem, row.level, row.ratio, row.ratio_low, row.ratio_high, row.p)
 
-Pure functions of a `simlr.rundata.Run`. A pair counts only the seeds in which both schedules reached the level. The
+Pure functions of a `simlr.store.run.Run`. A pair counts only the seeds in which both schedules reached the level. The
 median of ratios is taken of their logarithms, so that B against A is the inverse of A against B.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from .errors import unknown
 from .estimates import median_interval, sign_test
-from .runfile import is_own
+from .store.file_format import is_own
 from .summary import EQUAL, columns_of, problem_groups, wilson
 
 # Train losses at the stops that differ by more than this share, in the median: not at equal train loss.

@@ -9,11 +9,11 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
-from . import runfile
-from .agreement import PROVENANCE
 from .config.grid import GridConfig
 from .execute import Engine, environment
 from .grid import Job, Origin
+from .store import file_format
+from .store.compatibility import PROVENANCE
 
 # A worker may serve several runs; of those whose client has gone without a word only the latest are kept.
 MOST_GRIDS = 4
@@ -103,8 +103,8 @@ def _placed(key, value, places):
 def origin(key):
     """The Origin of blocks that this worker computes."""
     plan = _of(key).job.plan.with_blocks([0])  # all blocks in one: their list may be long
-    found = {field.name: values for field, values in runfile.small_datasets(plan)}
-    return Origin(environment(), {name: found[name] for name in runfile.MOMENTS if name in found})
+    found = {field.name: values for field, values in file_format.small_datasets(plan)}
+    return Origin(environment(), {name: found[name] for name in file_format.MOMENTS if name in found})
 
 
 def compute(key, first, last):

@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from . import analysisplots, answerplots, answertext, figures, rateplots, store, style, summary
+from .store import read as read_module
+from . import analysisplots, answerplots, answertext, figures, rateplots, style, summary
 from .claims.registry import load_paper, paper_names
 from .analysis import Analysis, StudyAnalysis
 from .cli.arguments import DONE, Parser, answered, say
@@ -112,7 +113,7 @@ def _formats(text):
 
 def _report(path, options):
     """Read everything, make everything, then write."""
-    run = store.load(path)
+    run = read_module.load(path)
     folder = _folder(path, options.out, "report")
     wanted = _wanted(options.format, FORMATS)
     found, files = _made(path, run, options.baseline, wanted)

@@ -6,7 +6,7 @@ block's arrays back, and the next block is written into them: there are as many 
 
 import numpy as np
 
-from . import runfile
+from .store import file_format
 
 
 class Buffers:
@@ -14,13 +14,13 @@ class Buffers:
 
     def __init__(self, plan):
         self._plan = plan
-        self._fields = runfile.result_fields(plan)
+        self._fields = file_format.result_fields(plan)
         self._free = []
         self._moments = np.empty(0)
 
     def take(self, seeds, recorded):
         """Arrays for everything that is computed of a block, in the run file's types; what they hold is undefined."""
-        sizes = runfile.dimensions(self._plan) | {"seed": seeds, "recorded_seed": recorded}
+        sizes = file_format.dimensions(self._plan) | {"seed": seeds, "recorded_seed": recorded}
         flat = self._free.pop() if self._free else {}
         return {
             field.name: _view(flat.get(field.name), tuple(sizes[name] for name in field.dims), field.dtype)

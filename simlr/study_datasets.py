@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .runfile import Field
+from .store.file_format import Field
 
 SEED = Field("seed", ("seed",), "<i8", "index")
 

@@ -12,17 +12,19 @@ from pathlib import Path
 
 import numpy as np
 
-from . import __version__, runfile, store
-from .agreement import check_same
+from . import __version__
 from .claims.registry import load_paper
 from .errors import InputError
-from .rundata import Run, StudySource
+from .store import create, file_format, read
+from .store.compatibility import check_same
+from .store.in_memory import StudySource
+from .store.run import Run
 from .study_datasets import datasets
 
 WAIT_SECONDS = 0.05
 ENDED = (
-    runfile.Field("finished_at", (), "<f8", "Unix seconds", "s"),
-    runfile.Field("wall_seconds", (), "<f8", "seconds of measuring", "s"),
+    file_format.Field("finished_at", (), "<f8", "Unix seconds", "s"),
+    file_format.Field("wall_seconds", (), "<f8", "seconds of measuring", "s"),
 )
 
 
@@ -36,17 +38,17 @@ def run_study(config, out=None, *, threads=None, overwrite=False, resume=False, 
     attributes = _attributes(config)
     if out is not None:
         if resume and os.path.exists(out):
-            check_same(out, store.FileSource(out).attributes, attributes)
-            return store.load(out)
-        store.check_target(Path(out), overwrite)
+            check_same(out, read.FileSource(out).attributes, attributes)
+            return read.load(out)
+        create.check_target(Path(out), overwrite)
     begin = time.monotonic()
     found, sizes = datasets(config, _measured(config, threads, progress))
     ended = zip(ENDED, (time.time(), time.monotonic() - begin), strict=True)
     found += [(field, np.array(seconds, field.dtype)) for field, seconds in ended]
     if out is None:
         return Run(StudySource(found, attributes))
-    store.create_whole(out, attributes, sizes, found, overwrite)
-    return store.load(out)
+    create.create_whole(out, attributes, sizes, found, overwrite)
+    return read.load(out)
 
 
 def _attributes(config):
@@ -54,8 +56,8 @@ def _attributes(config):
     from .execute import environment
 
     return {
-        "format": runfile.FORMAT,
-        "format_version": runfile.FORMAT_VERSION,
+        "format": file_format.FORMAT,
+        "format_version": file_format.FORMAT_VERSION,
         "study": config.paper,
         "config": config.to_toml(),
         "identity": config.identity(),

@@ -1,6 +1,6 @@
 """From the arrays of a run to rows: quantiles, ratios at equal train loss, intervals and the claim's verdict.
 
-Pure functions of a `simlr.rundata.Run`: no files, no compiled code. A row is one schedule at one level, for each
+Pure functions of a `simlr.store.run.Run`: no files, no compiled code. A row is one schedule at one level, for each
 combination of problem parameters where they are axes; `table` and `tables` lay the rows out for a reader.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 from .claims.registry import load_paper, paper_names
 from .layout import table, tables
 from .levels import WORDS, is_loss
-from .runfile import STATUS_AT_FLOOR, STATUS_DIVERGED, STATUS_NOT_RUN, STATUS_OUT_OF_STEPS, is_own
+from .store.file_format import STATUS_AT_FLOOR, STATUS_DIVERGED, STATUS_NOT_RUN, STATUS_OUT_OF_STEPS, is_own
 
 __all__ = ["Row", "baseline", "paper", "problem_groups", "quantiles", "rows", "table", "tables", "verdict", "wilson"]
 

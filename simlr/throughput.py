@@ -133,11 +133,11 @@ def memory(bench):
 
 def print_peak(grid, out):
     """Run a grid file and print by how many bytes the peak memory grew beyond that of the imports."""
-    from . import store
     from .config.grid import GridConfig
     from .kernels import jit
+    from .store import create
 
-    assert store and jit  # h5py and numba, loaded
+    assert create and jit  # h5py and numba, loaded
     idle = limits.peak_bytes()
     from .grid import run
 

@@ -8,7 +8,7 @@ import numpy as np
 from . import summary
 from .layout import OVERSHOT
 from .levels import is_loss, last, place
-from .runfile import is_own
+from .store.file_format import is_own
 from .text import listed, shortened, value_text
 
 MOST_SCHEDULES = 7

@@ -25,9 +25,10 @@ import numpy as np
 import runs
 
 import simlr
-from simlr import execute, grid, merge, writer
+from simlr import execute, grid, merge
 from simlr.errors import InputError, RunError
-from simlr.verify import verify
+from simlr.store import writer
+from simlr.store.verify import verify
 
 MODES = ("kill", "torn", "full", "interrupt", "terminate")
 STAGES = ("create", "overwrite", "resume", "merge")

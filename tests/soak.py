@@ -21,9 +21,10 @@ import numpy as np
 import runs
 
 import simlr
-from simlr import grid, merge
+from simlr import grid
 from simlr.errors import InputError
-from simlr.rundata import NOT_YET
+from simlr.store import merging
+from simlr.store.run import NOT_YET
 
 PAGE = runs.ROOT / "docs/reliability.md"
 BEGIN, END = "<!-- figures of make soak -->", "<!-- end of the figures -->"
@@ -151,7 +152,7 @@ def merges(folder):
             for i, name in enumerate(names):
                 job = grid.Job(config, (i, count))
                 job.run(*job.open(name))
-            merge.merge(names[::-1], f"{count}.h5")
+            merging.merge(names[::-1], f"{count}.h5")
             try:
                 runs.assert_same_bits(simlr.load(f"{count}.h5"), whole)
             except AssertionError as error:

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simlr
-from simlr import commands, execute, merge, pipeline, pool
+from simlr import commands, execute, pipeline, pool
 from simlr.dispatch import MOST_DEATHS, MOST_KEPT, Dispatch
+from simlr.store import merging
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
@@ -196,7 +197,7 @@ def test_shards_of_a_cluster_merge_to_one_run(cluster, grid_folder, whole):
     names = [f"{index}.h5" for index in range(3)]
     for index, name in enumerate(names):
         assert grid(address, "--quiet", "--shard", f"{index}/3", "--out", name) == 0
-    merge.merge(names, "run.h5")
+    merging.merge(names, "run.h5")
     assert_whole(whole)
 
 

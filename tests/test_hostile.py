@@ -16,9 +16,10 @@ import pytest
 import runs
 
 import simlr
-from simlr import merge, report, verify
+from simlr import merge, report
 from simlr.errors import InputError
 from simlr.inputs import datafiles, toml
+from simlr.store import verify
 
 
 @pytest.mark.parametrize("kind", fuzz.KINDS)

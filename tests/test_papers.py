@@ -17,7 +17,7 @@ import pytest
 import runs
 
 import simlr
-from simlr import commands, papers, report, store, study_datasets, verify
+from simlr import commands, papers, report, study_datasets
 from simlr.claims.registry import load_paper, paper_names
 from simlr.claims.verdict import FAILS, HOLDS, NOT_RUN, UNDECIDED, Finding, at_least, at_most, near
 from simlr.claims.verdict import verdict as verdict_of
@@ -26,7 +26,9 @@ from simlr.config.grid import GridConfig
 from simlr.config.reading import read
 from simlr.errors import DamageError, InputError, RunError
 from simlr.papers import __main__
-from simlr.runfile import Field
+from simlr.store import read as read_module
+from simlr.store import verify
+from simlr.store.file_format import Field
 
 DOCUMENT = runs.ROOT / "docs/adding-a-paper.md"
 YOUNG = re.search(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL).group(1)
@@ -433,4 +435,4 @@ def test_loading_a_run_of_a_study_loads_no_numba(file, young):
 def test_store_is_the_only_way_in(tmp_path):
     """A study's file that lost its end is refused, as every run file is."""
     with pytest.raises(InputError):
-        store.load(tmp_path / "none.h5")
+        read_module.load(tmp_path / "none.h5")

@@ -5,9 +5,9 @@ import pytest
 import runs
 
 import simlr
-from simlr import store
 from simlr.grid import Job
 from simlr.plan.plan import Plan
+from simlr.store import create
 
 KEPT = {"record__stop_residual": True, "record__points": 0}
 UNORDERED = {"stop__train_loss": [1e-2, 1e-3, 1e-1]}
@@ -87,9 +87,9 @@ def test_a_file_without_residuals_has_the_identity_that_it_had():
 def test_room_and_memory_are_counted(tmp_path):
     plans = [Plan(runs.grid(record__points=0, record__stop_residual=kept), ((2, 40),)) for kept in (False, True)]
     cells = 6 * 40 * 2
-    more = [store.bytes_needed(plans[1]) - store.bytes_needed(plans[0]), 8 * cells * 2 + 8 * 40 * 2]
+    more = [create.bytes_needed(plans[1]) - create.bytes_needed(plans[0]), 8 * cells * 2 + 8 * 40 * 2]
     assert abs(more[0] - more[1]) < 64
     assert plans[1].bytes_a_seed - plans[0].bytes_a_seed == 8 * cells * 2 // 40
     path = tmp_path / "run.h5"
     simlr.run(runs.grid(**KEPT), out=path)
-    assert path.stat().st_size <= store.bytes_needed(Job(runs.grid(**KEPT)).plan)
+    assert path.stat().st_size <= create.bytes_needed(Job(runs.grid(**KEPT)).plan)

@@ -21,9 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simlr
-from simlr import agreement, execute, runfile, seal, store, writer
+from simlr import execute
 from simlr.errors import InputError, RunError
 from simlr.grid import Job
+from simlr.store import compatibility, file_format, file_io, lock, read, seal, writer
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,7 @@ def test_a_relative_path_survives_a_change_of_folder(half, folder, whole):
 def block_bytes(path, name, seed, schedule=0):
     """The place of one seed's entry of a dataset, and its length."""
     with h5py.File(path, "r") as file:
-        place = store._places(file)[name]
+        place = read._places(file)[name]
     if place.shape[0] == 6 and len(place.shape) > 1:
         size = place.row_bytes // place.shape[1]
         return place.start + schedule * place.row_bytes + seed * size, size
@@ -279,7 +280,7 @@ def test_another_grid_is_refused(changes, message, half):
     assert Path(half).read_bytes() == before
 
 
-@pytest.mark.parametrize("key", agreement.PROVENANCE)
+@pytest.mark.parametrize("key", compatibility.PROVENANCE)
 def test_other_code_is_refused_by_name(key, half, folder):
     shutil.copy(half, "run.h5")
     with h5py.File("run.h5", "r+") as file:
@@ -343,14 +344,14 @@ def test_the_file_is_closed_only_after_a_write_in_hand(half, folder, whole):
         before(data, offset)
 
     file._write = slow
-    arrays = {field.name: whole[field.name][..., 14:21, :] for field in runfile.RESULTS}
+    arrays = {field.name: whole[field.name][..., 14:21, :] for field in file_format.RESULTS}
     plan = Job(runs.grid()).plan
-    fields = {field.name: field for field in runfile.block_fields(plan)}
+    fields = {field.name: field for field in file_format.block_fields(plan)}
     arrays = {
         name: whole[name][(slice(None),) * (field.dims[0] == "schedule") + (slice(14, 21),)]
         for name, field in fields.items()
     }
-    arrays |= {name: whole[name][:, :0] for name in runfile.TRAJECTORIES if name in fields}
+    arrays |= {name: whole[name][:, :0] for name in file_format.TRAJECTORIES if name in fields}
     thread = threading.Thread(target=file.write_block, args=(2, 14, 21, arrays))
     thread.start()
     began.wait(10)
@@ -375,7 +376,7 @@ class Crash(BaseException):
 
 def crash_at(monkeypatch, number):
     """Let the run end before its n-th write, nothing tidied up."""
-    before, left = writer.pwrite, [number]
+    before, left = file_io.pwrite, [number]
 
     def pwrite(descriptor, data, offset):
         left[0] -= 1
@@ -383,7 +384,7 @@ def crash_at(monkeypatch, number):
             raise Crash
         before(descriptor, data, offset)
 
-    monkeypatch.setattr(writer, "pwrite", pwrite)
+    monkeypatch.setattr(file_io, "pwrite", pwrite)
     monkeypatch.setattr(writer.Writer, "finish", lambda *a: None)
     monkeypatch.setattr(writer, "SYNC_SECONDS", 0.0)
 
@@ -494,7 +495,7 @@ def test_a_sync_that_fails(folder, whole, monkeypatch):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
-        patch.setattr(writer, "sync", sync)
+        patch.setattr(file_io, "sync", sync)
         with pytest.raises(RunError, match="writing failed: Input/output error; what was committed is kept"):
             job.run(file, blocks)
     assert runs.blocks_done("run.h5") == 0
@@ -603,14 +604,14 @@ def test_a_file_that_is_replaced_while_it_is_looked_at(finished, half, folder, m
     """Another run's --overwrite between the look and the lock: its places would be written to blindly."""
     shutil.copy(finished, "run.h5")
     shutil.copy(half, "other.h5")
-    before = store._locked
+    before = lock._locked
 
     def replaced(*arguments):
         os.replace("other.h5", "run.h5")
         return before(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_locked", replaced)
+        patch.setattr(lock, "_locked", replaced)
         with pytest.raises(RunError, match=r"run\.h5: was replaced or changed meanwhile"):
             resume()
     assert Path("run.h5").read_bytes() == Path(half).read_bytes()
@@ -622,13 +623,13 @@ def test_nothing_is_marked_as_done_when_its_values_go(finished, folder, monkeypa
     shutil.copy(finished, "run.h5")
     flip("run.h5", block_bytes("run.h5", "block_crc32", seed=1)[0])
     job, happened = Job(runs.grid()), []
-    pwrite, sync = writer.pwrite, writer.sync
-    monkeypatch.setattr(writer, "pwrite", lambda *a: (happened.append(a[2]), pwrite(*a)))
-    monkeypatch.setattr(writer, "sync", lambda descriptor: (happened.append("sync"), sync(descriptor)))
+    pwrite, sync = file_io.pwrite, file_io.sync
+    monkeypatch.setattr(file_io, "pwrite", lambda *a: (happened.append(a[2]), pwrite(*a)))
+    monkeypatch.setattr(file_io, "sync", lambda descriptor: (happened.append("sync"), sync(descriptor)))
     file, blocks = job.open("run.h5", resume=True)
     file.close()
     assert blocks == [1]
-    places = store.survey("run.h5").places
+    places = read.survey("run.h5").places
     assert happened[:3] == [places["finished_at"].start, places["block_done"].start + 1, "sync"]
     first = places["status"].start
     assert len(happened) == 9 and all(first <= offset < first + places["status"].bytes for offset in happened[3:])

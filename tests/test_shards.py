@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simlr
-from simlr import merge, runfile, store, summary, verify, writer
+from simlr import summary
 from simlr.errors import InputError, RunError
 from simlr.grid import Job
+from simlr.store import file_format, file_io, merging, read, verify
 
 BLOCK_TABLE = ("block", "block_start", "block_done", "block_crc32")
 
@@ -146,7 +147,7 @@ def test_shards_share_the_blocks_evenly():
 )
 def test_what_is_no_shard(text):
     with pytest.raises(ValueError, match="must be I/N"):
-        runfile.shard_of(text)
+        file_format.shard_of(text)
 
 
 # ---- the merge ----
@@ -154,7 +155,7 @@ def test_what_is_no_shard(text):
 
 def test_the_merge_is_one_run(thirds, finished, folder):
     seen = []
-    merge.merge([thirds[2], thirds[0], thirds[1]], "run.h5", progress=lambda done, total: seen.append((done, total)))
+    merging.merge([thirds[2], thirds[0], thirds[1]], "run.h5", progress=lambda done, total: seen.append((done, total)))
     assert_one_run("run.h5", finished)
     assert seen == [(done, 6) for done in range(1, 7)]
     assert os.listdir() == ["run.h5"]
@@ -178,7 +179,7 @@ def test_any_shards_of_any_grid_are_one_run(data, tmp_path_factory):
     simlr.run(config, folder / "whole.h5")
     count = data.draw(st.integers(1, min(9, Job(config).plan.blocks)))
     paths = [shard(config, index, count, folder / f"{index}.h5") for index in range(count)]
-    merge.merge(paths, folder / "run.h5")
+    merging.merge(paths, folder / "run.h5")
     assert_one_run(folder / "run.h5", folder / "whole.h5")
 
 
@@ -192,28 +193,28 @@ def test_any_shards_of_any_grid_are_one_run(data, tmp_path_factory):
 )
 def test_shards_that_are_missing_or_doubled(chosen, message, copies):
     with pytest.raises(InputError, match=message):
-        merge.merge([copies[index] for index in chosen], "run.h5")
+        merging.merge([copies[index] for index in chosen], "run.h5")
     assert sorted(os.listdir()) == copies
 
 
 def test_very_many_missing_shards_are_few_words(folder):
     config = runs.grid(seeds__count=2000, run__block_seeds=1)
     with pytest.raises(InputError, match=r"shards missing: 0/2000, .* and 1,979 more") as refusal:
-        merge.merge([shard(config, 20, 2000)], "run.h5")
+        merging.merge([shard(config, 20, 2000)], "run.h5")
     assert len(str(refusal.value)) < 300
 
 
 def test_shards_that_do_not_belong_together(copies, finished):
     other = shard(runs.grid(seeds__root=1), 1, 3, "other.h5")
     with pytest.raises(InputError, match=r"other.h5: is a shard of another grid \(seeds.root is 1 there, 0 in 0-of"):
-        merge.merge([copies[0], other, copies[2]], "run.h5")
+        merging.merge([copies[0], other, copies[2]], "run.h5")
     with pytest.raises(InputError, match=r"half.h5: is shard 1/2, and 0-of-3.h5 is 0/3"):
-        merge.merge([copies[0], shard(runs.grid(), 1, 2, "half.h5")], "run.h5")
+        merging.merge([copies[0], shard(runs.grid(), 1, 2, "half.h5")], "run.h5")
     with pytest.raises(InputError, match="is no shard, but a whole run"):
-        merge.merge([copies[0], str(finished)], "run.h5")
+        merging.merge([copies[0], str(finished)], "run.h5")
     recut = shard(runs.grid(run__block_seeds=5), 1, 3, "recut.h5")
     with pytest.raises(InputError, match=r"shard 1/3 \(recut.h5\) begins with seed 10, not 14: other blocks"):
-        merge.merge([copies[0], recut, copies[2]], "run.h5")
+        merging.merge([copies[0], recut, copies[2]], "run.h5")
 
 
 @pytest.mark.parametrize("key", ["kernel_digest", "numba_version", "numpy_version", "processor_features"])
@@ -223,15 +224,15 @@ def test_shards_of_other_code(key, copies, monkeypatch):
     other = shard(runs.grid(), 1, 3, "other.h5")
     message = f"other.h5: was written with {key.replace('_', ' ')} 'another', 0-of-3.h5 with "
     with pytest.raises(InputError, match=message):
-        merge.merge([copies[0], other, copies[2]], "run.h5")
+        merging.merge([copies[0], other, copies[2]], "run.h5")
 
 
 def test_shards_that_are_unfinished(copies):
     half = shard(runs.grid(), 1, 3, "half.h5", blocks=[1])
     with pytest.raises(InputError, match=r"unfinished: 1/3 \(half.h5\): 1 of 2 blocks are missing; --resume goes on"):
-        merge.merge([copies[0], half, copies[2]], "run.h5")
+        merging.merge([copies[0], half, copies[2]], "run.h5")
     assert "run.h5" not in os.listdir()
-    merge.merge([copies[0], shard(runs.grid(), 1, 3, half, resume=True), copies[2]], "run.h5")
+    merging.merge([copies[0], shard(runs.grid(), 1, 3, half, resume=True), copies[2]], "run.h5")
 
 
 def flip(path, offset):
@@ -244,24 +245,24 @@ def flip(path, offset):
 
 
 def test_shards_that_are_damaged(copies, finished):
-    place = store.survey(copies[1]).places["test_loss"]
+    place = read.survey(copies[1]).places["test_loss"]
     flip(copies[1], place.start + 8 * 8)
     with pytest.raises(InputError, match=r"1-of-3.h5: shard 1/3 is damaged: block 0 \(seeds 14 to 20\); --resume"):
-        merge.merge(copies, "run.h5")
+        merging.merge(copies, "run.h5")
     assert sorted(os.listdir()) == copies
     shard(runs.grid(), 1, 3, copies[1], resume=True)
-    merge.merge(copies, "run.h5")
+    merging.merge(copies, "run.h5")
     assert_one_run("run.h5", finished)
     content = Path(copies[2]).read_bytes()
     flip(copies[2], content.index(b"annealed"))
     with pytest.raises(InputError, match=r"2-of-3.h5: is damaged: names, types, attributes"):
-        merge.merge(copies, "run.h5", overwrite=True)
+        merging.merge(copies, "run.h5", overwrite=True)
     Path(copies[2]).write_bytes(content[:-1000])
     with pytest.raises(InputError, match=r"2-of-3.h5: is cut short"):
-        merge.merge(copies, "run.h5", overwrite=True)
+        merging.merge(copies, "run.h5", overwrite=True)
     Path(copies[2]).write_text("something else")
     with pytest.raises(InputError, match=r"2-of-3.h5: is no simlr run"):
-        merge.merge(copies, "run.h5", overwrite=True)
+        merging.merge(copies, "run.h5", overwrite=True)
     # what was there is there still
     assert_one_run("run.h5", finished)
 
@@ -270,23 +271,23 @@ def test_a_shard_that_another_program_changed_is_not_merged(copies):
     with h5py.File(copies[1], "r+") as file:
         file.attrs["note"] = "mine"
     with pytest.raises(InputError, match=r"1-of-3.h5: .* have no seal: another program changed it"):
-        merge.merge(copies, "run.h5")
+        merging.merge(copies, "run.h5")
 
 
 def test_short_datasets_are_those_of_the_shards(copies, monkeypatch, finished):
     """Merged on another processor, whose NumPy may round the rates otherwise."""
-    before = runfile._record_axes
+    before = file_format._record_axes
 
     def rounded(plan):
         return [(field, array + 1e-9 if field.dtype == "<f8" else array) for field, array in before(plan)]
 
-    monkeypatch.setattr(runfile, "_record_axes", rounded)
-    merge.merge(copies, "run.h5")
+    monkeypatch.setattr(file_format, "_record_axes", rounded)
+    merging.merge(copies, "run.h5")
     assert_one_run("run.h5", finished)
 
 
 def test_where_the_merge_may_not_go(copies, thirds):
-    merge.merge(copies, "run.h5")
+    merging.merge(copies, "run.h5")
     for out, overwrite, message in (
         ("run.h5", False, "run.h5: exists; --overwrite replaces it"),
         ("none/run.h5", False, "the folder none does not exist"),
@@ -294,8 +295,8 @@ def test_where_the_merge_may_not_go(copies, thirds):
         (".", True, "is a folder"),
     ):
         with pytest.raises(InputError, match=message):
-            merge.merge(copies, out, overwrite=overwrite)
-    merge.merge(copies, "run.h5", overwrite=True)
+            merging.merge(copies, out, overwrite=overwrite)
+    merging.merge(copies, "run.h5", overwrite=True)
     for path, original in zip(copies, thirds, strict=True):
         assert Path(path).read_bytes() == Path(original).read_bytes()
 
@@ -303,13 +304,13 @@ def test_where_the_merge_may_not_go(copies, thirds):
 def test_a_file_that_is_written_to_is_not_replaced_by_a_merge(copies):
     file, _ = Job(runs.grid()).open("run.h5")
     with pytest.raises(RunError, match="another run is writing to it"):
-        merge.merge(copies, "run.h5", overwrite=True)
+        merging.merge(copies, "run.h5", overwrite=True)
     file.close()
     assert sorted(os.listdir()) == [*copies, "run.h5"]
 
 
 def test_a_disk_that_fills_up_leaves_nothing(copies, monkeypatch):
-    before, left = writer.pwrite, [60]
+    before, left = file_io.pwrite, [60]
 
     def pwrite(*arguments):
         left[0] -= 1
@@ -317,9 +318,9 @@ def test_a_disk_that_fills_up_leaves_nothing(copies, monkeypatch):
             raise OSError(28, "No space left on device")
         return before(*arguments)
 
-    monkeypatch.setattr(writer, "pwrite", pwrite)
+    monkeypatch.setattr(file_io, "pwrite", pwrite)
     with pytest.raises(RunError, match="writing failed: No space left on device; nothing is left of it"):
-        merge.merge(copies, "run.h5")
+        merging.merge(copies, "run.h5")
     assert sorted(os.listdir()) == copies
 
 
@@ -359,7 +360,7 @@ def test_a_killed_merge_leaves_no_file_and_does_not_hinder(write, copies, finish
         assert write > 200
     else:
         assert killed.returncode == -signal.SIGKILL and "run.h5" not in os.listdir()
-        merge.merge(copies, "run.h5")
+        merging.merge(copies, "run.h5")
     assert_one_run("run.h5", finished)
     assert sorted(os.listdir()) == [*copies, "run.h5"]
 
@@ -402,7 +403,7 @@ def test_shards_of_a_changed_grid(folder, capsys):
     changes = ["--seeds", "20", "--set", "seeds.root=3", "--quiet", "--shard"]
     for index in range(2):
         assert main(["small.toml", *changes, f"{index}/2", "--out", f"{index}.h5"]) == 0
-    merge.merge(["0.h5", "1.h5"], "run.h5")
+    merging.merge(["0.h5", "1.h5"], "run.h5")
     runs.assert_same_bits(simlr.load("run.h5"), simlr.run(runs.grid(seeds__count=20, seeds__root=3)))
     assert main(["small.toml", "--shard", "1/3", "--dry-run"]) == 0
     text = capsys.readouterr().out

@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simlr
-from simlr import runfile, store, writer
 from simlr.errors import InputError, RunError
 from simlr.grid import Job
+from simlr.store import create, file_format, writer
+from simlr.store import lock as lock_module
 
 SEED, CELL = ("seed",), ("schedule", "seed", "level")
 TRAJECTORY = ("schedule", "recorded_seed", "record")
@@ -164,8 +165,8 @@ def test_the_default_grid_takes_less_than_60_megabytes(folder):
     from simlr.papers import nakkiran2020
 
     plan = Job(simlr.GridConfig.from_toml(nakkiran2020.GRID)).plan
-    store.create("default.h5", plan, {"format": "simlr"}).close()
-    assert os.path.getsize("default.h5") <= store.bytes_needed(plan) <= 60e6
+    create.create("default.h5", plan, {"format": "simlr"}).close()
+    assert os.path.getsize("default.h5") <= create.bytes_needed(plan) <= 60e6
 
 
 @pytest.mark.parametrize(
@@ -186,9 +187,9 @@ def test_the_default_grid_takes_less_than_60_megabytes(folder):
 def test_the_bytes_needed_are_known_beforehand(changes, folder):
     plan = Job(runs.grid(**changes)).plan
     attributes = {"config": plan.config.to_toml(), "identity": plan.config.identity()}
-    store.create("run.h5", plan, attributes).close()
+    create.create("run.h5", plan, attributes).close()
     size = os.path.getsize("run.h5")
-    assert size <= store.bytes_needed(plan) <= 1.6 * size + 100_000
+    assert size <= create.bytes_needed(plan) <= 1.6 * size + 100_000
 
 
 # ---- reading ----
@@ -446,13 +447,13 @@ def test_two_creations_at_once(folder, monkeypatch):
 
     def come_second(*arguments):
         with pytest.raises((InputError, RunError), match=r"another run is writing to it|exists") as refusal:
-            store.create("run.h5", plan, {"format": "second"})
+            create.create("run.h5", plan, {"format": "second"})
         refused.append(str(refusal.value))
 
     for moment in ("_lay_out", "_fill_indices", "_sync_folder"):
-        before = getattr(store, moment)
-        monkeypatch.setattr(store, moment, lambda *a, before=before: (come_second(), before(*a)))
-    file = store.create("run.h5", plan, {"format": "first"})
+        before = getattr(create, moment)
+        monkeypatch.setattr(create, moment, lambda *a, before=before: (come_second(), before(*a)))
+    file = create.create("run.h5", plan, {"format": "first"})
     come_second()
     assert len(refused) == 4
     file.close()
@@ -463,16 +464,16 @@ def test_two_creations_at_once(folder, monkeypatch):
 
 def test_a_creation_that_comes_between_the_check_and_the_lock(folder, monkeypatch):
     plan = Job(runs.grid()).plan
-    before = store._locked
+    before = lock_module._locked
 
     def locked(file, path, flags=0):
-        monkeypatch.setattr(store, "_locked", before)
-        store.create("run.h5", plan, {"format": "first"}).close()
+        monkeypatch.setattr(lock_module, "_locked", before)
+        create.create("run.h5", plan, {"format": "first"}).close()
         return before(file, path, flags)
 
-    monkeypatch.setattr(store, "_locked", locked)
+    monkeypatch.setattr(lock_module, "_locked", locked)
     with pytest.raises(InputError, match="exists"):
-        store.create("run.h5", plan, {"format": "second"})
+        create.create("run.h5", plan, {"format": "second"})
     with h5py.File("run.h5") as found:
         assert found.attrs["format"] == "first"
     assert os.listdir() == ["run.h5"]
@@ -480,11 +481,11 @@ def test_a_creation_that_comes_between_the_check_and_the_lock(folder, monkeypatc
 
 def test_a_file_that_is_written_to_is_not_replaced(folder):
     plan = Job(runs.grid()).plan
-    file = store.create("run.h5", plan, {"format": "simlr"})
+    file = create.create("run.h5", plan, {"format": "simlr"})
     with pytest.raises(RunError, match=r"run\.h5: another run is writing to it"):
-        store.create("run.h5", plan, {"format": "simlr"}, overwrite=True)
+        create.create("run.h5", plan, {"format": "simlr"}, overwrite=True)
     file.close()
-    store.create("run.h5", plan, {"format": "simlr"}, overwrite=True).close()
+    create.create("run.h5", plan, {"format": "simlr"}, overwrite=True).close()
     assert os.listdir() == ["run.h5"]
 
 
@@ -496,11 +497,11 @@ def test_a_creation_that_fails_leaves_nothing(folder, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_attach_scales", fail)
+        patch.setattr(create, "_attach_scales", fail)
         with pytest.raises(RunError, match=r"run\.h5: could not be laid out: 'h5py says"):
             simlr.run(runs.grid(), out="run.h5")
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_fill_indices", interrupt)
+        patch.setattr(create, "_fill_indices", interrupt)
         with pytest.raises(KeyboardInterrupt):
             simlr.run(runs.grid(), out="run.h5")
     assert os.listdir() == []
@@ -508,14 +509,14 @@ def test_a_creation_that_fails_leaves_nothing(folder, monkeypatch):
 
 def test_the_lock_is_that_of_the_open_file(folder):
     """Opening and closing the file elsewhere in the process must not free it, and readers must not be kept out."""
-    file = store.create("run.h5", Job(runs.grid()).plan, {"format": "simlr"})
+    file = create.create("run.h5", Job(runs.grid()).plan, {"format": "simlr"})
     with h5py.File("run.h5", "r", locking=True):
         pass
     open("run.h5", "rb").close()
     with pytest.raises(RunError, match="another run is writing to it"):
-        writer.locked("run.h5")
+        lock_module.locked("run.h5")
     file.close()
-    descriptor, lock = writer.locked("run.h5")
+    descriptor, lock = lock_module.locked("run.h5")
     os.close(descriptor)
     lock.close()
 
@@ -548,4 +549,4 @@ def test_memory_and_file_agree_for_any_shape(count, block, recorded, points, sam
     assert run.complete and (run.status > 0).all()
     runs.assert_same_bits(run, simlr.run(config))
     runs.assert_same_bits(run, simlr.run(config, out=path, resume=True))
-    assert runfile.LEDGER == tuple(name for name in runfile.LEDGER if name in run.names)
+    assert file_format.LEDGER == tuple(name for name in file_format.LEDGER if name in run.names)

@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simlr
-from simlr import commands, guard, runfile, seal, store, writer
+from simlr import commands
 from simlr.errors import DamageError, InputError, RunError
 from simlr.grid import Job
-from simlr.verify import verify
+from simlr.store import file_format, guard, read, seal, writer
+from simlr.store.verify import verify
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def content(finished):
 
 
 def place_of(path, name):
-    return store.survey(path).places[name]
+    return read.survey(path).places[name]
 
 
 def flip(path, offset, bit=4):
@@ -73,7 +74,7 @@ def test_any_flipped_bit_is_found(data, finished, tmp_path_factory):
     content = finished.read_bytes()
     path = tmp_path_factory.mktemp("flip") / "run.h5"
     path.write_bytes(content)
-    places = store.survey(finished).places
+    places = read.survey(finished).places
     name = data.draw(st.sampled_from([None, *places]))
     first, size = (0, len(content)) if name is None else (places[name].start, places[name].bytes)
     flip(path, first + data.draw(st.integers(0, size - 1)), data.draw(st.integers(0, 7)))
@@ -207,7 +208,7 @@ def test_other_files_are_no_runs(folder):
 
 def test_a_newer_format_with_its_seal(folder, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(runfile, "FORMAT_VERSION", 2)
+        patch.setattr(file_format, "FORMAT_VERSION", 2)
         simlr.run(runs.grid(), "run.h5")
     with pytest.raises(InputError, match="has format version 2; this simlr reads up to 1"):
         verify("run.h5")

@@ -4,12 +4,13 @@ import textwrap
 import time
 from dataclasses import dataclass
 
-from .. import store, summary
+from .. import summary
 from ..claims.registry import load_paper
 from ..claims.verdict import FAILS, HOLDS, Verdict, told
 from ..config.reading import read
 from ..errors import InputError
 from ..layout import FINDING_HEADER, Table
+from ..store import read as read_module
 from ..text import printable, shortened
 
 MARK = "  control: "
@@ -80,7 +81,7 @@ def judge(name, out, threads=None, overwrite=False, tell=None):
 
     begin, paper = time.monotonic(), load_paper(name)
     run(read(paper.GRID), out, threads=threads, overwrite=overwrite, progress=_told(tell, name))
-    verdict = _verdict(store.load(out))
+    verdict = _verdict(read_module.load(out))
     controls = []
     for control in paper.controls():
         config = read(control.grid or paper.GRID, control.overrides)

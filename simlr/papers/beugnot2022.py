@@ -22,7 +22,7 @@ from ..claims.verdict import NOT_RUN, Control, Finding, at_least, at_most, near,
 from ..config.study import Study
 from ..inputs import rules
 from ..inputs.parameters import Parameter
-from ..runfile import Field
+from ..store.file_format import Field
 from ._beugnot import digits_study, stops
 
 SOURCE = "Beugnot, Mairal, Rudi (2022), arXiv:2202.13733, theorem 5 and the experiments on kernel regression"

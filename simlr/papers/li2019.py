@@ -21,7 +21,7 @@ from ..claims.verdict import FAILS, HOLDS, UNDECIDED, Control, Finding, verdict
 from ..config.study import Study
 from ..inputs import rules
 from ..inputs.parameters import Parameter
-from ..runfile import Field
+from ..store.file_format import Field
 
 SOURCE = "Li, Wei, Ma (2019), arXiv:1907.04595, NeurIPS 2019, section 3"
 CLAIM = (

@@ -22,8 +22,8 @@ from ..claims.verdict import Control, at_least, at_most, near, verdict
 from ..config.study import Study
 from ..inputs import rules
 from ..inputs.parameters import Parameter
-from ..runfile import Field
 from ..schedules.rules import ascending
+from ..store.file_format import Field
 
 SOURCE = "Medvedev et al. (2025), arXiv:2503.02877, abstract and main theorems"
 CLAIM = (

@@ -17,9 +17,9 @@ from ..claims.verdict import Control, Finding, at_least, at_most, near, verdict
 from ..config.study import Study
 from ..inputs import rules
 from ..inputs.parameters import Parameter
-from ..runfile import Field
 from ..schedules import bounds, checking
 from ..schedules.rules import ascending
+from ..store.file_format import Field
 
 SOURCE = "Schaipp et al. (2025), arXiv:2501.18965, Theorems 1 and 9 and the comparison of schedules at T = 400"
 CLAIM = (

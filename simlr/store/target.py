@@ -2,7 +2,7 @@
 
 import os
 
-from .errors import InputError
+from ..errors import InputError
 
 
 def check_target(path, overwrite=False, advice="--resume goes on with it, --overwrite replaces it"):

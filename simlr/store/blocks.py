@@ -1,12 +1,12 @@
 """The blocks of a run file as they lie in it: where, how long, with which CRC, done or not. No HDF5 here."""
 
-import os
 import zlib
 from typing import NamedTuple
 
 import numpy as np
 
-from . import runfile
+from . import file_format
+from .file_io import pread
 
 PIECE = 1 << 24
 INDEX_PIECE = 1 << 20
@@ -30,18 +30,6 @@ class Place(NamedTuple):
         return self.dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
 
 
-def pread(descriptor, size, offset):
-    """`size` bytes, or what there is of them."""
-    parts = []
-    while size:
-        part = os.pread(descriptor, min(size, 1 << 30), offset)
-        if not part:
-            break
-        parts.append(part)
-        offset, size = offset + len(part), size - len(part)
-    return b"".join(parts)
-
-
 def end_checksum(wall_seconds, finished_at):
     """What `end_crc32` of a finished file must be."""
     return zlib.crc32(np.array([wall_seconds, finished_at], "<f8").tobytes())
@@ -52,7 +40,7 @@ class Blocks:
 
     def __init__(self, descriptor, plan, places):
         self._descriptor, self._plan, self._places = descriptor, plan, places
-        self._fields = runfile.block_fields(plan)
+        self._fields = file_format.block_fields(plan)
         self._ends = [*plan.block_starts.tolist(), plan.seeds]
 
     def ends(self, block):
@@ -103,7 +91,7 @@ class Blocks:
 
     def indices(self):
         """The numeric coordinates along the seeds a piece at a time: (name, values, offset in the file)."""
-        for field, along in runfile.index_fields(self._plan):
+        for field, along in file_format.index_fields(self._plan):
             if field.dtype == "str":
                 continue
             for first in range(0, self._plan.seeds, INDEX_PIECE):

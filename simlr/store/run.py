@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from . import runfile
-from .config.reading import read
-from .errors import unknown
+from ..config.reading import read
+from ..errors import unknown
+from . import file_format
 
 NOT_YET = -1
 
@@ -39,7 +39,7 @@ class Run:
         """A part of one dataset, as `self[name][where]` without reading the rest; `where`: numbers and slices."""
         if name not in self._source.dims:
             raise unknown("run", name, sorted(self._source.dims), "dataset")
-        if name not in runfile.BLOCK_DATASETS or self.complete:
+        if name not in file_format.BLOCK_DATASETS or self.complete:
             return self._source.read(name, where)
         # The marks are looked at first: what is then done was written before.
         dims = self._source.dims[name]
@@ -50,7 +50,7 @@ class Run:
             return values
         before = axis - sum(isinstance(one, int | np.integer) for one in where[:axis])
         missing = missing.reshape(missing.shape + (1,) * (values.ndim - before - missing.ndim))
-        fill = {"u": runfile.STATUS_NOT_RUN, "i": NOT_YET}.get(values.dtype.kind, np.nan)
+        fill = {"u": file_format.STATUS_NOT_RUN, "i": NOT_YET}.get(values.dtype.kind, np.nan)
         return np.where(missing, values.dtype.type(fill), values)
 
     def _missing(self, recorded):
@@ -110,70 +110,3 @@ class Run:
             attrs=self.attributes,
         )
         return dataset
-
-
-class MemorySource:
-    """A run held in arrays."""
-
-    def __init__(self, plan, attributes):
-        self.attributes = dict(attributes)
-        sizes = runfile.dimensions(plan)
-        self._arrays = {field.name: array for field, array in runfile.small_datasets(plan)}
-        fields = [field for field, _ in runfile.small_datasets(plan)]
-        for field, along in runfile.index_fields(plan):
-            self._arrays[field.name] = along(0, plan.seeds)
-            fields.append(field)
-        for field in (*runfile.block_fields(plan), *runfile.ledger_fields()):
-            self._arrays[field.name] = np.zeros(tuple(sizes[name] for name in field.dims), field.dtype)
-            fields.append(field)
-        self.dims = {field.name: field.dims for field in fields}
-
-    def read(self, name, where=()):
-        """One dataset, or a part of it."""
-        return self._arrays[name][where] if where else self._arrays[name]
-
-
-class StudySource:
-    """The run of a study in memory: its datasets [(Field, array), ...], and its attributes."""
-
-    def __init__(self, datasets, attributes):
-        self.attributes = dict(attributes)
-        self.dims = {field.name: field.dims for field, _ in datasets}
-        self._arrays = {field.name: array for field, array in datasets}
-
-    def read(self, name, where=()):
-        """One dataset, or a part of it."""
-        return self._arrays[name][where] if where else self._arrays[name]
-
-
-class MemoryWriter:
-    """Puts blocks into the arrays of a MemorySource: the store's writer without a file."""
-
-    def __init__(self, plan, attributes):
-        self.source = MemorySource(plan, attributes)
-        self._plan = plan
-        self._fields = runfile.block_fields(plan)
-
-    def write_block(self, block, first, last, arrays):
-        """Copy the arrays of a block to their place."""
-        row, seeds = self._plan.recorded_rows(first, last)
-        for field in self._fields:
-            whole = self.source.read(field.name)
-            along_seeds = "seed" in field.dims
-            place = slice(first, last) if along_seeds else slice(row, row + seeds.size)
-            whole[place if field.dims[0] == "seed" else (slice(None), place)] = arrays[field.name]
-        self.source.read("block_done")[block] = 1
-
-    def commit(self):
-        """Nothing: memory needs no commit."""
-
-    def finish(self, wall_seconds, complete):
-        """Note how long it took and, where nothing is missing, when it ended."""
-        import time
-
-        self.source.read("wall_seconds")[...] += wall_seconds
-        if complete and self.source.read("block_done").all():
-            self.source.read("finished_at")[...] = time.time()
-
-    def close(self):
-        """Nothing to let go of."""

@@ -6,9 +6,9 @@ store has another process look at beforehand.
 
 import os
 
-from . import seal, store
-from .errors import DamageError, RunError
-from .opened import opened, state_of_seal
+from ..errors import DamageError, RunError
+from . import read, seal
+from .run_file import opened, state_of_seal
 
 MOST_NAMED = 5
 NO_SEAL = "its metadata have no seal: it was cut off, or another program changed the file"
@@ -22,7 +22,7 @@ def verify(path, progress=None):
     """
     try:
         findings = [NO_SEAL] if state_of_seal(path) == seal.UNSEALED else []
-        found = store.survey(path)
+        found = read.survey(path)
         if "study" in found.attributes:
             return _study(path, found, findings)
         file = opened(path)

@@ -9,9 +9,9 @@ import os
 import subprocess
 import sys
 
+from ..errors import DamageError, InputError
+from ..inputs.files import size_of
 from . import seal
-from .errors import DamageError, InputError
-from .inputs.files import size_of
 
 # Of the processor's time, so that a busy machine makes no file bad; of the clock's, for all that may keep it waiting.
 PROCESSOR_SECONDS = 5

@@ -4,11 +4,7 @@ A block's datasets are written, `status` last, then its CRC; once that is on the
 the file after a crash, or beside the run, finds every committed block right.
 """
 
-import contextlib
-import errno
-import fcntl
 import os
-import struct
 import threading
 import time
 import zlib
@@ -16,87 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from . import runfile
-from .blocks import Blocks, end_checksum, pread
-from .errors import RunError
+from ..errors import RunError
+from . import file_format
+from .blocks import Blocks, end_checksum
+from .file_io import pread, pwrite, start_writing, sync
+from .lock import failure
 
 SYNC_SECONDS = 1.0
-LEAST_BYTES_TO_START = 1 << 16
+
 PIECE = 1 << 18
-LOCK_BYTE = 1 << 62
-# Where the system cannot sync the data alone (macOS), all is synced.
-sync = getattr(os, "fdatasync", os.fsync)
-
-
-# ---- locking ----
-
-
-def locked(path, flags=0):
-    """A descriptor for reading and writing, and the lock that makes it the only writer.
-
-    RunError where another has the lock, OSError where the file cannot be opened.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o666)
-    lock = None
-    try:
-        lock = _Lock(path, descriptor)
-        # The lock may be that of a file which was renamed or replaced since it was opened.
-        if not os.path.samestat(os.fstat(descriptor), os.stat(path)):
-            raise BlockingIOError
-    except BaseException as error:
-        os.close(descriptor)
-        if lock:
-            lock.close()
-        if isinstance(error, BlockingIOError | PermissionError | FileNotFoundError):
-            raise RunError(f"{path}: another run is writing to it") from None
-        raise
-    return descriptor, lock
-
-
-class _Lock:
-    """A lock that dies with its owner: on a byte far beyond the end of the file, held by the open file itself.
-
-    Where the system has no such lock, flock on a file beside it. Never flock on the run file: readers would fail.
-    """
-
-    def __init__(self, path, descriptor):
-        self._beside = None
-        if hasattr(fcntl, "F_OFD_SETLK"):
-            request = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, LOCK_BYTE, 1, 0)
-            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, request)
-        else:
-            self._beside = open(f"{path}.lock", "w")  # noqa: SIM115 - held until close
-            fcntl.flock(self._beside, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def close(self):
-        """Give up what is not given up with the descriptor."""
-        if self._beside:
-            self._beside.close()
-
-
-def pwrite(descriptor, data, offset):
-    """Write all bytes of a contiguous buffer."""
-    view = memoryview(data).cast("B")
-    while view:
-        written = os.pwrite(descriptor, view, offset)
-        view, offset = view[written:], offset + written
-
-
-def failure(path, error):
-    """The RunError of a failed write."""
-    room = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    advice = "; make room, then go on with --resume" if room else "; --resume goes on from there"
-    return RunError(f"{path}: writing failed: {error.strerror}; what was committed is kept{advice}")
-
-
-def start_writing(descriptor, offset, size):
-    """Let the disk begin with these bytes, which the next sync would otherwise find all still to be done.
-
-    That is what Linux does where it is told that they are not needed in memory; being on their way, they stay there.
-    """
-    if size >= LEAST_BYTES_TO_START and hasattr(os, "posix_fadvise"):
-        with contextlib.suppress(OSError):
-            os.posix_fadvise(descriptor, offset, size, os.POSIX_FADV_DONTNEED)
 
 
 # ---- writing ----
@@ -228,6 +152,6 @@ class Writer(Blocks):
         # Else a loss of power could leave zeros in a block, or in a run, that is still marked as done.
         self._sync()
         for block in blocks:
-            for offset, size in self._spans(runfile.STATUS, *self.ends(block)):
+            for offset, size in self._spans(file_format.STATUS, *self.ends(block)):
                 if any(pread(self._descriptor, size, offset)):
                     self._write(bytes(size), offset)

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .config.stop import PATIENCE
-from .errors import show
+from ..config.stop import PATIENCE
+from ..errors import show
 
 FORMAT = "simlr"
 FORMAT_VERSION = 1

@@ -4,8 +4,8 @@ import tomllib
 
 import numpy as np
 
-from . import runfile
-from .errors import InputError, show
+from ..errors import InputError, show
+from . import file_format
 
 # What must agree for the bits of two files to go together, besides the grid.
 PROVENANCE = ("problem_identity", "kernel_digest", "numba_version", "numpy_version", "processor", "processor_features")
@@ -65,7 +65,7 @@ def misplaced(plan, fields, starts, places, size):
     in_order = np.ndim(starts) == 1 and len(ends) > 1 and ends[0] == plan.first and (np.diff(ends) > 0).all()
     if not in_order or not 0 <= plan.first < ends[-1] <= plan.all_seeds:
         return "block_start"
-    sizes = runfile.dimensions(plan)
+    sizes = file_format.dimensions(plan)
     for field in fields:
         place, shape = places.get(field.name), tuple(sizes[name] for name in field.dims)
         dtype = np.dtype(object if field.dtype == "str" else field.dtype)

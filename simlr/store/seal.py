@@ -11,8 +11,7 @@ import os
 import struct
 import zlib
 
-from .blocks import pread
-from .writer import pwrite
+from .file_io import pread, pwrite
 
 SEALED = b"simlr-ok"
 TAIL = struct.Struct("<III8s")

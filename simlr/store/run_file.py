@@ -4,20 +4,20 @@ import contextlib
 import os
 from typing import NamedTuple
 
-from . import runfile, seal, store
-from .agreement import misplaced
+from ..config.grid import GridConfig
+from ..errors import DamageError, InputError
+from ..inputs.files import size_of
+from ..plan.plan import Plan
+from . import file_format, read, seal
 from .blocks import Blocks
-from .config.grid import GridConfig
-from .errors import DamageError, InputError
-from .inputs.files import size_of
-from .plan.plan import Plan
+from .compatibility import misplaced
 
 
 class Opened(NamedTuple):
     """One run file: where it is, what it says of itself, and the plan that follows from that."""
 
     path: str
-    survey: store.Survey
+    survey: read.Survey
     plan: Plan
 
     @contextlib.contextmanager
@@ -54,7 +54,7 @@ def plan_of(path, survey):
         raise InputError(f"{path}: is the run of a study, which has no blocks")
     text, sizes = (survey.attributes.get(name) for name in ("config", "problem_sizes"))
     try:
-        plan = Plan(GridConfig.from_toml(text), runfile.sizes_of(sizes))
+        plan = Plan(GridConfig.from_toml(text), file_format.sizes_of(sizes))
     except Exception as error:  # whatever a damaged description brings about
         raise DamageError(f"{path}: its description of the grid is not understood: {error}") from None
     return as_cut(plan, survey)
@@ -76,7 +76,7 @@ def check_layout(path, survey, plan, fields):
 
 def opened(path):
     """The `Opened` of a run file, its layout checked; InputError where it is none, DamageError where it is damaged."""
-    survey = store.survey(path)
+    survey = read.survey(path)
     plan = plan_of(path, survey)
-    check_layout(path, survey, plan, runfile.all_fields(plan))
+    check_layout(path, survey, plan, file_format.all_fields(plan))
     return Opened(path, survey, plan)

@@ -1,0 +1,90 @@
+"""One writer at a time: a lock that readers never meet."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import struct
+
+from ..errors import InputError, RunError
+
+pass
+
+
+LOCK_BYTE = 1 << 62
+
+
+# ---- locking ----
+
+
+def locked(path, flags=0):
+    """A descriptor for reading and writing, and the lock that makes it the only writer.
+
+    RunError where another has the lock, OSError where the file cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o666)
+    lock = None
+    try:
+        lock = _Lock(path, descriptor)
+        # The lock may be that of a file which was renamed or replaced since it was opened.
+        if not os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            raise BlockingIOError
+    except BaseException as error:
+        os.close(descriptor)
+        if lock:
+            lock.close()
+        if isinstance(error, BlockingIOError | PermissionError | FileNotFoundError):
+            raise RunError(f"{path}: another run is writing to it") from None
+        raise
+    return descriptor, lock
+
+
+class _Lock:
+    """A lock that dies with its owner: on a byte far beyond the end of the file, held by the open file itself.
+
+    Where the system has no such lock, flock on a file beside it. Never flock on the run file: readers would fail.
+    """
+
+    def __init__(self, path, descriptor):
+        self._beside = None
+        if hasattr(fcntl, "F_OFD_SETLK"):
+            request = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, LOCK_BYTE, 1, 0)
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, request)
+        else:
+            self._beside = open(f"{path}.lock", "w")  # noqa: SIM115 - held until close
+            fcntl.flock(self._beside, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def close(self):
+        """Give up what is not given up with the descriptor."""
+        if self._beside:
+            self._beside.close()
+
+
+def failure(path, error):
+    """The RunError of a failed write."""
+    room = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    advice = "; make room, then go on with --resume" if room else "; --resume goes on from there"
+    return RunError(f"{path}: writing failed: {error.strerror}; what was committed is kept{advice}")
+
+
+def _locked(file, path, flags=0):
+    """The descriptor and the lock of a file; InputError where it cannot be written."""
+    try:
+        return locked(file, flags)
+    except OSError as error:
+        raise InputError(f"--out {path}: cannot be written: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def kept_alone(path):
+    """Keep other writers off a file for the duration; RunError where one is at it."""
+    owned = _locked(path, path)
+    try:
+        yield
+    finally:
+        _let_go(*owned)
+
+
+def _let_go(descriptor, lock):
+    os.close(descriptor)
+    lock.close()

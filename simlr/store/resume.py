@@ -1,0 +1,66 @@
+"""Going on with a run file: its lock, what of it is whole, and a writer for the rest."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from ..errors import DamageError, InputError, RunError
+from ..resources import check_limit, check_room
+from . import file_format
+from .compatibility import check_same, misplaced
+from .create import _fill_indices
+from .lock import _let_go, _locked, failure, locked
+from .read import survey
+from .writer import Writer
+
+# ---- resuming ----
+
+
+def resume(path, make_plan, attributes):
+    """The `Writer` of a run file that is to be gone on with; InputError where it is of another grid or other code.
+
+    `make_plan(block_starts, seeds)` gives the plan with the file's own blocks.
+    """
+    path = Path(os.path.abspath(path))
+    before = _state_of(path)
+    found = survey(path)
+    check_same(path, found.attributes, attributes)
+    plan, places = make_plan(found.starts, found.seeds), found.places
+    size = max((place.start + place.bytes for place in places.values()), default=0)
+    wrong = misplaced(plan, file_format.later_fields(plan), found.starts, places, size)
+    if wrong:
+        raise DamageError(f"{path}: is damaged (dataset {wrong}); --overwrite starts anew")
+    if before.st_size < size:
+        raise InputError(f"{path}: is cut short: {before.st_size:,} bytes of {size:,}; --overwrite starts anew")
+    check_room(path.parent, max(0, size - before.st_blocks * 512), path)
+    check_limit(size, path)
+    descriptor, lock = _locked(path, path)
+    try:
+        # Whoever had the lock before may have put another file in the place of the one looked at.
+        now = os.fstat(descriptor)
+        if not os.path.samestat(before, now) or before.st_size != now.st_size:
+            raise RunError(f"{path}: was replaced or changed meanwhile")
+        _fill_indices(descriptor, plan, places)
+        _remove_unfinished(path.with_name(path.name + ".new"))
+        return Writer(path, descriptor, lock, plan, places)
+    except BaseException as error:
+        _let_go(descriptor, lock)
+        if isinstance(error, OSError):
+            raise failure(path, error) from None
+        raise
+
+
+def _remove_unfinished(new):
+    """Remove what an --overwrite that was killed has left, unless one is at it."""
+    with contextlib.suppress(OSError, RunError):
+        owned = locked(new)
+        os.unlink(new)
+        _let_go(*owned)
+
+
+def _state_of(path):
+    """os.stat in one line."""
+    try:
+        return os.stat(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None

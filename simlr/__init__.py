@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 # The public names, and the module that owns each.
 _OWNERS = {
     "GridConfig": "simlr.config",
-    "descend": "simlr.stepping",
+    "descend": "simlr.engine.descend",
     "load": "simlr.store",
     "run": "simlr.grid",
 }

@@ -142,7 +142,7 @@ def check(function):
 @check
 def check_stepping(bench):
     """stepping, several levels, runs that diverge"""
-    from .stepping import descend
+    from .engine.descend import descend
 
     for axes in (1, 2, 3, 10):
         curvature, residual, rates = peers.descent_inputs(axes, 77, 5, 300, root=axes)
@@ -227,7 +227,7 @@ def machine():
 
 def versions(with_jax):
     """What was measured."""
-    from .execute import environment
+    from .engine.environment import environment
 
     found = {"simlr_version": __version__, **environment()}
     if with_jax:

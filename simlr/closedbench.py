@@ -13,7 +13,7 @@ SIZES = (10**3, 10**4, 10**5, 10**6, 10**7)
 
 def _kernel_seconds(config, sweeps, repeats):
     """Best seconds of each of these sweeps over some blocks, the first one with its tables; and what a run gives."""
-    from .execute import Engine
+    from .engine.block_engine import Engine
     from .grid import Job, run
 
     job, best = Job(config), dict.fromkeys(sweeps, np.inf)

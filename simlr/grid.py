@@ -42,7 +42,7 @@ def run(config, out=None, *, threads=None, overwrite=False, resume=False, progre
 def _environment():
     """What the bits depend on besides the grid; RunError where Numba does not work here, before anything is touched."""
     try:
-        from .execute import environment
+        from .engine.environment import environment
 
         return environment()
     except (ImportError, OSError, ValueError) as error:
@@ -176,7 +176,7 @@ class _Here:
     """Computes blocks in this process, in order."""
 
     def __init__(self, job, threads):
-        from .execute import Engine
+        from .engine.block_engine import Engine
 
         engine = Engine(job.plan, job.sources, threads)
         self._block, self.stop, self.give_back = engine.block, engine.stop, engine.give_back

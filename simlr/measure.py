@@ -116,7 +116,7 @@ def stepping(bench):
 
 def _race_of_steppers(bench, axes, inputs):
     """Useful steps and best seconds of simlr on each number of threads, the NumPy loop, and JAX where wanted."""
-    from .stepping import descend
+    from .engine.descend import descend
 
     curvature, residual, rates = inputs
     found = descend(*inputs, LEVEL).stop_step[..., 0]

@@ -8,10 +8,7 @@ import sys
 from pathlib import Path
 
 from . import listing
-from .cli import (
-    progress,
-    signals,  # noqa: I001 - first: it minds signals from then on
-)
+from .cli import progress, signals
 from .cli.arguments import DONE, Parser, answered
 from .errors import InputError
 from .store.merging import merge

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .config.grid import GridConfig
-from .execute import Engine, environment
+from .engine.block_engine import Engine
+from .engine.environment import environment
 from .grid import Job, Origin
 from .store import file_format
 from .store.compatibility import PROVENANCE

@@ -53,7 +53,7 @@ def run_study(config, out=None, *, threads=None, overwrite=False, resume=False, 
 
 def _attributes(config):
     """The root attributes of the run file: what ran, on what, when."""
-    from .execute import environment
+    from .engine.environment import environment
 
     return {
         "format": file_format.FORMAT,

@@ -25,7 +25,8 @@ import numpy as np
 import runs
 
 import simlr
-from simlr import execute, grid, merge
+from simlr import grid, merge
+from simlr.engine import block_engine
 from simlr.errors import InputError, RunError
 from simlr.store import writer
 from simlr.store.verify import verify
@@ -65,16 +66,16 @@ def prepare(folder):
     with contextlib.chdir(folder):
         Path("grid.toml").write_text(TINY)
         config = runs.grid(TINY)
-        blocks, before = {}, execute.Engine.block
+        blocks, before = {}, block_engine.Engine.block
 
         def block(self, first, last):
             found = before(self, first, last)
             blocks[first + self._plan.first, last + self._plan.first] = {k: np.array(v) for k, v in found.items()}
             return found
 
-        execute.Engine.block = block
+        block_engine.Engine.block = block
         simlr.run(config, "whole.h5")
-        execute.Engine.block = before
+        block_engine.Engine.block = before
         Path("blocks.pickle").write_bytes(pickle.dumps(blocks))
         runs.run_blocks(config, "half.h5", [0, 2])
         place = simlr.store.survey("half.h5").places["test_loss"]
@@ -232,7 +233,7 @@ def main(engine, *wanted):
         code = "import sys, crashes; crashes.prepare(sys.argv[1])"
         subprocess.run([sys.executable, "-c", code, prepared], cwd=Path(__file__).parent, check=True)
         if engine == "canned":
-            execute.Engine = Canned
+            block_engine.Engine = Canned
         whole, damaged = (Held(simlr.load(Path(prepared) / name)) for name in ("whole.h5", "half.h5"))
         os.mkdir(Path(prepared) / "work")
         os.chdir(Path(prepared) / "work")

@@ -12,7 +12,7 @@ import signal
 import time
 from pathlib import Path
 
-from simlr import execute
+from simlr.engine import block_engine, environment
 
 FOLDER = Path(os.environ.get("SIMLR_TEST_FOLDER", "."))
 
@@ -78,12 +78,12 @@ def _double(block, launch):
 
 def dask_setup(worker):
     """Called by Dask in every worker that starts."""
-    engine = execute.Engine
+    engine = block_engine.Engine
     engine.block, engine.launch = _double(engine.block, engine.launch)
     mine = FOLDER / f"features-{os.getpid()}"
     try:
         os.rename(FOLDER / "features", mine)
     except OSError:
         return
-    unlike = execute.environment() | {"processor_features": mine.read_text()}
-    execute.environment = lambda: unlike
+    unlike = environment.environment() | {"processor_features": mine.read_text()}
+    environment.environment = lambda: unlike

@@ -291,7 +291,7 @@ def test_a_folder_that_may_not_be_written_to():
     """As a user who is not root: one line, and nothing is left."""
     program = """
 import os, sys
-import simlr.commands, simlr.execute, simlr.grid
+import simlr.commands, simlr.engine.block_engine, simlr.grid
 os.getuid() or os.setuid(65534)
 sys.exit(simlr.grid.main(["nakkiran2020", "--out", "closed/run.h5"]))
 """

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simlr
-from simlr import commands, execute, pipeline, pool
+from simlr import commands, pipeline, pool
 from simlr.dispatch import MOST_DEATHS, MOST_KEPT, Dispatch
+from simlr.engine import environment as environment_module
 from simlr.store import merging
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
@@ -230,9 +231,9 @@ learning_rate = 0.1
 
 def test_workers_other_than_the_file_says_are_refused(cluster, grid_folder, capfd, monkeypatch):
     """The file comes from another machine; nothing is done to it."""
-    other = execute.environment() | {"processor_features": "+abacus"}
+    other = environment_module.environment() | {"processor_features": "+abacus"}
     with monkeypatch.context() as patched:
-        patched.setattr(execute, "environment", lambda: other)
+        patched.setattr(environment_module, "environment", lambda: other)
         runs.run_blocks(runs.grid(), "run.h5", [0])
     before = Path("run.h5").read_bytes()
     assert grid(cluster[0], "--resume") == 2

@@ -201,7 +201,7 @@ def test_the_order_of_seeds_schedules_and_levels_is_of_no_account(number, size, 
     whole = simlr.descend(curvature, residual, rates, levels)
     s, n, k = rng.permutation(len(rates)), rng.permutation(len(curvature)), rng.permutation(5)
     shuffled = simlr.descend(curvature[n], residual[n], rates[s], levels[k])
-    assert_equal(simlr.stepping.Descent(*(values[np.ix_(s, n, k)] for values in whole)), shuffled)
+    assert_equal(simlr.engine.descend.Descent(*(values[np.ix_(s, n, k)] for values in whole)), shuffled)
 
 
 @pytest.mark.parametrize("mode", ["stable", "unstable", "diverging"])
@@ -216,7 +216,7 @@ def test_a_cell_alone_has_the_bits_it_has_among_others(axes, mode):
         for s in (0, 1):
             own = slice(n, n + 1)
             alone = simlr.descend(curvature[own], residual[own], rates[s : s + 1], levels)
-            assert_equal(alone, simlr.stepping.Descent(*(values[s : s + 1, own] for values in whole)))
+            assert_equal(alone, simlr.engine.descend.Descent(*(values[s : s + 1, own] for values in whole)))
 
 
 @pytest.mark.parametrize("mode", ["stable", "unstable"])

@@ -209,7 +209,7 @@ def test_tabulated_products_are_products(rates, every, share):
 def test_a_table_that_misses_is_not_used(monkeypatch):
     config = simlr.GridConfig.from_toml(VARYING.format(engine="closed-form")).replace(seeds={"count": 3})
     sound = simlr.run(config)
-    monkeypatch.setattr("simlr.products.ALLOWED_MISFIT", -1.0)
+    monkeypatch.setattr("simlr.engine.product_tables.ALLOWED_MISFIT", -1.0)
     stepped = simlr.run(config)
     np.testing.assert_array_equal(sound.stop_step, stepped.stop_step)
     np.testing.assert_allclose(stepped.test_loss, sound.test_loss, rtol=1e-10)

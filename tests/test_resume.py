@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simlr
-from simlr import execute
+from simlr.engine import block_engine
 from simlr.errors import InputError, RunError
 from simlr.grid import Job
 from simlr.store import compatibility, file_format, file_io, lock, read, seal, writer
@@ -37,13 +37,13 @@ def whole():
 def computed(monkeypatch):
     """The first seeds of the blocks that are computed from now on."""
     found = []
-    before = execute.Engine.block
+    before = block_engine.Engine.block
 
     def block(self, first, last):
         found.append(first)
         return before(self, first, last)
 
-    monkeypatch.setattr(execute.Engine, "block", block)
+    monkeypatch.setattr(block_engine.Engine, "block", block)
     return found
 
 

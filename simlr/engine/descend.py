@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .errors import InputError
-from .plan.rate_tables import CHUNK
+from ..errors import InputError
+from ..plan.rate_tables import CHUNK
 
 
 class Descent(NamedTuple):
@@ -74,10 +74,10 @@ def _test_matrix(matrix, seeds, axes):
 
 def _descend(curvature, residual, eta, levels, matrix):
     """The same for checked arrays."""
-    from .kernels import arrays
-    from .kernels.descent.ending import finish_sweep, mark_out_of_reach
-    from .kernels.descent.recurrence import descend_sweep
-    from .kernels.losses import losses_sweep
+    from ..kernels import arrays
+    from ..kernels.descent.ending import finish_sweep, mark_out_of_reach
+    from ..kernels.descent.recurrence import descend_sweep
+    from ..kernels.losses import losses_sweep
 
     (seeds, axes), (schedules, steps), count = curvature.shape, eta.shape, levels.size
     order = np.argsort(-levels, kind="stable")
@@ -111,7 +111,7 @@ def _descend(curvature, residual, eta, levels, matrix):
 
 def _launch(sweep, *arguments):
     """Run one sweep on all threads."""
-    from .kernels import jit
+    from ..kernels import jit
 
     jit.launch(sweep, *arguments, np.zeros(2, np.int64), jit.threads())
 

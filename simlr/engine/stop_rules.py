@@ -6,14 +6,14 @@ stop_time (S, N, E), and stop_x, or stop_r and stop_average (S, N, E, d); with v
 
 import numpy as np
 
-from . import budgets
-from .config.stop import VALIDATION
-from .kernels import arrays
-from .kernels.descent.recurrence import descend_sweep
-from .looking import Looking, leap_and_look, losses_of_r, losses_of_x, step_and_look
-from .plan.plan import LEAPS, WINDOW
-from .plan.rate_tables import chunks_of
-from .walking import Walk
+from ..config.stop import VALIDATION
+from ..kernels import arrays
+from ..kernels.descent.recurrence import descend_sweep
+from ..plan.plan import LEAPS, WINDOW
+from ..plan.rate_tables import chunks_of
+from . import step_budgets
+from .early_stopping import Looking, leap_and_look, losses_of_r, losses_of_x, step_and_look
+from .stochastic import Walk
 
 
 class Stops:
@@ -25,12 +25,12 @@ class Stops:
 
     def of_descent(self, seeds, rows):
         """The stops of schedules with exact gradient descent."""
-        cells, (rates, phase) = budgets.without_levels(seeds.cells), self._descending.rates(rows)
+        cells, (rates, phase) = step_budgets.without_levels(seeds.cells), self._descending.rates(rows)
         x, count = seeds.start_x(rows.size), cells.row.size
         if VALIDATION not in self._stop:
             spent = np.sort(np.array(self._stop["steps"]))
             course = arrays.empty_course(x, 1, count, spent.size + 1)
-            own, phase = budgets.rates_to(rates, spent), phase._replace(flows=np.zeros_like(phase.flows))
+            own, phase = step_budgets.rates_to(rates, spent), phase._replace(flows=np.zeros_like(phase.flows))
             self._descending.run(seeds.landscape.curvature, cells, course, rows, own, phase)
             return self._spent(
                 rows, spent, rates.length, course, {"stop_x": course.stop_x}, {"stop_x": course.record_x}
@@ -44,7 +44,7 @@ class Stops:
 
     def of_walk(self, seeds, rows, rows_of):
         """The stops of schedules of one kind of walk."""
-        cells, (rates, _) = budgets.without_levels(seeds.cells), self._descending.rates(rows)
+        cells, (rates, _) = step_budgets.without_levels(seeds.cells), self._descending.rates(rows)
         validated = VALIDATION in self._stop
         spent = None if validated else np.sort(np.array(self._stop["steps"]))
         points = WINDOW + 1 if validated else spent.size + 1
@@ -52,7 +52,7 @@ class Stops:
         state, passages = walk.state, walk.passages
         end = {"stop_r": passages.stop_r, "stop_average": passages.stop_average}
         if not validated:
-            walk.run(budgets.rates_to(rates, spent))
+            walk.run(step_budgets.rates_to(rates, spent))
             moments = {"stop_r": passages.record_r, "stop_average": passages.record_average}
             return self._spent(rows, spent, rates.length, passages, end, moments)
         looking = Looking(
@@ -66,7 +66,9 @@ class Stops:
         """What the cells were when each budget was spent."""
         taken = np.minimum(spent, length[:, None])
         times = np.stack([self._plan.tables.at(s, steps)[1] for s, steps in zip(rows, taken, strict=True)])
-        return budgets.stopped(spent, times, length, (course.status, course.stop_step, course.stop_time, end), moments)
+        return step_budgets.stopped(
+            spent, times, length, (course.status, course.stop_step, course.stop_time, end), moments
+        )
 
     def _descend_and_look(self, rows, cells, rates, looking):
         """Take all steps, by themselves or a window at a time, and look."""

@@ -5,7 +5,7 @@ A budget is a moment that is recorded of every seed, in a run without levels; cl
 
 import numpy as np
 
-from .kernels import arrays
+from ..kernels import arrays
 
 
 def without_levels(cells):

@@ -7,12 +7,12 @@ from contextlib import closing
 
 import numpy as np
 
-from .descending import any_stepping
-from .kernels import arrays
-from .kernels.descent.closed_form import leap_sweep
-from .kernels.validation import look_sweep
-from .plan.plan import WINDOW
-from .products import no_products
+from ..kernels import arrays
+from ..kernels.descent.closed_form import leap_sweep
+from ..kernels.validation import look_sweep
+from ..plan.plan import WINDOW
+from .deterministic import any_stepping
+from .product_tables import no_products
 
 
 def windows(first, last, every):

@@ -4,10 +4,10 @@ from collections import OrderedDict
 
 import numpy as np
 
-from .kernels import arrays
-from .kernels.descent.products import ALLOWED as ALLOWED_MISFIT
-from .kernels.descent.products import FRACTIONS, LARGEST_CAP, NODES, POINTS, REACH, fit_rows, row_sweep
-from .plan.stages import row_spacing
+from ..kernels import arrays
+from ..kernels.descent.products import ALLOWED as ALLOWED_MISFIT
+from ..kernels.descent.products import FRACTIONS, LARGEST_CAP, NODES, POINTS, REACH, fit_rows, row_sweep
+from ..plan.stages import row_spacing
 
 KEPT_BYTES = 128 << 20
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from .descending import any_stepping
-from .kernels import arrays
-from .kernels.residual_losses import residual_losses_sweep
-from .kernels.stochastic import averages, gradients, optimizers
-from .kernels.stochastic.walk import walk_sweep
-from .plan.rate_tables import chunks_of
+from ..kernels import arrays
+from ..kernels.residual_losses import residual_losses_sweep
+from ..kernels.stochastic import averages, gradients, optimizers
+from ..kernels.stochastic.walk import walk_sweep
+from ..plan.rate_tables import chunks_of
+from .deterministic import any_stepping
 
 OPTIMIZER = {
     "gd": optimizers.GRADIENT_DESCENT,

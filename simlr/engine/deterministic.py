@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from .kernels import arrays
-from .kernels.descent.closed_form import leap_sweep
-from .kernels.descent.ending import finish_sweep
-from .kernels.descent.recurrence import descend_sweep
-from .plan.plan import LEAPS, STEPS
-from .plan.rate_tables import CHUNK, chunks_of
-from .plan.stages import stages
-from .products import ProductTables
+from ..kernels import arrays
+from ..kernels.descent.closed_form import leap_sweep
+from ..kernels.descent.ending import finish_sweep
+from ..kernels.descent.recurrence import descend_sweep
+from ..plan.plan import LEAPS, STEPS
+from ..plan.rate_tables import CHUNK, chunks_of
+from ..plan.stages import stages
+from .product_tables import ProductTables
 
 
 class Descending:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .config.stop import LOSS_KINDS
+from ..config.stop import LOSS_KINDS
 
 
 def thresholds(config, train_floor, initial_train_loss):

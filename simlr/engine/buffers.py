@@ -6,7 +6,7 @@ block's arrays back, and the next block is written into them: there are as many 
 
 import numpy as np
 
-from .store import file_format
+from ..store import file_format
 
 
 class Buffers:

@@ -1,0 +1,1 @@
+"""Computing: a block of seeds with every schedule, from problems and rates to the arrays of the run file."""

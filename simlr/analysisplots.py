@@ -8,8 +8,8 @@ import math
 import numpy as np
 
 from . import style
+from .analysis.levels import heading, place
 from .layout import MOST_GROUPS
-from .levels import heading, place
 from .sections import RATE, likely, ranks_shown
 from .text import listed, number, shortened, some, value_text
 

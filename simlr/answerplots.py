@@ -9,10 +9,10 @@ import math
 import numpy as np
 
 from . import style
-from .answers import Comparison, value_at
+from .analysis.answers import Comparison, value_at
+from .analysis.levels import WORDS, last
+from .analysis.outcomes import WORDS as MEASURES
 from .config.question import side_name
-from .levels import WORDS, last
-from .outcomes import WORDS as MEASURES
 from .text import shortened, some, value_text
 
 MOST_PANELS = 3

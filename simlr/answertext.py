@@ -2,11 +2,11 @@
 
 import textwrap
 
-from .answers import Comparison
+from .analysis.answers import Comparison
+from .analysis.levels import text as level_text_of
+from .analysis.outcomes import WORDS
 from .config.question import side_name
 from .layout import MOST_LINES, Table
-from .levels import text as level_text_of
-from .outcomes import WORDS
 from .text import WIDTH, number, printable, shortened, value_text
 
 WHOLE = "the report's answer.csv"

@@ -9,9 +9,11 @@ Needs matplotlib. Each function takes a `simlr.view.View` and returns a `Picture
 
 import numpy as np
 
-from . import style, summary
+from . import style
+from .analysis import rows as summary
+from .analysis import verdict
+from .analysis.levels import WORDS
 from .layout import OVERSHOT
-from .levels import WORDS
 from .paths import trajectories
 from .text import number, shortened
 from .view import GRID_POINTS, View, most_medians
@@ -147,7 +149,7 @@ def _comparable(view):
 
 def _draw_theory(view, axes):
     """The paper's line for its own pair of schedules; a clause that says how near the measurement is, or None."""
-    paper = summary.paper(view.run)
+    paper = verdict.paper(view.run)
     levels = [level for level in view.levels if level > 0.0]
     if not hasattr(paper, "theory") or not levels or view.problem or not view.by_loss:
         return None

@@ -4,8 +4,8 @@ import math
 import textwrap
 from typing import NamedTuple
 
+from .analysis.levels import WORDS, heading, is_loss, last
 from .config.stop import PATIENCE
-from .levels import WORDS, heading, is_loss, last
 from .text import WIDTH, listed, many, number, printable, shortened, some, value_text
 
 MOST_LINES, MOST_LEVELS, MOST_GROUPS, MOST_NOTES = 24, 8, 4, 6

@@ -3,7 +3,9 @@
 import json
 import textwrap
 
-from . import answers, answertext, summary
+from . import answertext
+from .analysis import answers, rows
+from .analysis import verdict as verdict_module
 from .claims.registry import load_paper, paper_names, papers_having
 from .config import question
 from .config import stop as stopping
@@ -149,8 +151,8 @@ def _memory(plan):
 def outcome(path):
     """The summary of a run file, the verdict where there is one, and where the file is."""
     run = read.load(path)
-    parts = [] if run.is_study else [summary.table(summary.rows(run))]
-    verdict = summary.verdict(run)
+    parts = [] if run.is_study else [rows.table(rows.rows(run))]
+    verdict = verdict_module.verdict(run)
     if verdict:
         parts.append(verdict_text(verdict))
     found = answers.answer(run)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import plane, style
-from .levels import level_text
+from .analysis.levels import level_text
 from .text import shortened
 
 PIXELS = 160

@@ -18,18 +18,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .store import read as read_module
-from . import analysisplots, answerplots, answertext, figures, rateplots, style, summary
+from . import analysisplots, answerplots, answertext, figures, rateplots, style
+from .analysis import rows as summary, verdict as verdict_module
 from .claims.registry import load_paper, paper_names
-from .analysis import Analysis, StudyAnalysis
+from .analysis.run_analysis import Analysis, StudyAnalysis
 from .cli.arguments import DONE, Parser, answered, say
 from .config.reading import read
 from .csvfiles import FILES, csv_files, is_ours
 from .errors import InputError
 from .text import WIDTH, many, printable, values_text
 from .layout import as_text, describe, findings_table, verdict_text
-from .levels import WORDS, is_loss
+from .analysis.levels import WORDS, is_loss
 from .page import page, schedules_page
-from .pairs import index_of
+from .analysis.pairs import index_of
 from .sections import sections
 from .config.study import StudyConfig
 from .view import View
@@ -47,7 +48,7 @@ class Material(NamedTuple):
     covers: str
     axes: list  # a line for each axis of the grid
     compared: str  # what the tables are about
-    answer: object  # simlr.outcomes.Answer to the question of the grid, or None
+    answer: object  # simlr.analysis.outcomes.Answer to the question of the grid, or None
     answer_table: object  # what it is made of
     tables: list
     sections: list  # of simlr.sections.Section
@@ -231,7 +232,7 @@ def _remove_stale(folder, files):
 def material(analysis, name):
     """The `Material` of an `Analysis` of a run whose file has the name `name`."""
     run, rows = analysis.run, analysis.rows
-    paper = summary.paper(run)
+    paper = verdict_module.paper(run)
     source = f": {paper.SOURCE}" if paper else ""
     return Material(
         title=run.config.name + source,
@@ -356,7 +357,7 @@ def as_html(analysis, found):
 
 def _pictures(run, rows):
     """The paper's own pictures, then those that every grid has."""
-    draw = getattr(summary.paper(run), "pictures", None)
+    draw = getattr(verdict_module.paper(run), "pictures", None)
     with style.applied():
         own = list(draw(run)) if draw else []
     return own + ([] if run.is_study else figures.pictures(run, rows))

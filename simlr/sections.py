@@ -6,11 +6,12 @@ CSV files have the rest.
 
 from typing import NamedTuple
 
-from . import directions, summary
-from .families import SURE
+from .analysis import directions
+from .analysis import rows as summary
+from .analysis.families import SURE
+from .analysis.levels import heading, last, place
+from .analysis.pairs import Side, pair_at
 from .layout import MOST_GROUPS, MOST_LINES, Table, groups, label
-from .levels import heading, last, place
-from .pairs import Side, pair_at
 from .text import number, shortened, some
 from .view import View
 

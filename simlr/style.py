@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .levels import WORDS, level_text, text
+from .analysis.levels import WORDS, level_text, text
 from .text import printable, shortened
 
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")

@@ -5,9 +5,9 @@ from functools import cached_property
 
 import numpy as np
 
-from . import summary
+from .analysis import rows as summary
+from .analysis.levels import is_loss, last, place
 from .layout import OVERSHOT
-from .levels import is_loss, last, place
 from .store.file_format import is_own
 from .text import listed, shortened, value_text
 

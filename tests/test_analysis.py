@@ -11,7 +11,7 @@ from made import made_run
 
 import naive_answers
 import simlr
-from simlr import directions, estimates, families, pairs
+from simlr.analysis import directions, families, pairs, statistics
 from simlr.errors import InputError
 from simlr.papers import nakkiran2020
 
@@ -24,7 +24,7 @@ KEPT = {"record__stop_residual": True, "record__points": 0}
 
 @given(st.integers(0, 7), st.integers(0, 7))
 def test_the_sign_test_counts_all_coins(wins, losses):
-    assert estimates.sign_test(wins, losses) == pytest.approx(naive_answers.sign_test(wins, losses), rel=1e-12)
+    assert statistics.sign_test(wins, losses) == pytest.approx(naive_answers.sign_test(wins, losses), rel=1e-12)
 
 
 @pytest.mark.parametrize(("wins", "losses"), [(250, 262), (100, 413), (300, 900), (49000, 50000), (0, 600)])
@@ -34,7 +34,7 @@ def test_many_signs_agree_with_whole_numbers(wins, losses):
     for k in range(min(wins, losses) + 1):
         total, term = total + term, term * (trials - k) // (k + 1)
     exact = math.exp(math.log(total) - (trials - 1) * math.log(2.0))
-    assert estimates.sign_test(wins, losses) == pytest.approx(min(1.0, exact), rel=1e-8)
+    assert statistics.sign_test(wins, losses) == pytest.approx(min(1.0, exact), rel=1e-8)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 6])
@@ -42,9 +42,9 @@ def test_medians_are_resampled_from_their_law(count):
     """The interval's ends against the medians of all n^n resamples, within the error of 4000 draws of a share."""
     values = np.sort(np.random.default_rng(count).lognormal(size=count))
     medians = np.array(naive_answers.resampled_medians(values.tolist()))
-    middle, low, high = estimates.median_interval(values)
+    middle, low, high = statistics.median_interval(values)
     assert middle == pytest.approx(np.median(values))
-    error = 5.0 * math.sqrt(0.025 * 0.975 / (estimates.RESAMPLES / 2))
+    error = 5.0 * math.sqrt(0.025 * 0.975 / (statistics.RESAMPLES / 2))
     for end, share in ((low, 0.025), (high, 0.975)):
         below, at_most = (medians < end * (1 - 1e-12)).mean(), (medians <= end * (1 + 1e-12)).mean()
         assert below - error <= share <= at_most + error
@@ -53,15 +53,15 @@ def test_medians_are_resampled_from_their_law(count):
 @given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=40))
 def test_the_interval_of_the_mirrored_values_is_mirrored(values):
     ordered = np.sort(np.array(values))
-    middle, low, high = estimates.median_interval(ordered)
-    assert estimates.median_interval(np.sort(-ordered)) == (-middle, -high, -low)
+    middle, low, high = statistics.median_interval(ordered)
+    assert statistics.median_interval(np.sort(-ordered)) == (-middle, -high, -low)
     assert low <= middle <= high
 
 
 def test_the_interval_covers_the_median():
     """Of 400 samples from a known law, about 95 % of the intervals hold its median."""
     samples = np.sort(np.random.default_rng(3).exponential(size=(400, 101)), axis=1)
-    ends = np.array([estimates.median_interval(sample)[1:] for sample in samples])
+    ends = np.array([statistics.median_interval(sample)[1:] for sample in samples])
     covered = ((ends[:, 0] <= math.log(2)) & (math.log(2) <= ends[:, 1])).mean()
     assert 0.91 < covered < 0.98
 
@@ -69,16 +69,16 @@ def test_the_interval_covers_the_median():
 def test_wins_are_those_of_resampling_one_by_one():
     losses = np.random.default_rng(5).normal([[0.0], [0.1], [0.5]], 1.0, (3, 30))
     expected = naive_answers.wins_by_resampling(losses.tolist(), 2000, 1)
-    found = estimates.win_shares(losses)
+    found = statistics.win_shares(losses)
     assert found.sum() == pytest.approx(1.0)
     np.testing.assert_allclose(found, expected, atol=5 * math.sqrt(0.25 / 1000 + 0.25 / 2000))
 
 
 def test_values_that_never_reach_never_win_and_ties_share():
     losses = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [np.inf] * 3])
-    assert estimates.win_shares(losses).tolist() == [0.5, 0.5, 0.0]
-    assert np.isnan(estimates.win_shares(np.full((2, 3), np.inf))).all()
-    assert np.isnan(estimates.win_shares(np.empty((2, 0)))).all()
+    assert statistics.win_shares(losses).tolist() == [0.5, 0.5, 0.0]
+    assert np.isnan(statistics.win_shares(np.full((2, 3), np.inf))).all()
+    assert np.isnan(statistics.win_shares(np.empty((2, 0)))).all()
 
 
 # ---- pairs ----

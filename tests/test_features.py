@@ -375,7 +375,7 @@ def test_maps_side_by_side_are_each_as_alone(tmp_path):
 
 def test_residuals_at_the_stops_have_no_test_minimiser(run_grid, tmp_path):
     """Shares of the train loss are known, those of the test loss are not."""
-    from simlr import directions
+    from simlr.analysis import directions
 
     save(tmp_path, made_table(40, 3))
     given, record = problem(features="rbf"), {"points": 0, "stop_residual": True}

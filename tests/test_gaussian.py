@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import naive
 import naive_gaussian
 import simlr
-from simlr import directions
+from simlr.analysis import directions
 from simlr.errors import InputError
 from simlr.grid import Job
 from simlr.problems.gaussian import GAUSSIAN

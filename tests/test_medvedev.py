@@ -7,7 +7,8 @@ import pytest
 
 import naive_sphere as naive
 import simlr
-from simlr import sphere, summary
+from simlr import sphere
+from simlr.analysis import verdict
 from simlr.claims.registry import load_paper
 from simlr.claims.verdict import FAILS, HOLDS
 from simlr.config.reading import read
@@ -147,9 +148,9 @@ def test_the_best_time_is_the_best_of_many():
 
 
 def test_the_claim_holds_and_its_controls_do_not(run):
-    assert summary.verdict(run).outcome == HOLDS
-    assert summary.verdict(ran(("study.stop", "converged"))).outcome == FAILS
-    assert summary.verdict(ran(("study.spread", 0.0))).outcome == FAILS
+    assert verdict.verdict(run).outcome == HOLDS
+    assert verdict.verdict(ran(("study.stop", "converged"))).outcome == FAILS
+    assert verdict.verdict(ran(("study.spread", 0.0))).outcome == FAILS
     assert [control.overrides[0] for control in PAPER.controls()] == [
         ("study.stop", "converged"), ("study.spread", 0.0)
     ]  # fmt: skip

@@ -210,4 +210,4 @@ def test_bad_parameters_are_refused(run_grid, change, message):
 @pytest.mark.parametrize("start", [[1.0, 1.0], [1e200, 0.0]])
 def test_a_start_that_the_claim_is_not_about_decides_nothing(start):
     config = simlr.GridConfig.from_toml(nakkiran2020.GRID, [("problem.start", start), ("seeds.count", 128)])
-    assert simlr.summary.verdict(simlr.run(config)).outcome == "undecided"
+    assert simlr.analysis.rows.verdict(simlr.run(config)).outcome == "undecided"

@@ -72,7 +72,7 @@ def file(young, tmp_path_factory):
 def test_the_worked_example_runs_and_holds(file):
     run = simlr.load(file)
     assert run.complete and run.is_study
-    verdict = simlr.summary.verdict(run)
+    verdict = simlr.analysis.rows.verdict(run)
     assert verdict.outcome == HOLDS
     assert len(verdict.findings) == 6
 

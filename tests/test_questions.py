@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import naive_answers
 import simlr
-from simlr import answerplots, answers, answertext, growth, outcomes, report, style
+from simlr import answerplots, answertext, report, style
+from simlr.analysis import answers, growth, outcomes
 from simlr.config import question as questions
 from simlr.errors import InputError
 

@@ -16,7 +16,9 @@ import pytest
 import runs
 
 import simlr
-from simlr import analysis, directions, families, figures, pairs, plane, report, sections, style, summary
+from simlr import figures, plane, report, sections, style
+from simlr.analysis import directions, families, pairs, run_analysis
+from simlr.analysis import rows as summary
 from simlr.papers import nakkiran2020
 from simlr.text import number
 
@@ -238,7 +240,7 @@ def test_the_analysis_is_written_as_its_functions_give_it(folder):
 
 
 def test_too_many_schedules_for_every_pair_of_annealed_and_steady_are_told(folder, finished, monkeypatch, capsys):
-    monkeypatch.setattr(analysis, "MOST_SCHEDULES", 3)
+    monkeypatch.setattr(run_analysis, "MOST_SCHEDULES", 3)
     out = made(finished, "--format", "csv", out=folder / "few")
     assert "no annealing.csv beyond 3 schedules" in capsys.readouterr().err
     assert "annealing.csv" not in {entry.name for entry in out.iterdir()}
@@ -389,7 +391,7 @@ def test_the_page_answers_with_the_rows_of_the_analysis(folder):
     """Every section is there, and what the tables say is what the functions give."""
     grid = runs.grid(nakkiran2020.GRID, seeds__count=60, record__points=0, record__stop_residual=True)
     run = simlr.run(grid, out="run.h5")
-    found = analysis.Analysis(run)
+    found = run_analysis.Analysis(run)
     made_ = {section.key: section for section in sections.sections(found)}
     assert set(made_) == {"against", "best", "annealing", "directions", "spread"}
     (pair,) = [row for row in pairs.compare(run, "annealed", "flow") if row.level == 1e-6]

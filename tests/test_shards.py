@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simlr
-from simlr import summary
+from simlr.analysis import rows, verdict
 from simlr.errors import InputError, RunError
 from simlr.grid import Job
 from simlr.store import file_format, file_io, merging, read, verify
@@ -93,9 +93,9 @@ def test_a_shard_is_read_by_xarray_and_reported(thirds, folder):
     with xarray.open_dataset(thirds[1], engine="h5netcdf") as dataset:
         assert dataset.seed.values.tolist() == list(range(14, 28))
         assert dataset.test_loss.sel(seed=20).shape == (6, 2)
-    assert summary.rows(simlr.load(thirds[1]))[0].seeds == 14
+    assert rows.rows(simlr.load(thirds[1]))[0].seeds == 14
     # a claim about all draws is not judged by some of them
-    assert summary.verdict(simlr.load(thirds[1])) is None
+    assert verdict.verdict(simlr.load(thirds[1])) is None
     pytest.importorskip("matplotlib")
     for path in (thirds[1], shard(runs.grid(record__seeds="all", record__iterates=True), 2, 3)):
         done = subprocess.run(

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from made import made_run
 
 import simlr
-from simlr import levels, summary
+from simlr.analysis import levels
+from simlr.analysis import rows as summary
+from simlr.analysis import statistics as statistics_module
+from simlr.analysis import verdict as verdict_module
 from simlr.papers import nakkiran2020
 
 REACHED, OUT_OF_STEPS, DIVERGED, AT_FLOOR = 1, 2, 3, 4
@@ -77,7 +80,7 @@ def assert_median(found, values):
 def test_quantiles_are_those_of_numpy(values, bits):
     mask = np.array([bits >> i & 1 == 1 for i in range(len(values))])
     values = np.array(values)
-    found = summary.quantiles(values[None, :, None], mask[None, :, None], [0.05, 0.5, 0.75, 1.0])[:, 0, 0]
+    found = statistics_module.quantiles(values[None, :, None], mask[None, :, None], [0.05, 0.5, 0.75, 1.0])[:, 0, 0]
     if mask.any():
         np.testing.assert_allclose(found, np.quantile(values[mask], [0.05, 0.5, 0.75, 1.0]), rtol=1e-12, atol=1e-9)
     else:
@@ -90,7 +93,7 @@ def test_quantiles_are_those_of_numpy(values, bits):
 )
 def test_wilson_interval(wins, trials, low, high):
     """Values from Agresti and Coull's formula, worked by hand."""
-    found = summary.wilson(np.array(wins), np.array(trials))
+    found = statistics_module.wilson(np.array(wins), np.array(trials))
     np.testing.assert_allclose(found, (wins / trials, low, high), atol=5e-5)
 
 
@@ -163,7 +166,7 @@ def test_a_run_that_has_not_begun(tmp_path):
     text = summary.table(summary.rows(run))
     assert "unfinished: 0 of 40 seeds done" in text
     assert "nan" not in text
-    assert summary.verdict(run).outcome == "undecided"
+    assert verdict_module.verdict(run).outcome == "undecided"
 
 
 # ---- tables ----
@@ -224,14 +227,14 @@ def test_names_cannot_steer_a_terminal():
 
 
 def test_the_claim_holds(claim):
-    verdict = summary.verdict(claim)
+    verdict = verdict_module.verdict(claim)
     assert verdict.outcome == "holds"
     assert len(verdict.findings) == 5
     assert all("theory" in line for line in verdict.lines)
 
 
 def test_all_samples_give_exactly_six_of_eight():
-    verdict = summary.verdict(reference(problem__samples="all"))
+    verdict = verdict_module.verdict(reference(problem__samples="all"))
     assert verdict.outcome == "holds"
     assert "6 of 8 seeds" in verdict.lines[0]
 
@@ -239,24 +242,24 @@ def test_all_samples_give_exactly_six_of_eight():
 def test_the_schedules_are_found_by_what_they_are():
     steps = {"kind": "step", "learning_rate": 2.0, "step_size": 5, "steps": 1}
     schedules = [{"name": "x", "unit": "sharpness", "phases": [steps, FLOW]}, {"name": "y", "phases": [FLOW]}]
-    assert summary.verdict(reference(schedule=schedules)).outcome == "holds"
+    assert verdict_module.verdict(reference(schedule=schedules)).outcome == "holds"
 
 
 @pytest.mark.parametrize("start", [[0.0, 0.0], [0.2, -3.0]])
 def test_the_claim_holds_from_other_starts(start):
-    verdict = summary.verdict(reference(problem__start=start, problem__theta_star=[1.0, 2.0]))
+    verdict = verdict_module.verdict(reference(problem__start=start, problem__theta_star=[1.0, 2.0]))
     assert verdict.outcome == "holds", verdict.findings
 
 
 def test_each_combination_of_parameters_is_checked():
     run = reference(problem__samples=["all", "random"], problem__theta_star=[[1.0, 1.0], [2.0, 1.0]])
-    verdict = summary.verdict(run)
+    verdict = verdict_module.verdict(run)
     assert verdict.outcome == "holds", verdict.findings
     assert sum("of 8 seeds" in line for line in verdict.lines) == 2
 
 
 def test_the_claim_fails_where_the_start_is_at_the_target_along_an_axis():
-    verdict = summary.verdict(reference(problem__theta_star=[1.0, 0.0]))
+    verdict = verdict_module.verdict(reference(problem__theta_star=[1.0, 0.0]))
     assert verdict.outcome == "does not hold"
     assert any(line.endswith(": does not hold") for line in verdict.lines)
 
@@ -297,7 +300,7 @@ def test_the_check_can_fail(change):
     """Negative controls: losses and outcomes that the theory does not allow."""
     run = reference()
     change(run._source.read("test_loss"), run._source.read("status"), run.curvature[:, 1] > 0.0)
-    assert summary.verdict(run).outcome == "does not hold"
+    assert verdict_module.verdict(run).outcome == "does not hold"
 
 
 @pytest.mark.parametrize(
@@ -312,7 +315,7 @@ def test_the_check_can_fail(change):
     ],
 )
 def test_the_check_can_be_undecided(changes, reason):
-    verdict = summary.verdict(reference(**changes))
+    verdict = verdict_module.verdict(reference(**changes))
     assert verdict.outcome == "undecided"
 
     assert any(re.search(reason, line) for line in verdict.lines)
@@ -320,10 +323,10 @@ def test_the_check_can_be_undecided(changes, reason):
 
 def test_an_unfinished_run_is_undecided(tmp_path):
     run = runs.run_blocks(runs.grid(nakkiran2020.GRID, seeds__count=800), tmp_path / "run.h5", [0, 1, 2])
-    verdict = summary.verdict(run)
+    verdict = verdict_module.verdict(run)
     assert verdict.outcome == "undecided"
     assert verdict.lines[-1].startswith("not finished: ")
 
 
 def test_a_problem_without_a_check_has_no_verdict():
-    assert summary.verdict(made_run([[[1]]], [[[1.0]]], [0.1])) is None
+    assert verdict_module.verdict(made_run([[[1]]], [[[1.0]]], [0.1])) is None

@@ -1,4 +1,4 @@
-"""The [question] table of a grid, what its report answers: checked and cast. `simlr.answers` answers it.
+"""The [question] table of a grid, what its report answers: checked and cast. `simlr.analysis.answers` answers it.
 
 Of one of two forms. Two sides, the first against the second, so that "yes" means that the first ends with less:
 

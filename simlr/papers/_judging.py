@@ -4,7 +4,7 @@ import textwrap
 import time
 from dataclasses import dataclass
 
-from .. import summary
+from ..analysis import verdict as verdict_module
 from ..claims.registry import load_paper
 from ..claims.verdict import FAILS, HOLDS, Verdict, told
 from ..config.reading import read
@@ -96,7 +96,7 @@ def _told(tell, what):
 
 def _verdict(run):
     """The verdict of a run that is a paper's."""
-    found = summary.verdict(run)
+    found = verdict_module.verdict(run)
     if found is None:
         raise InputError(f"{run.config.name}: belongs to no paper with a check")
     return found

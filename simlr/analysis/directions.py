@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .estimates import jackknife
-from .store.file_format import is_own
-from .summary import CELLS_AT_ONCE, columns_of, problem_groups
+from ..store.file_format import is_own
+from .rows import columns_of, problem_groups
+from .statistics import CELLS_AT_ONCE, jackknife
 
 NEEDED = "stop_residual"
 # Seeds share a test distribution where their covariances agree to this share of the largest entry.

@@ -17,15 +17,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .config import question as questions
-from .estimates import median_interval
+from ..config import question as questions
+from ..text import value_text
 from .families import edge_of, first_smallest
 from .growth import answer_growth
 from .levels import place
 from .outcomes import DEPENDS, NO, SAME, UNSURE, WORDS, YES, Answer, place_of, values_of
 from .pairs import log_ratios
-from .summary import EQUAL, columns_of, problem_groups, wilson
-from .text import value_text
+from .rows import columns_of, problem_groups
+from .statistics import EQUAL, median_interval, wilson
 
 BETTER, WORSE, EVEN, OPEN = "better", "worse", "even", "unsure"
 # An axis that accounts for this share of the differences between the comparisons is named alone.

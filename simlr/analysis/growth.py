@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .config import question as questions
-from .estimates import COVERAGE, RESAMPLES, joint_medians
+from ..config import question as questions
+from ..text import value_text
 from .levels import place
 from .outcomes import DEPENDS, NO, UNSURE, WORDS, YES, Answer, values_of
-from .summary import columns_of, problem_groups
-from .text import value_text
+from .rows import columns_of, problem_groups
+from .statistics import COVERAGE, RESAMPLES, joint_medians
 
 # A local exponent this near to the expected one agrees with it.
 NEAR = 0.1

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .estimates import win_shares
+from ..store.file_format import STATUS_AT_FLOOR, STATUS_NOT_RUN
 from .pairs import Side, pair_at
-from .store.file_format import STATUS_AT_FLOOR, STATUS_NOT_RUN
-from .summary import columns_of, problem_groups
+from .rows import columns_of, problem_groups
+from .statistics import win_shares
 
 # The best value is called sure where it wins in this share of the resamples.
 SURE = 0.95
@@ -188,7 +188,7 @@ def _sampled(schedule, first, steps, rate):
 def annealing(run):
     """Every annealed schedule against every steady one of the same optimiser and noise at equal train loss.
 
-    A list of `simlr.pairs.Pair`, a the annealed and b the steady one: win_share is the share of seeds in which
+    A list of `simlr.analysis.pairs.Pair`, a the annealed and b the steady one: win_share is the share of seeds in which
     annealing has the smaller test loss. See `shape_of` for what counts as annealed. Where an optimiser and noise have
     no steady schedule of their own, theirs are compared with all steady ones.
     """

@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from .config.stop import PATIENCE, SAME_LOSS_KINDS
+from ..config.stop import PATIENCE, SAME_LOSS_KINDS
 
 
 class Words(NamedTuple):

@@ -8,18 +8,16 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from .claims.registry import load_paper, paper_names
-from .layout import table, tables
+from ..layout import table, tables
+from ..store.file_format import STATUS_AT_FLOOR, STATUS_DIVERGED, STATUS_NOT_RUN, STATUS_OUT_OF_STEPS, is_own
 from .levels import WORDS, is_loss
-from .store.file_format import STATUS_AT_FLOOR, STATUS_DIVERGED, STATUS_NOT_RUN, STATUS_OUT_OF_STEPS, is_own
+from .statistics import EQUAL, _median, _pieces, quantiles, wilson
 
 __all__ = ["Row", "baseline", "paper", "problem_groups", "quantiles", "rows", "table", "tables", "verdict", "wilson"]
 
 BASELINE = "flow"
-# Ratios this close to 1 count as equal: rounding must not win.
-EQUAL = 1e-9
-CELLS_AT_ONCE = 1 << 22
-NORMAL_975 = 1.959963984540054
+
+
 COUNTS = {
     "out_of_steps": STATUS_OUT_OF_STEPS,
     "diverged": STATUS_DIVERGED,
@@ -176,66 +174,6 @@ def _ratio_columns(test, reached, base_test, base_reached):
     return columns | {"above_1": share, "above_1_low": low, "above_1_high": high}
 
 
-def _pieces(shape):
-    """Slices of schedules (S, N, E) whose copies take little memory."""
-    size = max(1, CELLS_AT_ONCE // max(1, shape[1] * shape[2]))
-    return [slice(first, first + size) for first in range(0, shape[0], size)]
-
-
-def quantiles(values, mask, shares):
-    """Quantiles of values (S, N, E) over those N where mask, by linear interpolation: (len(shares), S, E).
-
-    NaN where the mask has none.
-    """
-    return np.concatenate([_quantiles(values[some], mask[some], shares) for some in _pieces(mask.shape)], axis=1)
-
-
-def _quantiles(values, mask, shares):
-    """The same for few schedules."""
-    count = mask.sum(axis=1)
-    ordered = np.sort(np.where(mask, values, np.nan), axis=1)  # NaN goes to the end
-    found = np.empty((len(shares), *count.shape))
-    for i, share in enumerate(shares):
-        place = share * np.maximum(count - 1, 0)
-        below = np.floor(place).astype(np.int64)
-        above = np.minimum(below + 1, np.maximum(count - 1, 0))
-        low, high = (np.take_along_axis(ordered, at[:, None], axis=1)[:, 0] for at in (below, above))
-        with np.errstate(invalid="ignore"):
-            found[i] = np.where(high > low, low + (place - below) * (high - low), low)
-    return found
-
-
-def wilson(successes, trials):
-    """Share of successes and its 95 % Wilson interval, each (...); NaN without trials."""
-    z2 = NORMAL_975**2
-    with np.errstate(all="ignore"):
-        share = successes / trials
-        centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-        half = NORMAL_975 * np.sqrt(share * (1 - share) / trials + z2 / (4.0 * trials**2)) / (1 + z2 / trials)
-    return share, np.clip(centre - half, 0.0, share), np.clip(centre + half, share, 1.0)
-
-
-def _median(values):
-    """The median of what is not NaN; NaN where all is."""
-    known = values[~np.isnan(values)]
-    return np.median(known) if known.size else np.nan
-
-
 def _over(values, levels):
     """values (S, E) / levels (E,); NaN at a level of 0."""
     return values / np.where(levels > 0.0, levels, np.nan)
-
-
-def paper(run):
-    """The module of the published claim that the run is about, or None."""
-    name = run.config.paper
-    return load_paper(name) if name in paper_names() else None
-
-
-def verdict(run):
-    """The `Verdict` of the paper's check on a run; None where there is no check, and of a shard."""
-    check = getattr(paper(run), "check", None)
-    # Of a part of the seeds nothing can be said that is claimed of all of them, and of what is not at equal train loss
-    # nothing that is claimed of that.
-    can = check and (run.is_study or ("shard" not in run.attributes and is_loss(run.config.level_kind)))
-    return check(run) if can else None

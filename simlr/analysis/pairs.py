@@ -12,10 +12,10 @@ from itertools import combinations
 
 import numpy as np
 
-from .errors import unknown
-from .estimates import median_interval, sign_test
-from .store.file_format import is_own
-from .summary import EQUAL, columns_of, problem_groups, wilson
+from ..errors import unknown
+from ..store.file_format import is_own
+from .rows import columns_of, problem_groups
+from .statistics import EQUAL, median_interval, sign_test, wilson
 
 # Train losses at the stops that differ by more than this share, in the median: not at equal train loss.
 TOLERANCE = 0.05

@@ -9,6 +9,11 @@ import math
 
 import numpy as np
 
+# Ratios this close to 1 count as equal: rounding must not win.
+EQUAL = 1e-9
+CELLS_AT_ONCE = 1 << 22
+NORMAL_975 = 1.959963984540054
+
 RESAMPLING_SEED = 20200515
 RESAMPLES = 4000
 COVERAGE = 0.95
@@ -163,3 +168,48 @@ def jackknife(left_out):
     """
     count = len(left_out)
     return np.sqrt((count - 1.0) / count * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
+
+
+def _pieces(shape):
+    """Slices of schedules (S, N, E) whose copies take little memory."""
+    size = max(1, CELLS_AT_ONCE // max(1, shape[1] * shape[2]))
+    return [slice(first, first + size) for first in range(0, shape[0], size)]
+
+
+def quantiles(values, mask, shares):
+    """Quantiles of values (S, N, E) over those N where mask, by linear interpolation: (len(shares), S, E).
+
+    NaN where the mask has none.
+    """
+    return np.concatenate([_quantiles(values[some], mask[some], shares) for some in _pieces(mask.shape)], axis=1)
+
+
+def _quantiles(values, mask, shares):
+    """The same for few schedules."""
+    count = mask.sum(axis=1)
+    ordered = np.sort(np.where(mask, values, np.nan), axis=1)  # NaN goes to the end
+    found = np.empty((len(shares), *count.shape))
+    for i, share in enumerate(shares):
+        place = share * np.maximum(count - 1, 0)
+        below = np.floor(place).astype(np.int64)
+        above = np.minimum(below + 1, np.maximum(count - 1, 0))
+        low, high = (np.take_along_axis(ordered, at[:, None], axis=1)[:, 0] for at in (below, above))
+        with np.errstate(invalid="ignore"):
+            found[i] = np.where(high > low, low + (place - below) * (high - low), low)
+    return found
+
+
+def wilson(successes, trials):
+    """Share of successes and its 95 % Wilson interval, each (...); NaN without trials."""
+    z2 = NORMAL_975**2
+    with np.errstate(all="ignore"):
+        share = successes / trials
+        centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
+        half = NORMAL_975 * np.sqrt(share * (1 - share) / trials + z2 / (4.0 * trials**2)) / (1 + z2 / trials)
+    return share, np.clip(centre - half, 0.0, share), np.clip(centre + half, share, 1.0)
+
+
+def _median(values):
+    """The median of what is not NaN; NaN where all is."""
+    known = values[~np.isnan(values)]
+    return np.median(known) if known.size else np.nan

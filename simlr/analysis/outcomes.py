@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .config.question import END, EXCESS
-from .store.file_format import STATUS_AT_FLOOR, STATUS_NOT_RUN, is_own
+from ..config.question import END, EXCESS
+from ..store.file_format import STATUS_AT_FLOOR, STATUS_NOT_RUN, is_own
 
 YES, NO, DEPENDS, SAME, UNSURE = "yes", "no", "it depends", "no difference", "not sure"
 WORDS = {

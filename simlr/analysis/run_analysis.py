@@ -5,8 +5,10 @@ The CSV files hold all of its rows, the page the telling ones. docs/analysis.md 
 
 from functools import cached_property
 
-from . import answers, directions, families, pairs, summary
-from .cli.arguments import say
+from ..cli.arguments import say
+from . import answers, directions, families, pairs
+from . import rows as summary
+from . import verdict as verdict_module
 
 # Every annealed schedule meets every steady one: of more schedules than these that is too many rows.
 MOST_SCHEDULES = 500
@@ -18,7 +20,7 @@ class _Judged:
     @cached_property
     def verdict(self):
         """The `papers.Verdict` of the run; None where it has none."""
-        return summary.verdict(self.run)
+        return verdict_module.verdict(self.run)
 
     @property
     def findings(self):
@@ -72,7 +74,9 @@ class Analysis(_Judged):
     def annealing(self):
         """`pairs.Pair`s of annealed and steady schedules; none, and a line that says so, where they are too many."""
         if self.run["schedule"].size > MOST_SCHEDULES:
-            say(f"simlr: no annealing.csv beyond {MOST_SCHEDULES:,} schedules; simlr.families.annealing makes its rows")
+            say(
+                f"simlr: no annealing.csv beyond {MOST_SCHEDULES:,} schedules; simlr.analysis.families.annealing makes its rows"
+            )
             return []
         return families.annealing(self.run)
 

@@ -3,7 +3,6 @@
 import json
 import textwrap
 
-from . import answertext
 from .analysis import answers, rows
 from .analysis import verdict as verdict_module
 from .claims.registry import load_paper, paper_names, papers_having
@@ -11,8 +10,9 @@ from .config import question
 from .config import stop as stopping
 from .config.methods import AVERAGING, NOISES, OPTIMIZERS
 from .inputs.parameters import REQUIRED
-from .layout import verdict_text
 from .problems import registry
+from .report import answer_text
+from .report.terminal import verdict_text
 from .schedules import checking
 from .schedules.schedule import FLOW
 from .store import read
@@ -157,6 +157,6 @@ def outcome(path):
         parts.append(verdict_text(verdict))
     found = answers.answer(run)
     if found:
-        parts.append(answertext.as_text(found))
+        parts.append(answer_text.as_text(found))
     parts.append(f"{path}\npython -m simlr.report {path}")
     return "\n\n".join(parts)

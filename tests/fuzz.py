@@ -193,7 +193,7 @@ def main(kind, first, last, folder):
     """Try some inputs."""
     os.chdir(folder)
     import simlr.commands
-    import simlr.report  # noqa: F401
+    import simlr.report.__main__  # noqa: F401
 
     given = inputs(kind)
     resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import simlr
-from simlr import style
 from simlr.claims.verdict import FAILS, HOLDS, NOT_RUN
 from simlr.config.reading import read
 from simlr.config.study import Task
 from simlr.papers import _beugnot, beugnot2022
+from simlr.report.figures import style
 from simlr.store.run import Run
 
 needs_digits = pytest.mark.skipif(_beugnot.load_digits() is None, reason="scikit-learn is missing")

@@ -16,9 +16,10 @@ import pytest
 import runs
 
 import simlr
-from simlr import merge, report
+from simlr import merge
 from simlr.errors import InputError
 from simlr.inputs import datafiles, toml
+from simlr.report import __main__
 from simlr.store import verify
 
 
@@ -82,7 +83,7 @@ def test_files_that_never_end_are_not_begun(kind, folder, capsys):
     for refused in refusals:
         with pytest.raises(InputError, match="is no ordinary file"):
             refused()
-    for main, arguments in ((report.main, ["run.h5"]), (merge.main, ["run.h5", "--out", "joined.h5"])):
+    for main, arguments in ((__main__.main, ["run.h5"]), (merge.main, ["run.h5", "--out", "joined.h5"])):
         assert main(arguments) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
 
@@ -144,7 +145,7 @@ def test_a_report_on_hostile_names_writes_only_where_it_should(folder, finished,
         for attribute in ("processor", "kernel_digest", "simlr_version"):
             file.attrs[attribute] = NAMES[2] + NAMES[4]
         file.create_dataset("problem_<script>", data=file["seed"][()] % 2)
-    assert report.main(["deep/er/run.h5", "--out", "deep/er/made"]) == 0
+    assert __main__.main(["deep/er/run.h5", "--out", "deep/er/made"]) == 0
     told = capsys.readouterr()
     assert "\x1b" not in told.out + told.err and "\x9b" not in told.out + told.err
     assert sorted(os.listdir()) == ["deep"] and os.listdir("deep") == ["er"]

@@ -7,12 +7,13 @@ import pytest
 
 import naive_network as naive
 import simlr
-from simlr import commands, style
+from simlr import commands
 from simlr.analysis import verdict as verdict_module
 from simlr.claims.registry import load_paper
 from simlr.claims.verdict import FAILS, HOLDS, UNDECIDED
 from simlr.config.reading import read
 from simlr.papers import li2019
+from simlr.report.figures import style
 
 COUNTS, SHAPE = (4, 12, 4), (24, 24**-0.5, 0.5, 5.0, (0.5, 1.0))
 UNITS, TESTS, ROOT, SEEDS = 12, 60, 3, 3

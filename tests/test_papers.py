@@ -17,7 +17,7 @@ import pytest
 import runs
 
 import simlr
-from simlr import commands, papers, report, study_datasets
+from simlr import commands, papers, study_datasets
 from simlr.claims.registry import load_paper, paper_names
 from simlr.claims.verdict import FAILS, HOLDS, NOT_RUN, UNDECIDED, Finding, at_least, at_most, near
 from simlr.claims.verdict import verdict as verdict_of
@@ -26,6 +26,7 @@ from simlr.config.grid import GridConfig
 from simlr.config.reading import read
 from simlr.errors import DamageError, InputError, RunError
 from simlr.papers import __main__
+from simlr.report import __main__ as _report
 from simlr.store import read as read_module
 from simlr.store import verify
 from simlr.store.file_format import Field
@@ -349,7 +350,7 @@ def test_a_verdict_is_that_of_its_findings(outcomes, expected):
 
 
 def test_the_report_has_claim_figures_and_picture(young, file, tmp_path, capsys):
-    assert report.main([str(file), "--out", str(tmp_path / "made")]) == 0
+    assert _report.main([str(file), "--out", str(tmp_path / "made")]) == 0
     out = " ".join(capsys.readouterr().out.split())
     for words in (young.CLAIM, young.RECONSTRUCTION, "verdict: holds", "worst factor after 50 steps"):
         assert words in out

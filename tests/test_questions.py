@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 import naive_answers
 import simlr
-from simlr import answerplots, answertext, report, style
 from simlr.analysis import answers, growth, outcomes
 from simlr.config import question as questions
 from simlr.errors import InputError
+from simlr.report import __main__, answer_text
+from simlr.report.figures import answer, style
 
 FLOW = {"kind": "flow"}
 ASKED = {"text": "Does annealing help?", "compare": ["annealed", "flow"]}
@@ -252,8 +253,8 @@ def test_growth_is_answered():
     assert len(found.rows) == 2 * 2 * 2
     assert {row.against for row in found.rows} == {1, 4}
     assert "best learning_rate grows as batch_size^" in found.sentence
-    assert answerplots.picture(run, found).key == "answer"
-    assert len(answertext.table(run, found).lines) == 8
+    assert answer.picture(run, found).key == "answer"
+    assert len(answer_text.table(run, found).lines) == 8
 
 
 # ---- the ready grids ----
@@ -278,7 +279,7 @@ def test_a_ready_grid_answers_its_question(name, folder, capsys):
     question = simlr.GridConfig.from_toml(grid).question
     assert question["text"] in " ".join(process.stdout.split())
     formats = "md,csv,html" if name == "early-stopping" else "md,csv"
-    assert report.main(["run.h5", "--out", "made", "--format", formats]) == 0
+    assert __main__.main(["run.h5", "--out", "made", "--format", formats]) == 0
     found = answers.answer(simlr.load("run.h5"))
     told = " ".join(capsys.readouterr().out.split())
     assert found.sentence in told and found.sentence in " ".join(process.stdout.split())
@@ -289,7 +290,7 @@ def test_a_ready_grid_answers_its_question(name, folder, capsys):
         assert page.index(question["text"]) < page.index("<h2>") and html.escape(found.sentence) in page
     with open("made/answer.csv", newline="", encoding="utf-8") as file:
         assert len(list(csv.DictReader(file))) == count
-    picture = answerplots.picture(simlr.load("run.h5"), found)
+    picture = answer.picture(simlr.load("run.h5"), found)
     assert style.png(picture.figure, dpi=30).startswith(b"\x89PNG")
     assert question["text"] in " ".join(picture.figure.get_suptitle().split())
 

@@ -16,10 +16,12 @@ import pytest
 import runs
 
 import simlr
-from simlr import figures, plane, report, sections, style
 from simlr.analysis import directions, families, pairs, run_analysis
 from simlr.analysis import rows as summary
 from simlr.papers import nakkiran2020
+from simlr.report import __main__, sections
+from simlr.report.figures import plane, style
+from simlr.report.figures import run as figures
 from simlr.text import number
 
 CSV = ["annealing.csv", "best.csv", "findings.csv", "pairs.csv", "summary.csv"]
@@ -70,7 +72,7 @@ class Page(HTMLParser):
 def made(path, *arguments, out=None):
     """The report's folder, made by the command in this process."""
     out = out or path.parent / "made"
-    assert report.main([str(path), "--out", str(out), *arguments]) == 0
+    assert __main__.main([str(path), "--out", str(out), *arguments]) == 0
     return out
 
 
@@ -93,7 +95,7 @@ def reference(tmp_path_factory):
 
 def test_the_default_folder_lies_beside_the_run(folder, finished, capsys):
     shutil.copy(finished, "a.run.h5")
-    assert report.main(["a.run.h5", "--format", "csv,md"]) == 0
+    assert __main__.main(["a.run.h5", "--format", "csv,md"]) == 0
     assert sorted(entry.name for entry in (folder / "a.run-report").iterdir()) == WITHOUT_PAGE
     out = capsys.readouterr().out
     assert "6 schedules x 40 seeds x 2 levels" in out
@@ -332,7 +334,7 @@ def test_a_file_that_is_no_run_is_refused_in_one_line(kind, folder, finished, ca
     path = folder / "run.h5"
     shutil.copy(finished, path)
     path.write_bytes(broken(path, kind))
-    assert report.main(["run.h5"]) == 2
+    assert __main__.main(["run.h5"]) == 2
     told = capsys.readouterr()
     assert told.out == ""
     assert len(told.err.splitlines()) == 1
@@ -345,7 +347,7 @@ def test_a_run_that_lacks_a_dataset_is_refused(name, folder, finished, capsys):
     shutil.copy(finished, "run.h5")
     with h5py.File("run.h5", "r+") as file:
         del file[name]
-    assert report.main(["run.h5"]) == 2
+    assert __main__.main(["run.h5"]) == 2
     told = capsys.readouterr()
     assert told.out == "" and len(told.err.splitlines()) == 1
     assert [entry.name for entry in folder.iterdir()] == ["run.h5"]
@@ -354,8 +356,8 @@ def test_a_run_that_lacks_a_dataset_is_refused(name, folder, finished, capsys):
 def test_a_folder_that_cannot_be_written_is_refused(folder, finished, capsys):
     shutil.copy(finished, "run.h5")
     (folder / "file").touch()
-    assert report.main(["run.h5", "--out", "file"]) == 2
-    assert report.main(["run.h5", "--out", "none/made"]) == 2
+    assert __main__.main(["run.h5", "--out", "file"]) == 2
+    assert __main__.main(["run.h5", "--out", "none/made"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 2
     assert sorted(entry.name for entry in folder.iterdir()) == ["file", "run.h5"]
 
@@ -423,7 +425,7 @@ def test_another_baseline(folder, finished, capsys):
     assert "than annealed?" in (out / "report.md").read_text(encoding="utf-8")
     assert "annealed (baseline)" in capsys.readouterr().out
     for name, nearest in (("anealed", "annealed"), ("constant", "constant[learning_rate=0.01]")):
-        assert report.main([str(finished), "--out", str(folder / "no"), "--baseline", name]) == 2
+        assert __main__.main([str(finished), "--out", str(folder / "no"), "--baseline", name]) == 2
         told = capsys.readouterr().err
         assert len(told.splitlines()) == 1 and f"did you mean {nearest!r}?" in told
     assert not (folder / "no").exists()

@@ -524,11 +524,11 @@ TOLD = {
 
 @pytest.mark.parametrize("rule", RULES)
 def test_the_report_tells_levels_by_what_they_are(tmp_path, rule):
-    from simlr import report
+    from simlr.report import __main__
 
     path = tmp_path / "run.h5"
     simlr.run(bits_grid(rule, ""), path)
-    assert report.main([str(path), "--out", str(tmp_path / "report")]) == 0
+    assert __main__.main([str(path), "--out", str(tmp_path / "report")]) == 0
     text = (tmp_path / "report" / "report.md").read_text()
     assert all(words in text for words in TOLD[rule])
     kind = {"fraction": "train_loss_fraction", "steps": "steps", "validation": "validation_patience"}[rule]

@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from ..layout import table, tables
+from ..report.tables import tables
+from ..report.terminal import table
 from ..store.file_format import STATUS_AT_FLOOR, STATUS_DIVERGED, STATUS_NOT_RUN, STATUS_OUT_OF_STEPS, is_own
 from .levels import WORDS, is_loss
 from .statistics import EQUAL, _median, _pieces, quantiles, wilson

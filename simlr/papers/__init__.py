@@ -14,7 +14,7 @@ and may have
 
     PROBLEM         a `simlr.problems.source.Problem` of its own, a problem kind NAME for any grid
     STUDY           a `simlr.config.study.Study` of its own, for what is no grid of quadratics (a network, a bound, ...)
-    pictures(run)   its pictures, [`simlr.style.Picture`, ...], the one that a talk would show first
+    pictures(run)   its pictures, [`simlr.report.figures.style.Picture`, ...], the one that a talk would show first
     theory(run), annealers(run)    a line for the picture of ratios of a grid (see `nakkiran2020`)
 
 A grid belongs to a paper where its problem kind is the paper's name; a study, where its [study] kind is.

@@ -13,7 +13,7 @@ from ..cli import progress
 from ..cli.arguments import DONE, FAILED, INTERRUPTED, Parser, one_line, positive, say
 from ..cli.signals import terminate_as_interrupt
 from ..errors import InputError, unknown
-from ..layout import as_text
+from ..report.terminal import as_text
 from ..pipeline import still_working
 from ._judging import ending, judge, table
 

@@ -9,7 +9,7 @@ from ..claims.registry import load_paper
 from ..claims.verdict import FAILS, HOLDS, Verdict, told
 from ..config.reading import read
 from ..errors import InputError
-from ..layout import FINDING_HEADER, Table
+from ..report.tables import FINDING_HEADER, Table
 from ..store import read as read_module
 from ..text import printable, shortened
 

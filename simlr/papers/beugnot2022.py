@@ -320,7 +320,7 @@ def pictures(run):
 
 
 def _rates_picture(run):
-    from .. import style
+    from ..report.figures import style
 
     figure, (left, right) = style.figure(2, width=13.0)
     kappa, level = run["condition"], int(np.argmin(run["level"]))
@@ -357,7 +357,7 @@ def _rates_picture(run):
 
 
 def _digits_picture(run):
-    from .. import style
+    from ..report.figures import style
 
     scales, rates = run["scale"], run["rate"]
     rows = -(-scales.size // 2)

@@ -311,7 +311,7 @@ def controls():
 
 def pictures(run):
     """Errors of the pairs, and in what order each schedule learns the two patterns; none where there is no pair."""
-    from .. import style
+    from ..report.figures import style
 
     same = same_loss(run)
     if not same.any():
@@ -337,7 +337,7 @@ def pictures(run):
 
 def _draw_pairs(axes, error):
     """A line a seed from S to L-S, and the means."""
-    from .. import style
+    from ..report.figures import style
 
     axes.plot([0, 1], 100 * error, color="#9a9a9a", linewidth=0.9, marker="o", markersize=4)
     for place, own in enumerate(error):
@@ -351,7 +351,7 @@ def _draw_pairs(axes, error):
 
 def _draw_learning(axes, run, schedule, same):
     """Losses of both patterns while one schedule trains."""
-    from .. import style
+    from ..report.figures import style
 
     step, last = run["recorded_step"], run["stop_step"][schedule, same].max()
     for pattern, key in enumerate(("loss_p", "loss_q")):

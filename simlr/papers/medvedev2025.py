@@ -267,7 +267,7 @@ def pictures(run):
 
 def _powers(run):
     """L_ST against L_TE for every teacher, with the lines that no student may cross."""
-    from .. import style
+    from ..report.figures import style
 
     figure, (axes,) = style.figure()
     clouds = [
@@ -292,7 +292,7 @@ def _powers(run):
 
 def _courses(run):
     """L_ST / L_TE in time: down, and back to 1."""
-    from .. import style
+    from ..report.figures import style
 
     figure, panels = style.figure(len(run["dimension"]), width=12.0)
     widths = len(run["width"])

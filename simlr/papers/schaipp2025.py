@@ -204,7 +204,7 @@ def pictures(run):
 
 def _courses(run):
     """Rates, and the bound had one stopped there."""
-    from .. import style
+    from ..report.figures import style
 
     figure, (left, right) = style.figure(2, width=12.0)
     for i, name in enumerate(NAMES):
@@ -229,7 +229,7 @@ def _courses(run):
 
 def _scaling(run):
     """T Omega_T^2 against T: a line for a constant rate, level for what decays to 0."""
-    from .. import style
+    from ..report.figures import style
 
     figure, (axes,) = style.figure()
     horizons = run["horizon"]

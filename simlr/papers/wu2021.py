@@ -293,7 +293,7 @@ _SHOWN = {
 
 def _paths(run, shown, place):
     """w - w* in the plane, on the contours of the train loss."""
-    from .. import style
+    from ..report.figures import style
 
     figure, panels = style.figure(len(shown), width=4.0 * len(shown))
     lam = run["curvature"][run["recorded_seed"][place]][:2]
@@ -316,7 +316,7 @@ def _paths(run, shown, place):
 
 def _quotients(run, shown, settings):
     """The Rayleigh quotient against the train loss."""
-    from .. import style
+    from ..report.figures import style
 
     figure, panels = style.figure(len(settings), width=5.0 * max(len(settings), 2))
     recorded = run["recorded_seed"].tolist()

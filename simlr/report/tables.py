@@ -1,12 +1,11 @@
 """Rows laid out for a reader: short tables of text, which the terminal, Markdown and HTML share."""
 
 import math
-import textwrap
 from typing import NamedTuple
 
-from .analysis.levels import WORDS, heading, is_loss, last
-from .config.stop import PATIENCE
-from .text import WIDTH, listed, many, number, printable, shortened, some, value_text
+from ..analysis.levels import WORDS, heading, is_loss, last
+from ..config.stop import PATIENCE
+from ..text import listed, many, number, printable, shortened, some, value_text
 
 MOST_LINES, MOST_LEVELS, MOST_GROUPS, MOST_NOTES = 24, 8, 4, 6
 
@@ -48,50 +47,11 @@ def levels(rows):
     return list(dict.fromkeys(row.level for row in rows))
 
 
-def verdict_text(verdict):
-    """A `simlr.papers.Verdict` for a terminal."""
-    lines = textwrap.wrap(printable(verdict.claim), WIDTH)
-    for finding in verdict.lines:
-        lines += textwrap.wrap(printable(finding), WIDTH, initial_indent="  - ", subsequent_indent="    ")
-    return "\n".join([*lines, f"verdict: {verdict.outcome}"])
-
-
 def findings_table(verdict):
     """The `Table` of a verdict's findings: every figure beside the paper's."""
     lines = tuple(tuple(map(printable, finding.cells())) for finding in verdict.findings)
     notes = tuple(f"{finding.what}: {finding.note}" for finding in verdict.findings if finding.note)
     return Table("Measured beside the paper's figures", FINDING_HEADER, lines, notes)
-
-
-# ---- tables ----
-
-
-def table(rows, most=MOST_LINES):
-    """The tables as text for a terminal, at most 120 columns for names of ordinary length."""
-    return "\n\n".join([describe(rows), *(as_text(one) for one in tables(rows, most))])
-
-
-def as_text(one):
-    """A `Table` in columns, numbers to the right."""
-    lines = _aligned([one.header, *one.lines])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(one.header))]
-    body = [_in_columns(line, widths) for line in lines]
-    return "\n".join([one.title, body[0], "-" * max(map(len, body)), *body[1:], *one.notes])
-
-
-def _aligned(lines):
-    """The lines with room for the widest mark of each column, so that the digits stand below each other."""
-    columns = []
-    for column in zip(*lines, strict=True):
-        room = max(len(cell) - len(cell.rstrip(MARKS)) for cell in column)
-        columns.append([cell + " " * (room - len(cell) + len(cell.rstrip(MARKS))) for cell in column])
-    return list(zip(*columns, strict=True))
-
-
-def _in_columns(line, widths):
-    """One line of a table, padded."""
-    numbers = (cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))
-    return "  ".join([line[0].ljust(widths[0]), *numbers]).rstrip()
 
 
 def tables(rows, most=MOST_LINES):

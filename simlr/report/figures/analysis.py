@@ -1,4 +1,4 @@
-"""Pictures of the analysis of a run, one for each `simlr.sections.Section` that has something to draw.
+"""Pictures of the analysis of a run, one for each `simlr.report.sections.Section` that has something to draw.
 
 Needs matplotlib. Each maker takes the `View` of the run and the section's rows, and returns a `Picture` or None.
 """
@@ -7,11 +7,11 @@ import math
 
 import numpy as np
 
+from ...analysis.levels import heading, place
+from ...text import listed, number, shortened, some, value_text
+from ..sections import RATE, likely, ranks_shown
+from ..tables import MOST_GROUPS
 from . import style
-from .analysis.levels import heading, place
-from .layout import MOST_GROUPS
-from .sections import RATE, likely, ranks_shown
-from .text import listed, number, shortened, some, value_text
 
 MOST_DOTS = 16  # schedules in one picture
 MOST_BARS = 10  # directions that are drawn as bars; more are drawn as lines

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .analysis.levels import WORDS, level_text, text
-from .text import printable, shortened
+from ...analysis.levels import WORDS, level_text, text
+from ...text import printable, shortened
 
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
 DASHES = ("-", "--", "-.", (0, (1, 1)), (0, (6, 1, 1, 1)), (0, (4, 1, 1, 1, 1, 1)), (0, (9, 3)))

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from ...analysis.levels import level_text
+from ...text import shortened
 from . import plane, style
-from .analysis.levels import level_text
-from .text import shortened
 
 PIXELS = 160
 PANEL_INCHES = 5.8

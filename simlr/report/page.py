@@ -3,8 +3,8 @@
 import base64
 from html import escape
 
-from .layout import findings_table
-from .text import printable
+from ..text import printable
+from .tables import findings_table
 
 # What a browser may load for the page: pictures inside it, and its own style.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"

@@ -2,12 +2,12 @@
 
 import textwrap
 
-from .analysis.answers import Comparison
-from .analysis.levels import text as level_text_of
-from .analysis.outcomes import WORDS
-from .config.question import side_name
-from .layout import MOST_LINES, Table
-from .text import WIDTH, number, printable, shortened, value_text
+from ..analysis.answers import Comparison
+from ..analysis.levels import text as level_text_of
+from ..analysis.outcomes import WORDS
+from ..config.question import side_name
+from ..text import WIDTH, number, printable, shortened, value_text
+from .tables import MOST_LINES, Table
 
 WHOLE = "the report's answer.csv"
 

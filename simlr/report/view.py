@@ -5,11 +5,11 @@ from functools import cached_property
 
 import numpy as np
 
-from .analysis import rows as summary
-from .analysis.levels import is_loss, last, place
-from .layout import OVERSHOT
-from .store.file_format import is_own
-from .text import listed, shortened, value_text
+from ..analysis import rows as summary
+from ..analysis.levels import is_loss, last, place
+from ..store.file_format import is_own
+from ..text import listed, shortened, value_text
+from .tables import OVERSHOT
 
 MOST_SCHEDULES = 7
 # Ratios nearer to 1 than this are no difference to speak of.

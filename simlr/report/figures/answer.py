@@ -8,12 +8,12 @@ import math
 
 import numpy as np
 
+from ...analysis.answers import Comparison, value_at
+from ...analysis.levels import WORDS, last
+from ...analysis.outcomes import WORDS as MEASURES
+from ...config.question import side_name
+from ...text import shortened, some, value_text
 from . import style
-from .analysis.answers import Comparison, value_at
-from .analysis.levels import WORDS, last
-from .analysis.outcomes import WORDS as MEASURES
-from .config.question import side_name
-from .text import shortened, some, value_text
 
 MOST_PANELS = 3
 

@@ -4,19 +4,19 @@
     for picture in figures.pictures(run, summary.rows(run)):
         picture.figure.savefig(f"{picture.key}.png", dpi=150)
 
-Needs matplotlib. Each function takes a `simlr.view.View` and returns a `Picture`, or None where the run lacks its data.
+Needs matplotlib. Each function takes a `simlr.report.view.View` and returns a `Picture`, or None where the run lacks its data.
 """
 
 import numpy as np
 
+from ...analysis import rows as summary
+from ...analysis import verdict
+from ...analysis.levels import WORDS
+from ...text import number, shortened
+from ..tables import OVERSHOT
+from ..view import GRID_POINTS, View, most_medians
 from . import style
-from .analysis import rows as summary
-from .analysis import verdict
-from .analysis.levels import WORDS
-from .layout import OVERSHOT
 from .paths import trajectories
-from .text import number, shortened
-from .view import GRID_POINTS, View, most_medians
 
 MAIN = "test-against-train"
 MOST_STAIRS = 500

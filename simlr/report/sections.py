@@ -6,13 +6,13 @@ CSV files have the rest.
 
 from typing import NamedTuple
 
-from .analysis import directions
-from .analysis import rows as summary
-from .analysis.families import SURE
-from .analysis.levels import heading, last, place
-from .analysis.pairs import Side, pair_at
-from .layout import MOST_GROUPS, MOST_LINES, Table, groups, label
-from .text import number, shortened, some
+from ..analysis import directions
+from ..analysis import rows as summary
+from ..analysis.families import SURE
+from ..analysis.levels import heading, last, place
+from ..analysis.pairs import Side, pair_at
+from ..text import number, shortened, some
+from .tables import MOST_GROUPS, MOST_LINES, Table, groups, label
 from .view import View
 
 MOST_RANKS = 8

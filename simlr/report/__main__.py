@@ -1,0 +1,207 @@
+"""The report of a run, from its file alone: the command `python -m simlr.report`. It runs nothing and loads no Numba.
+
+On the terminal the tables and the verdict; in a folder report.html (with matplotlib), report.md, summary.csv and the
+CSV files of the analysis. With --schedules the learning rates of a grid, before it is run, and what convex theory
+promises of them: schedules.html, schedules.csv and bounds.csv.
+"""
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+from ..analysis.pairs import index_of
+from ..analysis.run_analysis import Analysis, StudyAnalysis
+from ..claims.registry import load_paper, paper_names
+from ..cli import signals  # noqa: I001 - first: it minds signals from then on
+from ..cli.arguments import DONE, Parser, answered, say
+from ..config.reading import read
+from ..config.study import StudyConfig
+from ..errors import InputError
+from ..store import read as read_module
+from ..text import printable
+from . import schedules as schedules_module
+from .csv_files import FILES, csv_files, is_ours
+from .figures import style
+from .markdown import as_markdown
+from .material import material
+from .pages import _schedules_html, as_html
+from .terminal import as_terminal, as_text
+
+PROGRAM = "python -m simlr.report"
+FORMATS = ("html", "csv", "md")
+SCHEDULE_FORMATS = ("html", "csv")
+INSTALL = 'pip install "simlr[report]"'
+
+
+def main(arguments=None):
+    """The command; returns the exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if (options.run is None) == (options.schedules is None):
+        parser.error("one of RUN.h5 and --schedules GRID.toml is required")
+    if options.schedules is not None and options.baseline is not None:
+        parser.error("--baseline goes with a run file, not with --schedules")
+    return answered(lambda: _made_of(options), "interrupted")
+
+
+def _made_of(options):
+    """The report that is asked for."""
+    if options.schedules is not None:
+        return _schedules(options.schedules, options.out, options.format)
+    return _report(Path(options.run), options)
+
+
+def _parser():
+    """The command's arguments."""
+    made = Parser(
+        prog=PROGRAM,
+        description="Report on a run file, finished or not: tables, verdict, CSV, Markdown and a page with pictures.",
+        epilog="exit status: 0 done, 1 failed, 2 bad usage or bad input, 130 interrupted",
+        allow_abbrev=False,
+    )
+    made.add_argument("run", nargs="?", metavar="RUN.h5", help="the run file")
+    made.add_argument(
+        "--schedules", metavar="GRID.toml | PAPER",
+        help="draw the learning rates of a grid instead (default of --out: <grid>-schedules beside it)",
+    )  # fmt: skip
+    made.add_argument(
+        "--baseline", metavar="NAME",
+        help="the schedule that others are compared with (default: the one named flow, else the first gradient flow, "
+        "else the first)",
+    )  # fmt: skip
+    made.add_argument("--out", metavar="DIR", help="where to write (default: <run>-report beside the run file)")
+    made.add_argument(
+        "--format", metavar="html,csv,md", type=_formats, help="what to write (default: all that can be made)"
+    )
+    return made
+
+
+def _formats(text):
+    """Names of formats, separated by commas, each once."""
+    import argparse
+
+    named = dict.fromkeys(name.strip() for name in text.split(","))
+    for name in named:
+        if name not in FORMATS:
+            raise argparse.ArgumentTypeError(f"unknown format {name!r}; valid are {', '.join(FORMATS)}")
+    return list(named)
+
+
+def _report(path, options):
+    """Read everything, make everything, then write."""
+    run = read_module.load(path)
+    folder = _folder(path, options.out, "report")
+    wanted = _wanted(options.format, FORMATS)
+    found, files = _made(path, run, options.baseline, wanted)
+    print(as_terminal(found))
+    _write(folder, files)
+    if "csv" in wanted:
+        _remove_stale(folder, files)
+    print("\n" + "\n".join(printable(folder / name) for name in files))
+    return DONE
+
+
+def _schedules(grid, out, formats):
+    """The learning rates of a grid."""
+    is_paper = grid in paper_names()
+    config = read(load_paper(grid).GRID if is_paper else Path(grid))
+    if isinstance(config, StudyConfig):
+        raise InputError(f"--schedules {grid}: is a study, which has no schedules")
+    folder = _folder(Path(grid), out, "schedules")
+    for name in formats or []:
+        if name not in SCHEDULE_FORMATS:
+            raise InputError(f"--format {name}: goes with a run file; schedules have {', '.join(SCHEDULE_FORMATS)}")
+    found = schedules_module.groups(config)
+    makers = {
+        "html": lambda: {"schedules.html": _schedules_html(config, found)},
+        "csv": lambda: {
+            "schedules.csv": schedules_module.as_csv(found),
+            "bounds.csv": schedules_module.bounds_csv(found),
+        },
+    }
+    texts = {name: text for wish in _wanted(formats, SCHEDULE_FORMATS) for name, text in makers[wish]().items()}
+    files = {name: text.encode("utf-8") for name, text in texts.items()}
+    print("\n\n".join(map(as_text, schedules_module.page_parts(found)[1])))
+    _write(folder, files)
+    print("\n" + "\n".join(printable(folder / name) for name in files))
+    return DONE
+
+
+def _wanted(formats, known):
+    """The formats to write: those asked for, else all that can be made."""
+    wanted = formats or list(known)
+    if "html" in wanted and not style.available():
+        if formats:
+            raise InputError(f"--format html: needs matplotlib; {INSTALL}")
+        wanted = [name for name in wanted if name != "html"]
+        say(f"simlr: no page with pictures, for matplotlib is missing; {INSTALL}")
+    return wanted
+
+
+def _folder(path, out, noun):
+    """The folder to write to; InputError where it cannot be one."""
+    folder = Path(out) if out else path.with_name(f"{path.stem}-{noun}")
+    if not folder.parent.is_dir():
+        raise InputError(f"--out {folder}: the folder {folder.parent} does not exist")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder}: is not a folder")
+    return folder
+
+
+def _made(path, run, baseline, wanted):
+    """The `Material` of a run, and the contents of the files: {name: bytes}."""
+    try:
+        analysis = _analysis(run, baseline)
+        found = material(analysis, path.name)
+        makers = {
+            "html": lambda: {"report.html": as_html(analysis, found)},
+            "csv": lambda: csv_files(analysis),
+            "md": lambda: {"report.md": as_markdown(found)},
+        }
+        texts = {name: text for wish in wanted for name, text in makers[wish]().items()}
+        return found, {name: text.encode("utf-8") for name, text in texts.items()}
+    except InputError as error:
+        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a damaged file makes its readers raise
+        raise InputError(f"{path}: is damaged: {type(error).__name__}: {error}") from error
+
+
+def _analysis(run, baseline):
+    """The analysis of a run against the baseline asked for."""
+    if not run.is_study:
+        return Analysis(run, None if baseline is None else index_of(run, baseline, "--baseline"))
+    if baseline is not None:
+        raise InputError("--baseline: a study has no schedules to compare")
+    return StudyAnalysis(run)
+
+
+def _write(folder, files):
+    """Write all files, each at once: who looks at an older report never sees half of a new one."""
+    try:
+        folder.mkdir(exist_ok=True)
+        for name, content in files.items():
+            new = folder / f"{name}.new"
+            new.write_bytes(content)
+            os.replace(new, folder / name)
+    except OSError as error:
+        raise InputError(f"--out {folder}: cannot be written: {error.strerror}") from None
+
+
+def _remove_stale(folder, files):
+    """Remove the CSV files that an earlier report left, of which this run has no rows; other people's files stay."""
+    for name in FILES:
+        if name not in files and is_ours(folder / name):
+            with contextlib.suppress(OSError):
+                os.remove(folder / name)
+
+
+def command():
+    """The command as a process of its own; returns the exit status."""
+    return signals.finished(main)
+
+
+if __name__ == "__main__":
+    sys.exit(command())

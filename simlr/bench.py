@@ -157,7 +157,7 @@ def check_stepping(bench):
 @check
 def check_flow(bench):
     """gradient flow, alone and after steps, recorded"""
-    from .grid import run
+    from .grid.job import run
 
     curvature, residual, _ = peers.descent_inputs(3, 50, 1, 1)
     phases = [{"kind": "constant", "learning_rate": 0.5, "steps": 4}, {"kind": "flow"}]
@@ -194,7 +194,7 @@ def check_draws(bench):
 @check
 def check_regression(bench):
     """least squares on splits of a table"""
-    from .grid import run
+    from .grid.job import run
     from .kernels.draws import SPLIT
 
     generator = np.random.default_rng(0)

@@ -14,7 +14,7 @@ SIZES = (10**3, 10**4, 10**5, 10**6, 10**7)
 def _kernel_seconds(config, sweeps, repeats):
     """Best seconds of each of these sweeps over some blocks, the first one with its tables; and what a run gives."""
     from .engine.block_engine import Engine
-    from .grid import Job, run
+    from .grid.job import Job, run
 
     job, best = Job(config), dict.fromkeys(sweeps, np.inf)
     for _ in range(repeats):
@@ -103,7 +103,7 @@ def closed_form_growth(bench):
 def smaller_rates(bench):
     """The default grid against itself with all rates a hundredfold smaller and a hundredfold more steps."""
     from .config.grid import GridConfig
-    from .grid import run
+    from .grid.job import run
     from .papers import nakkiran2020
 
     config = GridConfig.from_toml(nakkiran2020.GRID, [("seeds.count", bench.pick(4096, 64))])

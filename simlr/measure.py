@@ -147,7 +147,7 @@ def _race_of_steppers(bench, axes, inputs):
 
 def gradient_flow(bench):
     """Exact crossing times of a run without discrete steps, losses included."""
-    from .grid import run
+    from .grid.job import run
 
     for axes in (2, 10):
         curvature, residual, _ = peers.descent_inputs(axes, bench.pick(200_000, 2_000), 1, 1)
@@ -184,7 +184,7 @@ def draws(bench):
 def default_grid(bench):
     """The reference problem as `python -m simlr.grid` runs it, without its start-up and table."""
     from .config.grid import GridConfig
-    from .grid import run
+    from .grid.job import run
     from .papers import nakkiran2020
 
     config = GridConfig.from_toml(nakkiran2020.GRID, [("seeds.count", bench.pick(4096, 64))])
@@ -202,7 +202,7 @@ def default_grid(bench):
 
 def scaling(bench):
     """A grid that does nothing but step, on one thread and on two."""
-    from .grid import run
+    from .grid.job import run
 
     steps = bench.pick(60_000, 1_000)
     rates = np.linspace(1e-4, 1e-3, 16).tolist()

@@ -7,10 +7,10 @@ is whole: whatever happens, there is either no file or all of it.
 import sys
 from pathlib import Path
 
-from . import listing
 from .cli import progress, signals
 from .cli.arguments import DONE, Parser, answered
 from .errors import InputError
+from .grid import listing
 from .store.merging import merge
 
 PROGRAM = "python -m simlr.merge"

@@ -42,7 +42,7 @@ def _steps_for(bench, shape, target):
 
 def _streamed(bench, steps, iterates=False):
     """A job that records 200 moments of all seeds, those beyond its steps empty."""
-    from .grid import Job
+    from .grid.job import Job
 
     schedule = [{"kind": "cosine", "learning_rate": [1e-4, 2e-4, 3e-4, 4e-4], "steps": steps}]
     record = {"points": 200, "seeds": "all", "iterates": iterates}
@@ -82,7 +82,7 @@ def _bytes_of(job):
 
 def _streaming_figure(bench, job, wanted):
     """One race of the whole run, its kernels, and plain writing."""
-    from .grid import run
+    from .grid.job import run
 
     written, out = [], bench.folder / "stream.h5"
     pieces, size = _bytes_of(job)
@@ -139,7 +139,7 @@ def print_peak(grid, out):
 
     assert create and jit  # h5py and numba, loaded
     idle = limits.peak_bytes()
-    from .grid import run
+    from .grid.job import run
 
     run(GridConfig.from_toml(Path(grid)), out, overwrite=True)
     print(limits.peak_bytes() - idle)

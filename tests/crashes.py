@@ -25,9 +25,11 @@ import numpy as np
 import runs
 
 import simlr
-from simlr import grid, merge
+from simlr import merge
 from simlr.engine import block_engine
 from simlr.errors import InputError, RunError
+from simlr.grid import __main__
+from simlr.grid import job as _grid
 from simlr.store import writer
 from simlr.store.verify import verify
 
@@ -83,7 +85,7 @@ def prepare(folder):
             file.seek(place.start + 16)
             file.write(b"\x55" * 3)  # not a NaN, nor below 0
         for i, name in enumerate(SHARDS):
-            job = grid.Job(config, (i, 3))
+            job = _grid.Job(config, (i, 3))
             job.run(*job.open(name))
 
 
@@ -121,7 +123,7 @@ class Stage:
             self.main, given = merge.main, [*SHARDS, "--out", RUN, "--quiet"]
             self.first, self.again = given, [*given, "--overwrite"]
         else:
-            self.main, given = grid.main, ["../grid.toml", "--out", RUN, "--quiet", "--threads", "1"]
+            self.main, given = __main__.main, ["../grid.toml", "--out", RUN, "--quiet", "--threads", "1"]
             flag = {"overwrite": ["--overwrite"], "resume": ["--resume"]}.get(name, [])
             self.first, self.again = given + flag, [*given, "--resume"]
 

@@ -192,7 +192,7 @@ def fault(module, arguments):
 def main(kind, first, last, folder):
     """Try some inputs."""
     os.chdir(folder)
-    import simlr.commands
+    import simlr.grid.command
     import simlr.report.__main__  # noqa: F401
 
     given = inputs(kind)

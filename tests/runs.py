@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 import simlr
-from simlr.grid import Job
+from simlr.grid.job import Job
 
 ROOT = Path(__file__).resolve().parent.parent
 

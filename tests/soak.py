@@ -21,8 +21,8 @@ import numpy as np
 import runs
 
 import simlr
-from simlr import grid
 from simlr.errors import InputError
+from simlr.grid import job as _grid
 from simlr.store import merging
 from simlr.store.run import NOT_YET
 
@@ -150,7 +150,7 @@ def merges(folder):
         for count in cuts:
             names = [f"{i}-of-{count}.h5" for i in range(count)]
             for i, name in enumerate(names):
-                job = grid.Job(config, (i, count))
+                job = _grid.Job(config, (i, count))
                 job.run(*job.open(name))
             merging.merge(names[::-1], f"{count}.h5")
             try:
@@ -162,7 +162,7 @@ def merges(folder):
 
 def dying_workers(folder):
     """Runs on a Dask cluster of two workers, one of which is killed again and again while they compute."""
-    from simlr.cluster import _local_cluster, _silence
+    from simlr.grid.cluster.connect import _local_cluster, _silence
 
     _silence()
     choose, lost, killed, whole_runs = random.Random(0), [], 0, 0

@@ -17,10 +17,10 @@ import pytest
 import runs
 
 import simlr
-from simlr import commands
 from simlr.cli import progress
 from simlr.errors import InputError
-from simlr.pipeline import Pipeline, still_working
+from simlr.grid import command as commands
+from simlr.grid.pipeline import Pipeline, still_working
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ BAD = [
 # The command, many times in one process, where Numba cannot be loaded.
 MANY = """
 import contextlib, io, json, os, sys
-from simlr.commands import grid_command
+from simlr.grid.command import grid_command
 results = []
 for arguments in json.loads(sys.argv[1]):
     output, errors = io.StringIO(), io.StringIO()
@@ -291,7 +291,7 @@ def test_a_folder_that_may_not_be_written_to():
     """As a user who is not root: one line, and nothing is left."""
     program = """
 import os, sys
-import simlr.commands, simlr.engine.block_engine, simlr.grid
+import simlr.grid.command, simlr.engine.block_engine, simlr.grid
 os.getuid() or os.setuid(65534)
 sys.exit(simlr.grid.main(["nakkiran2020", "--out", "closed/run.h5"]))
 """

@@ -16,9 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simlr
-from simlr import commands, pipeline, pool
-from simlr.dispatch import MOST_DEATHS, MOST_KEPT, Dispatch
 from simlr.engine import environment as environment_module
+from simlr.grid import command as commands
+from simlr.grid import pipeline
+from simlr.grid.cluster import pool
+from simlr.grid.cluster.dispatch import MOST_DEATHS, MOST_KEPT, Dispatch
 from simlr.store import merging
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
@@ -89,7 +91,7 @@ def test_an_innocent_block_is_never_set_aside():
 def cluster(tmp_path_factory):
     """(address of a scheduler with two workers of one thread, their folder)."""
     pytest.importorskip("distributed")
-    from simlr.cluster import _local_cluster, _silence
+    from simlr.grid.cluster.connect import _local_cluster, _silence
 
     _silence()
     folder = tmp_path_factory.mktemp("cluster")

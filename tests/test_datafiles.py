@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from simlr.config.grid import GridConfig
 from simlr.errors import InputError
-from simlr.grid import Job
+from simlr.grid.job import Job
 from simlr.inputs import datafiles
 
 

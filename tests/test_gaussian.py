@@ -11,7 +11,7 @@ import naive_gaussian
 import simlr
 from simlr.analysis import directions
 from simlr.errors import InputError
-from simlr.grid import Job
+from simlr.grid.job import Job
 from simlr.problems.gaussian import GAUSSIAN
 
 REACHED, OUT_OF_STEPS = 1, 2

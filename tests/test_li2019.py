@@ -7,11 +7,11 @@ import pytest
 
 import naive_network as naive
 import simlr
-from simlr import commands
 from simlr.analysis import verdict as verdict_module
 from simlr.claims.registry import load_paper
 from simlr.claims.verdict import FAILS, HOLDS, UNDECIDED
 from simlr.config.reading import read
+from simlr.grid import command as commands
 from simlr.papers import li2019
 from simlr.report.figures import style
 

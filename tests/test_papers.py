@@ -17,7 +17,7 @@ import pytest
 import runs
 
 import simlr
-from simlr import commands, papers, study_datasets
+from simlr import papers
 from simlr.claims.registry import load_paper, paper_names
 from simlr.claims.verdict import FAILS, HOLDS, NOT_RUN, UNDECIDED, Finding, at_least, at_most, near
 from simlr.claims.verdict import verdict as verdict_of
@@ -25,6 +25,8 @@ from simlr.config import study as studies
 from simlr.config.grid import GridConfig
 from simlr.config.reading import read
 from simlr.errors import DamageError, InputError, RunError
+from simlr.grid import command as commands
+from simlr.grid import study as study_module
 from simlr.papers import __main__
 from simlr.report import __main__ as _report
 from simlr.store import read as read_module
@@ -286,7 +288,7 @@ FIELDS = (
 
 
 def test_coordinates_are_made_where_they_are_not_given():
-    found, sizes = study_datasets.datasets(described(FIELDS), {"error": np.ones((3, 2)), "schedule": ["a", "b", "c"]})
+    found, sizes = study_module.datasets(described(FIELDS), {"error": np.ones((3, 2)), "schedule": ["a", "b", "c"]})
     arrays = {field.name: array.tolist() for field, array in found}
     assert sizes == {"schedule": 3, "seed": 2}
     assert arrays == {"schedule": ["a", "b", "c"], "seed": [0, 1], "error": [[1.0, 1.0]] * 3}
@@ -305,7 +307,7 @@ def test_coordinates_are_made_where_they_are_not_given():
 )
 def test_arrays_that_are_not_as_declared_are_refused(measured, message):
     with pytest.raises((ValueError, TypeError), match=message):
-        study_datasets.datasets(described(FIELDS), measured)
+        study_module.datasets(described(FIELDS), measured)
 
 
 # ---- findings and verdicts ----

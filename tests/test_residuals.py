@@ -5,7 +5,7 @@ import pytest
 import runs
 
 import simlr
-from simlr.grid import Job
+from simlr.grid.job import Job
 from simlr.plan.plan import Plan
 from simlr.store import create
 

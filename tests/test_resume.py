@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 import simlr
 from simlr.engine import block_engine
 from simlr.errors import InputError, RunError
-from simlr.grid import Job
+from simlr.grid.job import Job
 from simlr.store import compatibility, file_format, file_io, lock, read, seal, writer
 
 
@@ -664,7 +664,7 @@ def test_an_interrupted_run_in_a_program_goes_on(folder):
 
 def test_signals_are_handled_as_before_after_a_run(folder):
     handler = signal.getsignal(signal.SIGTERM)
-    from simlr.grid import main
+    from simlr.grid.__main__ import main
 
     assert main(["--list"]) == 0
     Path("grid.toml").write_text(runs.SMALL)

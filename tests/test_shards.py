@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import simlr
 from simlr.analysis import rows, verdict
 from simlr.errors import InputError, RunError
-from simlr.grid import Job
+from simlr.grid.job import Job
 from simlr.store import file_format, file_io, merging, read, verify
 
 BLOCK_TABLE = ("block", "block_start", "block_done", "block_crc32")
@@ -397,7 +397,7 @@ def test_the_commands(folder, finished):
 
 
 def test_shards_of_a_changed_grid(folder, capsys):
-    from simlr.grid import main
+    from simlr.grid.__main__ import main
 
     Path("small.toml").write_text(runs.SMALL)
     changes = ["--seeds", "20", "--set", "seeds.root=3", "--quiet", "--shard"]
@@ -413,7 +413,7 @@ def test_shards_of_a_changed_grid(folder, capsys):
 
 
 def test_a_shard_of_a_huge_grid_is_planned_at_once(folder, capsys):
-    from simlr.grid import main
+    from simlr.grid.__main__ import main
 
     Path("small.toml").write_text(runs.SMALL)
     assert main(["small.toml", "--seeds", "100000000000000", "--shard", "7/1000", "--dry-run"]) == 0

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import simlr
 from simlr.errors import InputError, RunError
-from simlr.grid import Job
+from simlr.grid.job import Job
 from simlr.store import create, file_format, writer
 from simlr.store import lock as lock_module
 

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simlr
-from simlr import commands
 from simlr.errors import DamageError, InputError, RunError
-from simlr.grid import Job
+from simlr.grid import command
+from simlr.grid.job import Job
 from simlr.store import file_format, guard, read, seal, writer
 from simlr.store.verify import verify
 
@@ -284,10 +284,10 @@ def test_a_process_that_hangs_or_dies_is_no_look(copy, monkeypatch):
 
 
 def test_the_command(copy, folder, capsys):
-    assert commands.grid_command(["--verify", copy]) == 0
+    assert command.grid_command(["--verify", copy]) == 0
     said = capsys.readouterr()
     assert said.out.startswith("run.h5: sound: 6 blocks") and len(said.out.splitlines()) == 1 and not said.err
-    assert commands.grid_command(["--verify", copy, "--quiet"]) == 0
+    assert command.grid_command(["--verify", copy, "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
     flip(copy, place_of(copy, "test_loss").start)
     damaged = runs.command("--verify", copy, cwd=folder)
@@ -300,7 +300,7 @@ def test_the_command(copy, folder, capsys):
 
 def test_a_long_check_before_going_on_is_announced(copy, capsys, monkeypatch):
     Path("small.toml").write_text(runs.SMALL)
-    monkeypatch.setattr(commands, "LONG_CHECK_BYTES", 1000)
-    assert commands.grid_command(["small.toml", "--resume", "--out", copy]) == 0
+    monkeypatch.setattr(command, "LONG_CHECK_BYTES", 1000)
+    assert command.grid_command(["small.toml", "--resume", "--out", copy]) == 0
     size = os.path.getsize(copy)
     assert f"run.h5: checking the CRCs of what is done ({size:,} bytes) ..." in capsys.readouterr().err.splitlines()

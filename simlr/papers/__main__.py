@@ -14,7 +14,7 @@ from ..cli.arguments import DONE, FAILED, INTERRUPTED, Parser, one_line, positiv
 from ..cli.signals import terminate_as_interrupt
 from ..errors import InputError, unknown
 from ..report.terminal import as_text
-from ..pipeline import still_working
+from ..grid.pipeline import still_working
 from ._judging import ending, judge, table
 
 PROGRAM = "python -m simlr.papers"

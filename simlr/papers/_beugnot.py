@@ -18,7 +18,7 @@ SCORES = "accuracy", "held_out_loss", "digits_top_share"
 def stops(curvature, residual, rates, stop, threads, unit="absolute"):
     """The `Run` of constant rates (S,) on quadratics (N, d), with the residuals at the stops."""
     from ..config.grid import GridConfig
-    from ..grid import run
+    from ..grid.job import run
 
     with tempfile.TemporaryDirectory() as folder:
         np.savez(Path(folder) / "quadratics.npz", curvature=curvature, residual=residual)

@@ -77,7 +77,7 @@ def judge(name, out, threads=None, overwrite=False, tell=None):
 
     `tell` is a function of (what runs, done, all).
     """
-    from ..grid import run
+    from ..grid.job import run
 
     begin, paper = time.monotonic(), load_paper(name)
     run(read(paper.GRID), out, threads=threads, overwrite=overwrite, progress=_told(tell, name))

@@ -3,20 +3,20 @@
 import json
 import textwrap
 
-from .analysis import answers, rows
-from .analysis import verdict as verdict_module
-from .claims.registry import load_paper, paper_names, papers_having
-from .config import question
-from .config import stop as stopping
-from .config.methods import AVERAGING, NOISES, OPTIMIZERS
-from .inputs.parameters import REQUIRED
-from .problems import registry
-from .report import answer_text
-from .report.terminal import verdict_text
-from .schedules import checking
-from .schedules.schedule import FLOW
-from .store import read
-from .text import WIDTH
+from ..analysis import answers, rows
+from ..analysis import verdict as verdict_module
+from ..claims.registry import load_paper, paper_names, papers_having
+from ..config import question
+from ..config import stop as stopping
+from ..config.methods import AVERAGING, NOISES, OPTIMIZERS
+from ..inputs.parameters import REQUIRED
+from ..problems import registry
+from ..report import answer_text
+from ..report.terminal import verdict_text
+from ..schedules import checking
+from ..schedules.schedule import FLOW
+from ..store import read
+from ..text import WIDTH
 
 
 def everything():

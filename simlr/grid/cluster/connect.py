@@ -6,7 +6,7 @@ import logging
 import os
 import warnings
 
-from .errors import InputError, show
+from ...errors import InputError, show
 from .pool import Pool, said
 
 LOCAL = "local"

@@ -13,9 +13,9 @@ import uuid
 from collections import deque
 from typing import NamedTuple
 
-from . import remote
+from ...errors import InputError, RunError, show
+from . import worker as remote
 from .dispatch import MOST_DEATHS, Dispatch
-from .errors import InputError, RunError, show
 
 WAIT_SECONDS = 0.05
 POLL_SECONDS = 0.2

@@ -8,17 +8,17 @@ import tomllib
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..claims.registry import load_paper, paper_names
+from ..cli import progress
+from ..cli.arguments import DONE, INTERRUPTED, MOST_DIGITS, Parser, answered, one_line, positive, say
+from ..cli.signals import terminate_as_interrupt
+from ..config.reading import read
+from ..config.study import StudyConfig
+from ..errors import InputError, RunError, show, unknown
+from ..store import create, file_format
+from ..store import read as read_module
 from . import listing
-from .claims.registry import load_paper, paper_names
-from .cli import progress
-from .cli.arguments import DONE, INTERRUPTED, MOST_DIGITS, Parser, answered, one_line, positive, say
-from .cli.signals import terminate_as_interrupt
-from .config.reading import read
-from .config.study import StudyConfig
-from .errors import InputError, RunError, show, unknown
 from .pipeline import still_working
-from .store import create, file_format
-from .store import read as read_module
 
 DEFAULT_PAPER = "nakkiran2020"
 LOCAL = "local"
@@ -118,7 +118,7 @@ def grid_command(arguments=None):
 
 def _verify(options):
     """Look a run file over, and say what was found."""
-    from .store.verify import verify
+    from ..store.verify import verify
 
     def work():
         with progress.shown("blocks", options.quiet) as tell:
@@ -157,7 +157,7 @@ def _run(options):
     out = _out(options.out, config, options.shard)
     if isinstance(config, StudyConfig):
         return _run_study(config, out, options)
-    from .grid import Job
+    from .job import Job
 
     job = Job(config, options.shard)
     if options.dry_run:
@@ -193,7 +193,7 @@ def _run_study(config, out, options):
 
 def _measure(config, out, options):
     """Measure a study, with progress."""
-    from .studyruns import run_study
+    from .study import run_study
 
     with _default_folder(out.parent, options.out is None), progress.shown("parts", options.quiet) as tell:
         if not options.quiet:
@@ -209,14 +209,14 @@ def _workers(job, out, options):
     if options.dask is None:
         yield None, None
         return
-    from . import cluster
+    from .cluster import connect
 
     there = os.path.lexists(out)
     if there and not options.resume:
         create.check_target(out, options.overwrite)  # before anything that takes long
     recorded = read_module.survey(out).attributes if there and options.resume else None
     tell = (lambda text: None) if options.quiet else say
-    with cluster.connected(options.dask, job, options.threads, tell) as workers:
+    with connect.connected(options.dask, job, options.threads, tell) as workers:
         yield workers, workers.meet(recorded)
 
 
@@ -296,7 +296,7 @@ def _execute(job, writer, blocks, out, options, workers=None):
 
 def _resources(threads, workers):
     """What computes, in words."""
-    from .kernels import jit
+    from ..kernels import jit
 
     if workers:
         return f"Dask {workers.address}"
@@ -306,7 +306,7 @@ def _resources(threads, workers):
 
 def _announce_compiling(tell):
     """Say that the kernels have to be compiled first."""
-    from .kernels import jit
+    from ..kernels import jit
 
     if not jit.is_warm():
         tell("compiling the kernels (once on this machine, up to half a minute) ...")

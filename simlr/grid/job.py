@@ -6,18 +6,18 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from . import __version__, resources
-from .cli import signals  # early first: it minds signals from then on
-from .config.study import StudyConfig
-from .errors import InputError, RunError
+from .. import __version__, resources
+from ..config.study import StudyConfig
+from ..errors import InputError, RunError
+from ..plan.plan import Plan
+from ..problems import registry
+from ..store import create, read
+from ..store import resume as resume_module
+from ..store.in_memory import MemoryWriter
+from ..store.run import Run
+from .__main__ import command
 from .pipeline import Pipeline
-from .plan.plan import Plan
-from .problems import registry
-from .store import create, read
-from .store import resume as resume_module
-from .store.in_memory import MemoryWriter
-from .store.run import Run
-from .studyruns import run_study
+from .study import run_study
 
 
 def run(config, out=None, *, threads=None, overwrite=False, resume=False, progress=None):
@@ -42,7 +42,7 @@ def run(config, out=None, *, threads=None, overwrite=False, resume=False, progre
 def _environment():
     """What the bits depend on besides the grid; RunError where Numba does not work here, before anything is touched."""
     try:
-        from .engine.environment import environment
+        from ..engine.environment import environment
 
         return environment()
     except (ImportError, OSError, ValueError) as error:
@@ -176,7 +176,7 @@ class _Here:
     """Computes blocks in this process, in order."""
 
     def __init__(self, job, threads):
-        from .engine.block_engine import Engine
+        from ..engine.block_engine import Engine
 
         engine = Engine(job.plan, job.sources, threads)
         self._block, self.stop, self.give_back = engine.block, engine.stop, engine.give_back
@@ -187,21 +187,6 @@ class _Here:
 
     def check(self):
         """Nothing: every block has been computed, or an error has ended the run."""
-
-
-def main(arguments=None):
-    """The command `python -m simlr.grid`; returns the exit status."""
-    from .commands import grid_command
-
-    return grid_command(arguments)
-
-
-def command():
-    """The command as a process of its own; returns the exit status."""
-    # Numba would load all of SciPy's linear algebra, where it is installed, for products that no kernel takes: a third
-    # of the start. In this process nobody else asks for it.
-    sys.modules.setdefault("scipy.linalg", None)
-    return signals.finished(main)
 
 
 if __name__ == "__main__":

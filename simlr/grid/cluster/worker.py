@@ -9,12 +9,12 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
-from .config.grid import GridConfig
-from .engine.block_engine import Engine
-from .engine.environment import environment
-from .grid import Job, Origin
-from .store import file_format
-from .store.compatibility import PROVENANCE
+from ...config.grid import GridConfig
+from ...engine.block_engine import Engine
+from ...engine.environment import environment
+from ...store import file_format
+from ...store.compatibility import PROVENANCE
+from ..job import Job, Origin
 
 # A worker may serve several runs; of those whose client has gone without a word only the latest are kept.
 MOST_GRIDS = 4

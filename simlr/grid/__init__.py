@@ -1,0 +1,1 @@
+"""Running a grid or a study: `simlr.run`, and the command `python -m simlr.grid`."""

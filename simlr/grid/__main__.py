@@ -1,0 +1,20 @@
+"""The command `python -m simlr.grid`."""
+
+import sys
+
+from ..cli import signals
+
+
+def main(arguments=None):
+    """The command `python -m simlr.grid`; returns the exit status."""
+    from .command import grid_command
+
+    return grid_command(arguments)
+
+
+def command():
+    """The command as a process of its own; returns the exit status."""
+    # Numba would load all of SciPy's linear algebra, where it is installed, for products that no kernel takes: a third
+    # of the start. In this process nobody else asks for it.
+    sys.modules.setdefault("scipy.linalg", None)
+    return signals.finished(main)

@@ -1,0 +1,1 @@
+"""Computing the blocks of a grid on a Dask cluster."""

@@ -7,13 +7,13 @@ import pytest
 
 import naive_sphere as naive
 import simlr
-from simlr import sphere
 from simlr.analysis import verdict
 from simlr.claims.registry import load_paper
 from simlr.claims.verdict import FAILS, HOLDS
 from simlr.config.reading import read
 from simlr.errors import InputError
 from simlr.kernels import jit
+from simlr.papers import _sphere
 
 PAPER = load_paper("medvedev2025")
 SMALL = (
@@ -47,22 +47,22 @@ class Tampered(dict):
 @pytest.mark.parametrize("degree", [0, 1, 2, 3, 4, 10, 24])
 def test_eigenvalues_are_the_integrals(d, degree):
     exact = float(naive.funk_hecke(d, degree))
-    assert sphere.relu_eigenvalue(d, degree) == pytest.approx(exact, rel=2e-13, abs=1e-25)
+    assert _sphere.relu_eigenvalue(d, degree) == pytest.approx(exact, rel=2e-13, abs=1e-25)
 
 
 @pytest.mark.parametrize("d", [3, 5, 32])
 def test_multiplicities_are_differences_of_polynomials(d):
     for degree in range(2, 12):
         polynomials = math.comb(degree + d - 1, d - 1) - math.comb(degree + d - 3, d - 1)
-        assert sphere.multiplicity(d, degree) == polynomials
-    assert [sphere.multiplicity(d, degree) for degree in (0, 1)] == [1, d]
+        assert _sphere.multiplicity(d, degree) == polynomials
+    assert [_sphere.multiplicity(d, degree) for degree in (0, 1)] == [1, d]
 
 
 @pytest.mark.parametrize("s", [-0.9, 0.05, 0.3])
 def test_the_harmonics_sum_to_the_arc_cosine_kernel(s):
     d, own = 8, np.array([[1.0, 0.0], [s, math.sqrt(1.0 - s * s)]])
     terms = [
-        sphere.relu_eigenvalue(d, degree) ** 2 * sphere.multiplicity(d, degree) * naive.legendre(d, degree, s)
+        _sphere.relu_eigenvalue(d, degree) ** 2 * _sphere.multiplicity(d, degree) * naive.legendre(d, degree, s)
         for degree in range(60)
     ]
     assert sum(terms) == pytest.approx(naive.kernel(own[:1], own[1:], d)[0, 0], rel=1e-6)
@@ -73,7 +73,7 @@ def test_the_harmonics_sum_to_the_arc_cosine_kernel(s):
 
 def test_teachers_are_their_twins():
     d, width = 5, 9
-    found = sphere.teachers(3, 4, d, width, 6)
+    found = _sphere.teachers(3, 4, d, width, 6)
     for seed in range(4):
         own = naive.units(3, seed, d, width)
         weights, captured = naive.weights(own, d)
@@ -81,7 +81,7 @@ def test_teachers_are_their_twins():
         cosines = own @ own.T
         for degree in range(7):
             form = weights @ np.vectorize(lambda s, degree=degree: naive.legendre(d, degree, s))(cosines) @ weights
-            energy = sphere.relu_eigenvalue(d, degree) ** 2 * sphere.multiplicity(d, degree) * form
+            energy = _sphere.relu_eigenvalue(d, degree) ** 2 * _sphere.multiplicity(d, degree) * form
             assert found.energies[seed, degree] == pytest.approx(energy, rel=1e-8, abs=1e-14)
 
 
@@ -91,7 +91,7 @@ def test_a_teachers_loss_is_what_samples_show():
     x = np.random.default_rng(5).standard_normal((points, d))
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     squares = (math.sqrt(d) * x[:, 0] - naive.outputs(own, naive.weights(own, d)[0], x)) ** 2
-    loss = 1.0 - sphere.teachers(0, 2, d, width, 2).captured[1]
+    loss = 1.0 - _sphere.teachers(0, 2, d, width, 2).captured[1]
     assert abs(squares.mean() - loss) < 5.0 * squares.std() / math.sqrt(points)
 
 
@@ -99,7 +99,7 @@ def test_bits_do_not_depend_on_threads():
     found = []
     for threads in (1, 2):
         jit.set_threads(threads)
-        found.append(sphere.teachers(1, 3, 10, 30, 8))
+        found.append(_sphere.teachers(1, 3, 10, 30, 8))
     jit.set_threads(None)
     assert all((a == b).all() for a, b in zip(*found, strict=True))
 
@@ -110,8 +110,8 @@ def test_bits_do_not_depend_on_threads():
 def test_a_students_loss_is_that_of_quadrature_without_harmonics():
     own = naive.units(2, 0, 3, 7)
     weights, _ = naive.weights(own, 3)
-    student = PAPER.relu_student(3, sphere.teachers(2, 1, 3, 7, PAPER.DEGREES))
-    unit = sphere.relu_eigenvalue(3, 1) ** -2
+    student = PAPER.relu_student(3, _sphere.teachers(2, 1, 3, 7, PAPER.DEGREES))
+    unit = _sphere.relu_eigenvalue(3, 1) ** -2
     for time in (0.1, 1.0, 5.0, 100.0):
         exact = naive.student_loss(own, weights, time * unit)
         assert student.losses(np.array([time]))[0, 0] == pytest.approx(exact, rel=0.01)
@@ -137,7 +137,7 @@ def test_linear_teachers_have_the_law_of_units():
 
 
 def test_the_best_time_is_the_best_of_many():
-    student = PAPER.relu_student(16, sphere.teachers(0, 3, 16, 96, PAPER.DEGREES))
+    student = PAPER.relu_student(16, _sphere.teachers(0, 3, 16, 96, PAPER.DEGREES))
     times = np.geomspace(1e-3, 1e3, 20001)
     _, loss = student.best()
     np.testing.assert_allclose(loss, student.losses(times).min(axis=1), rtol=1e-6)

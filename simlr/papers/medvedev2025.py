@@ -9,7 +9,7 @@ time t
     L_ST = (1 - a_1 (1 - L_TE))^2 + a_1^2 (E_1 - (1 - L_TE)^2) + sum_{l != 1} a_l^2 E_l.
 
 At t = infinity it is L_TE. No a_1 <= 1 brings it below L_TE^2, the limit of the gain. ReLU: x and the units uniform on
-the sphere, f*(x) = sqrt(d) x_1, exact by `simlr.sphere`. Linear: x ~ N(0, I), M = d^{2/3} units N(0, Psi) with
+the sphere, f*(x) = sqrt(d) x_1, exact by `simlr.papers._sphere`. Linear: x ~ N(0, I), M = d^{2/3} units N(0, Psi) with
 Psi = (1, s, .., s), s = d^{-2/3}, f*(x) = x_1; there lam_1 = 1, all others are s and share the energy
 (1 - L_TE) L_TE, and L_TE = s / (s + q) with q = g^T (Z Z^T)^{-1} g, g (M,) and Z (M, d - 1) standard normal, which has
 the law of a quotient of chi-squares of M and d - M degrees of freedom: not even the units need be drawn.
@@ -17,13 +17,13 @@ the law of a quotient of chi-squares of M and d - M degrees of freedom: not even
 
 import numpy as np
 
-from .. import sphere
 from ..claims.verdict import Control, at_least, at_most, near, verdict
 from ..config.study import Study
 from ..inputs import rules
 from ..inputs.parameters import Parameter
 from ..schedules.rules import ascending
 from ..store.file_format import Field
+from . import _sphere
 
 SOURCE = "Medvedev et al. (2025), arXiv:2503.02877, abstract and main theorems"
 CLAIM = (
@@ -92,9 +92,9 @@ class Student:
 
 
 def relu_student(d, teachers):
-    """The `Student` of `simlr.sphere.Teachers`."""
+    """The `Student` of `simlr.papers._sphere.Teachers`."""
     parts = [1, *(degree for degree in range(DEGREES + 1) if degree != 1)]
-    rates = np.array([sphere.relu_eigenvalue(d, degree) ** 2 for degree in parts])
+    rates = np.array([_sphere.relu_eigenvalue(d, degree) ** 2 for degree in parts])
     return Student(rates / rates[0], teachers.captured, teachers.energies[:, parts])
 
 
@@ -127,7 +127,7 @@ def measure(task):
     course = np.empty((*shape[:2], COURSE))
     for i, d in enumerate(dimensions):
         for j, width in enumerate(widths):
-            teachers = sphere.teachers(task.root, task.seeds, d, width, DEGREES)
+            teachers = _sphere.teachers(task.root, task.seeds, d, width, DEGREES)
             student = relu_student(d, teachers)
             for name, own in zip(names, _losses(student, teachers.captured, asked["stop"]), strict=True):
                 found[name][i, j] = own

@@ -45,8 +45,8 @@ class Teachers(NamedTuple):
 
 def teachers(root, seeds, d, width, degrees):
     """The `Teachers` of seeds 0 .. seeds - 1, exact but for rounding; degrees: L. NaN where K is singular."""
-    from .kernels.jit import launch
-    from .kernels.papers.teachers import teachers_sweep
+    from ..kernels.jit import launch
+    from ..kernels.papers.teachers import teachers_sweep
 
     captured, forms = np.empty(seeds), np.empty((seeds, degrees + 1))
     launch(teachers_sweep, root, d, width, captured, forms)

@@ -6,8 +6,8 @@ compiled scan over the steps, vmapped over the seeds, in float64. Both must come
 
 import numpy as np
 
-from . import limits, peers
-from .measure import Figure
+from . import machine, twins
+from .harness import Figure
 
 RATE, DECAY = 0.25, 1e-5
 
@@ -21,8 +21,8 @@ def networks(bench):
         contestants["JAX scan, all coordinates"] = _jax(seeds, steps, reduced=0)
         contestants["JAX scan, our coordinates"] = same = _jax(seeds, steps, reduced=1)
         for name, found, wanted in zip(("x1", "x2"), ours(), same(), strict=True):
-            peers.expect(f"networks, weights of {name}", found, np.asarray(wanted), 1e-6)
-    best = limits.race(contestants, bench.pick(5, 1))
+            twins.expect(f"networks, weights of {name}", found, np.asarray(wanted), 1e-6)
+    best = machine.race(contestants, bench.pick(5, 1))
     own = best.pop("ours")
     how = f"{seeds} networks x {steps} steps, d = 200, 100 train points, 100 + 100 units, the loss at every step"
     ratios = {name: seconds / own for name, seconds in best.items()}
@@ -33,8 +33,8 @@ def networks(bench):
 
 def _points(seeds, reduced):
     """Points and starts of the study's default size."""
-    from .kernels import jit
-    from .kernels.papers import patterns
+    from ..kernels import jit
+    from ..kernels.papers import patterns
 
     known = patterns.Patterns(200, 20, 60, 20, 200**-0.5, 0.35, 7.0, 0.5, 1.0, 100, 10.0, 4, reduced)
     arrays, sharpness = patterns.empty(known, np.arange(seeds)), np.zeros((seeds, 2))
@@ -44,8 +44,8 @@ def _points(seeds, reduced):
 
 def _ours(seeds, steps):
     """A function that takes all steps, and returns the weights that it came to."""
-    from .kernels import jit
-    from .kernels.papers import network
+    from ..kernels import jit
+    from ..kernels.papers import network
 
     x1, x2, points, first, second = _points(seeds, reduced=1)
     rules = network.Rules(

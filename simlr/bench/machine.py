@@ -86,7 +86,7 @@ def peak_bytes():
 @contextlib.contextmanager
 def using_threads(count):
     """Launch the kernels on `count` threads (None: all) for the duration."""
-    from .kernels import jit
+    from ..kernels import jit
 
     jit.set_threads(count)
     try:
@@ -97,7 +97,7 @@ def using_threads(count):
 
 def multiply_adds(threads, rounds=FMA_ROUNDS):
     """A function that takes fused multiply-adds in float64 on so many threads at full speed; their number."""
-    from .kernels import jit, probes
+    from ..kernels import jit, probes
 
     sums = np.ones(threads)
 
@@ -110,7 +110,7 @@ def multiply_adds(threads, rounds=FMA_ROUNDS):
 
 def memory_bandwidth(threads, size=TRIAD_BYTES):
     """Bytes a second of a = b + s c over three arrays of `size` bytes in all: two read, one written."""
-    from .kernels import jit, probes
+    from ..kernels import jit, probes
 
     a, b, c = (np.ones((threads, size // 24 // threads)) for _ in range(3))
 

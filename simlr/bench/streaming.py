@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from . import limits
-from .measure import Figure, python
+from . import machine
+from .harness import Figure, python
 
 
 class Shape(NamedTuple):
@@ -33,7 +33,7 @@ def _steps_for(bench, shape, target):
     """The steps for which the kernels take `target` times as long as plain writing; the nearest that there are."""
     few, many = (_streamed(bench, steps, shape.iterates) for steps in (shape.least, shape.most))
     pieces, size = _bytes_of(few)
-    plain = min(limits.write(bench.folder / "plain", pieces, size, checksum=True) for _ in range(3))
+    plain = min(machine.write(bench.folder / "plain", pieces, size, checksum=True) for _ in range(3))
     least, most = (min(_kernels(job) for _ in range(2)) for job in (few, many))
     # What the steps take grows with their number, what the writing takes does not.
     share = (target * plain.seconds - least) / max(most - least, 1e-3)
@@ -42,7 +42,7 @@ def _steps_for(bench, shape, target):
 
 def _streamed(bench, steps, iterates=False):
     """A job that records 200 moments of all seeds, those beyond its steps empty."""
-    from .grid.job import Job
+    from ..grid.job import Job
 
     schedule = [{"kind": "cosine", "learning_rate": [1e-4, 2e-4, 3e-4, 4e-4], "steps": steps}]
     record = {"points": 200, "seeds": "all", "iterates": iterates}
@@ -70,35 +70,35 @@ class _Nowhere:
 
 def _kernels(job):
     """Seconds of computing all blocks and dropping them."""
-    return limits.seconds_of(lambda: job.run(_Nowhere(), range(job.plan.blocks)))
+    return machine.seconds_of(lambda: job.run(_Nowhere(), range(job.plan.blocks)))
 
 
 def _bytes_of(job):
     """The bytes of one block, in pieces, and the number of bytes of all blocks."""
     writer = _Nowhere()
     job.run(writer, range(job.plan.blocks))
-    return limits.in_pieces(writer.arrays.values()), writer.bytes
+    return machine.in_pieces(writer.arrays.values()), writer.bytes
 
 
 def _streaming_figure(bench, job, wanted):
     """One race of the whole run, its kernels, and plain writing."""
-    from .grid.job import run
+    from ..grid.job import run
 
     written, out = [], bench.folder / "stream.h5"
     pieces, size = _bytes_of(job)
     contestants = {
         "kernels": lambda: job.run(_Nowhere(), range(job.plan.blocks)),
-        "write": lambda: written.append(limits.write(bench.folder / "plain", pieces, size, checksum=True)),
+        "write": lambda: written.append(machine.write(bench.folder / "plain", pieces, size, checksum=True)),
         "run": lambda: run(job.config, out),
     }
     # Removing a large file takes long, and is nobody's part of the race.
-    best = limits.race(contestants, bench.pick(4, 1), between=lambda: out.unlink(missing_ok=True))
+    best = machine.race(contestants, bench.pick(4, 1), between=lambda: out.unlink(missing_ok=True))
     plain = min(written)
     # Cores that compute cannot write at the same time: no run can be faster than the longest of these three.
     bounds = {
         "kernels": best["kernels"],
         "disk and CRC-32": plain.seconds,
-        "processor": best["kernels"] + plain.processor_seconds / limits.cores(),
+        "processor": best["kernels"] + plain.processor_seconds / machine.cores(),
     }
     name = f"kernels : writing = {best['kernels'] / plain.seconds:.2f} (wanted {wanted})"
     ratios = {
@@ -121,7 +121,7 @@ def memory(bench):
         config = bench.grid(schedule, seeds={"count": seeds}, stop=stop, record=record)
         grid, out = bench.folder / "memory.toml", bench.folder / "memory.h5"
         grid.write_text(config.to_toml(), encoding="utf-8")
-        code = f"from simlr.throughput import print_peak; print_peak({str(grid)!r}, {str(out)!r})"
+        code = f"from simlr.bench.streaming import print_peak; print_peak({str(grid)!r}, {str(out)!r})"
         peaks[seeds] = int(python("-c", code))
         how = f"{seeds} seeds, a file of {out.stat().st_size / 1e6:.0f} MB"
         ratios = {"a quarter of the grid": peaks[seeds] / peaks[seeds // 4]} if seeds // 4 in peaks else {}
@@ -133,16 +133,16 @@ def memory(bench):
 
 def print_peak(grid, out):
     """Run a grid file and print by how many bytes the peak memory grew beyond that of the imports."""
-    from .config.grid import GridConfig
-    from .kernels import jit
-    from .store import create
+    from ..config.grid import GridConfig
+    from ..kernels import jit
+    from ..store import create
 
     assert create and jit  # h5py and numba, loaded
-    idle = limits.peak_bytes()
-    from .grid.job import run
+    idle = machine.peak_bytes()
+    from ..grid.job import run
 
     run(GridConfig.from_toml(Path(grid)), out, overwrite=True)
-    print(limits.peak_bytes() - idle)
+    print(machine.peak_bytes() - idle)
 
 
 SECTIONS = {

@@ -4,8 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from . import limits, noisypeers
-from .measure import Figure
+from . import machine, noisy_peers
+from .harness import Figure
 
 MILLION = 1_000_000
 SIZES = (10**3, 10**4, 10**5, 10**6, 10**7)
@@ -13,8 +13,8 @@ SIZES = (10**3, 10**4, 10**5, 10**6, 10**7)
 
 def _kernel_seconds(config, sweeps, repeats):
     """Best seconds of each of these sweeps over some blocks, the first one with its tables; and what a run gives."""
-    from .engine.block_engine import Engine
-    from .grid.job import Job, run
+    from ..engine.block_engine import Engine
+    from ..grid.job import Job, run
 
     job, best = Job(config), dict.fromkeys(sweeps, np.inf)
     for _ in range(repeats):
@@ -102,16 +102,16 @@ def closed_form_growth(bench):
 
 def smaller_rates(bench):
     """The default grid against itself with all rates a hundredfold smaller and a hundredfold more steps."""
-    from .config.grid import GridConfig
-    from .grid.job import run
-    from .papers import nakkiran2020
+    from ..config.grid import GridConfig
+    from ..grid.job import run
+    from ..papers import nakkiran2020
 
     config = GridConfig.from_toml(nakkiran2020.GRID, [("seeds.count", bench.pick(4096, 64))])
     slow = config.replace(
         schedule=[_hundredth(table) for table in config.tables()["schedule"]],
         stop={"max_steps": 100 * config.stop["max_steps"]},
     )
-    best = limits.race({"default": lambda: run(config), "slow": lambda: run(slow)}, bench.pick(7, 1))
+    best = machine.race({"default": lambda: run(config), "slow": lambda: run(slow)}, bench.pick(7, 1))
     ratios = {"the default grid": best["slow"] / best["default"]}
     how = "rates / 100, max_steps x 100, in memory"
     yield Figure("grid.hundredth", "wall time", best["slow"], "s", ratios, "closed forms, stepping", how)
@@ -133,14 +133,14 @@ def walks(bench):
     """Noisy steps: 64 schedules x 64 seeds, the loss checked at every step, beside JAX where wanted."""
     steps = bench.pick(2000, 100)
     cases = {
-        "noise": ("additive noise, d = 16", noisypeers.noise_case(16, 64, 64, steps)),
-        "sgd": ("mini-batches of 8 of 442 rows, d = 10", noisypeers.sgd_case(64, 64, steps)),
+        "noise": ("additive noise, d = 16", noisy_peers.noise_case(16, 64, 64, steps)),
+        "sgd": ("mini-batches of 8 of 442 rows, d = 10", noisy_peers.sgd_case(64, 64, steps)),
     }
     for key, (name, case) in cases.items():
         contestants = {"ours": partial(_walk, *case.ours)}
         if bench.with_jax:
             contestants["jax"] = case.jax()
-        best = limits.race(contestants, bench.pick(4, 1))
+        best = machine.race(contestants, bench.pick(4, 1))
         ratios = {"JAX scan": best["jax"] / best["ours"]} if "jax" in best else {}
         rate = 64 * 64 * steps / best["ours"]
         yield Figure(
@@ -151,8 +151,8 @@ def walks(bench):
 
 def _walk(cells, rates, method, noise, rows, residual):
     """All steps of one launch of `walk_sweep`, from the start."""
-    from .kernels import arrays, jit
-    from .kernels.stochastic.walk import walk_sweep
+    from ..kernels import arrays, jit
+    from ..kernels.stochastic.walk import walk_sweep
 
     start = np.broadcast_to(residual, (rates.eta.shape[0], *residual.shape)).copy()
     state, passages = arrays.empty_walk(start, 1, 0, 0, moving=False, averaging=False)

@@ -5,66 +5,15 @@ contestants take turns in one run, and the best time of each counts. Everything 
 but for the draws, which have none.
 """
 
-import os
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from . import limits, peers
-from .errors import RunError
+from . import jax_peers, machine, twins
+from .harness import Figure, many_threads, python
 
 LEVEL = 1e-3
 LEVELS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-
-
-class Figure(NamedTuple):
-    """One measured number."""
-
-    key: str  # stable name, for programs that read the JSON
-    name: str
-    value: float
-    unit: str
-    ratios: dict  # {what it is compared with: value / that}, above 1 where this one is more
-    bound: str  # what keeps it from being better
-    how: str  # how it was had
-
-
-class Bench:
-    """What the sections share: options, a folder on the disk to be measured, and the processor's limits."""
-
-    def __init__(self, folder, quick=False, with_jax=False):
-        self.folder, self.quick, self.with_jax = Path(folder), quick, with_jax
-
-    def pick(self, whole, quick):
-        """One of two sizes."""
-        return quick if self.quick else whole
-
-    @property
-    def threads(self):
-        """Numbers of threads to time: one, and all."""
-        return sorted({1, limits.cores()})
-
-    def grid(self, schedule, **tables):
-        """A grid on the reference problem, which needs no input file; nothing is recorded unless asked for."""
-        from .config.grid import GridConfig
-
-        given = {"stop": {"train_loss": [1e-30]}, "record": {"points": 0}, "problem": {"kind": "nakkiran2020"}}
-        return GridConfig.from_tables({**given, **tables, "name": "bench", "schedule": schedule}, self.folder)
-
-    def quadratics(self, curvature, residual, schedule, levels, **tables):
-        """A grid on these quadratics."""
-        np.savez(self.folder / "quadratics.npz", curvature=curvature, residual=residual)
-        given = {"problem": {"kind": "quadratic", "file": "quadratics.npz"}, "seeds": {"count": len(curvature)}}
-        return self.grid(schedule, **given, stop={"train_loss": list(levels), "max_steps": 1000}, **tables)
-
-
-def many_threads(count):
-    """1 thread, 2 threads."""
-    return f"{count} thread{'' if count == 1 else 's'}"
 
 
 # ---- sections ----
@@ -72,8 +21,8 @@ def many_threads(count):
 
 def machine_limits(bench):
     """Multiply-adds, memory and disk at their best, by small programs of their own."""
-    runs = {threads: limits.multiply_adds(threads) for threads in bench.threads}
-    best = limits.race({threads: run for threads, (run, _) in runs.items()}, bench.pick(9, 3))
+    runs = {threads: machine.multiply_adds(threads) for threads in bench.threads}
+    best = machine.race({threads: run for threads, (run, _) in runs.items()}, bench.pick(9, 3))
     rates = {threads: runs[threads][1] / best[threads] for threads in runs}
     for threads, rate in rates.items():
         ratios = {"1 thread": rate / rates[1]} if threads > 1 else {}
@@ -81,11 +30,11 @@ def machine_limits(bench):
         yield Figure(f"limit.multiply_adds.{threads}", name, rate, "/s", ratios, "ports", how)
     size = bench.pick(192 << 20, 24 << 20)
     for threads in bench.threads:
-        speed = limits.memory_bandwidth(threads, size)
+        speed = machine.memory_bandwidth(threads, size)
         how = f"a = b + s c, {size >> 20} MiB; 24 bytes an element"
         yield Figure(f"limit.memory.{threads}", f"memory, {many_threads(threads)}", speed, "B/s", {}, "memory", how)
     total = bench.pick(512 << 20, 16 << 20)
-    speed = limits.disk_speed(bench.folder, total)
+    speed = machine.disk_speed(bench.folder, total)
     yield Figure(
         "limit.disk", "disk, written and synced", speed, "B/s", {}, "disk", f"{total >> 20} MiB by pwrite, fdatasync"
     )
@@ -95,7 +44,7 @@ def stepping(bench):
     """`simlr.descend`: useful cell-steps a second, that is the sum of all stop steps over the seconds."""
     for axes in bench.pick((2, 3, 5, 10, 50), (2, 10)):
         seeds = bench.pick(4096 if axes < 10 else 1024, 256)
-        inputs = peers.descent_inputs(axes, seeds, *bench.pick((64, 2000), (16, 500)))
+        inputs = twins.descent_inputs(axes, seeds, *bench.pick((64, 2000), (16, 500)))
         steps, best = _race_of_steppers(bench, axes, inputs)
         rates = {name: steps[name] / best[name] for name in best}
         size = f"{inputs[2].shape[0]} schedules x {seeds} seeds x {inputs[2].shape[1]} steps"
@@ -116,13 +65,13 @@ def stepping(bench):
 
 def _race_of_steppers(bench, axes, inputs):
     """Useful steps and best seconds of simlr on each number of threads, the NumPy loop, and JAX where wanted."""
-    from .engine.descend import descend
+    from ..engine.descend import descend
 
     curvature, residual, rates = inputs
     found = descend(*inputs, LEVEL).stop_step[..., 0]
 
     def ours(threads, level):
-        with limits.using_threads(threads):
+        with machine.using_threads(threads):
             descend(*inputs, level)
 
     contestants = {threads: partial(ours, threads, LEVEL) for threads in bench.threads}
@@ -131,33 +80,33 @@ def _race_of_steppers(bench, axes, inputs):
     contestants[most, "endless"], steps[most, "endless"] = partial(ours, most, 1e-60), found.size * rates.shape[1]
     for threads in bench.threads:
         # Beside the kernels, so that both meet the same clock rate and the same other work.
-        contestants[threads, "limit"], steps[threads, "limit"] = limits.multiply_adds(threads)
+        contestants[threads, "limit"], steps[threads, "limit"] = machine.multiply_adds(threads)
     # The peers get fewer seeds where all would take long: per step that is as fast or faster, being in a nearer cache.
-    loops = [("NumPy", peers.numpy_loop, bench.pick(256 if axes < 50 else 32, 64))]
+    loops = [("NumPy", twins.numpy_loop, bench.pick(256 if axes < 50 else 32, 64))]
     if bench.with_jax:
         seeds = len(curvature) if axes < 50 else 128
-        loops += [(f"JAX {layout}", peers.jax_scan(layout), seeds) for layout in peers.jax_layouts(axes)]
+        loops += [(f"JAX {layout}", jax_peers.jax_scan(layout), seeds) for layout in jax_peers.jax_layouts(axes)]
     for name, loop, seeds in loops:
         few = (curvature[:seeds], residual[:seeds], rates, LEVEL)
-        peers.expect(f"{name} loop, d = {axes}: stop step", np.asarray(loop(*few)), found[:, :seeds])
+        twins.expect(f"{name} loop, d = {axes}: stop step", np.asarray(loop(*few)), found[:, :seeds])
         contestants[name] = partial(loop, *few)
         steps[name] = int(found[:, :seeds].sum())
-    return steps, limits.race(contestants, bench.pick(3 if bench.with_jax else 5, 1))
+    return steps, machine.race(contestants, bench.pick(3 if bench.with_jax else 5, 1))
 
 
 def gradient_flow(bench):
     """Exact crossing times of a run without discrete steps, losses included."""
-    from .grid.job import run
+    from ..grid.job import run
 
     for axes in (2, 10):
-        curvature, residual, _ = peers.descent_inputs(axes, bench.pick(200_000, 2_000), 1, 1)
+        curvature, residual, _ = twins.descent_inputs(axes, bench.pick(200_000, 2_000), 1, 1)
         config = bench.quadratics(curvature, residual, [{"kind": "flow"}], LEVELS)
         few = curvature[:2000], residual[:2000]
         contestants = {
             "simlr": partial(run, config),
-            "NumPy": partial(peers.numpy_crossing, *few, LEVELS),
+            "NumPy": partial(twins.numpy_crossing, *few, LEVELS),
         }
-        best = limits.race(contestants, bench.pick(3, 1))
+        best = machine.race(contestants, bench.pick(3, 1))
         rate = len(curvature) * len(LEVELS) / best["simlr"]
         ratios = {"NumPy Newton": rate * best["NumPy"] / (len(few[0]) * len(LEVELS))}
         how = f"simlr.run in memory, {len(curvature)} seeds x {len(LEVELS)} levels, all threads"
@@ -166,14 +115,14 @@ def gradient_flow(bench):
 
 def draws(bench):
     """Counter-based random numbers on one thread, beside NumPy's generators."""
-    from .kernels.draws import FEATURES, fill_normal, fill_uniform
+    from ..kernels.draws import FEATURES, fill_normal, fill_uniform
 
     out = np.empty(bench.pick(1 << 20, 1 << 14))
-    generators = {"NumPy Philox": peers.philox(0, 1, FEATURES, 0), "NumPy PCG64": np.random.default_rng(0)}
+    generators = {"NumPy Philox": twins.philox(0, 1, FEATURES, 0), "NumPy PCG64": np.random.default_rng(0)}
     for name, fill, method in (("uniforms", fill_uniform, "random"), ("normals", fill_normal, "standard_normal")):
         contestants = {"simlr": partial(fill, out, 0, 1, FEATURES, 0)}
         contestants |= {title: partial(getattr(one, method), out=out) for title, one in generators.items()}
-        best = limits.race(contestants, bench.pick(9, 3))
+        best = machine.race(contestants, bench.pick(9, 3))
         ratios = {title: best[title] / best["simlr"] for title in generators}
         bound = "multiplier ports" if name == "uniforms" else "table look-ups and branches"
         yield Figure(
@@ -183,15 +132,15 @@ def draws(bench):
 
 def default_grid(bench):
     """The reference problem as `python -m simlr.grid` runs it, without its start-up and table."""
-    from .config.grid import GridConfig
-    from .grid.job import run
-    from .papers import nakkiran2020
+    from ..config.grid import GridConfig
+    from ..grid.job import run
+    from ..papers import nakkiran2020
 
     config = GridConfig.from_toml(nakkiran2020.GRID, [("seeds.count", bench.pick(4096, 64))])
     out = bench.folder / "default.h5"
     found = run(config, out, overwrite=True)
     cells = found.status.shape[0] * found.status.shape[1]
-    best = limits.race(
+    best = machine.race(
         {"file": lambda: run(config, out, overwrite=True), "memory": lambda: run(config)}, bench.pick(4, 1)
     )
     how = f"{cells} cells, {out.stat().st_size / 1e6:.1f} MB"
@@ -202,7 +151,7 @@ def default_grid(bench):
 
 def scaling(bench):
     """A grid that does nothing but step, on one thread and on two."""
-    from .grid.job import run
+    from ..grid.job import run
 
     steps = bench.pick(60_000, 1_000)
     rates = np.linspace(1e-4, 1e-3, 16).tolist()
@@ -210,8 +159,8 @@ def scaling(bench):
         [{"kind": "cosine", "learning_rate": rates, "steps": steps}], seeds={"count": bench.pick(32_768, 256)}
     ).replace(engine="recurrence")
     run(config)
-    best = limits.race(
-        {n: lambda n=n: run(config, threads=n) for n in sorted({1, min(2, limits.cores())})}, bench.pick(3, 1)
+    best = machine.race(
+        {n: lambda n=n: run(config, threads=n) for n in sorted({1, min(2, machine.cores())})}, bench.pick(3, 1)
     )
     how = f"16 schedules x {config.seeds['count']} seeds x {steps} steps, nothing recorded"
     for threads, seconds in best.items():
@@ -232,24 +181,12 @@ def start_up(bench):
         "grid": lambda: python("-m", "simlr.grid", str(grid), "--out", str(out), "--overwrite", "--quiet"),
     }
     contestants["grid"]()
-    best = limits.race(contestants, bench.pick(5, 1))
+    best = machine.race(contestants, bench.pick(5, 1))
     ratios, bound = {"import numba, h5py": best["grid"] / best["imports"]}, "importing"
     yield Figure(
         "start.grid", "a grid of one cell", best["grid"], "s", ratios, bound, "python -m simlr.grid, warm cache"
     )
     yield Figure("start.imports", "import numba, h5py", best["imports"], "s", {}, bound, "python -c")
-
-
-def python(*arguments):
-    """Standard output of another Python that finds this simlr."""
-    paths = [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
-    # An installed simlr has its bytecode, as the packages beside it have.
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise RunError(f"{' '.join(arguments[:2])}: ended with status {done.returncode}: {done.stderr.strip()[-300:]}")
-    return done.stdout
 
 
 SECTIONS = {

@@ -29,8 +29,8 @@ def _rates(schedules, steps):
 
 def _walk_arguments(curvature, residual, rates, kind, batch, rows):
     """(Cells, Rates, Method, Noise, Rows, residual) of a walk of plain gradient descent; one level, never reached."""
-    from .kernels import arrays
-    from .kernels.stochastic import averages, optimizers
+    from ..kernels import arrays
+    from ..kernels.stochastic import averages, optimizers
 
     seeds, schedules = len(curvature), len(rates)
     none, cells = np.zeros(schedules, np.int64), np.full((seeds, 1), 1e-300)
@@ -52,7 +52,7 @@ def _walk_arguments(curvature, residual, rates, kind, batch, rows):
 
 def noise_case(axes, seeds, schedules, steps):
     """N(0, sigma^2 I) added to every gradient."""
-    from .kernels.stochastic import gradients
+    from ..kernels.stochastic import gradients
 
     generator = np.random.default_rng(0)
     curvature, residual = generator.uniform(0.2, 1.4, (seeds, axes)), generator.normal(size=(seeds, axes))
@@ -64,7 +64,7 @@ def noise_case(axes, seeds, schedules, steps):
 
 def sgd_case(seeds, schedules, steps):
     """Mini-batches with replacement from rows that are common to all seeds; the labels are the seed's own."""
-    from .kernels.stochastic import gradients
+    from ..kernels.stochastic import gradients
 
     generator = np.random.default_rng(0)
     rows, targets = generator.normal(size=(ROWS, 10)), generator.normal(size=(seeds, ROWS))

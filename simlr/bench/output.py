@@ -1,0 +1,71 @@
+"""The figures as text and as JSON."""
+
+import platform
+
+from .. import __version__
+from . import machine as limits
+
+FORMAT_VERSION = 1
+PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+
+
+# ---- telling ----
+
+
+def machine():
+    """What the figures were measured on."""
+    return {
+        "processor": limits.processor_name(),
+        "cores": limits.cores(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+    }
+
+
+def versions(with_jax):
+    """What was measured."""
+    from ..engine.environment import environment
+
+    found = {"simlr_version": __version__, **environment()}
+    if with_jax:
+        from importlib.metadata import version
+
+        found["jax_version"] = version("jax")
+    return found
+
+
+def as_json(figures, bench, took):
+    """All figures with what belongs to them, for `json.dumps`."""
+    rows = [{"section": title, **figure._asdict()} for title, found in figures.items() for figure in found]
+    return {
+        "benchmark": "simlr",
+        "format_version": FORMAT_VERSION,
+        **took,
+        "machine": machine(),
+        "versions": versions(bench.with_jax),
+        "figures": rows,
+    }
+
+
+def as_text(title, figures):
+    """The figures of one section in columns: what, how much, compared with what, bounded by what."""
+    lines = [(one.name, amount(one.value, one.unit), _comparisons(one.ratios), one.bound) for one in figures]
+    widths = [max(len(line[i]) for line in lines) for i in range(4)]
+    rows = [
+        f"  {name.ljust(widths[0])}  {value.rjust(widths[1])}  {ratios.ljust(widths[2])}  <- {bound}"
+        for name, value, ratios, bound in lines
+    ]
+    return "\n".join([title.upper(), *rows])
+
+
+def amount(value, unit):
+    """A value of three digits with a decimal prefix: 3.37 G/s, 118 MB, 0.217 s."""
+    size, prefix = next(((size, prefix) for size, prefix in PREFIXES if abs(value) >= size), (1.0, ""))
+    scaled = value / size
+    digits = f"{scaled:.{3 - sum(scaled >= edge for edge in (1, 10, 100))}f}"
+    return f"{digits} {prefix}{'' if len(unit) < 4 or not prefix else ' '}{unit}"
+
+
+def _comparisons(ratios):
+    """12.3 x NumPy, 0.62 of the limit."""
+    return ", ".join(f"{ratio:.3g} x {name}" for name, ratio in ratios.items())

@@ -4,10 +4,12 @@ The joined file is made under another name, block by block and by the run's own 
 is whole: whatever happens, there is either no file or all of it.
 """
 
+from .cli import signals  # noqa: I001 - first: it minds signals from then on
+
 import sys
 from pathlib import Path
 
-from .cli import progress, signals
+from .cli import progress
 from .cli.arguments import DONE, Parser, answered
 from .errors import InputError
 from .grid import listing

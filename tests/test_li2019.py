@@ -7,7 +7,7 @@ import pytest
 
 import naive_network as naive
 import simlr
-from simlr.analysis import verdict as verdict_module
+from simlr.analysis.verdict import verdict_of
 from simlr.claims.registry import load_paper
 from simlr.claims.verdict import FAILS, HOLDS, UNDECIDED
 from simlr.config.reading import read
@@ -87,7 +87,7 @@ def test_bits_do_not_depend_on_threads_or_on_how_many_seeds():
 
 
 def test_the_claim_holds(claimed):
-    verdict = verdict_module.verdict(claimed)
+    verdict = verdict_of(claimed)
     assert verdict.outcome == HOLDS, verdict.lines
     same = li2019.same_loss(claimed)
     small_rate, large_rate = claimed["error_p"][:, same].mean(axis=1)

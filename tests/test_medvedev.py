@@ -7,7 +7,7 @@ import pytest
 
 import naive_sphere as naive
 import simlr
-from simlr.analysis import verdict
+from simlr.analysis.verdict import verdict_of
 from simlr.claims.registry import load_paper
 from simlr.claims.verdict import FAILS, HOLDS
 from simlr.config.reading import read
@@ -148,9 +148,9 @@ def test_the_best_time_is_the_best_of_many():
 
 
 def test_the_claim_holds_and_its_controls_do_not(run):
-    assert verdict.verdict(run).outcome == HOLDS
-    assert verdict.verdict(ran(("study.stop", "converged"))).outcome == FAILS
-    assert verdict.verdict(ran(("study.spread", 0.0))).outcome == FAILS
+    assert verdict_of(run).outcome == HOLDS
+    assert verdict_of(ran(("study.stop", "converged"))).outcome == FAILS
+    assert verdict_of(ran(("study.spread", 0.0))).outcome == FAILS
     assert [control.overrides[0] for control in PAPER.controls()] == [
         ("study.stop", "converged"), ("study.spread", 0.0)
     ]  # fmt: skip

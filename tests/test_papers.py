@@ -26,12 +26,12 @@ from simlr.config.grid import GridConfig
 from simlr.config.reading import read
 from simlr.errors import DamageError, InputError, RunError
 from simlr.grid import command as commands
-from simlr.grid import study as study_module
+from simlr.grid.study import study_datasets
 from simlr.papers import __main__
 from simlr.report import __main__ as _report
-from simlr.store import read as read_module
 from simlr.store import verify
 from simlr.store.file_format import Field
+from simlr.store.read import load
 
 DOCUMENT = runs.ROOT / "docs/adding-a-paper.md"
 YOUNG = re.search(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL).group(1)
@@ -288,7 +288,7 @@ FIELDS = (
 
 
 def test_coordinates_are_made_where_they_are_not_given():
-    found, sizes = study_module.datasets(described(FIELDS), {"error": np.ones((3, 2)), "schedule": ["a", "b", "c"]})
+    found, sizes = study_datasets(described(FIELDS), {"error": np.ones((3, 2)), "schedule": ["a", "b", "c"]})
     arrays = {field.name: array.tolist() for field, array in found}
     assert sizes == {"schedule": 3, "seed": 2}
     assert arrays == {"schedule": ["a", "b", "c"], "seed": [0, 1], "error": [[1.0, 1.0]] * 3}
@@ -307,7 +307,7 @@ def test_coordinates_are_made_where_they_are_not_given():
 )
 def test_arrays_that_are_not_as_declared_are_refused(measured, message):
     with pytest.raises((ValueError, TypeError), match=message):
-        study_module.datasets(described(FIELDS), measured)
+        study_datasets(described(FIELDS), measured)
 
 
 # ---- findings and verdicts ----
@@ -438,4 +438,4 @@ def test_loading_a_run_of_a_study_loads_no_numba(file, young):
 def test_store_is_the_only_way_in(tmp_path):
     """A study's file that lost its end is refused, as every run file is."""
     with pytest.raises(InputError):
-        read_module.load(tmp_path / "none.h5")
+        load(tmp_path / "none.h5")

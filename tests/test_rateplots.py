@@ -14,6 +14,16 @@ from simlr.report import __main__
 from simlr.report import schedules as schedules_module
 from simlr.report.figures import schedules as rateplots
 from simlr.report.figures import style
+from simlr.report.schedules import (
+    as_bounds,
+    as_csv,
+    as_table,
+    bound_curve,
+    bounds_csv,
+    curve,
+    schedule_groups,
+    terms_of,
+)
 from simlr.schedules import bounds
 
 HEAD = 'name = "{name}"\nproblem = {{ kind = "nakkiran2020" }}\nstop = {{ train_loss = [0.1], max_steps = {steps} }}\n'
@@ -29,7 +39,7 @@ def written(folder, schedules, steps=1000, name="mine"):
 def groups(schedules, max_steps=1000):
     stop = {"train_loss": [0.1], "max_steps": max_steps}
     tables = {"problem": {"kind": "nakkiran2020"}, "stop": stop, "schedule": schedules}
-    return schedules_module.groups(GridConfig.from_tables(tables))
+    return schedule_groups(GridConfig.from_tables(tables))
 
 
 def drawn(schedules, max_steps=1000):
@@ -127,25 +137,25 @@ def test_the_bound_stands_beside_each_curve():
     assert steps[-1] == 200 and values[-1] == pytest.approx(terms.best, rel=1e-12)
     first = bounds.terms(found[0].schedules[0].rates(0, int(steps[0])))
     assert values[0] == pytest.approx(first.at(terms.best_factor), rel=1e-12)
-    table = schedules_module.as_bounds(found)
+    table = as_bounds(found)
     assert [line[0] for line in table.lines] == ["warmup_stable_decay", "flow", "step"]
     assert table.lines[1][1:] == ("-",) * 5
-    rows = list(csv.DictReader(io.StringIO(schedules_module.bounds_csv(found))))
+    rows = list(csv.DictReader(io.StringIO(bounds_csv(found))))
     assert float(rows[0]["best_bound"]) == pytest.approx(terms.best, rel=1e-12) and rows[1]["best_bound"] == ""
 
 
 def test_many_long_schedules_have_no_bounds(monkeypatch):
     monkeypatch.setattr(schedules_module, "LOOKS", 3000)
     made = groups([{"kind": "cosine", "learning_rate": [1.0, 2.0], "steps": [1000, 5000]}], 5000)[0].schedules
-    assert [terms is None for terms in schedules_module.terms_of(made[:2])] == [False, True]
-    assert [terms is None for terms in schedules_module.terms_of(made)] == [True] * 4
-    assert schedules_module.bound_curve(made[0], 7000)[0].size == 0
+    assert [terms is None for terms in terms_of(made[:2])] == [False, True]
+    assert [terms is None for terms in terms_of(made)] == [True] * 4
+    assert bound_curve(made[0], 7000)[0].size == 0
 
 
 def test_more_schedules_than_can_be_drawn_are_counted():
     made = groups([{"name": f"s{k}", "kind": "constant", "learning_rate": 1.0} for k in range(80)])
     assert "8 more are not drawn" in rateplots.pictures(made)[-1].caption
-    assert "56 more are in schedules.csv" in schedules_module.as_table(made).notes
+    assert "56 more are in schedules.csv" in as_table(made).notes
 
 
 def test_few_curves_have_names_and_many_a_count():
@@ -161,7 +171,7 @@ def test_few_curves_have_names_and_many_a_count():
 @pytest.mark.parametrize("steps", [1, 2, 600, 601, 5000, 300_000, 10_000_000])
 def test_a_curve_holds_its_ends_and_its_extremes(steps):
     made = groups([{"kind": "linear", "learning_rate": 1.0, "end_learning_rate": 2.0, "steps": steps}], 10_000_000)
-    found, rates = schedules_module.curve(made[0].schedules[0])
+    found, rates = curve(made[0].schedules[0])
     assert found[0] == 0 and found[-1] == steps - 1
     assert found.size <= 2 * schedules_module.POINTS and (np.diff(found) >= 0).all()
     np.testing.assert_array_equal(rates, 1.0 + found / steps)
@@ -171,12 +181,12 @@ def test_one_high_step_among_many_is_seen():
     rates = np.full(50_000, 0.1)
     rates[31_415] = 5.0
     made = groups([{"kind": "table", "learning_rates": rates}], 50_000)[0].schedules[0]
-    assert schedules_module.curve(made)[1].max() == 5.0
+    assert curve(made)[1].max() == 5.0
 
 
 def test_the_csv_is_bounded():
     made = groups([{"name": f"s{k}", "kind": "constant", "learning_rate": 1.0} for k in range(100)], 10_000_000)
-    lines = schedules_module.as_csv(made).splitlines()
+    lines = as_csv(made).splitlines()
     assert len(lines) == 1 + schedules_module.CSV_ROWS
     assert lines[1] == "s0,absolute,0,1.0" and lines[2000].startswith("s0,absolute,9999999,")
 

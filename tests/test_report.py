@@ -17,7 +17,7 @@ import runs
 
 import simlr
 from simlr.analysis import directions, families, pairs, run_analysis
-from simlr.analysis import rows as summary
+from simlr.analysis.rows import baseline, summary_rows
 from simlr.papers import nakkiran2020
 from simlr.report import __main__, sections
 from simlr.report.figures import plane, style
@@ -112,7 +112,7 @@ def test_the_terminal_has_tables_and_verdict(reference, capsys):
 
 def test_the_csv_has_every_row_with_all_digits(reference):
     path, out = reference
-    rows = summary.rows(simlr.load(path))
+    rows = summary_rows(simlr.load(path))
     with open(out / "summary.csv", newline="", encoding="utf-8") as file:
         records = list(csv.DictReader(file))
     assert len(records) == len(rows) == 12 * 6
@@ -153,7 +153,7 @@ def test_formats_are_what_was_asked_for(formats, expected, folder, finished):
 
 def test_pictures_say_what_is_seen(reference):
     run = simlr.load(reference[0])
-    drawn = figures.pictures(run, summary.rows(run))
+    drawn = figures.pictures(run, summary_rows(run))
     titles = {picture.key: " ".join(picture.figure.get_suptitle().split()) for picture in drawn}
     assert titles["paths"] == "Both stop at train loss 0.01, with test loss 0.0146 (flow) and 0.0075 (annealed)"
     assert titles["ratio"].endswith("theory 1.999994")
@@ -226,7 +226,7 @@ def test_the_analysis_is_written_as_its_functions_give_it(folder):
     grid = runs.grid(nakkiran2020.GRID, seeds__count=30, record__points=0, record__stop_residual=True)
     run = simlr.run(grid, out="run.h5")
     expected = {
-        "pairs.csv": pairs.table_of_pairs(run, summary.baseline(run))[0],
+        "pairs.csv": pairs.table_of_pairs(run, baseline(run))[0],
         "best.csv": families.best_values(run),
         "annealing.csv": families.annealing(run),
         "directions.csv": directions.directions(run),
@@ -400,7 +400,7 @@ def test_the_page_answers_with_the_rows_of_the_analysis(folder):
     (line,) = [line for line in made_["against"].tables[0].lines if line[0] == "annealed"]
     assert line[1] == number(pair.ratio)
     # The two directions of the ratio, and that the page says which is which.
-    summed = {(row.schedule, row.level): row for row in summary.rows(run)}
+    summed = {(row.schedule, row.level): row for row in summary_rows(run)}
     assert summed["annealed", 1e-6].ratio == pytest.approx(1.0 / pair.ratio, rel=1e-9)
     assert "the inverse, flow / schedule" in made_["against"].tables[0].notes[0]
     page = Page(made(folder / "run.h5") / "report.html")

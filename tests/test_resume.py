@@ -25,6 +25,7 @@ from simlr.engine import block_engine
 from simlr.errors import InputError, RunError
 from simlr.grid.job import Job
 from simlr.store import compatibility, file_format, file_io, lock, read, seal, writer
+from simlr.store.read import survey
 
 
 @pytest.fixture(scope="module")
@@ -629,7 +630,7 @@ def test_nothing_is_marked_as_done_when_its_values_go(finished, folder, monkeypa
     file, blocks = job.open("run.h5", resume=True)
     file.close()
     assert blocks == [1]
-    places = read.survey("run.h5").places
+    places = survey("run.h5").places
     assert happened[:3] == [places["finished_at"].start, places["block_done"].start + 1, "sync"]
     first = places["status"].start
     assert len(happened) == 9 and all(first <= offset < first + places["status"].bytes for offset in happened[3:])

@@ -7,7 +7,7 @@ import pytest
 
 import simlr
 from naive_bounds import harmonic, last_iterate_bound, wsd_theorem
-from simlr.analysis import verdict
+from simlr.analysis.verdict import verdict_of
 from simlr.claims.registry import load_paper
 from simlr.claims.verdict import FAILS, HOLDS
 from simlr.config.reading import read
@@ -27,9 +27,9 @@ def run():
 
 
 def test_the_claim_holds_and_its_controls_do_not(run):
-    assert verdict.verdict(run).outcome == HOLDS
+    assert verdict_of(run).outcome == HOLDS
     for control in PAPER.controls():
-        assert verdict.verdict(ran(*control.overrides)).outcome == FAILS
+        assert verdict_of(ran(*control.overrides)).outcome == FAILS
 
 
 def test_bounds_are_exact_fractions_at_the_best_rate():

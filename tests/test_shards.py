@@ -15,10 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simlr
-from simlr.analysis import rows, verdict
+from simlr.analysis.rows import summary_rows
+from simlr.analysis.verdict import verdict_of
 from simlr.errors import InputError, RunError
 from simlr.grid.job import Job
-from simlr.store import file_format, file_io, merging, read, verify
+from simlr.store import file_format, file_io, merging, verify
+from simlr.store.read import survey
 
 BLOCK_TABLE = ("block", "block_start", "block_done", "block_crc32")
 
@@ -93,9 +95,9 @@ def test_a_shard_is_read_by_xarray_and_reported(thirds, folder):
     with xarray.open_dataset(thirds[1], engine="h5netcdf") as dataset:
         assert dataset.seed.values.tolist() == list(range(14, 28))
         assert dataset.test_loss.sel(seed=20).shape == (6, 2)
-    assert rows.rows(simlr.load(thirds[1]))[0].seeds == 14
+    assert summary_rows(simlr.load(thirds[1]))[0].seeds == 14
     # a claim about all draws is not judged by some of them
-    assert verdict.verdict(simlr.load(thirds[1])) is None
+    assert verdict_of(simlr.load(thirds[1])) is None
     pytest.importorskip("matplotlib")
     for path in (thirds[1], shard(runs.grid(record__seeds="all", record__iterates=True), 2, 3)):
         done = subprocess.run(
@@ -245,7 +247,7 @@ def flip(path, offset):
 
 
 def test_shards_that_are_damaged(copies, finished):
-    place = read.survey(copies[1]).places["test_loss"]
+    place = survey(copies[1]).places["test_loss"]
     flip(copies[1], place.start + 8 * 8)
     with pytest.raises(InputError, match=r"1-of-3.h5: shard 1/3 is damaged: block 0 \(seeds 14 to 20\); --resume"):
         merging.merge(copies, "run.h5")

@@ -14,8 +14,9 @@ from made import made_run
 import simlr
 from simlr.analysis import levels
 from simlr.analysis import rows as summary
-from simlr.analysis import statistics as statistics_module
-from simlr.analysis import verdict as verdict_module
+from simlr.analysis.rows import baseline, summary_rows
+from simlr.analysis.statistics import quantiles, wilson
+from simlr.analysis.verdict import verdict_of
 from simlr.papers import nakkiran2020
 
 REACHED, OUT_OF_STEPS, DIVERGED, AT_FLOOR = 1, 2, 3, 4
@@ -50,7 +51,7 @@ def test_rows_agree_with_plain_python(draw, seeds, schedules, levels):
     test = np.where(status == 0, np.nan, rng.lognormal(size=shape))
     run = made_run(status, test, np.geomspace(1e-1, 1e-3, levels), ("a", "flow", "b"))
     base = 1 if schedules > 1 else 0
-    rows = summary.rows(run)
+    rows = summary_rows(run)
     assert len(rows) == schedules * levels
     for number, row in enumerate(rows):
         s, e = divmod(number, levels)
@@ -80,7 +81,7 @@ def assert_median(found, values):
 def test_quantiles_are_those_of_numpy(values, bits):
     mask = np.array([bits >> i & 1 == 1 for i in range(len(values))])
     values = np.array(values)
-    found = statistics_module.quantiles(values[None, :, None], mask[None, :, None], [0.05, 0.5, 0.75, 1.0])[:, 0, 0]
+    found = quantiles(values[None, :, None], mask[None, :, None], [0.05, 0.5, 0.75, 1.0])[:, 0, 0]
     if mask.any():
         np.testing.assert_allclose(found, np.quantile(values[mask], [0.05, 0.5, 0.75, 1.0]), rtol=1e-12, atol=1e-9)
     else:
@@ -93,19 +94,19 @@ def test_quantiles_are_those_of_numpy(values, bits):
 )
 def test_wilson_interval(wins, trials, low, high):
     """Values from Agresti and Coull's formula, worked by hand."""
-    found = statistics_module.wilson(np.array(wins), np.array(trials))
+    found = wilson(np.array(wins), np.array(trials))
     np.testing.assert_allclose(found, (wins / trials, low, high), atol=5e-5)
 
 
 def test_rounding_does_not_win_and_two_zeros_are_equal():
     test = [[[1.0], [0.0], [1.0]], [[1.0 - 1e-15], [0.0], [0.5]]]
-    row = summary.rows(made_run(np.ones((2, 3, 1)), test, [0.1]))[1]
+    row = summary_rows(made_run(np.ones((2, 3, 1)), test, [0.1]))[1]
     assert (row.pairs, row.above_1, row.ratio) == (3, 1 / 3, pytest.approx(1.0))
 
 
 def test_excess_levels_are_compared_above_the_floor():
     run = made_run([[[1]]], [[[0.5]]], [0.1], kind="excess_train_loss", train_floor=np.array([0.02]))
-    assert summary.rows(run)[0].train_loss_over_level == pytest.approx(0.8)
+    assert summary_rows(run)[0].train_loss_over_level == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(
@@ -118,13 +119,13 @@ def test_excess_levels_are_compared_above_the_floor():
 )
 def test_baseline(names, kinds, expected):
     more = {"schedule_kind": np.array(kinds, dtype=object)}
-    assert summary.baseline(made_run(np.ones((2, 1, 1)), np.ones((2, 1, 1)), [0.1], names, **more)) == expected
+    assert baseline(made_run(np.ones((2, 1, 1)), np.ones((2, 1, 1)), [0.1], names, **more)) == expected
 
 
 def test_problem_parameters_split_the_rows():
     test = np.array([[[1.0], [2.0], [30.0], [40.0]], [[1.0], [1.0], [10.0], [10.0]]])
     run = made_run(np.ones((2, 4, 1)), test, [0.1], problem_rows=np.array([20.0, 20.0, 50.0, 50.0]))
-    rows = summary.rows(run)
+    rows = summary_rows(run)
     assert [row.problem for row in rows] == [(("rows", 20.0),)] * 2 + [(("rows", 50.0),)] * 2
     assert [row.test_loss for row in rows] == [1.5, 1.0, 35.0, 10.0]
     assert rows[0].record()["problem_rows"] == 20.0
@@ -133,7 +134,7 @@ def test_problem_parameters_split_the_rows():
 
 def test_the_reference_run_against_numpy(claim):
     ratio = claim.test_loss[0] / claim.test_loss[1]
-    rows = by_name(summary.rows(claim))
+    rows = by_name(summary_rows(claim))
     for e, level in enumerate(claim.level):
         row = rows["annealed", level]
         assert row.ratio == pytest.approx(np.median(ratio[:, e]), rel=1e-14)
@@ -150,7 +151,7 @@ def test_the_reference_run_against_numpy(claim):
 def test_an_unfinished_run_gives_rows_of_what_is_done(half, finished):
     run, whole = simlr.load(half), simlr.load(finished)
     done = (run.status != 0).all(axis=(0, 2))
-    rows = summary.rows(run)
+    rows = summary_rows(run)
     assert 0 < done.sum() < done.size
     assert {row.not_run for row in rows} == {int((~done).sum())}
     for row in rows:
@@ -163,10 +164,10 @@ def test_an_unfinished_run_gives_rows_of_what_is_done(half, finished):
 
 def test_a_run_that_has_not_begun(tmp_path):
     run = runs.run_blocks(runs.grid(), tmp_path / "run.h5", [])
-    text = summary.table(summary.rows(run))
+    text = summary.table(summary_rows(run))
     assert "unfinished: 0 of 40 seeds done" in text
     assert "nan" not in text
-    assert verdict_module.verdict(run).outcome == "undecided"
+    assert verdict_of(run).outcome == "undecided"
 
 
 # ---- tables ----
@@ -174,7 +175,7 @@ def test_a_run_that_has_not_begun(tmp_path):
 
 def test_the_default_table_fits_a_terminal():
     run = simlr.run(runs.grid(nakkiran2020.GRID, seeds__count=64, record__points=0))
-    lines = summary.table(summary.rows(run)).splitlines()
+    lines = summary.table(summary_rows(run)).splitlines()
     assert max(map(len, lines)) <= 110
     assert len(lines) < 45
     assert any(line.startswith("* diverged: cosine") for line in lines)
@@ -184,7 +185,7 @@ def test_the_default_table_fits_a_terminal():
 def test_many_schedules_are_shortened_with_a_note():
     names = [f"s{i}" for i in range(1000)]
     test = np.linspace(2.0, 1.0, 1000)[:, None, None] * np.ones((1000, 2, 1))
-    rows = summary.rows(made_run(np.ones((1000, 2, 1)), test, [0.1], names))
+    rows = summary_rows(made_run(np.ones((1000, 2, 1)), test, [0.1], names))
     text = summary.table(rows)
     assert len(rows) == 1000
     assert len(text.splitlines()) < 70
@@ -194,7 +195,7 @@ def test_many_schedules_are_shortened_with_a_note():
 
 def test_levels_that_nobody_reached_are_dashes():
     status = np.array([[[AT_FLOOR, DIVERGED]], [[AT_FLOOR, OUT_OF_STEPS]]])
-    rows = summary.rows(made_run(status, np.ones((2, 1, 2)), [0.2, 0.1]))
+    rows = summary_rows(made_run(status, np.ones((2, 1, 2)), [0.2, 0.1]))
     text = summary.table(rows)
     assert all(math.isnan(row.test_loss) and math.isnan(row.ratio) for row in rows)
     assert "nan" not in text and " - " in text.replace("-*", "- ")
@@ -206,7 +207,7 @@ def test_levels_that_nobody_reached_are_dashes():
 @pytest.mark.parametrize("levels", [[0.0], [1e-3], [1e-3, 0.0], list(np.geomspace(1, 1e-20, 30))])
 def test_any_number_of_levels_is_laid_out(levels):
     shape = (2, 3, len(levels))
-    text = summary.table(summary.rows(made_run(np.ones(shape), np.ones(shape), levels)))
+    text = summary.table(summary_rows(made_run(np.ones(shape), np.ones(shape), levels)))
     assert max(map(len, text.splitlines())) <= 120
 
 
@@ -218,7 +219,7 @@ def test_levels_read_as_one_writes_them(level, text):
 
 
 def test_names_cannot_steer_a_terminal():
-    rows = summary.rows(made_run(np.ones((2, 1, 1)), np.ones((2, 1, 1)), [0.1], ("flow", "\x1b[2J\nred")))
+    rows = summary_rows(made_run(np.ones((2, 1, 1)), np.ones((2, 1, 1)), [0.1], ("flow", "\x1b[2J\nred")))
     assert "\x1b" not in summary.table(rows)
     assert "\\x1b[2J\\nred" in summary.table(rows)
 
@@ -227,14 +228,14 @@ def test_names_cannot_steer_a_terminal():
 
 
 def test_the_claim_holds(claim):
-    verdict = verdict_module.verdict(claim)
+    verdict = verdict_of(claim)
     assert verdict.outcome == "holds"
     assert len(verdict.findings) == 5
     assert all("theory" in line for line in verdict.lines)
 
 
 def test_all_samples_give_exactly_six_of_eight():
-    verdict = verdict_module.verdict(reference(problem__samples="all"))
+    verdict = verdict_of(reference(problem__samples="all"))
     assert verdict.outcome == "holds"
     assert "6 of 8 seeds" in verdict.lines[0]
 
@@ -242,24 +243,24 @@ def test_all_samples_give_exactly_six_of_eight():
 def test_the_schedules_are_found_by_what_they_are():
     steps = {"kind": "step", "learning_rate": 2.0, "step_size": 5, "steps": 1}
     schedules = [{"name": "x", "unit": "sharpness", "phases": [steps, FLOW]}, {"name": "y", "phases": [FLOW]}]
-    assert verdict_module.verdict(reference(schedule=schedules)).outcome == "holds"
+    assert verdict_of(reference(schedule=schedules)).outcome == "holds"
 
 
 @pytest.mark.parametrize("start", [[0.0, 0.0], [0.2, -3.0]])
 def test_the_claim_holds_from_other_starts(start):
-    verdict = verdict_module.verdict(reference(problem__start=start, problem__theta_star=[1.0, 2.0]))
+    verdict = verdict_of(reference(problem__start=start, problem__theta_star=[1.0, 2.0]))
     assert verdict.outcome == "holds", verdict.findings
 
 
 def test_each_combination_of_parameters_is_checked():
     run = reference(problem__samples=["all", "random"], problem__theta_star=[[1.0, 1.0], [2.0, 1.0]])
-    verdict = verdict_module.verdict(run)
+    verdict = verdict_of(run)
     assert verdict.outcome == "holds", verdict.findings
     assert sum("of 8 seeds" in line for line in verdict.lines) == 2
 
 
 def test_the_claim_fails_where_the_start_is_at_the_target_along_an_axis():
-    verdict = verdict_module.verdict(reference(problem__theta_star=[1.0, 0.0]))
+    verdict = verdict_of(reference(problem__theta_star=[1.0, 0.0]))
     assert verdict.outcome == "does not hold"
     assert any(line.endswith(": does not hold") for line in verdict.lines)
 
@@ -300,7 +301,7 @@ def test_the_check_can_fail(change):
     """Negative controls: losses and outcomes that the theory does not allow."""
     run = reference()
     change(run._source.read("test_loss"), run._source.read("status"), run.curvature[:, 1] > 0.0)
-    assert verdict_module.verdict(run).outcome == "does not hold"
+    assert verdict_of(run).outcome == "does not hold"
 
 
 @pytest.mark.parametrize(
@@ -315,7 +316,7 @@ def test_the_check_can_fail(change):
     ],
 )
 def test_the_check_can_be_undecided(changes, reason):
-    verdict = verdict_module.verdict(reference(**changes))
+    verdict = verdict_of(reference(**changes))
     assert verdict.outcome == "undecided"
 
     assert any(re.search(reason, line) for line in verdict.lines)
@@ -323,10 +324,10 @@ def test_the_check_can_be_undecided(changes, reason):
 
 def test_an_unfinished_run_is_undecided(tmp_path):
     run = runs.run_blocks(runs.grid(nakkiran2020.GRID, seeds__count=800), tmp_path / "run.h5", [0, 1, 2])
-    verdict = verdict_module.verdict(run)
+    verdict = verdict_of(run)
     assert verdict.outcome == "undecided"
     assert verdict.lines[-1].startswith("not finished: ")
 
 
 def test_a_problem_without_a_check_has_no_verdict():
-    assert verdict_module.verdict(made_run([[[1]]], [[[1.0]]], [0.1])) is None
+    assert verdict_of(made_run([[[1]]], [[[1.0]]], [0.1])) is None

@@ -17,7 +17,8 @@ import simlr
 from simlr.errors import DamageError, InputError, RunError
 from simlr.grid import command
 from simlr.grid.job import Job
-from simlr.store import file_format, guard, read, seal, writer
+from simlr.store import file_format, guard, seal, writer
+from simlr.store.read import survey
 from simlr.store.verify import verify
 
 
@@ -33,7 +34,7 @@ def content(finished):
 
 
 def place_of(path, name):
-    return read.survey(path).places[name]
+    return survey(path).places[name]
 
 
 def flip(path, offset, bit=4):
@@ -74,7 +75,7 @@ def test_any_flipped_bit_is_found(data, finished, tmp_path_factory):
     content = finished.read_bytes()
     path = tmp_path_factory.mktemp("flip") / "run.h5"
     path.write_bytes(content)
-    places = read.survey(finished).places
+    places = survey(finished).places
     name = data.draw(st.sampled_from([None, *places]))
     first, size = (0, len(content)) if name is None else (places[name].start, places[name].bytes)
     flip(path, first + data.draw(st.integers(0, size - 1)), data.draw(st.integers(0, 7)))

@@ -7,7 +7,7 @@ import pytest
 
 import naive_stochastic as naive
 import simlr
-from simlr.analysis import verdict as verdict_module
+from simlr.analysis.verdict import verdict_of
 from simlr.claims.registry import load_paper
 from simlr.claims.verdict import FAILS, HOLDS, UNDECIDED
 from simlr.config.reading import read
@@ -102,14 +102,14 @@ def test_epochs_in_the_plane_are_powers():
 
 
 def test_the_claim_holds(run):
-    verdict = verdict_module.verdict(run)
+    verdict = verdict_of(run)
     assert verdict.outcome == HOLDS
     assert len(verdict.findings) == 15
 
 
 def test_its_controls_do_not_hold():
     for control in PAPER.controls():
-        verdict = verdict_module.verdict(ran(control.grid))
+        verdict = verdict_of(ran(control.grid))
         assert verdict.outcome == FAILS
         assert any("SGD" in one.what and one.outcome == FAILS for one in verdict.findings)
 
@@ -129,7 +129,7 @@ def test_a_tampered_run_does_not_pass(run, name):
 
 def test_without_its_schedules_nothing_is_decided(run):
     made = ran(PAPER.GRID, ("noise", [{"kind": "none"}]), ("problem.setting", "plane"))
-    verdict = verdict_module.verdict(made)
+    verdict = verdict_of(made)
     assert verdict.outcome == UNDECIDED and "'annealed' with replacement" in str(verdict.findings[0])
     status = run["status"].copy()
     status[0, 0] = 0

@@ -78,7 +78,7 @@ def columns_of(row, *names):
 # ---- arrays to rows ----
 
 
-def rows(run, base=None):
+def summary_rows(run, base=None):
     """The `Row`s of a run, finished or not: by problem combination, then schedule, then level, in the grid's order.
 
     `base` is the place of the schedule that others are compared with, by default `baseline(run)`.

@@ -7,8 +7,8 @@ from functools import cached_property
 
 from ..cli.arguments import say
 from . import answers, directions, families, pairs
-from . import rows as summary
-from . import verdict as verdict_module
+from .rows import baseline, summary_rows
+from .verdict import verdict_of
 
 # Every annealed schedule meets every steady one: of more schedules than these that is too many rows.
 MOST_SCHEDULES = 500
@@ -20,7 +20,7 @@ class _Judged:
     @cached_property
     def verdict(self):
         """The `papers.Verdict` of the run; None where it has none."""
-        return verdict_module.verdict(self.run)
+        return verdict_of(self.run)
 
     @property
     def findings(self):
@@ -43,7 +43,7 @@ class Analysis(_Judged):
 
     def __init__(self, run, base=None):
         self.run = run
-        self.base = summary.baseline(run) if base is None else base
+        self.base = baseline(run) if base is None else base
 
     @cached_property
     def answer(self):
@@ -58,7 +58,7 @@ class Analysis(_Judged):
     @cached_property
     def rows(self):
         """`summary.Row`s."""
-        return summary.rows(self.run, self.base)
+        return summary_rows(self.run, self.base)
 
     @cached_property
     def pairs(self):

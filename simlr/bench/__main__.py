@@ -4,6 +4,8 @@ First every kernel is checked against its naive twin in `peers`; a mismatch ends
 `measure` and `throughput` are run, and their figures printed as tables, or all together as JSON.
 """
 
+from ..cli import signals  # noqa: I001 - first: it minds signals from then on
+
 import contextlib
 import json
 import os
@@ -11,7 +13,6 @@ import sys
 import tempfile
 import time
 
-from ..cli import signals  # noqa: I001 - first: it minds signals from then on
 from ..cli.arguments import DONE, FAILED, INTERRUPTED, Parser, one_line
 from ..cli.signals import terminate_as_interrupt
 from ..errors import RunError, unknown

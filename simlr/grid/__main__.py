@@ -1,8 +1,8 @@
 """The command `python -m simlr.grid`."""
 
-import sys
+from ..cli import signals  # noqa: I001 - first: it minds signals from then on
 
-from ..cli import signals
+import sys
 
 
 def main(arguments=None):
@@ -18,3 +18,7 @@ def command():
     # of the start. In this process nobody else asks for it.
     sys.modules.setdefault("scipy.linalg", None)
     return signals.finished(main)
+
+
+if __name__ == "__main__":
+    sys.exit(command())

@@ -16,7 +16,7 @@ from ..config.reading import read
 from ..config.study import StudyConfig
 from ..errors import InputError, RunError, show, unknown
 from ..store import create, file_format
-from ..store import read as read_module
+from ..store.read import survey
 from . import listing
 from .pipeline import still_working
 
@@ -214,7 +214,7 @@ def _workers(job, out, options):
     there = os.path.lexists(out)
     if there and not options.resume:
         create.check_target(out, options.overwrite)  # before anything that takes long
-    recorded = read_module.survey(out).attributes if there and options.resume else None
+    recorded = survey(out).attributes if there and options.resume else None
     tell = (lambda text: None) if options.quiet else say
     with connect.connected(options.dask, job, options.threads, tell) as workers:
         yield workers, workers.meet(recorded)

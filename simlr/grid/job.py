@@ -1,7 +1,6 @@
 """Running a grid: `simlr.run`, and the command `python -m simlr.grid`. The only place where all parts meet."""
 
 import os
-import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -11,11 +10,11 @@ from ..config.study import StudyConfig
 from ..errors import InputError, RunError
 from ..plan.plan import Plan
 from ..problems import registry
-from ..store import create, read
-from ..store import resume as resume_module
+from ..store import create
 from ..store.in_memory import MemoryWriter
+from ..store.read import load
+from ..store.resume import resume_file
 from ..store.run import Run
-from .__main__ import command
 from .pipeline import Pipeline
 from .study import run_study
 
@@ -36,7 +35,7 @@ def run(config, out=None, *, threads=None, overwrite=False, resume=False, progre
     job = Job(config)
     writer, blocks = job.open(out, overwrite, resume)
     job.run(writer, blocks, threads, progress)
-    return Run(writer.source) if out is None else read.load(writer.path)
+    return Run(writer.source) if out is None else load(writer.path)
 
 
 def _environment():
@@ -84,7 +83,7 @@ class Job:
             resources.check_memory(create.bytes_needed(self.plan), "the run takes", "; out=PATH streams it to a file")
             return MemoryWriter(self.plan, self.attributes(origin)), range(len(self.plan.block_starts))
         if resume and os.path.exists(out):
-            writer = resume_module.resume(out, self._with_blocks, self.attributes(origin))
+            writer = resume_file(out, self._with_blocks, self.attributes(origin))
             try:
                 missing = writer.missing_blocks()
                 writer.reopen(missing)
@@ -187,7 +186,3 @@ class _Here:
 
     def check(self):
         """Nothing: every block has been computed, or an error has ended the run."""
-
-
-if __name__ == "__main__":
-    sys.exit(command())

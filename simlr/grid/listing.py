@@ -4,7 +4,8 @@ import json
 import textwrap
 
 from ..analysis import answers, rows
-from ..analysis import verdict as verdict_module
+from ..analysis.rows import summary_rows
+from ..analysis.verdict import verdict_of
 from ..claims.registry import load_paper, paper_names, papers_having
 from ..config import question
 from ..config import stop as stopping
@@ -15,7 +16,7 @@ from ..report import answer_text
 from ..report.terminal import verdict_text
 from ..schedules import checking
 from ..schedules.schedule import FLOW
-from ..store import read
+from ..store.read import load
 from ..text import WIDTH
 
 
@@ -150,9 +151,9 @@ def _memory(plan):
 
 def outcome(path):
     """The summary of a run file, the verdict where there is one, and where the file is."""
-    run = read.load(path)
-    parts = [] if run.is_study else [rows.table(rows.rows(run))]
-    verdict = verdict_module.verdict(run)
+    run = load(path)
+    parts = [] if run.is_study else [rows.table(summary_rows(run))]
+    verdict = verdict_of(run)
     if verdict:
         parts.append(verdict_text(verdict))
     found = answers.answer(run)

@@ -17,11 +17,10 @@ from ..claims.registry import load_paper
 from ..errors import InputError
 from ..store import create, file_format, read
 from ..store.compatibility import check_same
-from ..store.in_memory import StudySource
-from ..store.run import Run
-
-pass
 from ..store.file_format import Field
+from ..store.in_memory import StudySource
+from ..store.read import load
+from ..store.run import Run
 
 SEED = Field("seed", ("seed",), "<i8", "index")
 
@@ -43,16 +42,16 @@ def run_study(config, out=None, *, threads=None, overwrite=False, resume=False, 
     if out is not None:
         if resume and os.path.exists(out):
             check_same(out, read.FileSource(out).attributes, attributes)
-            return read.load(out)
+            return load(out)
         create.check_target(Path(out), overwrite)
     begin = time.monotonic()
-    found, sizes = datasets(config, _measured(config, threads, progress))
+    found, sizes = study_datasets(config, _measured(config, threads, progress))
     ended = zip(ENDED, (time.time(), time.monotonic() - begin), strict=True)
     found += [(field, np.array(seconds, field.dtype)) for field, seconds in ended]
     if out is None:
         return Run(StudySource(found, attributes))
     create.create_whole(out, attributes, sizes, found, overwrite)
-    return read.load(out)
+    return load(out)
 
 
 def _attributes(config):
@@ -109,7 +108,7 @@ def _measured(config, threads, progress):
 # ---- arrays ----
 
 
-def datasets(config, measured):
+def study_datasets(config, measured):
     """What the run file holds of a study: [(Field, array), ...], coordinates first; its lengths: {dimension: length}.
 
     Raises ValueError, which is a fault of the paper's code, where the arrays are not those that it declares.

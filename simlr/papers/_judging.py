@@ -4,13 +4,13 @@ import textwrap
 import time
 from dataclasses import dataclass
 
-from ..analysis import verdict as verdict_module
+from ..analysis.verdict import verdict_of
 from ..claims.registry import load_paper
 from ..claims.verdict import FAILS, HOLDS, Verdict, told
 from ..config.reading import read
 from ..errors import InputError
 from ..report.tables import FINDING_HEADER, Table
-from ..store import read as read_module
+from ..store.read import load
 from ..text import printable, shortened
 
 MARK = "  control: "
@@ -81,7 +81,7 @@ def judge(name, out, threads=None, overwrite=False, tell=None):
 
     begin, paper = time.monotonic(), load_paper(name)
     run(read(paper.GRID), out, threads=threads, overwrite=overwrite, progress=_told(tell, name))
-    verdict = _verdict(read_module.load(out))
+    verdict = _verdict(load(out))
     controls = []
     for control in paper.controls():
         config = read(control.grid or paper.GRID, control.overrides)
@@ -96,7 +96,7 @@ def _told(tell, what):
 
 def _verdict(run):
     """The verdict of a run that is a paper's."""
-    found = verdict_module.verdict(run)
+    found = verdict_of(run)
     if found is None:
         raise InputError(f"{run.config.name}: belongs to no paper with a check")
     return found

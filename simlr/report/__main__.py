@@ -5,6 +5,8 @@ CSV files of the analysis. With --schedules the learning rates of a grid, before
 promises of them: schedules.html, schedules.csv and bounds.csv.
 """
 
+from ..cli import signals  # noqa: I001 - first: it minds signals from then on
+
 import contextlib
 import os
 import sys
@@ -13,19 +15,18 @@ from pathlib import Path
 from ..analysis.pairs import index_of
 from ..analysis.run_analysis import Analysis, StudyAnalysis
 from ..claims.registry import load_paper, paper_names
-from ..cli import signals  # noqa: I001 - first: it minds signals from then on
 from ..cli.arguments import DONE, Parser, answered, say
 from ..config.reading import read
 from ..config.study import StudyConfig
 from ..errors import InputError
-from ..store import read as read_module
+from ..store.read import load
 from ..text import printable
-from . import schedules as schedules_module
+from .schedules import as_csv, bounds_csv, page_parts, schedule_groups
 from .csv_files import FILES, csv_files, is_ours
 from .figures import style
 from .markdown import as_markdown
 from .material import material
-from .pages import _schedules_html, as_html
+from .pages import schedules_as_html, as_html
 from .terminal import as_terminal, as_text
 
 PROGRAM = "python -m simlr.report"
@@ -90,7 +91,7 @@ def _formats(text):
 
 def _report(path, options):
     """Read everything, make everything, then write."""
-    run = read_module.load(path)
+    run = load(path)
     folder = _folder(path, options.out, "report")
     wanted = _wanted(options.format, FORMATS)
     found, files = _made(path, run, options.baseline, wanted)
@@ -112,17 +113,17 @@ def _schedules(grid, out, formats):
     for name in formats or []:
         if name not in SCHEDULE_FORMATS:
             raise InputError(f"--format {name}: goes with a run file; schedules have {', '.join(SCHEDULE_FORMATS)}")
-    found = schedules_module.groups(config)
+    found = schedule_groups(config)
     makers = {
-        "html": lambda: {"schedules.html": _schedules_html(config, found)},
+        "html": lambda: {"schedules.html": schedules_as_html(config, found)},
         "csv": lambda: {
-            "schedules.csv": schedules_module.as_csv(found),
-            "bounds.csv": schedules_module.bounds_csv(found),
+            "schedules.csv": as_csv(found),
+            "bounds.csv": bounds_csv(found),
         },
     }
     texts = {name: text for wish in _wanted(formats, SCHEDULE_FORMATS) for name, text in makers[wish]().items()}
     files = {name: text.encode("utf-8") for name, text in texts.items()}
-    print("\n\n".join(map(as_text, schedules_module.page_parts(found)[1])))
+    print("\n\n".join(map(as_text, page_parts(found)[1])))
     _write(folder, files)
     print("\n" + "\n".join(printable(folder / name) for name in files))
     return DONE

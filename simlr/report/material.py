@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from ..analysis import rows as summary
-from ..analysis import verdict as verdict_module
 from ..analysis.levels import WORDS, is_loss
+from ..analysis.verdict import paper_of
 from ..text import many, values_text
 from . import answer_text
 from .sections import sections
@@ -36,7 +36,7 @@ class Material(NamedTuple):
 def material(analysis, name):
     """The `Material` of an `Analysis` of a run whose file has the name `name`."""
     run, rows = analysis.run, analysis.rows
-    paper = verdict_module.paper(run)
+    paper = paper_of(run)
     source = f": {paper.SOURCE}" if paper else ""
     return Material(
         title=run.config.name + source,

@@ -1,19 +1,19 @@
 """Pages: of a run, and of the schedules of a grid."""
 
-from ..analysis import verdict as verdict_module
-from . import schedules as schedules_module
+from ..analysis.verdict import paper_of
 from .figures import analysis as analysisplots
 from .figures import answer as answerplots
 from .figures import run as figures
 from .figures import schedules, style
 from .page import page, schedules_page
+from .schedules import page_parts
 from .view import View
 
 
-def _schedules_html(config, found):
+def schedules_as_html(config, found):
     """The page of a grid's learning rates."""
     images = _images(schedules.pictures(found))
-    covers, tables = schedules_module.page_parts(found)
+    covers, tables = page_parts(found)
     return schedules_page(config.name, covers, tables, images, config.to_toml())
 
 
@@ -29,7 +29,7 @@ def as_html(analysis, found):
 
 def _pictures(run, rows):
     """The paper's own pictures, then those that every grid has."""
-    draw = getattr(verdict_module.paper(run), "pictures", None)
+    draw = getattr(paper_of(run), "pictures", None)
     with style.applied():
         own = list(draw(run)) if draw else []
     return own + ([] if run.is_study else figures.pictures(run, rows))

@@ -29,7 +29,7 @@ class Group(NamedTuple):
     labels: list
 
 
-def groups(config):
+def schedule_groups(config):
     """The `Group`s of a grid."""
     found = []
     for table in config.schedule:

@@ -7,10 +7,10 @@ CSV files have the rest.
 from typing import NamedTuple
 
 from ..analysis import directions
-from ..analysis import rows as summary
 from ..analysis.families import SURE
 from ..analysis.levels import heading, last, place
 from ..analysis.pairs import Side, pair_at
+from ..analysis.rows import problem_groups
 from ..text import number, shortened, some
 from .tables import MOST_GROUPS, MOST_LINES, Table, groups, label
 from .view import View
@@ -84,7 +84,7 @@ def against(found, shown):
     run, base = found.run, found.base
     if run["schedule"].size < 2:
         return None
-    seeds = dict(summary.problem_groups(run))
+    seeds = dict(problem_groups(run))
     names, levels = [str(name) for name in run["schedule"]], run["level"].tolist()
     base_side, pairs = Side(run, base), {}
     for name in dict.fromkeys(name for group in shown.values() for name in group.shown if name != names[base]):

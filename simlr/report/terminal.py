@@ -6,8 +6,6 @@ from ..text import WIDTH, printable
 from . import answer_text
 from .tables import MARKS, MOST_LINES, describe, tables
 
-pass
-
 
 def verdict_text(verdict):
     """A `simlr.papers.Verdict` for a terminal."""

@@ -5,8 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
-from ..analysis import rows as summary
 from ..analysis.levels import is_loss, last, place
+from ..analysis.rows import problem_groups
 from ..store.file_format import is_own
 from ..text import listed, shortened, value_text
 from .tables import OVERSHOT
@@ -25,7 +25,7 @@ class View:
 
     def __init__(self, run, rows):
         self.run = run
-        problem, self.seeds = summary.problem_groups(run)[0]
+        problem, self.seeds = problem_groups(run)[0]
         self.rows = {(row.schedule, row.level): row for row in rows if row.problem == problem}
         self.levels = list(dict.fromkeys(level for _, level in self.rows))
         self.names = [str(name) for name in run["schedule"]]

@@ -6,7 +6,10 @@ name, closed, synced and renamed; after that its metadata never changes and no H
 """
 
 import contextlib
+import gc
 import os
+import sys
+import traceback
 from pathlib import Path
 
 import h5py
@@ -16,17 +19,11 @@ from ..errors import InputError, RunError, show
 from ..resources import check_limit, check_room
 from . import file_format, seal
 from .blocks import Blocks
+from .file_io import pwrite
 from .lock import _let_go, _locked, kept_alone
 from .read import _places
 from .target import check_target
 from .target import sync_folder as _sync_folder
-
-pass
-import gc
-import sys
-import traceback
-
-from .file_io import pwrite
 from .writer import Writer
 
 PIECE = 1 << 20

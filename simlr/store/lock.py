@@ -8,9 +8,6 @@ import struct
 
 from ..errors import InputError, RunError
 
-pass
-
-
 LOCK_BYTE = 1 << 62
 
 

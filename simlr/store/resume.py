@@ -16,7 +16,7 @@ from .writer import Writer
 # ---- resuming ----
 
 
-def resume(path, make_plan, attributes):
+def resume_file(path, make_plan, attributes):
     """The `Writer` of a run file that is to be gone on with; InputError where it is of another grid or other code.
 
     `make_plan(block_starts, seeds)` gives the plan with the file's own blocks.

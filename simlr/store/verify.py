@@ -7,7 +7,8 @@ store has another process look at beforehand.
 import os
 
 from ..errors import DamageError, RunError
-from . import read, seal
+from . import seal
+from .read import survey
 from .run_file import opened, state_of_seal
 
 MOST_NAMED = 5
@@ -22,7 +23,7 @@ def verify(path, progress=None):
     """
     try:
         findings = [NO_SEAL] if state_of_seal(path) == seal.UNSEALED else []
-        found = read.survey(path)
+        found = survey(path)
         if "study" in found.attributes:
             return _study(path, found, findings)
         file = opened(path)

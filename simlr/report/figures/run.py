@@ -9,9 +9,9 @@ Needs matplotlib. Each function takes a `simlr.report.view.View` and returns a `
 
 import numpy as np
 
-from ...analysis import rows as summary
-from ...analysis import verdict
 from ...analysis.levels import WORDS
+from ...analysis.rows import baseline
+from ...analysis.verdict import paper_of
 from ...text import number, shortened
 from ..tables import OVERSHOT
 from ..view import GRID_POINTS, View, most_medians
@@ -149,11 +149,11 @@ def _comparable(view):
 
 def _draw_theory(view, axes):
     """The paper's line for its own pair of schedules; a clause that says how near the measurement is, or None."""
-    paper = verdict.paper(view.run)
+    paper = paper_of(view.run)
     levels = [level for level in view.levels if level > 0.0]
     if not hasattr(paper, "theory") or not levels or view.problem or not view.by_loss:
         return None
-    if view.index(view.base) != summary.baseline(view.run):  # the theory is about the paper's own
+    if view.index(view.base) != baseline(view.run):  # the theory is about the paper's own
         return None
     theory = paper.theory(view.run)
     if theory is None or view.rival is None or view.index(view.rival) not in paper.annealers(view.run):

@@ -1,1 +1,0 @@
-"""Keeping h5py quiet about files that could not be written."""

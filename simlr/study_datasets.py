@@ -1,1 +1,0 @@
-"""The datasets of a study's run file."""

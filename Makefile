@@ -37,7 +37,7 @@ test: $(VENV)/with-test
 	$(RUN) -m pytest -n 2 --dist loadfile $(ARGS)
 
 soak: $(VENV)/with-test
-	$(RUN) tests/soak.py $(ARGS)
+	$(RUN) tests/support/soak.py $(ARGS)
 
 # JAX is large, and only the comparison needs it.
 bench: $(VENV)/with-$(if $(findstring --peers,$(ARGS)),bench,nothing)

@@ -12,19 +12,22 @@ All names but `__version__` are loaded at first use. So importing simlr loads ne
 
 import importlib
 import os
+import sys
 
 __version__ = "0.1.0"
 
-# The public names, and the module that owns each.
-_OWNERS = {
-    "GridConfig": "simlr.config",
-    "descend": "simlr.engine.descend",
-    "load": "simlr.store",
-    "run": "simlr.grid",
+# The public names, and where each is: module:name, or a module.
+_PUBLIC = {
+    "GridConfig": "simlr.config.grid:GridConfig",
+    "descend": "simlr.engine.descend:descend",
+    "load": "simlr.store.read:load",
+    "run": "simlr.grid.job:run",
+    **{name: f"simlr.{name}" for name in ("config", "grid", "kernels", "papers", "problems", "report", "schedules")},
+    **{name: f"simlr.analysis.{name}" for name in ("answers", "directions", "families", "growth", "outcomes")},
+    **{name: f"simlr.analysis.{name}" for name in ("pairs", "summary")},
+    **{name: f"simlr.{name}" for name in ("analysis", "engine", "plan", "store")},
+    "bounds": "simlr.schedules.bounds",
 }
-_MODULES = frozenset(
-    {"bounds", "config", "grid", "kernels", "papers", "problems", "report", "schedules", "store", "summary"}
-)
 
 
 def _add_checkout_to_path():
@@ -39,19 +42,29 @@ def _add_checkout_to_path():
         __path__.append(root)
 
 
-def __getattr__(name):
-    if name in _OWNERS:
-        value = getattr(importlib.import_module(_OWNERS[name]), name)
-    elif name in _MODULES:
-        value = importlib.import_module(f"{__name__}.{name}")
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
+def lazily(package, owners):
+    """The `__getattr__` of a package that hands on what its modules own: {name: "module:name", or a module}.
+
+    What is asked for once is kept.
+    """
+
+    def look_up(name):
+        if name not in owners:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module, _, attribute = owners[name].partition(":")
+        value = importlib.import_module(module)
+        value = getattr(value, attribute) if attribute else value
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return look_up
+
+
+__getattr__ = lazily(__name__, _PUBLIC)
 
 
 def __dir__():
-    return sorted({"__version__", *_OWNERS, *_MODULES})
+    return sorted({"__version__", *_PUBLIC})
 
 
 _add_checkout_to_path()

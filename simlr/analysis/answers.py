@@ -3,7 +3,7 @@
     found = answers.answer(run)
     print(found.outcome, found.sentence)
 
-Pure functions of a `simlr.store.run.Run` whose grid has a [question]; see `simlr.config.question`. Every combination of problem
+Pure functions of a `simlr.store.run.Run` whose grid has a [question]; see `config.question`. Every combination of problem
 parameters, of the parameters named in `over` and of levels is compared by itself.
 
 Fair to both sides: where a side has several schedules, the one of the smallest median on every other seed is taken, and
@@ -24,8 +24,8 @@ from .growth import answer_growth
 from .levels import place
 from .outcomes import DEPENDS, NO, SAME, UNSURE, WORDS, YES, Answer, place_of, values_of
 from .pairs import log_ratios
-from .rows import columns_of, problem_groups
 from .statistics import EQUAL, median_interval, wilson
+from .summary import columns_of, problem_groups
 
 BETTER, WORSE, EVEN, OPEN = "better", "worse", "even", "unsure"
 # An axis that accounts for this share of the differences between the comparisons is named alone.

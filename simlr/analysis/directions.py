@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..store.file_format import is_own
-from .rows import columns_of, problem_groups
 from .statistics import CELLS_AT_ONCE, jackknife
+from .summary import columns_of, problem_groups
 
 NEEDED = "stop_residual"
 # Seeds share a test distribution where their covariances agree to this share of the largest entry.

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..store.file_format import STATUS_AT_FLOOR, STATUS_NOT_RUN
 from .pairs import Side, pair_at
-from .rows import columns_of, problem_groups
 from .statistics import win_shares
+from .summary import columns_of, problem_groups
 
 # The best value is called sure where it wins in this share of the resamples.
 SURE = 0.95

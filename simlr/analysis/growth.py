@@ -14,8 +14,8 @@ from ..config import question as questions
 from ..text import value_text
 from .levels import place
 from .outcomes import DEPENDS, NO, UNSURE, WORDS, YES, Answer, values_of
-from .rows import columns_of, problem_groups
 from .statistics import COVERAGE, RESAMPLES, joint_medians
+from .summary import columns_of, problem_groups
 
 # A local exponent this near to the expected one agrees with it.
 NEAR = 0.1

@@ -14,8 +14,8 @@ import numpy as np
 
 from ..errors import unknown
 from ..store.file_format import is_own
-from .rows import columns_of, problem_groups
 from .statistics import EQUAL, median_interval, sign_test, wilson
+from .summary import columns_of, problem_groups
 
 # Train losses at the stops that differ by more than this share, in the median: not at equal train loss.
 TOLERANCE = 0.05

@@ -6,8 +6,8 @@ The CSV files hold all of its rows, the page the telling ones. docs/analysis.md 
 from functools import cached_property
 
 from ..cli.arguments import say
-from . import answers, directions, families, pairs
-from .rows import baseline, summary_rows
+from . import answers, directions, families, pairs, summary
+from .summary import baseline
 from .verdict import verdict_of
 
 # Every annealed schedule meets every steady one: of more schedules than these that is too many rows.
@@ -58,7 +58,7 @@ class Analysis(_Judged):
     @cached_property
     def rows(self):
         """`summary.Row`s."""
-        return summary_rows(self.run, self.base)
+        return summary.rows(self.run, self.base)
 
     @cached_property
     def pairs(self):
@@ -74,9 +74,7 @@ class Analysis(_Judged):
     def annealing(self):
         """`pairs.Pair`s of annealed and steady schedules; none, and a line that says so, where they are too many."""
         if self.run["schedule"].size > MOST_SCHEDULES:
-            say(
-                f"simlr: no annealing.csv beyond {MOST_SCHEDULES:,} schedules; simlr.analysis.families.annealing makes its rows"
-            )
+            say(f"simlr: no annealing.csv beyond {MOST_SCHEDULES:,} schedules; simlr.families.annealing makes its rows")
             return []
         return families.annealing(self.run)
 

@@ -27,7 +27,8 @@ def _is_command():
     spec = getattr(main, "__spec__", None)
     if spec is not None:
         return spec.name.startswith("simlr.")
-    return os.path.basename(getattr(main, "__file__", None) or "").startswith("simlr-")
+    script = os.path.basename(getattr(main, "__file__", None) or "")
+    return script.removesuffix(".exe") == "simlr" or script.startswith("simlr-")
 
 
 if _is_command():

@@ -10,7 +10,7 @@ from ..config.study import StudyConfig
 from ..errors import InputError, RunError
 from ..plan.plan import Plan
 from ..problems import registry
-from ..store import create
+from ..store import create, file_format
 from ..store.in_memory import MemoryWriter
 from ..store.read import load
 from ..store.resume import resume_file
@@ -105,18 +105,18 @@ class Job:
         """The short datasets where not all of them are to be made here."""
         if origin is None:
             return None
-        return [(field, origin.moments.get(field.name, own)) for field, own in create.runfile.small_datasets(self.plan)]
+        return [(field, origin.moments.get(field.name, own)) for field, own in file_format.small_datasets(self.plan)]
 
     def attributes(self, origin=None):
         """The root attributes of the run file: what ran, on what, when."""
         identities = [source.identity for source in self.sources]
         return {
-            "format": create.runfile.FORMAT,
-            "format_version": create.runfile.FORMAT_VERSION,
+            "format": file_format.FORMAT,
+            "format_version": file_format.FORMAT_VERSION,
             "config": self.config.to_toml(),
             "identity": self.config.identity(),
             "problem_identity": " ".join(identities).strip(),
-            "problem_sizes": create.runfile.sizes_text(self.plan.sizes),
+            "problem_sizes": file_format.sizes_text(self.plan.sizes),
             **({"shard": "{}/{}".format(*self.shard)} if self.shard else {}),
             "simlr_version": __version__,
             **(origin.environment if origin else _environment()),

@@ -3,8 +3,7 @@
 import json
 import textwrap
 
-from ..analysis import answers, rows
-from ..analysis.rows import summary_rows
+from ..analysis import answers, summary
 from ..analysis.verdict import verdict_of
 from ..claims.registry import load_paper, paper_names, papers_having
 from ..config import question
@@ -13,7 +12,7 @@ from ..config.methods import AVERAGING, NOISES, OPTIMIZERS
 from ..inputs.parameters import REQUIRED
 from ..problems import registry
 from ..report import answer_text
-from ..report.terminal import verdict_text
+from ..report.terminal import table, verdict_text
 from ..schedules import checking
 from ..schedules.schedule import FLOW
 from ..store.read import load
@@ -152,7 +151,7 @@ def _memory(plan):
 def outcome(path):
     """The summary of a run file, the verdict where there is one, and where the file is."""
     run = load(path)
-    parts = [] if run.is_study else [rows.table(summary_rows(run))]
+    parts = [] if run.is_study else [table(summary.rows(run))]
     verdict = verdict_of(run)
     if verdict:
         parts.append(verdict_text(verdict))

@@ -1,7 +1,7 @@
 """Schaipp, Haegele, Taylor, Simsekli, Bach (2025), The Surprising Agreement Between Convex Optimization Theory and
 Learning-Rate Scheduling for Large Model Training.
 
-arXiv:2501.18965. The bound Omega_T on the last iterate (`schedules.bounds`), each schedule at its best base rate gamma*,
+arXiv:2501.18965. The bound Omega_T on the last iterate (`bounds`), each schedule at its best base rate gamma*,
 with D = G = 1. At a constant rate T Omega_T^2 = 1 + H_{T-1}, which grows as log T; with a linear cooldown to 0 it tends
 to a number. The paper's Theorem 9 bounds it: where the rate is 1 up to step T_0 and falls linearly to 0 at step T + 1,
 

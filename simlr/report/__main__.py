@@ -26,7 +26,7 @@ from .csv_files import FILES, csv_files, is_ours
 from .figures import style
 from .markdown import as_markdown
 from .material import material
-from .pages import schedules_as_html, as_html
+from .pages import as_html, schedules_as_html
 from .terminal import as_terminal, as_text
 
 PROGRAM = "python -m simlr.report"

@@ -4,13 +4,12 @@ import zlib
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from ..analysis import rows as summary
 from ..analysis.levels import WORDS, is_loss
 from ..analysis.verdict import paper_of
 from ..text import many, values_text
 from . import answer_text
 from .sections import sections
-from .tables import describe
+from .tables import describe, tables
 
 
 class Material(NamedTuple):
@@ -45,7 +44,7 @@ def material(analysis, name):
         compared="" if run.is_study else _compared(run.config.level_kind),
         answer=analysis.answer,
         answer_table=answer_text.table(run, analysis.answer) if analysis.answer_rows else None,
-        tables=summary.tables(rows) if rows else [],
+        tables=tables(rows) if rows else [],
         sections=[] if run.is_study else sections(analysis),
         verdict=analysis.verdict,
         about=[f"Reconstruction: {paper.RECONSTRUCTION}"] if hasattr(paper, "RECONSTRUCTION") else [],

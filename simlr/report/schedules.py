@@ -57,7 +57,7 @@ def curve(schedule):
 
 
 def terms_of(schedules):
-    """The `simlr.schedules.bounds.Terms` of each schedule; None where it has no steps or, among so many, too many to look at."""
+    """The `bounds.Terms` of each schedule; None where it has no steps or, among so many, too many to look at."""
     room = LOOKS // max(len(schedules), 1)
     return [bounds.of_schedule(one) if one.length and bounds.cost(one) <= room else None for one in schedules]
 

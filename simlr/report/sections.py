@@ -10,7 +10,7 @@ from ..analysis import directions
 from ..analysis.families import SURE
 from ..analysis.levels import heading, last, place
 from ..analysis.pairs import Side, pair_at
-from ..analysis.rows import problem_groups
+from ..analysis.summary import problem_groups
 from ..text import number, shortened, some
 from .tables import MOST_GROUPS, MOST_LINES, Table, groups, label
 from .view import View

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from ..analysis.levels import is_loss, last, place
-from ..analysis.rows import problem_groups
+from ..analysis.summary import problem_groups
 from ..store.file_format import is_own
 from ..text import listed, shortened, value_text
 from .tables import OVERSHOT

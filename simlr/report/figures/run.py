@@ -4,13 +4,13 @@
     for picture in figures.pictures(run, summary.rows(run)):
         picture.figure.savefig(f"{picture.key}.png", dpi=150)
 
-Needs matplotlib. Each function takes a `simlr.report.view.View` and returns a `Picture`, or None where the run lacks its data.
+Needs matplotlib. Each function takes a `view.View` and returns a `Picture`, or None where the run lacks its data.
 """
 
 import numpy as np
 
 from ...analysis.levels import WORDS
-from ...analysis.rows import baseline
+from ...analysis.summary import baseline
 from ...analysis.verdict import paper_of
 from ...text import number, shortened
 from ..tables import OVERSHOT

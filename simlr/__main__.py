@@ -1,0 +1,55 @@
+"""The command `simlr COMMAND ...`, also `python -m simlr COMMAND ...`: hands over to the command that is named."""
+
+from .cli import signals  # noqa: I001 - first: it minds signals from then on
+
+import importlib
+import sys
+
+from . import __version__
+from .cli.arguments import BAD_INPUT, DONE, one_line, say
+from .errors import unknown
+
+# command -> (what it does, the module whose `main` it is, arguments put before the given ones)
+COMMANDS = {
+    "run": ("run a grid of schedules x seeds, or a paper's claim, into a run file", "simlr.grid.__main__", ()),
+    "report": ("make the report of a run file", "simlr.report.__main__", ()),
+    "papers": ("run published claims and judge them", "simlr.papers.__main__", ()),
+    "bench": ("measure how fast simlr is on this machine", "simlr.bench.__main__", ()),
+    "merge": ("join the shards of a grid into one run file", "simlr.merge", ()),
+    "verify": ("check a run file's layout and every block's CRC", "simlr.grid.__main__", ("--verify",)),
+    "list": ("list papers, problems, schedules and optimisers", "simlr.grid.__main__", ("--list",)),
+}
+
+
+def main(arguments=None):
+    """Hand over to the command that the first argument names; returns the exit status."""
+    name, *rest = [*(sys.argv[1:] if arguments is None else arguments), ""]
+    if name in ("", "-h", "--help"):
+        return one_line("simlr", lambda: _print(_help()))
+    if name == "--version":
+        return one_line("simlr", lambda: _print(f"simlr {__version__}"))
+    if name not in COMMANDS:
+        say(f"simlr: {unknown('command', name, [*COMMANDS], 'command')}")
+        return BAD_INPUT
+    _, module, before = COMMANDS[name]
+    return importlib.import_module(module).main([*before, *rest[:-1]])
+
+
+def _help():
+    """What commands there are."""
+    lines = [f"  {name:<8} {meaning}" for name, (meaning, _, _) in COMMANDS.items()]
+    return "\n".join(["usage: simlr COMMAND ...", "", *lines, "", "simlr COMMAND --help lists a command's options."])
+
+
+def _print(text):
+    print(text)
+    return DONE
+
+
+def command():
+    """The command as a process of its own; returns the exit status."""
+    return signals.finished(main)
+
+
+if __name__ == "__main__":
+    sys.exit(command())

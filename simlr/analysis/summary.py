@@ -1,0 +1,176 @@
+"""From the arrays of a run to rows: quantiles, ratios at equal train loss, intervals and the claim's verdict.
+
+Pure functions of a `simlr.store.run.Run`: no files, no compiled code. A row is one schedule at one level, for each
+combination of problem parameters where they are axes.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from ..store.file_format import STATUS_AT_FLOOR, STATUS_DIVERGED, STATUS_NOT_RUN, STATUS_OUT_OF_STEPS, is_own
+from .levels import WORDS, is_loss
+from .statistics import EQUAL, _median, _pieces, quantiles, wilson
+
+BASELINE = "flow"
+
+
+COUNTS = {
+    "out_of_steps": STATUS_OUT_OF_STEPS,
+    "diverged": STATUS_DIVERGED,
+    "at_floor": STATUS_AT_FLOOR,
+    "not_run": STATUS_NOT_RUN,
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One schedule at one level. Losses, steps and times are over the seeds that reached it, NaN where none did.
+
+    By budgets, a seed has reached it that took all its steps; by validation, every one that has not diverged.
+    """
+
+    schedule: str
+    problem: tuple  # ((parameter, value), ...) where problem parameters are grid axes
+    level_kind: str  # what the level is: one of `stopping.LEVEL_KINDS`
+    level: float
+    seeds: int
+    reached: int
+    out_of_steps: int
+    diverged: int
+    at_floor: int  # the level is at or below the train floor
+    not_run: int
+    test_loss: float  # median, as are all without a quantile in their name
+    test_loss_q05: float
+    test_loss_q25: float
+    test_loss_q75: float
+    test_loss_q95: float
+    test_loss_over_level: float
+    train_loss: float
+    train_loss_over_level: float  # below 1: a discrete step went past the level; above the floor for excess levels
+    test_floor: float  # the smallest test loss there is, over all seeds
+    stop_step: float
+    stop_time: float
+    baseline: str
+    pairs: int  # seeds in which the baseline and this schedule reached the level
+    ratio: float  # test loss of the baseline / of this schedule, in the same seed at the same level
+    ratio_q25: float
+    ratio_q75: float
+    above_1: float  # share of the pairs whose ratio is above 1
+    above_1_low: float  # its 95 % Wilson interval
+    above_1_high: float
+
+    def record(self):
+        """The row as {column: value}, as the CSV has it: each problem parameter is a column of its own."""
+        return columns_of(self, "schedule")
+
+
+def columns_of(row, *names):
+    """A row as {column: value}: what it is named by, then each problem parameter in its own column, then the rest."""
+    own = {field.name: getattr(row, field.name) for field in fields(row) if field.name != "problem"}
+    return {name: own.pop(name) for name in names} | {f"problem_{key}": value for key, value in row.problem} | own
+
+
+# ---- arrays to rows ----
+
+
+def rows(run, base=None):
+    """The `Row`s of a run, finished or not: by problem combination, then schedule, then level, in the grid's order.
+
+    `base` is the place of the schedule that others are compared with, by default `baseline(run)`.
+    """
+    # The status is read first: what it calls final was written before it.
+    status, levels, names = run["status"], run["level"], run["schedule"]
+    base, kind = baseline(run) if base is None else base, run.config.level_kind
+    found = []
+    for problem, seeds in problem_groups(run):
+        columns = _columns(run, status[:, seeds], levels, base, seeds)
+        for s, name in enumerate(names):
+            for e, level in enumerate(levels.tolist()):
+                own = {key: values[s][e] for key, values in columns.items()}
+                own |= {"problem": problem, "level_kind": kind, "level": level, "baseline": str(names[base])}
+                found.append(Row(schedule=str(name), **own))
+    return found
+
+
+def baseline(run):
+    """Index of the schedule that others are compared with: named "flow", else the first pure flow, else the first."""
+    names = [str(name) for name in run["schedule"]]
+    if BASELINE in names:
+        return names.index(BASELINE)
+    for key in ("schedule_kind", "schedule_phase1_kind"):
+        kinds = list(run[key]) if key in run.names else []
+        if "flow" in kinds:
+            return kinds.index("flow")
+    return 0
+
+
+def problem_groups(run):
+    """The combinations of problem parameters that are axes: [(((parameter, value), ...), its seeds), ...]."""
+    keys = [name for name in run.names if name.startswith("problem_") and run.dims(name) == ("seed",)]
+    groups = {}
+    values = [run[key].tolist() for key in keys]
+    for index in range(run["seed"].size if keys else 0):
+        groups.setdefault(tuple(column[index] for column in values), []).append(index)
+    labels = [key.removeprefix("problem_") for key in keys]
+    if not keys:
+        return [((), np.arange(run["seed"].size))]
+    return [(tuple(zip(labels, value, strict=True)), np.array(seeds)) for value, seeds in groups.items()]
+
+
+def _columns(run, status, levels, base, seeds):
+    """{field of Row: list (S, E)} of one group of seeds; each large dataset is held only while it is needed."""
+    kind = run.config.level_kind
+    reached = is_own(status, kind)
+    columns = {"reached": reached.sum(axis=1)}
+    columns |= {name: (status == code).sum(axis=1) for name, code in COUNTS.items()}
+    columns["seeds"] = np.full(columns["reached"].shape, seeds.size)
+    columns |= _test_columns(run["test_loss"][:, seeds], reached, levels if is_loss(kind) else np.nan * levels, base)
+    train = run["train_loss"][:, seeds]
+    columns["train_loss"] = quantiles(train, reached, [0.5])[0]
+    if kind == "excess_train_loss":
+        train = train - run["train_floor"][seeds][:, None]
+    if kind == "train_loss_fraction":
+        train = train / _initial_train_loss(run, seeds)[:, None]
+    known = levels if WORDS[kind].falls else np.nan * levels
+    columns["train_loss_over_level"] = _over(quantiles(train, reached, [0.5])[0], known)
+    del train
+    for name in ("stop_step", "stop_time"):
+        columns[name] = quantiles(run[name][:, seeds], reached, [0.5])[0]
+    columns["test_floor"] = np.full(reached.shape[::2], _median(run["test_floor"][seeds]))
+    return {name: values.tolist() for name, values in columns.items()}
+
+
+def _initial_train_loss(run, seeds):
+    """Train losses of some seeds at the start (N,)."""
+    with np.errstate(over="ignore"):
+        squares = run["curvature"][seeds] * run["initial_residual"][seeds] ** 2
+        return run["train_floor"][seeds] + 0.5 * np.nansum(squares, axis=1)
+
+
+def _test_columns(test, reached, levels, base):
+    """What is known of the test loss (S, N, E): quantiles, and ratios to the baseline."""
+    low, first, median, third, high = quantiles(test, reached, [0.05, 0.25, 0.5, 0.75, 0.95])
+    columns = {"test_loss": median, "test_loss_q05": low, "test_loss_q25": first, "test_loss_q75": third}
+    columns |= {"test_loss_q95": high, "test_loss_over_level": _over(median, levels)}
+    pieces = [_ratio_columns(test[some], reached[some], test[base], reached[base]) for some in _pieces(test.shape)]
+    return columns | {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def _ratio_columns(test, reached, base_test, base_reached):
+    """What is known of the ratio of the baseline's test loss (N, E) to that of some schedules (S, N, E)."""
+    both = reached & base_reached
+    with np.errstate(all="ignore"):
+        ratio = base_test / test
+    # Two losses of exactly 0 are equal.
+    ratio[both & (test == base_test)] = 1.0
+    first, median, third = quantiles(ratio, both, [0.25, 0.5, 0.75])
+    pairs, above = both.sum(axis=1), (both & (ratio > 1.0 + EQUAL)).sum(axis=1)
+    share, low, high = wilson(above, pairs)
+    columns = {"pairs": pairs, "ratio": median, "ratio_q25": first, "ratio_q75": third}
+    return columns | {"above_1": share, "above_1_low": low, "above_1_high": high}
+
+
+def _over(values, levels):
+    """values (S, E) / levels (E,); NaN at a level of 0."""
+    return values / np.where(levels > 0.0, levels, np.nan)

@@ -1,0 +1,89 @@
+"""The paper of the last-iterate bound: its numbers against exact fractions, and a verdict that can fail."""
+
+import math
+
+import numpy as np
+import pytest
+
+import simlr
+from naive.bounds import harmonic, last_iterate_bound, wsd_theorem
+from simlr.analysis.verdict import verdict_of
+from simlr.claims.registry import load_paper
+from simlr.claims.verdict import FAILS, HOLDS
+from simlr.config.reading import read
+from simlr.errors import InputError
+
+PAPER = load_paper("schaipp2025")
+SMALL = (("study.horizons", [16384, 65536]), ("study.shown", 60))
+
+
+def ran(*overrides):
+    return simlr.run(read(PAPER.GRID, [*SMALL, *overrides]))
+
+
+@pytest.fixture(scope="module")
+def run():
+    return ran()
+
+
+def test_the_claim_holds_and_its_controls_do_not(run):
+    assert verdict_of(run).outcome == HOLDS
+    for control in PAPER.controls():
+        assert verdict_of(ran(*control.overrides)).outcome == FAILS
+
+
+def test_bounds_are_exact_fractions_at_the_best_rate():
+    small = ran(("study.horizons", [9, 40]), ("study.shown", 30))
+    decays = PAPER.schedule("warmup-stable-decay", 40, small.config.study).rates(0, 40)
+    assert (decays[:32] == 1.0).all() and decays[32] == 1.0 and decays[33] == pytest.approx(7 / 8)
+    for i, name in enumerate(PAPER.NAMES):
+        shape = PAPER.schedule(name, 40, small.config.study).rates(0, 40)
+        gamma = small["best_rate"][i, 1] / shape.max()
+        assert small["best_bound"][i, 1] == pytest.approx(float(last_iterate_bound(gamma * shape)), rel=1e-13)
+        shape = PAPER.schedule(name, 30, small.config.study).rates(0, 30)
+        for step in (1, 17, 30):
+            exact = float(last_iterate_bound(small["rate"][i, :step]))
+            assert small["bound"][i, step - 1] == pytest.approx(exact, rel=1e-13)
+        assert shape.max() * small["rate"][i, 0] == pytest.approx(shape[0] * small["rate"][i].max())
+    assert small["best_bound"][0, 1] == pytest.approx(math.sqrt((1 + harmonic(39)) / 40), rel=1e-14)
+
+
+@pytest.mark.parametrize("steps", [10, 400, 1023])
+@pytest.mark.parametrize("cooldown", [0.1, 0.2, 0.9, 1.0])
+def test_the_theorem_is_the_papers(steps, cooldown):
+    length = min(int(cooldown * (steps + 1)), steps)
+    if length < 2:
+        assert math.isnan(PAPER.theorem_9(steps, cooldown))
+        return
+    exact = math.sqrt(wsd_theorem(steps, steps + 1 - length))
+    assert PAPER.theorem_9(steps, cooldown) == pytest.approx(exact, rel=1e-13)
+
+
+def test_a_tampered_run_does_not_pass(run):
+    """A hundredth at the longest horizon alone is a growth of seven hundredths with log T."""
+    arrays = {name: np.array(run[name]) for name in run.names}
+    arrays["best_bound"][PAPER.NAMES.index("warmup-stable-decay"), -1] *= 1.01
+    assert PAPER.check(Tampered(arrays, run.config)).outcome == FAILS
+
+
+class Tampered(dict):
+    """Arrays in place of a run's."""
+
+    def __init__(self, arrays, config):
+        super().__init__(arrays)
+        self.config = config
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ((("study.horizons", [64]),), "at least two ascending whole numbers >= 8"),
+        ((("study.horizons", [64, 32]),), "a list of ascending whole numbers >= 1"),
+        ((("study.horizons", [4, 32]),), "at least two ascending whole numbers >= 8"),
+        ((("study.cooldown", 0.0),), "study.cooldown must be a finite number > 0 and <= 1"),
+        ((("study.cooldown", 2.0),), "study.cooldown must be"),
+    ],
+)
+def test_what_is_refused(overrides, message):
+    with pytest.raises(InputError, match=message):
+        read(PAPER.GRID, overrides)

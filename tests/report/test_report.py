@@ -1,0 +1,466 @@
+"""The report: what it writes, what it escapes, what it refuses, and what it does without."""
+
+import base64
+import csv
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pytest
+import runs
+
+import simlr
+from simlr.analysis import directions, families, pairs, run_analysis, summary
+from simlr.analysis.summary import baseline
+from simlr.papers import nakkiran2020
+from simlr.report import __main__, sections
+from simlr.report.figures import plane, style
+from simlr.report.figures import run as figures
+from simlr.text import number
+
+CSV = ["annealing.csv", "best.csv", "findings.csv", "pairs.csv", "summary.csv"]
+FILES = sorted([*CSV, "report.html", "report.md"])
+WITHOUT_PAGE = [name for name in FILES if name != "report.html"]
+HOSTILE = '<script>alert(1)</script>\n../../x | $a$ `b` [c](javascript:d) "e" & \x1b[2J\u202e'
+
+# Tags that are on the page; anything else came from a name that was not escaped.
+TAGS = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "pre", "div", "ul", "li", "footer"}
+TAGS |= {"table", "caption", "thead", "tbody", "tr", "th", "td", "figure", "img", "figcaption"}
+
+FORBID = """
+import sys
+class Forbidden:
+    def find_spec(self, name, *rest):
+        if name in {names} or name.startswith(tuple(n + "." for n in {names})):
+            raise ImportError(f"no {{name}} here")
+sys.meta_path.insert(0, Forbidden())
+from simlr.report import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+class Page(HTMLParser):
+    """What is on a page: tags, attributes that fetch something, text, pictures."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.tags, self.sources, self.words = set(), [], []
+        self.feed(path.read_text(encoding="utf-8"))
+        self.text = " ".join(self.words)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        self.sources += [value for name, value in attributes if name in ("src", "href", "data", "srcset")]
+        assert not any(name.startswith("on") for name, _ in attributes)
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def pictures(self):
+        """The SVG documents, parsed."""
+        prefix = "data:image/svg+xml;base64,"
+        assert all(source.startswith(prefix) for source in self.sources)
+        return [ET.fromstring(base64.b64decode(source.removeprefix(prefix))) for source in self.sources]
+
+
+def made(path, *arguments, out=None):
+    """The report's folder, made by the command in this process."""
+    out = out or path.parent / "made"
+    assert __main__.main([str(path), "--out", str(out), *arguments]) == 0
+    return out
+
+
+def without(names, *arguments, cwd):
+    """The command in a Python that cannot import these."""
+    command = [sys.executable, "-c", FORBID.format(names=repr(tuple(names))), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=runs.environment(), capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """The report of a small run of the claim: (the run file, the folder)."""
+    path = tmp_path_factory.mktemp("reference") / "claim.h5"
+    simlr.run(runs.grid(nakkiran2020.GRID, seeds__count=300), out=path)
+    return path, made(path)
+
+
+# ---- what is written ----
+
+
+def test_the_default_folder_lies_beside_the_run(folder, finished, capsys):
+    shutil.copy(finished, "a.run.h5")
+    assert __main__.main(["a.run.h5", "--format", "csv,md"]) == 0
+    assert sorted(entry.name for entry in (folder / "a.run-report").iterdir()) == WITHOUT_PAGE
+    out = capsys.readouterr().out
+    assert "6 schedules x 40 seeds x 2 levels" in out
+    assert out.rstrip().endswith("a.run-report/report.md")
+
+
+def test_the_terminal_has_tables_and_verdict(reference, capsys):
+    made(reference[0], "--format", "csv")
+    out = capsys.readouterr().out
+    assert "annealed-sharpness" in out
+    assert nakkiran2020.CLAIM in " ".join(out.split())
+    assert "verdict: holds" in out
+
+
+def test_the_csv_has_every_row_with_all_digits(reference):
+    path, out = reference
+    rows = summary.rows(simlr.load(path))
+    with open(out / "summary.csv", newline="", encoding="utf-8") as file:
+        records = list(csv.DictReader(file))
+    assert len(records) == len(rows) == 12 * 6
+    for record, row in zip(records, rows, strict=True):
+        assert set(record) == set(row.record())
+        assert float(record["test_loss"] or "nan") == pytest.approx(row.test_loss, rel=0, nan_ok=True)
+        assert (record["schedule"], int(record["reached"])) == (row.schedule, row.reached)
+
+
+def test_the_page_is_whole_and_fetches_nothing(reference):
+    page = Page(reference[1] / "report.html")
+    assert page.tags <= TAGS
+    assert len(page.pictures()) == 5 + 3
+    assert not re.search(r"url\(|@import", (reference[1] / "report.html").read_text(encoding="utf-8"))
+    for words in ("holds", nakkiran2020.CLAIM, "kernel digest", "root seed", "blocks", 'kind = "nakkiran2020"'):
+        assert words in page.text
+
+
+def test_the_page_is_the_same_for_the_same_run(reference):
+    before = {name: (reference[1] / name).read_bytes() for name in FILES}
+    made(reference[0])
+    assert before == {name: (reference[1] / name).read_bytes() for name in FILES}
+
+
+def test_the_markdown_has_the_tables(reference):
+    text = (reference[1] / "report.md").read_text(encoding="utf-8")
+    assert "**Verdict: holds.**" in text
+    assert r"| annealed\-sharpness |" in text
+    widths = {line.count(" | ") for line in text.splitlines() if line.startswith("| ")}
+    assert widths == {4, 6, 7}
+
+
+@pytest.mark.parametrize(("formats", "expected"), [("csv", CSV), ("md,csv", WITHOUT_PAGE), ("md, md", ["report.md"])])
+def test_formats_are_what_was_asked_for(formats, expected, folder, finished):
+    shutil.copy(finished, "run.h5")
+    assert sorted(entry.name for entry in made(folder / "run.h5", "--format", formats).iterdir()) == expected
+
+
+def test_pictures_say_what_is_seen(reference):
+    run = simlr.load(reference[0])
+    drawn = figures.pictures(run(run))
+    titles = {picture.key: " ".join(picture.figure.get_suptitle().split()) for picture in drawn}
+    assert titles["paths"] == "Both stop at train loss 0.01, with test loss 0.0146 (flow) and 0.0075 (annealed)"
+    assert titles["ratio"].endswith("theory 1.999994")
+    assert titles["test-against-train"] == "At train loss 1e-6, flow has 2.00 times the test loss of annealed"
+    assert all("Not drawn: " in picture.caption for picture in drawn if picture.key != "paths")
+    assert style.png(drawn[0].figure, dpi=30).startswith(b"\x89PNG")
+
+
+def test_redrawn_paths_are_those_recorded(tmp_path):
+    """The closed form against the iterates of the run itself."""
+    config = runs.grid(nakkiran2020.GRID, seeds__count=8, record__iterates=True, record__points=40)
+    run = simlr.run(config)
+    seed = int(np.flatnonzero(run.curvature[:, 1] > 0.0)[0])
+    land = plane.landscape(run, seed)
+    for s, (made_, _) in enumerate(config.schedules()):
+        drawn = plane.redrawn(made_, land, 1e-4)
+        steps = run.recorded_step[s]
+        for slot in np.flatnonzero((steps >= 0) & (steps < min(len(drawn), made_.length))):
+            np.testing.assert_allclose(drawn[steps[slot]], run.trajectory_iterate[s, seed, slot], rtol=1e-9, atol=1e-12)
+        stop = list(run.level).index(1e-4)
+        assert land.test_loss(drawn[-1]) == pytest.approx(run.test_loss[s, seed, stop], rel=1e-9)
+
+
+# ---- names that would do harm ----
+
+
+@pytest.fixture
+def hostile(folder, finished):
+    """A run file whose schedules have harmful names."""
+    shutil.copy(finished, "hostile.h5")
+    with h5py.File("hostile.h5", "r+") as file:
+        names = file["schedule"].asstr()[()]
+        names[1], names[2] = HOSTILE, "</pre><img src=x onerror=alert(1)>"
+        file["schedule"][...] = names
+        config = file.attrs["config"]
+        file.attrs["config"] = config.replace('name = "small"', 'name = "<script>alert(2)<!--"')
+    return folder / "hostile.h5"
+
+
+def test_names_are_escaped_in_the_page(hostile):
+    page = Page(made(hostile) / "report.html")
+    assert page.tags <= TAGS
+    assert len(page.pictures()) >= 4
+    assert "<script>alert(1)" in page.text
+    assert "\\u202e" in page.text
+    assert "\x1b" not in page.text
+
+
+def test_names_are_escaped_in_markdown(hostile):
+    text = (made(hostile, "--format", "md") / "report.md").read_text(encoding="utf-8")
+    prose = text[: text.index("The whole grid:")]
+    assert "<" not in prose
+    assert "\x1b" not in text
+    assert not re.search(r"(?<!\\)[`\[]", prose)
+    counts = {len(re.findall(r"(?<!\\)\|", line)) for line in prose.splitlines() if line.startswith("|")}
+    assert counts == {4, 5, 6, 8, 9}  # no name has added a column to any of the five kinds of table
+
+
+def test_names_are_whole_in_the_csv_and_name_no_file(hostile, capsys):
+    out = made(hostile, "--format", "csv,md")
+    with open(out / "summary.csv", newline="", encoding="utf-8") as file:
+        assert HOSTILE in {record["schedule"] for record in csv.DictReader(file)}
+    assert sorted(entry.name for entry in out.iterdir()) == WITHOUT_PAGE
+    assert sorted(entry.name for entry in out.parent.iterdir()) == ["hostile.h5", "made"]
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_the_analysis_is_written_as_its_functions_give_it(folder):
+    """Every row of every function, in its order; what a run has no rows of has no file."""
+    grid = runs.grid(nakkiran2020.GRID, seeds__count=30, record__points=0, record__stop_residual=True)
+    run = simlr.run(grid, out="run.h5")
+    expected = {
+        "pairs.csv": pairs.table_of_pairs(run, baseline(run))[0],
+        "best.csv": families.best_values(run),
+        "annealing.csv": families.annealing(run),
+        "directions.csv": directions.directions(run),
+        "bias-variance.csv": directions.bias_and_variance(run),
+    }
+    out = made(folder / "run.h5", "--format", "csv")
+    assert sorted(entry.name for entry in out.iterdir()) == sorted([*expected, "findings.csv", "summary.csv"])
+    for name, rows in expected.items():
+        with open(out / name, newline="", encoding="utf-8") as file:
+            written = list(csv.DictReader(file))
+        told = [{key: "" if value != value else str(value) for key, value in row.record().items()} for row in rows]
+        assert written == told
+
+
+def test_too_many_schedules_for_every_pair_of_annealed_and_steady_are_told(folder, finished, monkeypatch, capsys):
+    monkeypatch.setattr(run_analysis, "MOST_SCHEDULES", 3)
+    out = made(finished, "--format", "csv", out=folder / "few")
+    assert "no annealing.csv beyond 3 schedules" in capsys.readouterr().err
+    assert "annealing.csv" not in {entry.name for entry in out.iterdir()}
+
+
+# ---- unfinished and odd runs ----
+
+
+def test_an_unfinished_run(half, tmp_path):
+    page = Page(made(half, out=tmp_path / "made") / "report.html")
+    assert "unfinished: " in page.text
+    assert "undecided" in page.text
+    assert "3 of 6 done" in page.text and "not yet" in page.text
+    page.pictures()
+
+
+def test_a_run_that_has_not_begun(tmp_path):
+    path = tmp_path / "run.h5"
+    runs.run_blocks(runs.grid(), path, [])
+    page = Page(made(path) / "report.html")
+    assert "holds nothing to draw yet" in page.text
+    assert not page.pictures()
+
+
+FLOW = {"kind": "flow"}
+BOOM = {"name": "boom", "kind": "constant", "learning_rate": [50.0, 60.0]}
+ODD = {
+    "one level, few seeds, no records": {"stop__train_loss": [1e-3], "seeds__count": 2, "record__points": 0},
+    "everything diverged": {"schedule": [BOOM]},
+    "no flow, one record": {"schedule": [{"kind": "constant", "learning_rate": [0.1, 0.2]}], "record__points": 1},
+    "two flows, a level of 0": {"stop__train_loss": [0.0, 1e-2], "schedule": [FLOW, {"name": "again", **FLOW}]},
+    "excess levels, iterates": {"stop": {"excess_train_loss": [0.1, 0.01]}, "record__iterates": True},
+    "problem axes": {"problem__theta_star": [[1.0, 1.0], [1.0, 3.0]], "problem__samples": ["all", "random"]},
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("changes", ODD.values(), ids=ODD)
+def test_odd_runs_are_reported(changes, tmp_path):
+    path = tmp_path / "run.h5"
+    simlr.run(runs.grid(nakkiran2020.GRID, **({"seeds__count": 20} | changes)), out=path)
+    page = Page(made(path) / "report.html")
+    page.pictures()
+    assert "nan" not in page.text.lower().split()
+
+
+@pytest.mark.filterwarnings("error")
+def test_real_data(tmp_path):
+    path = tmp_path / "diabetes.h5"
+    grid = runs.grid(runs.ROOT / "data/diabetes.toml", seeds__count=40)
+    simlr.run(grid, out=path)
+    page = Page(made(path) / "report.html")
+    assert len(page.pictures()) == 4 + 3
+    assert "level at or below the train floor" in page.text
+    assert "Verdict" not in (tmp_path / "made/report.md").read_text(encoding="utf-8")
+
+
+# ---- what is refused ----
+
+
+def test_wrong_arguments_are_one_line(folder):
+    refused = {
+        "required": [],
+        "unknown format 'pdf'": ["run.h5", "--format", "csv,pdf"],
+        "run.h5: ": ["run.h5"],
+        "--frmat": ["run.h5", "--frmat", "csv"],
+    }
+    for reason, arguments in refused.items():
+        process = runs.command(*arguments, cwd=folder, module="simlr.report")
+        assert reason in runs.assert_refused(process)
+    assert not list(folder.iterdir())
+
+
+def broken(path, kind):
+    """A file that is no whole run."""
+    whole = path.read_bytes()
+    with h5py.File(path.with_name("other.h5"), "w") as file:
+        file["a"] = 1.0
+    other = path.with_name("other.h5").read_bytes()
+    path.with_name("other.h5").unlink()
+    garbled = bytearray(whole)
+    garbled[2000:12000:5] = b"\x5a" * len(garbled[2000:12000:5])
+    contents = {"empty": b"", "text": b"hello\n", "another": other, "truncated": whole[: len(whole) // 2]}
+    return (contents | {"garbled": bytes(garbled)})[kind]
+
+
+@pytest.mark.parametrize("kind", ["empty", "text", "another", "truncated", "garbled"])
+def test_a_file_that_is_no_run_is_refused_in_one_line(kind, folder, finished, capsys):
+    path = folder / "run.h5"
+    shutil.copy(finished, path)
+    path.write_bytes(broken(path, kind))
+    assert __main__.main(["run.h5"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert len(told.err.splitlines()) == 1
+    assert "run.h5" in told.err
+    assert [entry.name for entry in folder.iterdir()] == ["run.h5"]
+
+
+@pytest.mark.parametrize("name", ["status", "test_loss", "schedule", "level", "curvature", "block_done"])
+def test_a_run_that_lacks_a_dataset_is_refused(name, folder, finished, capsys):
+    shutil.copy(finished, "run.h5")
+    with h5py.File("run.h5", "r+") as file:
+        del file[name]
+    assert __main__.main(["run.h5"]) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and len(told.err.splitlines()) == 1
+    assert [entry.name for entry in folder.iterdir()] == ["run.h5"]
+
+
+def test_a_folder_that_cannot_be_written_is_refused(folder, finished, capsys):
+    shutil.copy(finished, "run.h5")
+    (folder / "file").touch()
+    assert __main__.main(["run.h5", "--out", "file"]) == 2
+    assert __main__.main(["run.h5", "--out", "none/made"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    assert sorted(entry.name for entry in folder.iterdir()) == ["file", "run.h5"]
+
+
+# ---- what it does without ----
+
+
+def test_no_numba_is_needed(folder, reference):
+    process = without(["numba", "simlr.kernels", "llvmlite"], reference[0], "--out", "made", cwd=folder)
+    assert process.returncode == 0, process.stderr
+    assert process.stderr == ""
+    assert sorted(entry.name for entry in (folder / "made").iterdir()) == FILES
+    assert (folder / "made/report.html").read_bytes() == (reference[1] / "report.html").read_bytes()
+
+
+def test_without_matplotlib_the_page_is_left_out(folder, finished):
+    process = without(["matplotlib"], finished, "--out", "made", cwd=folder)
+    assert process.returncode == 0, process.stderr
+    assert 'pip install "simlr[report]"' in process.stderr
+    assert sorted(entry.name for entry in (folder / "made").iterdir()) == WITHOUT_PAGE
+
+
+def test_without_matplotlib_a_page_that_was_asked_for_is_refused(folder, finished):
+    process = without(["matplotlib"], finished, "--out", "made", "--format", "csv,html", cwd=folder)
+    assert 'pip install "simlr[report]"' in runs.assert_refused(process)
+    assert not list(folder.iterdir())
+
+
+# ---- the analysis on the page ----
+
+
+def test_the_page_answers_with_the_rows_of_the_analysis(folder):
+    """Every section is there, and what the tables say is what the functions give."""
+    grid = runs.grid(nakkiran2020.GRID, seeds__count=60, record__points=0, record__stop_residual=True)
+    run = simlr.run(grid, out="run.h5")
+    found = run_analysis.Analysis(run)
+    made_ = {section.key: section for section in sections.sections(found)}
+    assert set(made_) == {"against", "best", "annealing", "directions", "spread"}
+    (pair,) = [row for row in pairs.compare(run, "annealed", "flow") if row.level == 1e-6]
+    (line,) = [line for line in made_["against"].tables[0].lines if line[0] == "annealed"]
+    assert line[1] == number(pair.ratio)
+    # The two directions of the ratio, and that the page says which is which.
+    summed = {(row.schedule, row.level): row for row in summary.rows(run)}
+    assert summed["annealed", 1e-6].ratio == pytest.approx(1.0 / pair.ratio, rel=1e-9)
+    assert "the inverse, flow / schedule" in made_["against"].tables[0].notes[0]
+    page = Page(made(folder / "run.h5") / "report.html")
+    for section in made_.values():
+        assert section.title in page.text
+    assert "constant.learning_rate: 0.3, 0.1" in page.text
+    assert len(page.pictures()) == 4 + 5
+    text = (folder / "made/report.md").read_text(encoding="utf-8")
+    assert "# Which directions kept their error?" in text
+
+
+def test_the_likely_best_are_the_fewest_that_make_up_95_percent():
+    rows = [SimpleNamespace(win_share=share) for share in (0.02, 0.5, 0.4, 0.06, 0.02)]
+    assert [row.win_share for row in sections.likely(rows)] == [0.5, 0.4, 0.06]
+    assert sections.likely([SimpleNamespace(win_share=float("nan"))]) == []
+
+
+def test_another_baseline(folder, finished, capsys):
+    out = made(finished, "--baseline", "annealed", "--format", "csv,md", out=folder / "made")
+    with open(out / "summary.csv", newline="", encoding="utf-8") as file:
+        assert {record["baseline"] for record in csv.DictReader(file)} == {"annealed"}
+    assert "than annealed?" in (out / "report.md").read_text(encoding="utf-8")
+    assert "annealed (baseline)" in capsys.readouterr().out
+    for name, nearest in (("anealed", "annealed"), ("constant", "constant[learning_rate=0.01]")):
+        assert __main__.main([str(finished), "--out", str(folder / "no"), "--baseline", name]) == 2
+        told = capsys.readouterr().err
+        assert len(told.splitlines()) == 1 and f"did you mean {nearest!r}?" in told
+    assert not (folder / "no").exists()
+
+
+def test_files_that_another_run_left_are_removed_and_nothing_else(folder, finished):
+    out = made(finished, "--format", "csv,md", out=folder / "made")
+    (out / "directions.csv").write_text("turn,street\nleft,High Street\n")
+    (out / "notes.txt").touch()
+    alone = runs.grid(schedule=[FLOW])
+    simlr.run(alone, out="alone.h5")
+    made(folder / "alone.h5", "--format", "md", out=out)
+    assert (out / "best.csv").exists()  # no CSV was asked for
+    made(folder / "alone.h5", "--format", "csv", out=out)
+    assert {path.name for path in out.iterdir()} == {
+        "directions.csv",
+        "findings.csv",
+        "notes.txt",
+        "report.md",
+        "summary.csv",
+    }
+
+
+def test_the_page_of_a_large_grid_stays_small(folder):
+    """400 schedules, 6 problems, 9 levels: the page has what can be read."""
+    rates = [0.01 * (k + 1) for k in range(50)]
+    kinds = [{"name": name, "kind": "constant", "learning_rate": rates} for name in "abcdefgh"]
+    grid = runs.grid(
+        schedule=kinds,
+        seeds__count=2,
+        record__points=0,
+        problem__theta_star=[[1.0, float(k)] for k in range(1, 7)],
+        stop={"train_loss": [0.1 * 0.8**k for k in range(9)], "max_steps": 100},
+    )
+    simlr.run(grid, out="large.h5")
+    out = made(folder / "large.h5", "--format", "html,md")
+    assert (out / "report.html").stat().st_size < 2_000_000
+    assert (out / "report.md").stat().st_size < 100_000

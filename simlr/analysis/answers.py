@@ -3,7 +3,7 @@
     found = answers.answer(run)
     print(found.outcome, found.sentence)
 
-Pure functions of a `simlr.store.run.Run` whose grid has a [question]; see `config.question`. Every combination of problem
+Pure functions of a `store.run.Run` whose grid has a [question]; see `config.question`. Every combination of problem
 parameters, of the parameters named in `over` and of levels is compared by itself.
 
 Fair to both sides: where a side has several schedules, the one of the smallest median on every other seed is taken, and

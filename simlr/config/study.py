@@ -32,8 +32,8 @@ TABLES = ("name", "study", "seeds")
 class Study:
     """What a paper measures.
 
-    kind: the paper's name; meaning: one line; parameters: `inputs.parameters.Parameter`s, single values or, by a rule of
-    vectors, lists; arrays: the `store.file_format.Field`s (name, dimensions, type, meaning, units) that `measure` returns;
+    kind: the paper's name; meaning: one line; parameters: `Parameter`s, single values or, by a rule of
+    vectors, lists; arrays: the `Field`s (name, dimensions, type, meaning, units) that `measure` returns;
     measure: a function of a `Task` that returns {name: array}, the same bits for the same task whatever its threads.
     A dimension gets its coordinate from an array of its own name, numbers or strings ("str"); one without is counted
     from 0. The dimension "seed" has as many entries as the task has seeds.

@@ -21,6 +21,7 @@ from ..store.file_format import Field
 from ..store.in_memory import StudySource
 from ..store.read import load
 from ..store.run import Run
+from .pipeline import THREAD_NAME
 
 SEED = Field("seed", ("seed",), "<i8", "index")
 
@@ -94,7 +95,7 @@ def _measured(config, threads, progress):
         except BaseException as error:
             outcome["error"] = error
 
-    thread = threading.Thread(target=work, daemon=True, name="simlr-pipeline study")
+    thread = threading.Thread(target=work, daemon=True, name=f"{THREAD_NAME} study")
     thread.start()
     while thread.is_alive():
         thread.join(WAIT_SECONDS)

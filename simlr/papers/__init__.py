@@ -19,8 +19,8 @@ and may have
 
 A grid belongs to a paper where its problem kind is the paper's name; a study, where its [study] kind is.
 
-A paper may import sources, studies, schedules, rules and layout as it is loaded, and whatever else it needs (kernels,
-grid, stepping, style, matplotlib through style) inside the function that needs it: loading all papers loads no Numba.
+A paper may import claims, config, problems, schedules, inputs and store as it is loaded, and whatever else it needs
+(kernels, engine, grid, report.figures) inside the function that needs it: loading all papers loads no Numba.
 """
 
 from ..claims.registry import load_paper as load

@@ -19,11 +19,11 @@ SECONDS = 120
 BYTES = 4 << 30
 LOOK = """
 import math, os, resource, sys
-from simlr import store
+from simlr.store.read import try_out
 used = math.ceil(sum(os.times()[:2]))
 resource.setrlimit(resource.RLIMIT_CPU, (used + {seconds},) * 2)
 resource.setrlimit(resource.RLIMIT_AS, ({bytes}, {bytes}))
-store.try_out(sys.argv[1])
+try_out(sys.argv[1])
 """
 
 

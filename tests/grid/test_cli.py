@@ -452,12 +452,12 @@ def test_a_signal_before_the_run_begins(small):
     """While the file is laid out: nothing half-made is left."""
     program = """
 import os, signal, sys
-from simlr import store
-before = store._fill_indices
+from simlr.store import create
+before = create._fill_indices
 def slow(*arguments):
     os.kill(os.getpid(), signal.SIGTERM)
     before(*arguments)
-store._fill_indices = slow
+create._fill_indices = slow
 from simlr.grid import main
 sys.exit(main(["small.toml", "--quiet"]))
 """

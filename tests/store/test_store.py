@@ -18,7 +18,7 @@ import simlr
 from simlr.errors import InputError, RunError
 from simlr.grid.job import Job
 from simlr.store import create, file_format, writer
-from simlr.store import lock as lock_module
+from simlr.store.lock import locked
 
 SEED, CELL = ("seed",), ("schedule", "seed", "level")
 TRAJECTORY = ("schedule", "recorded_seed", "record")
@@ -464,14 +464,14 @@ def test_two_creations_at_once(folder, monkeypatch):
 
 def test_a_creation_that_comes_between_the_check_and_the_lock(folder, monkeypatch):
     plan = Job(runs.grid()).plan
-    before = lock_module._locked
+    before = create._locked
 
-    def locked(file, path, flags=0):
-        monkeypatch.setattr(lock_module, "_locked", before)
+    def late(file, path, flags=0):
+        monkeypatch.setattr(create, "_locked", before)
         create.create("run.h5", plan, {"format": "first"}).close()
         return before(file, path, flags)
 
-    monkeypatch.setattr(lock_module, "_locked", locked)
+    monkeypatch.setattr(create, "_locked", late)
     with pytest.raises(InputError, match="exists"):
         create.create("run.h5", plan, {"format": "second"})
     with h5py.File("run.h5") as found:
@@ -514,9 +514,9 @@ def test_the_lock_is_that_of_the_open_file(folder):
         pass
     open("run.h5", "rb").close()
     with pytest.raises(RunError, match="another run is writing to it"):
-        lock_module.locked("run.h5")
+        locked("run.h5")
     file.close()
-    descriptor, lock = lock_module.locked("run.h5")
+    descriptor, lock = locked("run.h5")
     os.close(descriptor)
     lock.close()
 

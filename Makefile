@@ -16,16 +16,18 @@ WHOLE := $(shell test ! -e $(VENV)/unfinished && test "$$(cat $(VENV)/made-in 2>
 	&& version=$$($(RUN) -V 2>/dev/null) \
 	&& { test -z "$(NAMED_PYTHON)" || test "$$version" = "$$($(NAMED_PYTHON) -V 2>/dev/null)"; } && echo yes)
 
-.PHONY: help demo test soak bench lint clean remake
+.PHONY: help demo test test-all proofs soak bench lint clean remake
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     run the reference problem (Nakkiran 2020) and make its report"
-	@echo "make test     run the tests, two at a time      (ARGS='-k store -x' goes to pytest)"
+	@echo "make test     run the tests: all laws and contracts, two at a time (ARGS='-k store -x' goes to pytest)"
+	@echo "make test-all run the long ones too; CI does"
+	@echo "make proofs   judge the papers over many roots, measure how often intervals cover (ARGS=roots: a part); writes docs/proofs.md"
 	@echo "make soak     crash, kill and fuzz it for minutes  (ARGS=fuzz: a part) and write docs/reliability.md"
 	@echo "make bench    measure the speed of the kernels (ARGS=--peers: beside NumPy and JAX)"
-	@echo "make lint     check the style"
+	@echo "make lint     check style and types"
 	@echo "make clean    remove .venv, caches, build products, and the runs and reports in data/"
 	@echo "Each sets up .venv when needed; PYTHON=... names the Python to use."
 
@@ -33,8 +35,17 @@ demo: $(VENV)/with-report
 	$(RUN) -m simlr.grid --overwrite
 	$(RUN) -m simlr.report data/nakkiran2020.h5
 
+# Files go to the two workers whole, so that what a file's tests share is made once; -rs names each test that is skipped.
+TESTS = $(RUN) -m pytest -n 2 --dist loadfile -rs
+
 test: $(VENV)/with-test
-	$(RUN) -m pytest -n 2 --dist loadfile $(ARGS)
+	$(TESTS) -m "not slow" $(ARGS)
+
+test-all: $(VENV)/with-test
+	$(TESTS) $(ARGS)
+
+proofs: $(VENV)/with-test
+	$(RUN) tests/support/proofs.py $(ARGS)
 
 soak: $(VENV)/with-test
 	$(RUN) tests/support/soak.py $(ARGS)
@@ -46,9 +57,10 @@ bench: $(VENV)/with-$(if $(findstring --peers,$(ARGS)),bench,nothing)
 lint: $(VENV)/with-test
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
 
 clean:
-	rm -rf $(VENV) build dist simlr.egg-info .pytest_cache .hypothesis .ruff_cache .coverage htmlcov
+	rm -rf $(VENV) build dist simlr.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache .coverage htmlcov
 	rm -rf data/*.h5 data/*-report data/*.new data/*.merging data/*.lock
 	find simlr kernels tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -4,13 +4,14 @@ from .cli import signals  # noqa: I001 - first: it minds signals from then on
 
 import importlib
 import sys
+from collections.abc import Sequence
 
 from . import __version__
 from .cli.arguments import BAD_INPUT, DONE, one_line, say
 from .errors import unknown
 
 # command -> (what it does, the module whose `main` it is, arguments put before the given ones)
-COMMANDS = {
+COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "run": ("run a grid of schedules x seeds, or a paper's claim, into a run file", "simlr.grid.__main__", ()),
     "report": ("make the report of a run file", "simlr.report.__main__", ()),
     "papers": ("run published claims and judge them", "simlr.papers.__main__", ()),
@@ -21,9 +22,10 @@ COMMANDS = {
 }
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Hand over to the command that the first argument names; returns the exit status."""
-    name, *rest = [*(sys.argv[1:] if arguments is None else arguments), ""]
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    name, rest = (given[0], given[1:]) if given else ("", [])
     if name in ("", "-h", "--help"):
         return one_line("simlr", lambda: _print(_help()))
     if name == "--version":
@@ -32,7 +34,7 @@ def main(arguments=None):
         say(f"simlr: {unknown('command', name, [*COMMANDS], 'command')}")
         return BAD_INPUT
     _, module, before = COMMANDS[name]
-    return importlib.import_module(module).main([*before, *rest[:-1]])
+    return importlib.import_module(module).main([*before, *rest])
 
 
 def _help():
@@ -46,7 +48,7 @@ def _print(text):
     return DONE
 
 
-def command():
+def command() -> int:
     """The command as a process of its own; returns the exit status."""
     return signals.finished(main)
 

@@ -1,7 +1,7 @@
 """The command `python -m simlr.bench`: how fast simlr is on this machine, beside what bounds it.
 
-First every kernel is checked against its naive twin in `peers`; a mismatch ends the benchmark. Then the sections of
-`measure` and `throughput` are run, and their figures printed as tables, or all together as JSON.
+First every kernel is checked against its naive twin in `twins`; a mismatch ends the benchmark. Then the sections are
+run, and their figures printed as tables, or all together as JSON.
 """
 
 from ..cli import signals  # noqa: I001 - first: it minds signals from then on
@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 
 from ..cli.arguments import DONE, FAILED, INTERRUPTED, Parser, one_line
 from ..cli.signals import terminate_as_interrupt
@@ -22,14 +23,11 @@ from .checks import CHECKS
 from .output import as_json, as_text, machine
 
 PROGRAM = "python -m simlr.bench"
-
 BUSY = 0.5
-
-
 SECTIONS = {**basics.SECTIONS, **closed_forms.SECTIONS, **networks.SECTIONS, **streaming.SECTIONS}
 
 
-def parser():
+def parser() -> Parser:
     """The command's arguments."""
     made = Parser(
         prog=PROGRAM,
@@ -50,7 +48,7 @@ def parser():
     return made
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     options = parser().parse_args(arguments)
     try:
@@ -64,7 +62,7 @@ def main(arguments=None):
         return FAILED
 
 
-def say(text):
+def say(text: str) -> None:
     """One line on standard error."""
     print(text, file=sys.stderr, flush=True)
 
@@ -130,7 +128,7 @@ def _measure(bench, titles, tables):
     return figures
 
 
-def command():
+def command() -> int:
     """The command as a process of its own; returns the exit status."""
     return signals.finished(main)
 

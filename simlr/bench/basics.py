@@ -5,12 +5,13 @@ contestants take turns in one run, and the best time of each counts. Everything 
 but for the draws, which have none.
 """
 
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 
 from . import jax_peers, machine, twins
-from .harness import Figure, many_threads, python
+from .harness import Bench, Figure, many_threads, python
 
 LEVEL = 1e-3
 LEVELS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -19,7 +20,7 @@ LEVELS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 # ---- sections ----
 
 
-def machine_limits(bench):
+def machine_limits(bench: Bench) -> Iterator[Figure]:
     """Multiply-adds, memory and disk at their best, by small programs of their own."""
     runs = {threads: machine.multiply_adds(threads) for threads in bench.threads}
     best = machine.race({threads: run for threads, (run, _) in runs.items()}, bench.pick(9, 3))
@@ -40,7 +41,7 @@ def machine_limits(bench):
     )
 
 
-def stepping(bench):
+def stepping(bench: Bench) -> Iterator[Figure]:
     """`simlr.descend`: useful cell-steps a second, that is the sum of all stop steps over the seconds."""
     for axes in bench.pick((2, 3, 5, 10, 50), (2, 10)):
         seeds = bench.pick(4096 if axes < 10 else 1024, 256)
@@ -94,7 +95,7 @@ def _race_of_steppers(bench, axes, inputs):
     return steps, machine.race(contestants, bench.pick(3 if bench.with_jax else 5, 1))
 
 
-def gradient_flow(bench):
+def gradient_flow(bench: Bench) -> Iterator[Figure]:
     """Exact crossing times of a run without discrete steps, losses included."""
     from ..grid.job import run
 
@@ -113,7 +114,7 @@ def gradient_flow(bench):
         yield Figure(f"flow.d{axes}", f"crossings, d = {axes}", rate, "/s", ratios, "latency of exp", how)
 
 
-def draws(bench):
+def draws(bench: Bench) -> Iterator[Figure]:
     """Counter-based random numbers on one thread, beside NumPy's generators."""
     from ..kernels.draws import FEATURES, fill_normal, fill_uniform
 
@@ -130,7 +131,7 @@ def draws(bench):
         )
 
 
-def default_grid(bench):
+def default_grid(bench: Bench) -> Iterator[Figure]:
     """The reference problem as `python -m simlr.grid` runs it, without its start-up and table."""
     from ..config.grid import GridConfig
     from ..grid.job import run
@@ -149,7 +150,7 @@ def default_grid(bench):
     yield Figure("grid.cells", "cells", cells / best["file"], "cells/s", {}, "stepping", how)
 
 
-def scaling(bench):
+def scaling(bench: Bench) -> Iterator[Figure]:
     """A grid that does nothing but step, on one thread and on two."""
     from ..grid.job import run
 
@@ -160,7 +161,7 @@ def scaling(bench):
     ).replace(engine="recurrence")
     run(config)
     best = machine.race(
-        {n: lambda n=n: run(config, threads=n) for n in sorted({1, min(2, machine.cores())})}, bench.pick(3, 1)
+        {n: partial(run, config, threads=n) for n in sorted({1, min(2, machine.cores())})}, bench.pick(3, 1)
     )
     how = f"16 schedules x {config.seeds['count']} seeds x {steps} steps, nothing recorded"
     for threads, seconds in best.items():
@@ -169,7 +170,7 @@ def scaling(bench):
         yield Figure(f"threads.{threads}", many_threads(threads), rate, "cell-steps/s", ratios, "cores", how)
 
 
-def start_up(bench):
+def start_up(bench: Bench) -> Iterator[Figure]:
     """A process that runs a grid of one cell, warm, beside one that imports numba and h5py."""
     grid, out = bench.folder / "one.toml", bench.folder / "one.h5"
     one = bench.grid(

@@ -1,23 +1,26 @@
 """Before anything is timed: do the kernels and their twins give the same?"""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from . import basics, twins
+from .harness import Bench
 
-CHECKS = []
+CHECKS: list[Callable[[Bench], None]] = []
 
 
 # ---- checks: every kernel against its twin ----
 
 
-def check(function):
+def check(function: Callable) -> Callable:
     """Decorator: a function of a `Bench` that raises `peers.Mismatch` where a kernel is wrong."""
     CHECKS.append(function)
     return function
 
 
 @check
-def check_stepping(bench):
+def check_stepping(bench: Bench) -> None:
     """stepping, several levels, runs that diverge"""
     from ..engine.descend import descend
 
@@ -32,13 +35,13 @@ def check_stepping(bench):
 
 
 @check
-def check_flow(bench):
+def check_flow(bench: Bench) -> None:
     """gradient flow, alone and after steps, recorded"""
     from ..grid.job import run
 
     curvature, residual, _ = twins.descent_inputs(3, 50, 1, 1)
     phases = [{"kind": "constant", "learning_rate": 0.5, "steps": 4}, {"kind": "flow"}]
-    schedules = [{"kind": "flow"}, {"name": "after steps", "phases": phases}]
+    schedules: list[dict] = [{"kind": "flow"}, {"name": "after steps", "phases": phases}]
     levels = (1e-3, 1e-5)
     made = run(
         bench.quadratics(curvature, residual, schedules, levels, record={"points": 9, "flow_time": 3.0, "seeds": "all"})
@@ -56,7 +59,7 @@ def check_flow(bench):
 
 
 @check
-def check_draws(bench):
+def check_draws(bench: Bench) -> None:
     """draws, to the bit"""
     from ..kernels.draws import FEATURES, fill_normal, fill_uniform
 
@@ -69,7 +72,7 @@ def check_draws(bench):
 
 
 @check
-def check_regression(bench):
+def check_regression(bench: Bench) -> None:
     """least squares on splits of a table"""
     from ..grid.job import run
     from ..kernels.draws import SPLIT

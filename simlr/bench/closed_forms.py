@@ -1,11 +1,12 @@
 """Benchmark sections of what skips steps and of what takes noisy ones: closed forms, and walks."""
 
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 
 from . import machine, noisy_peers
-from .harness import Figure
+from .harness import Bench, Figure
 
 MILLION = 1_000_000
 SIZES = (10**3, 10**4, 10**5, 10**6, 10**7)
@@ -38,7 +39,7 @@ def _long_grid(bench, engine, schedule, steps, seeds):
     return bench.grid([schedule], **tables).replace(engine=engine)
 
 
-def closed_form(bench):
+def closed_form(bench: Bench) -> Iterator[Figure]:
     """Closed forms that skip the steps, against the stepping kernel on the same grid."""
     seeds, steps = bench.pick(4096, 64), bench.pick(MILLION, 20_000)
     small = 5.5 / steps
@@ -80,9 +81,10 @@ def _one_closed_form(bench, key, name, schedule, steps, seeds):
     yield Figure(f"closed.{key}", name, rate, "cell-steps/s in effect", ratios, "exponentials, latency", how)
 
 
-def closed_form_growth(bench):
+def closed_form_growth(bench: Bench) -> Iterator[Figure]:
     """What a cell takes in closed form as its schedule gets longer."""
-    seeds, first = bench.pick(4096, 64), {}
+    seeds = bench.pick(4096, 64)
+    first: dict[str, float] = {}
     for steps in SIZES[: bench.pick(5, 2)]:
         small = 5.5 / steps
         cases = {
@@ -100,7 +102,7 @@ def closed_form_growth(bench):
             )  # fmt: skip
 
 
-def smaller_rates(bench):
+def smaller_rates(bench: Bench) -> Iterator[Figure]:
     """The default grid against itself with all rates a hundredfold smaller and a hundredfold more steps."""
     from ..config.grid import GridConfig
     from ..grid.job import run
@@ -129,7 +131,7 @@ def _hundredth(table):
     return made
 
 
-def walks(bench):
+def walks(bench: Bench) -> Iterator[Figure]:
     """Noisy steps: 64 schedules x 64 seeds, the loss checked at every step, beside JAX where wanted."""
     steps = bench.pick(2000, 100)
     cases = {

@@ -1,21 +1,22 @@
 """The same in JAX, as one would write it."""
 
 import importlib.util
+from collections.abc import Callable
 from functools import cache
 
 
-def has_jax():
+def has_jax() -> bool:
     """Whether JAX is installed."""
     return importlib.util.find_spec("jax") is not None
 
 
-def jax_layouts(axes):
+def jax_layouts(axes: int) -> tuple[str, ...]:
     """The layouts worth timing: d arrays are fastest at d = 2, rows of d beyond; 50 arrays compile for ever."""
     return ("columns",) * (axes <= 10) + ("rows",) * (axes >= 3)
 
 
 @cache
-def jax_scan(layout):
+def jax_scan(layout: str) -> Callable:
     """A function like `numpy_loop` in JAX, float64: one compiled lax.scan over the steps of the whole batch."""
     import jax
 

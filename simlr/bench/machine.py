@@ -9,9 +9,12 @@ import os
 import platform
 import time
 import zlib
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 PIECE = 1 << 20
 SYNC_SECONDS = 1.0
@@ -22,14 +25,16 @@ TRIAD_BYTES = 192 << 20
 # ---- taking times ----
 
 
-def seconds_of(work):
+def seconds_of(work: Callable[[], object]) -> float:
     """Wall seconds of one call."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
-def race(contestants, rounds, between=lambda: None):
+def race(
+    contestants: Mapping[Any, Callable[[], object]], rounds: int, between: Callable[[], object] = lambda: None
+) -> dict[Any, float]:
     """Best wall seconds of each of {name: function}, called in turn, `rounds` times; `between` them is not timed."""
     best = dict.fromkeys(contestants, float("inf"))
     for _ in range(rounds):
@@ -42,12 +47,12 @@ def race(contestants, rounds, between=lambda: None):
 # ---- what the machine is ----
 
 
-def cores():
+def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def processor_name():
+def processor_name() -> str:
     """The processor as the system calls it."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
         for line in lines:
@@ -56,7 +61,7 @@ def processor_name():
     return platform.processor() or platform.machine()
 
 
-def load_average():
+def load_average() -> float:
     """Processes that ran or waited in the last minute, on average; -1 where the system does not say."""
     try:
         return os.getloadavg()[0]
@@ -64,7 +69,7 @@ def load_average():
         return -1.0
 
 
-def peak_bytes():
+def peak_bytes() -> int:
     """The largest resident memory of this process so far.
 
     From /proc where there is one: what getrusage says of a process that was started by a larger one may be the peak of
@@ -84,7 +89,7 @@ def peak_bytes():
 
 
 @contextlib.contextmanager
-def using_threads(count):
+def using_threads(count: int) -> Iterator[None]:
     """Launch the kernels on `count` threads (None: all) for the duration."""
     from ..kernels import jit
 
@@ -95,7 +100,7 @@ def using_threads(count):
         jit.set_threads(None)
 
 
-def multiply_adds(threads, rounds=FMA_ROUNDS):
+def multiply_adds(threads: int, rounds: int = FMA_ROUNDS) -> tuple[Callable[[], None], int]:
     """A function that takes fused multiply-adds in float64 on so many threads at full speed; their number."""
     from ..kernels import jit, probes
 
@@ -108,7 +113,7 @@ def multiply_adds(threads, rounds=FMA_ROUNDS):
     return run, threads * rounds * probes.LANES * probes.CHAIN
 
 
-def memory_bandwidth(threads, size=TRIAD_BYTES):
+def memory_bandwidth(threads: int, size: int = TRIAD_BYTES) -> float:
     """Bytes a second of a = b + s c over three arrays of `size` bytes in all: two read, one written."""
     from ..kernels import jit, probes
 
@@ -129,7 +134,7 @@ class Written(NamedTuple):
     processor_seconds: float
 
 
-def write(path, pieces, total, checksum):
+def write(path: Path, pieces: Sequence[memoryview], total: int, checksum: bool) -> Written:
     """Write `total` bytes, taken from `pieces` in turn, to a new file by pwrite; sync once a second and at the end.
 
     With `checksum`, the CRC-32 of all bytes is computed on the way, as the store does. Returns `Written`.
@@ -156,13 +161,13 @@ def write(path, pieces, total, checksum):
         os.unlink(path)
 
 
-def in_pieces(arrays):
+def in_pieces(arrays: Iterable[NDArray]) -> list[memoryview]:
     """The bytes of some arrays as views of at most 1 MiB."""
-    views = [memoryview(np.ascontiguousarray(array)).cast("B") for array in arrays if array.size]
+    views = [np.ascontiguousarray(array).data.cast("B") for array in arrays if array.size]
     return [view[first : first + PIECE] for view in views for first in range(0, len(view), PIECE)]
 
 
-def disk_speed(folder, total):
+def disk_speed(folder: Path, total: int) -> float:
     """Bytes a second of writing `total` bytes to a new file and syncing them."""
     pieces = in_pieces([np.random.default_rng(0).random(PIECE)])
     return total / min(write(folder / "disk", pieces, total, checksum=False).seconds for _ in range(3))

@@ -4,15 +4,17 @@ JAX trains in all coordinates, and also in those along the train points, which s
 compiled scan over the steps, vmapped over the seeds, in float64. Both must come to the same weights.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from . import machine, twins
-from .harness import Figure
+from .harness import Bench, Figure
 
 RATE, DECAY = 0.25, 1e-5
 
 
-def networks(bench):
+def networks(bench: Bench) -> Iterator[Figure]:
     """Training of two-layer networks at the size of the study li2019."""
     seeds, steps = bench.pick((16, 300), (4, 20))
     ours = _ours(seeds, steps)

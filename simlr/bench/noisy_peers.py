@@ -50,7 +50,7 @@ def _walk_arguments(curvature, residual, rates, kind, batch, rows):
     return known, plan, method, noise, arrays.Rows(*rows), residual
 
 
-def noise_case(axes, seeds, schedules, steps):
+def noise_case(axes: int, seeds: int, schedules: int, steps: int) -> Case:
     """N(0, sigma^2 I) added to every gradient."""
     from ..kernels.stochastic import gradients
 
@@ -62,7 +62,7 @@ def noise_case(axes, seeds, schedules, steps):
     return Case(ours, partial(_jax_noise, curvature, residual, rates))
 
 
-def sgd_case(seeds, schedules, steps):
+def sgd_case(seeds: int, schedules: int, steps: int) -> Case:
     """Mini-batches with replacement from rows that are common to all seeds; the labels are the seed's own."""
     from ..kernels.stochastic import gradients
 

@@ -1,9 +1,11 @@
 """The figures as text and as JSON."""
 
 import platform
+from typing import Any
 
 from .. import __version__
 from . import machine as limits
+from .harness import Bench, Figure
 
 FORMAT_VERSION = 1
 PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
@@ -12,7 +14,7 @@ PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 # ---- telling ----
 
 
-def machine():
+def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     return {
         "processor": limits.processor_name(),
@@ -22,7 +24,7 @@ def machine():
     }
 
 
-def versions(with_jax):
+def versions(with_jax: bool) -> dict[str, Any]:
     """What was measured."""
     from ..engine.environment import environment
 
@@ -34,7 +36,7 @@ def versions(with_jax):
     return found
 
 
-def as_json(figures, bench, took):
+def as_json(figures: dict[str, list[Figure]], bench: Bench, took: dict[str, Any]) -> dict[str, Any]:
     """All figures with what belongs to them, for `json.dumps`."""
     rows = [{"section": title, **figure._asdict()} for title, found in figures.items() for figure in found]
     return {
@@ -47,7 +49,7 @@ def as_json(figures, bench, took):
     }
 
 
-def as_text(title, figures):
+def as_text(title: str, figures: list[Figure]) -> str:
     """The figures of one section in columns: what, how much, compared with what, bounded by what."""
     lines = [(one.name, amount(one.value, one.unit), _comparisons(one.ratios), one.bound) for one in figures]
     widths = [max(len(line[i]) for line in lines) for i in range(4)]
@@ -58,7 +60,7 @@ def as_text(title, figures):
     return "\n".join([title.upper(), *rows])
 
 
-def amount(value, unit):
+def amount(value: float, unit: str) -> str:
     """A value of three digits with a decimal prefix: 3.37 G/s, 118 MB, 0.217 s."""
     size, prefix = next(((size, prefix) for size, prefix in PREFIXES if abs(value) >= size), (1.0, ""))
     scaled = value / size

@@ -1,10 +1,13 @@
 """Sections of the benchmark that write whole trajectories to the disk: how fast, and in how much memory."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from numpy.typing import NDArray
+
 from . import machine
-from .harness import Figure, python
+from .harness import Bench, Figure, python
 
 
 class Shape(NamedTuple):
@@ -23,7 +26,7 @@ SHAPES = {
 }
 
 
-def streaming(bench):
+def streaming(bench: Bench) -> Iterator[Figure]:
     """A run that writes the trajectories of all seeds, beside its kernels alone and the same bytes written plainly."""
     for name, (shape, target) in bench.pick(SHAPES, {"1:1": SHAPES["1:1"]}).items():
         yield _streaming_figure(bench, _streamed(bench, _steps_for(bench, shape, target), shape.iterates), name)
@@ -56,15 +59,15 @@ class _Nowhere:
     def __init__(self):
         self.arrays, self.bytes = None, 0
 
-    def write_block(self, block, first, last, arrays):
+    def write_block(self, block: int, first: int, last: int, arrays: dict[str, NDArray]) -> None:
         """Count the bytes."""
         self.arrays = self.arrays or {name: array.copy() for name, array in arrays.items()}
         self.bytes += sum(array.nbytes for array in arrays.values())
 
-    def finish(self, seconds, complete):
+    def finish(self, seconds: float, complete: bool) -> None:
         """Nothing to finish."""
 
-    def close(self):
+    def close(self) -> None:
         """Nothing to close."""
 
 
@@ -111,7 +114,7 @@ def _streaming_figure(bench, job, wanted):
     return Figure(f"streaming.{wanted}", name, size / best["run"], "B/s", ratios, bound, how)
 
 
-def memory(bench):
+def memory(bench: Bench) -> Iterator[Figure]:
     """Peak memory of a streaming run in a process of its own, above an idle import; the grid grows fourfold."""
     peaks = {}
     for seeds in bench.pick((16_384, 65_536), (128, 512)):
@@ -131,7 +134,7 @@ def memory(bench):
         out.unlink()
 
 
-def print_peak(grid, out):
+def print_peak(grid: str, out: str) -> None:
     """Run a grid file and print by how many bytes the peak memory grew beyond that of the imports."""
     from ..config.grid import GridConfig
     from ..kernels import jit

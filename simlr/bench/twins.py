@@ -10,13 +10,18 @@ Arrays in, arrays out, in float64; nothing here is compiled by simlr or shares a
 and `numpy_loop`, `numpy_crossing` and `jax_scan` are the fastest forms of the same found in NumPy and JAX.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 REACHED, OUT_OF_STEPS, DIVERGED = 1, 2, 3
 LIMIT = 1e100
 
 
-def descent_inputs(axes, seeds, schedules=64, steps=2000, root=0):
+def descent_inputs(
+    axes: int, seeds: int, schedules: int = 64, steps: int = 2000, root: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Curvature (N, d) uniform in [0.2, 1.4], residuals (N, d) standard normal, and cosine rates (S, T).
 
     Schedule s has the rates 0.014 (1 + cos(pi t / T)) (s + 1) / S: its cells stop at very different steps.
@@ -32,7 +37,7 @@ class Mismatch(Exception):
     """simlr and its twin do not agree."""
 
 
-def expect(what, found, wanted, tolerance=0.0):
+def expect(what: str, found: NDArray, wanted: NDArray, tolerance: float = 0.0) -> None:
     """Raise `Mismatch` where an array differs from the twin's by more than a relative tolerance (NaN equals NaN)."""
     found, wanted = np.asarray(found), np.asarray(wanted)
     if found.shape != wanted.shape:
@@ -47,7 +52,9 @@ def expect(what, found, wanted, tolerance=0.0):
 # ---- twins ----
 
 
-def descent(curvature, residual, rates, levels):
+def descent(
+    curvature: NDArray[np.float64], residual: NDArray[np.float64], rates: NDArray[np.float64], levels: Sequence[float]
+) -> tuple[NDArray, ...]:
     """Stop step, status, train loss and test loss 1/2 sum_i r_i^2 of every cell at every level, each (S, N, E)."""
     with np.errstate(over="ignore", invalid="ignore"):
         cells = [_descent_of_one(curvature, residual, eta, levels) for eta in rates]
@@ -72,7 +79,7 @@ def _descent_of_one(curvature, residual, eta, levels):
     return step, status, train, test
 
 
-def crossing(curvature, residual, level):
+def crossing(curvature: NDArray[np.float64], residual: NDArray[np.float64], level: float) -> NDArray[np.float64]:
     """The time at which the gradient flow crosses a level below its start, (N,); every curvature positive."""
 
     def loss(tau):
@@ -88,13 +95,15 @@ def crossing(curvature, residual, level):
     return high
 
 
-def philox(root, seed, purpose, step):
+def philox(root: int, seed: int, purpose: int, step: int) -> np.random.Generator:
     """NumPy's generator of the stream (root, seed, purpose, step)."""
     key = np.array([root, seed], np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=np.array([0, step, purpose, 0], np.uint64)))
 
 
-def regression(features, target, train, test):
+def regression(
+    features: NDArray[np.float64], target: NDArray[np.float64], train: NDArray[np.int64], test: NDArray[np.int64]
+) -> tuple:
     """Of least squares on the rows `train`, tested on the rows `test`: what simlr keeps of one such problem.
 
     Returns curvature (descending), the square of the start's residual along each axis (the sign of an eigenvector is
@@ -110,7 +119,9 @@ def regression(features, target, train, test):
 # ---- loops to time ----
 
 
-def numpy_loop(curvature, residual, rates, level):
+def numpy_loop(
+    curvature: NDArray[np.float64], residual: NDArray[np.float64], rates: NDArray[np.float64], level: float
+) -> NDArray:
     """Stop steps (S, N): all cells at once, a column an axis, in place, until the last one has stopped."""
     shape = (len(rates), len(curvature))
     lam = [np.ascontiguousarray(column) for column in curvature.T]
@@ -134,7 +145,9 @@ def numpy_loop(curvature, residual, rates, level):
     return stop
 
 
-def numpy_crossing(curvature, residual, levels):
+def numpy_crossing(
+    curvature: NDArray[np.float64], residual: NDArray[np.float64], levels: Sequence[float]
+) -> NDArray[np.float64]:
     """Crossing times (N, E) for falling levels: Newton's method on the logarithm of the loss, all seeds at once."""
     weight, tau, found = 0.5 * curvature * residual**2, np.zeros(len(curvature)), []
     for level in levels:

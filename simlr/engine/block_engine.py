@@ -9,7 +9,7 @@ from ..kernels import arrays, jit
 from ..kernels.descent.ending import mark_out_of_reach
 from ..kernels.iterates import iterates_sweep
 from ..kernels.losses import losses_sweep
-from ..plan.plan import BOTH, LEAPS, STEPS, WALKS
+from ..plan.engines import CLOSED_FORM, MIXED, RECURRENCE, STOCHASTIC
 from ..plan.stages import batches, longest_table
 from ..problems.source import Sloped
 from .block_inputs import _end_to_end, _pad, _Seeds
@@ -57,7 +57,7 @@ class Engine:
         seeds = _Seeds(self._plan, batch, validation, first, last, self._buffers)
         results = self._buffers.take(last - first, seeds.recorded.size)
         for rows in self._batches():
-            if self._plan.engines[rows[0]] == WALKS:
+            if self._plan.engines[rows[0]] == STOCHASTIC:
                 self._write_walk(seeds, rows, results)
             else:
                 self._write_descent(seeds, rows, results)
@@ -76,7 +76,7 @@ class Engine:
             own = source.draw(self._plan.config.seeds["root"], draws, self._workers)
             if own.test_slope is None:
                 own = own._replace(test_slope=np.zeros_like(own.offset))
-            parts.append(_pad(own, self._plan.axes - source.axes))
+            parts.append(_pad(own, self._plan.dimension - source.axes))
         return _end_to_end(parts)
 
     def _parts(self, first, last):
@@ -95,17 +95,17 @@ class Engine:
             quadratic = source.validation(self._plan.config.seeds["root"], draws, own, self._workers)
             if not isinstance(quadratic, Sloped):
                 quadratic = Sloped(*quadratic, np.zeros_like(quadratic.offset))
-            parts.append(_pad(quadratic, self._plan.axes - source.axes))
+            parts.append(_pad(quadratic, self._plan.dimension - source.axes))
         return _end_to_end(parts)
 
     def _batches(self):
         """The schedules in batches of one engine each, as arrays of their indices."""
         engines = np.array(self._plan.engines)
-        for engine in (STEPS, LEAPS, BOTH):
+        for engine in (RECURRENCE, CLOSED_FORM, MIXED):
             rows = np.flatnonzero(engines == engine)
-            weights = [1 if engine == STEPS else longest_table(self._plan.schedules[s]) for s in rows]
+            weights = [1 if engine == RECURRENCE else longest_table(self._plan.schedules[s]) for s in rows]
             yield from batches(rows, weights)
-        walks = np.flatnonzero(engines == WALKS)
+        walks = np.flatnonzero(engines == STOCHASTIC)
         kinds = [kind_of(*self._plan.methods[s]) for s in walks]
         for kind in dict.fromkeys(kinds):
             rows = walks[[own == kind for own in kinds]]
@@ -218,7 +218,7 @@ class Engine:
             own = seeds.problems(place)
             parts.append(source.rows(self._plan.config.seeds["root"], draws, own, self._workers))
         most = max(rho.shape[1] for _, rho in parts)
-        wide = [np.pad(z, [(0, 0), (0, most - z.shape[1]), (0, self._plan.axes - z.shape[2])]) for z, _ in parts]
+        wide = [np.pad(z, [(0, 0), (0, most - z.shape[1]), (0, self._plan.dimension - z.shape[2])]) for z, _ in parts]
         rho = [np.pad(rho, [(0, 0), (0, most - rho.shape[1])]) for _, rho in parts]
         count = [np.full(rho.shape[0], rho.shape[1], np.int64) for _, rho in parts]
         return arrays.Rows(*(np.ascontiguousarray(np.concatenate(part)) for part in (wide, rho, count)))

@@ -6,7 +6,7 @@ from ..kernels import arrays
 from ..kernels.descent.closed_form import leap_sweep
 from ..kernels.descent.ending import finish_sweep
 from ..kernels.descent.recurrence import descend_sweep
-from ..plan.plan import LEAPS, STEPS
+from ..plan.engines import CLOSED_FORM, RECURRENCE
 from ..plan.rate_tables import CHUNK, chunks_of
 from ..plan.stages import stages
 from .product_tables import ProductTables
@@ -38,9 +38,9 @@ class Descending:
     def _take_steps(self, cells, rows, rates, course):
         """Take all steps in the way that suits these schedules; return the time that they take."""
         engine = self._plan.engines[rows[0]]
-        if engine == STEPS:
+        if engine == RECURRENCE:
             return self._step(cells, rows, rates, course, chunks_of(rates.length))
-        if engine == LEAPS:
+        if engine == CLOSED_FORM:
             return self._leap(cells, rows, rates, course, 0, np.zeros(rows.size))
         self._step(cells, rows, rates, course, 1)
         elapsed = np.array([self._plan.tables.one(s, 0)[1][-1] for s in rows])

@@ -10,7 +10,7 @@ import numpy as np
 from ..kernels import arrays
 from ..kernels.descent.closed_form import leap_sweep
 from ..kernels.validation import look_sweep
-from ..plan.plan import WINDOW
+from ..plan.block_size import WINDOW
 from .deterministic import any_stepping
 from .product_tables import no_products
 

@@ -47,7 +47,7 @@ class Walk:
             source, plan.config.seeds["root"], batch, _column(methods, 1, "sigma"), seeds.draws, seeds.axes
         )
         drawn = source >= gradients.WITH_REPLACEMENT
-        self._table = rows_of(seeds) if drawn else _no_rows(seeds.axes.size, plan.axes)
+        self._table = rows_of(seeds) if drawn else _no_rows(seeds.axes.size, plan.dimension)
         residual = np.broadcast_to(seeds.landscape.residual, (rows.size, *seeds.landscape.residual.shape)).copy()
         moving, averaging = optimizer != optimizers.GRADIENT_DESCENT, average != averages.NO_AVERAGE
         levels, recorded = cells.threshold.shape[1], int((cells.row >= 0).sum())

@@ -9,7 +9,8 @@ import numpy as np
 from ..config.stop import VALIDATION
 from ..kernels import arrays
 from ..kernels.descent.recurrence import descend_sweep
-from ..plan.plan import LEAPS, WINDOW
+from ..plan.block_size import WINDOW
+from ..plan.engines import CLOSED_FORM
 from ..plan.rate_tables import chunks_of
 from . import step_budgets
 from .early_stopping import Looking, leap_and_look, losses_of_r, losses_of_x, step_and_look
@@ -73,7 +74,7 @@ class Stops:
     def _descend_and_look(self, rows, cells, rates, looking):
         """Take all steps, by themselves or a window at a time, and look."""
         course = looking.course
-        if self._plan.engines[rows[0]] == LEAPS:
+        if self._plan.engines[rows[0]] == CLOSED_FORM:
             schedules = [self._plan.schedules[s] for s in rows]
             leap_and_look(schedules, cells, rates, looking, self._launch)
             return

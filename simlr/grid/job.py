@@ -72,7 +72,7 @@ class Job:
             )
         wanted = config.seeds["count"]
         sizes = tuple((source.axes, min(wanted, source.limit or wanted)) for source in self.sources)
-        whole = Plan(config, sizes)
+        whole = Plan.of_grid(config, sizes)
         self.plan = whole.part(*shard) if shard else whole
 
     def open(self, out, overwrite=False, resume=False, origin=None):

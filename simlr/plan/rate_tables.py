@@ -25,7 +25,7 @@ class RateTables:
         self._kept, self._kept_bytes = OrderedDict(), 0
         self._last = None, None
         self._whole = {}
-        self._pieces = [schedule.pieces() for schedule in schedules]
+        self._pieces = {}
         # Time of the first c CHUNK steps of a varying piece: grown one chunk after the other.
         self._sums = {}
 
@@ -44,7 +44,8 @@ class RateTables:
     def _elapsed_before(self, s, chunk):
         """The sum of the learning rates before a chunk: constant pieces by a product, others by sums in order."""
         with np.errstate(over="ignore", invalid="ignore"):
-            return sum((self._time_of(s, piece, chunk * CHUNK) for piece in self._pieces[s]), 0.0)
+            pieces = self._pieces.get(s) or self._pieces.setdefault(s, self._schedules[s].pieces())
+            return sum((self._time_of(s, piece, chunk * CHUNK) for piece in pieces), 0.0)
 
     def _time_of(self, s, piece, end):
         """The time that the steps of one piece before step `end` take."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..config.stop import PATIENCE
 from ..errors import show
+from ..plan.engines import CLOSED_FORM, MIXED
 
 FORMAT = "simlr"
 FORMAT_VERSION = 1
@@ -165,14 +166,14 @@ def block_fields(plan):
 
 def _has_matrices(plan):
     """Whether Q and M are kept: where they are small, or where residuals at the stops want them."""
-    return plan.axes <= LARGEST_MATRIX_AXES or plan.stop_residual
+    return plan.dimension <= LARGEST_MATRIX_AXES or plan.stop_residual
 
 
 def dimensions(plan):
     """Length of every dimension of the run file."""
-    sizes = {"schedule": len(plan.schedules), "seed": plan.seeds, "level": plan.levels, "axis": plan.axes}
+    sizes = {"schedule": len(plan.schedules), "seed": plan.seeds, "level": plan.levels, "axis": plan.dimension}
     if _has_matrices(plan):
-        sizes["axis_2"] = plan.axes
+        sizes["axis_2"] = plan.dimension
     if plan.points:
         sizes |= {"record": plan.points, "recorded_seed": plan.recorded}
     return sizes | {"block": plan.blocks}
@@ -217,10 +218,10 @@ def small_datasets(plan):
     found = [
         (Field("schedule", ("schedule",), "str", "name"), np.array(plan.names, dtype=object)),
         (Field("level", ("level",), "<f8", plan.config.level_kind), np.array(plan.config.levels, np.float64)),
-        (Field("axis", ("axis",), "<i8", "coordinate"), np.arange(plan.axes)),
+        (Field("axis", ("axis",), "<i8", "coordinate"), np.arange(plan.dimension)),
     ]
     if _has_matrices(plan):
-        found.append((Field("axis_2", ("axis_2",), "<i8", "coordinate"), np.arange(plan.axes)))
+        found.append((Field("axis_2", ("axis_2",), "<i8", "coordinate"), np.arange(plan.dimension)))
     units = np.array([schedule.unit for schedule in plan.schedules], dtype=object)
     found.append((Field("schedule_unit", ("schedule",), "str", "unit of the learning rates"), units))
     found += _schedule_parameters(plan)
@@ -265,9 +266,9 @@ def all_fields(plan):
 
 def _engine(schedule, engine):
     """How a schedule is computed: its steps, and the flow after them, which is always in closed form."""
-    if not schedule.phases or engine == "leaps":
+    if not schedule.phases or engine == CLOSED_FORM:
         return ENGINE_CLOSED_FORM
-    return ENGINE_MIXED if schedule.flows or engine == "both" else ENGINE_RECURRENCE
+    return ENGINE_MIXED if schedule.flows or engine == MIXED else ENGINE_RECURRENCE
 
 
 def _schedule_parameters(plan):

@@ -54,7 +54,7 @@ def plan_of(path, survey):
         raise InputError(f"{path}: is the run of a study, which has no blocks")
     text, sizes = (survey.attributes.get(name) for name in ("config", "problem_sizes"))
     try:
-        plan = Plan(GridConfig.from_toml(text), file_format.sizes_of(sizes))
+        plan = Plan.of_grid(GridConfig.from_toml(text), file_format.sizes_of(sizes))
     except Exception as error:  # whatever a damaged description brings about
         raise DamageError(f"{path}: its description of the grid is not understood: {error}") from None
     return as_cut(plan, survey)

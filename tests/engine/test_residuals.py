@@ -85,7 +85,8 @@ def test_a_file_without_residuals_has_the_identity_that_it_had():
 
 
 def test_room_and_memory_are_counted(tmp_path):
-    plans = [Plan(runs.grid(record__points=0, record__stop_residual=kept), ((2, 40),)) for kept in (False, True)]
+    grids = [runs.grid(record__points=0, record__stop_residual=kept) for kept in (False, True)]
+    plans = [Plan.of_grid(grid, ((2, 40),)) for grid in grids]
     cells = 6 * 40 * 2
     more = [create.bytes_needed(plans[1]) - create.bytes_needed(plans[0]), 8 * cells * 2 + 8 * 40 * 2]
     assert abs(more[0] - more[1]) < 64

@@ -245,7 +245,7 @@ def test_problems_on_files_that_do_not_fit(folder):
         problem(train_rows=1, standardize="trian")
     with refused("problem.target must be a column's name or number, got 1.5"):
         problem(train_rows=1, target=1.5)
-    assert problem(train_rows=1).plan.axes == 1
+    assert problem(train_rows=1).plan.dimension == 1
 
 
 def arrays(**given):
@@ -280,6 +280,6 @@ def test_a_relative_data_file_lies_beside_its_grid(folder):
     Path("sub/table.csv").write_text("a,b\n1,2\n3,4\n5,7\n")
     text = runs.SMALL.replace('kind = "nakkiran2020"', 'kind = "dataset"\nfile = "table.csv"\ntrain_rows = 2')
     Path("sub/grid.toml").write_text(text)
-    assert Job(GridConfig.from_toml("sub/grid.toml")).plan.axes == 1
+    assert Job(GridConfig.from_toml("sub/grid.toml")).plan.dimension == 1
     with refused("table.csv: cannot be read"):
         Job(GridConfig.from_toml(text))

@@ -1,0 +1,74 @@
+"""Which engine takes the steps of each schedule: a function of the grid alone, never of how its work is split."""
+
+from ..config.grid import GridConfig
+from ..config.methods import is_plain
+from ..config.stop import VALIDATION
+from ..errors import InputError
+from ..schedules.schedule import Schedule
+from .rate_tables import CHUNK
+
+# Step by step; by the closed form of many steps; a first chunk of steps, then the closed form; step by step with
+# noise, momentum or an average.
+RECURRENCE, CLOSED_FORM, MIXED, STOCHASTIC = "recurrence", "closed form", "mixed", "stochastic"
+
+# A piece of fewer steps is stepped through in less time than its closed form takes.
+STEPS_A_PIECE = 64
+# Tables of products take as long to make as so many cells take to step through.
+LEAST_SEEDS = 64
+
+
+def engine_of(config: GridConfig, seeds: int, schedule: Schedule, optimizer: dict, noise: dict) -> str:
+    """The engine of one schedule.
+
+    Parameters
+    ----------
+    config
+        The grid, whose key `engine` may ask for one.
+    seeds
+        Seeds of the whole grid.
+    schedule, optimizer, noise
+        One of its combinations.
+
+    Returns
+    -------
+    str
+        RECURRENCE, CLOSED_FORM, MIXED or STOCHASTIC.
+
+    Raises
+    ------
+    InputError
+        Where the grid asks for a closed form, and the combination has none.
+    """
+    if not is_plain(optimizer, noise):
+        if config.engine == "closed-form":
+            raise InputError(
+                f"engine 'closed-form': schedule {schedule.name!r} has no closed form with optimizer "
+                f"{optimizer['kind']!r} and noise {noise['kind']!r}; use 'auto'"
+            )
+        return STOCHASTIC
+    if config.engine == "recurrence" or not schedule.length:
+        return RECURRENCE
+    if VALIDATION in config.stop:
+        return _engine_of_looks(config, schedule)
+    if config.engine == "closed-form":
+        return CLOSED_FORM
+    pieces = schedule.pieces()
+    long_pieces = schedule.length >= STEPS_A_PIECE * len(pieces)
+    if all(rate is not None for _, _, rate in pieces):
+        return CLOSED_FORM if long_pieces else RECURRENCE
+    return MIXED if schedule.length >= 2 * CHUNK and seeds >= LEAST_SEEDS and long_pieces else RECURRENCE
+
+
+def _engine_of_looks(config, schedule):
+    """The engine of a schedule whose validation loss is looked at: closed form from look to look at constant rates."""
+    pieces = schedule.pieces()
+    constant = all(rate is not None for _, _, rate in pieces)
+    if config.engine == "closed-form":
+        if not constant:
+            raise InputError(
+                f"engine 'closed-form': schedule {schedule.name!r}, of varying rates, has no closed form from look to "
+                "look of stop.validation; use 'auto'"
+            )
+        return CLOSED_FORM
+    worthwhile = config.stop[VALIDATION]["every"] >= STEPS_A_PIECE and schedule.length >= STEPS_A_PIECE * len(pieces)
+    return CLOSED_FORM if constant and worthwhile else RECURRENCE

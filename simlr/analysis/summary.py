@@ -32,7 +32,7 @@ class Row:
 
     schedule: str
     problem: tuple  # ((parameter, value), ...) where problem parameters are grid axes
-    level_kind: str  # what the level is: one of `stopping.LEVEL_KINDS`
+    level_kind: str  # what the level is: see `stopping.level_kind`
     level: float
     seeds: int
     reached: int

@@ -1,30 +1,56 @@
 """Values of a grid that are single or lists; a list is an axis of the grid, and axes multiply."""
 
+import itertools
+import math
+from collections.abc import Iterable
+from typing import Any
+
 from ..errors import InputError
 from ..inputs import rules
+from ..inputs.rules import Rule, VectorRule
 
 MOST_COMBINATIONS = 1_000_000
 
 
-def check_combinations(key, count):
+def check_axis(key: str, value: Any, rule: Rule) -> Any:
+    """One value, or a list of values, which is a grid axis, by the rule. Vectors are kept as tuples, axes as lists.
+
+    Where a value may be a vector, only a list with a list or a word in it is an axis.
+    """
+    is_axis = isinstance(value, list)
+    if isinstance(rule, VectorRule):
+        is_axis = is_axis and any(isinstance(v, list | tuple | str) for v in value)
+    return cast_different(key, value, rule) if is_axis else rule(key, value)
+
+
+def cast_different(
+    key: str, values: Any, rule: Rule, noun: str = "values", least: str = "a value, or a list of at least one"
+) -> list:
+    """Values cast by the rule; InputError where there is none, or one of them twice, by what the messages call them."""
+    if not values:
+        rules.refuse(key, least, values)
+    cast = [rule(key, value) for value in values]
+    if len(set(cast)) < len(cast):
+        rules.refuse(key, f"a list of different {noun}", values)
+    return cast
+
+
+def check_combinations(key: str, count: int):
     """Refuse, before any is made, what nobody can have meant."""
     if count > MOST_COMBINATIONS:
         given = f"{count:,}" if count < 10**15 else "far too many"
         raise InputError(f"{key}: its lists give {given} combinations, more than {MOST_COMBINATIONS:,}")
 
 
-def check_axis(key, value, rule):
-    """One value, or a list of values, which is a grid axis. Vectors are kept as tuples, axes as lists.
+def count_combinations(table: dict) -> int:
+    """How many combinations the lists of one table have."""
+    return math.prod(len(value) for value in table.values() if isinstance(value, list))
 
-    Where a value may be a vector, only a list with a list or a word in it is an axis.
-    """
-    is_vector = getattr(rule, "is_vector", False)
-    is_axis = isinstance(value, list) and (not is_vector or any(isinstance(v, list | tuple | str) for v in value))
-    if not is_axis:
-        return rule(key, value)
-    if not value:
-        rules.refuse(key, "a value, or a list of at least one", value)
-    cast = [rule(key, v) for v in value]
-    if len(set(cast)) < len(cast):
-        rules.refuse(key, "a list of different values", value)
-    return cast
+
+def expand(tables: Iterable[dict]) -> list[dict]:
+    """All combinations of the lists of each table, in order: [{"kind": ..., parameter: value, ...}, ...]."""
+    singles = []
+    for table in tables:
+        choices = [value if isinstance(value, list) else [value] for value in table.values()]
+        singles += [dict(zip(table, values, strict=True)) for values in itertools.product(*choices)]
+    return singles

@@ -5,20 +5,19 @@ rule and the value. After that every value is cast and every default filled in, 
 """
 
 import itertools
-import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from ..errors import InputError, unknown
+from ..errors import InputError
 from ..inputs import rules, toml
-from ..inputs.parameters import read_parameters
+from ..inputs.parameters import check_keys, read_parameters
 from ..problems import registry
 from . import question as questions
 from . import stop as stopping
-from .axes import check_axis, check_combinations
-from .methods import NO_NOISE, check_noises, check_optimizers, count_of, expand, is_plain, label, noise_of
-from .schedule_tables import check_schedules, count_combinations, expand_schedule
-from .settings import _table, check_name, check_settings
+from .axes import check_axis, check_combinations, count_combinations, expand
+from .methods import NO_NOISE, check_noises, check_optimizers, is_plain, label, noise_of
+from .schedule_tables import check_schedules, count_schedules, expand_schedule
+from .settings import check_name, check_settings, table_at
 
 TABLES = ("name", "engine", "problem", "seeds", "stop", "record", "schedule", "optimizer", "noise", "question", "run")
 ENGINES = ("auto", "recurrence", "closed-form")
@@ -64,14 +63,12 @@ class GridConfig:
             rules.refuse("grid", "a table", tables)
         if "study" in tables:
             raise InputError("[study] makes it a study, not a grid; simlr.config.read takes both")
-        for key in tables:
-            if key not in TABLES:
-                raise unknown("grid", key, TABLES, "key")
-        stop = stopping.check(_table(tables, "stop", required=True))
+        check_keys("grid", tables, TABLES)
+        stop = stopping.check(table_at(tables, "stop", required=True))
         config = cls(
             name=check_name(tables.get("name", "grid")),
             engine=rules.one_of(*ENGINES, noun="engine")("engine", tables.get("engine", "auto")),
-            problem=_check_problem(_table(tables, "problem", required=True)),
+            problem=_check_problem(table_at(tables, "problem", required=True)),
             seeds=check_settings(tables, "seeds"),
             stop=stop,
             record=check_settings(tables, "record"),
@@ -83,7 +80,7 @@ class GridConfig:
         )
         config.check_count()
         config.combinations()  # names and lengths of all of them
-        return replace(config, question=questions.check(_table(tables, "question"), config))
+        return replace(config, question=questions.check(table_at(tables, "question"), config))
 
     @property
     def paper(self):
@@ -124,7 +121,7 @@ class GridConfig:
 
     @property
     def level_kind(self):
-        """What the levels are: one of `stopping.LEVEL_KINDS`."""
+        """What the levels are: see `stopping.level_kind`."""
         return stopping.level_kind(self.stop)
 
     def schedules(self):
@@ -155,8 +152,8 @@ class GridConfig:
 
     def check_count(self):
         """Refuse, by arithmetic, more schedules than anybody can have meant."""
-        schedules = sum(count_combinations(table) for table in self.schedule)
-        optimizers, noises = (sum(map(count_of, tables)) for tables in (self.optimizer, self.noise))
+        schedules = sum(map(count_schedules, self.schedule))
+        optimizers, noises = (sum(map(count_combinations, tables)) for tables in (self.optimizer, self.noise))
         check_combinations("grid", schedules * optimizers * noises)
 
     def combinations(self):
@@ -174,20 +171,13 @@ class GridConfig:
 
     def families(self):
         """The name of the [[schedule]] table that each of the S schedules comes from."""
-        own = [[table["name"]] * count_combinations(table) for table in self.schedule]
+        own = [[table["name"]] * count_schedules(table) for table in self.schedule]
         return [name for names in own for name in names for _ in self.methods()]
 
     def problem_combinations(self):
         """All combinations of problem parameters, lists expanded: (axis names, [{parameter: value}, ...])."""
-        kind = registry.find("problem.kind", self.problem["kind"])
-        axes, choices = [], []
-        for parameter in kind.parameters:
-            value = self.problem[parameter.name]
-            is_axis = isinstance(value, list)
-            axes += [parameter.name] if is_axis else []
-            choices.append(value if is_axis else [value])
-        names = [parameter.name for parameter in kind.parameters]
-        return axes, [dict(zip(names, values, strict=True)) for values in itertools.product(*choices)]
+        parameters = {name: value for name, value in self.problem.items() if name != "kind"}
+        return [name for name, value in parameters.items() if isinstance(value, list)], expand([parameters])
 
     def axes(self):
         """The axes of the grid, every list in it: [("problem.train_rows", its values), ...]; the levels among them."""
@@ -211,8 +201,9 @@ def _check_problem(table):
     if "kind" not in table:
         raise InputError(f"problem.kind is missing; valid are {', '.join(repr(k) for k in registry.kinds())}")
     kind = registry.find("problem.kind", table["kind"])
-    checked = read_parameters("problem", kind, table, check_axis)
+    parameters = read_parameters("problem", table, kind.parameters, kind.kind, others=("kind",), cast=check_axis)
+    checked = {"kind": kind.kind, **parameters}
     if kind.check:
         kind.check(checked)
-    check_combinations("problem", math.prod(len(v) for v in checked.values() if isinstance(v, list)))
+    check_combinations("problem", count_combinations(checked))
     return checked

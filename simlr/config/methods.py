@@ -5,58 +5,64 @@ of noise, add it to `kernels.stochastic.gradients` and its line to NOISES. Noise
 draw and the step, so all schedules and optimisers meet the same.
 """
 
-import itertools
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any, NamedTuple
 
 from ..errors import InputError, unknown
 from ..inputs import rules
-from ..inputs.parameters import REQUIRED
-from .axes import check_axis, check_combinations
+from ..inputs.parameters import REQUIRED, Parameter, read_parameters
+from .axes import check_axis, check_combinations, count_combinations, expand
 
 _fraction = partial(rules.number, least=0.0, rule="a number from 0 to below 1", most=1.0 - 2.0**-53)
-SAMPLING = rules.one_of("replacement", "epochs", noun="sampling")
-AVERAGES = ("none", "tail", "exponential")
 
-# kind -> (formula, parameters: name -> (rule, default))
+
+class Method(NamedTuple):
+    """One kind of optimiser, average or noise."""
+
+    formula: str
+    parameters: tuple[Parameter, ...] = ()
+
+
+BATCH = (
+    Parameter("batch_size", rules.count, REQUIRED, "train rows a step"),
+    Parameter("sampling", rules.one_of("replacement", "epochs", noun="sampling"), "replacement", "how they are drawn"),
+)
+MOMENTUM = (Parameter("momentum", _fraction, 0.9, "what is kept of the velocity"),)
+
 OPTIMIZERS = {
-    "gd": ("gradient descent: theta <- theta - eta_t g", {}),
-    "momentum": (
-        "heavy ball, as torch.optim.SGD and optax.sgd have it: v <- momentum v + g, theta <- theta - eta_t v",
-        {"momentum": (_fraction, 0.9)},
+    "gd": Method("gradient descent: theta <- theta - eta_t g"),
+    "momentum": Method(
+        "heavy ball, as torch.optim.SGD and optax.sgd have it: v <- momentum v + g, theta <- theta - eta_t v", MOMENTUM
     ),
-    "nesterov": (
+    "nesterov": Method(
         "Nesterov's momentum, as torch and optax have it: v <- momentum v + g, theta <- theta - eta_t (g + momentum v)",
-        {"momentum": (_fraction, 0.9)},
+        MOMENTUM,
     ),
-    "sgd": (
-        "gradient descent on mini-batches: 'gd' with [[noise]] kind 'minibatch'",
-        {"batch_size": (rules.count, REQUIRED), "sampling": (SAMPLING, "replacement")},
-    ),
+    "sgd": Method("gradient descent on mini-batches: 'gd' with [[noise]] kind 'minibatch'", BATCH),
 }
-# average -> (formula, parameters), for every optimiser
+# For every optimiser, under its key `average`.
 AVERAGING = {
-    "none": ("the last iterate alone", {}),
-    "tail": ("mean of the iterates from step average_start on", {"average_start": (rules.count_or_none, 0)}),
-    "exponential": (
+    "none": Method("the last iterate alone"),
+    "tail": Method(
+        "mean of the iterates from step average_start on",
+        (Parameter("average_start", rules.count_or_none, 0, "the first of them"),),
+    ),
+    "exponential": Method(
         "a <- average_decay a + (1 - average_decay) theta, from the start on",
-        {"average_decay": (_fraction, 0.99)},
+        (Parameter("average_decay", _fraction, 0.99, "what is kept of the average"),),
     ),
 }
-
-# kind -> (formula, parameters: name -> (rule, default))
 NOISES = {
-    "none": ("the exact gradient of the train loss", {}),
-    "gradient": (
+    "none": Method("the exact gradient of the train loss"),
+    "gradient": Method(
         "g + sigma xi, xi ~ N(0, I) (isotropic) or N(0, H) (hessian), fresh at every step",
-        {
-            "sigma": (rules.not_negative, REQUIRED),
-            "covariance": (rules.one_of("isotropic", "hessian", noun="covariance"), "isotropic"),
-        },
+        (
+            Parameter("sigma", rules.not_negative, REQUIRED, "its size"),
+            Parameter("covariance", rules.one_of("isotropic", "hessian", noun="covariance"), "isotropic", "its shape"),
+        ),
     ),
-    "minibatch": (
-        "mean gradient of batch_size train rows, with replacement or in shuffled epochs",
-        {"batch_size": (rules.count, REQUIRED), "sampling": (SAMPLING, "replacement")},
-    ),
+    "minibatch": Method("mean gradient of batch_size train rows, with replacement or in shuffled epochs", BATCH),
 }
 NO_NOISE = {"kind": "none"}
 
@@ -64,49 +70,32 @@ NO_NOISE = {"kind": "none"}
 UNSAID = {"average_start": 0, "average_decay": 0.99, "sampling": "replacement", "covariance": "isotropic"}
 
 
-def check_optimizers(entries):
+def check_optimizers(entries: Any) -> tuple[dict, ...]:
     """Every [[optimizer]] table, its values cast and complete; lists stay lists, which are axes."""
     return check_tables("optimizer", entries, _check_optimizer)
 
 
-def check_tables(noun, entries, check_one):
-    """A list of tables, [[noun]], none of them twice."""
+def check_tables(noun: str, entries: Any, check_one: Callable[[int, dict], dict]) -> tuple[dict, ...]:
+    """A list of tables, [[noun]], each checked by `check_one`, and none of them twice."""
     if not isinstance(entries, list | tuple) or not entries or not all(isinstance(e, dict) for e in entries):
         rules.refuse(noun, f"a list of at least one table, [[{noun}]]", entries)
     checked = tuple(check_one(index, entry) for index, entry in enumerate(entries))
-    check_combinations(noun, sum(count_of(table) for table in checked))
-    singles = {frozenset(one.items()) for one in expand(checked)}
-    if len(singles) < sum(count_of(table) for table in checked):
+    count = sum(map(count_combinations, checked))
+    check_combinations(noun, count)
+    if len({frozenset(one.items()) for one in expand(checked)}) < count:
         raise InputError(f"{noun}: the same one is given twice")
     return checked
 
 
-def count_of(table):
-    """How many combinations the lists of one table have."""
-    count = 1
-    for value in table.values():
-        count *= len(value) if isinstance(value, list) else 1
-    return count
-
-
-def expand(tables):
-    """All combinations of the tables' lists, in order: [{"kind": ..., parameter: value, ...}, ...]."""
-    found = []
-    for table in tables:
-        choices = [value if isinstance(value, list) else [value] for value in table.values()]
-        found += [dict(zip(table, values, strict=True)) for values in itertools.product(*choices)]
-    return found
-
-
-def label(table):
+def label(table: dict) -> str:
     """A name for one combination: its kind, and its parameters, those of UNSAID only where they differ."""
-    own = {name: value for name, value in table.items() if name != "kind" and value != UNSAID.get(name)}
-    shown = ",".join(f"{name}={value}" for name, value in own.items())
+    said = {name: value for name, value in table.items() if name != "kind" and value != UNSAID.get(name)}
+    shown = ",".join(f"{name}={value}" for name, value in said.items())
     return f"{table['kind']}[{shown}]" if shown else table["kind"]
 
 
-def check_kind(noun, index, entry, kinds, default):
-    """The kind of one table."""
+def check_kind(noun: str, index: int, entry: dict, kinds: Iterable[str], default: str | None) -> str:
+    """The kind of the table [[noun]] of this index, one of some kinds; `default` where it has none."""
     kind = entry.get("kind", default)
     if not isinstance(kind, str):
         rules.refuse(f"{noun}[{index}].kind", "a string", kind)
@@ -115,43 +104,30 @@ def check_kind(noun, index, entry, kinds, default):
     return kind
 
 
-def check_parameters(key, entry, known):
-    """The parameters of one table, cast, every default filled in."""
-    for name in entry:
-        if name != "kind" and name not in known:
-            raise unknown(key, name, ["kind", *known], "key")
-    checked = {}
-    for name, (rule, default) in known.items():
-        value = entry.get(name, default)
-        if value is REQUIRED:
-            raise InputError(f"{key}: {name} is missing")
-        checked[name] = check_axis(f"{key}.{name}", value, rule)
-    return checked
-
-
 def _check_optimizer(index, entry):
     """One [[optimizer]] table."""
     kind = check_kind("optimizer", index, entry, OPTIMIZERS, "gd")
     key = f"optimizer {kind!r}"
-    average = rules.one_of(*AVERAGES, noun="average")(f"{key}.average", entry.get("average", "none"))
-    for other, (_, parameters) in AVERAGING.items():
-        for name in parameters:
-            if name in entry and other != average:
-                raise InputError(f"{key}: {name} goes with average = {other!r}, not with {average!r}")
-    known = OPTIMIZERS[kind][1] | AVERAGING[average][1]
-    own = check_parameters(key, {k: v for k, v in entry.items() if k != "average"}, known)
+    average = rules.one_of(*AVERAGING, noun="average")(f"{key}.average", entry.get("average", "none"))
+    for other, method in AVERAGING.items():
+        for parameter in method.parameters:
+            if parameter.name in entry and other != average:
+                raise InputError(f"{key}: {parameter.name} goes with average = {other!r}, not with {average!r}")
+    parameters = OPTIMIZERS[kind].parameters + AVERAGING[average].parameters
+    given = {name: value for name, value in entry.items() if name != "average"}
+    checked = read_parameters(key, given, parameters, others=("kind",), cast=check_axis)
     if average == "none":
-        return {"kind": kind, **own}
-    averaging = {name: own.pop(name) for name in AVERAGING[average][1]}
-    return {"kind": kind, **own, "average": average, **averaging}
+        return {"kind": kind, **checked}
+    averaging = {parameter.name: checked.pop(parameter.name) for parameter in AVERAGING[average].parameters}
+    return {"kind": kind, **checked, "average": average, **averaging}
 
 
-def is_plain(optimizer, noise):
+def is_plain(optimizer: dict, noise: dict) -> bool:
     """Whether steps are those of gradient descent on the exact gradient, with nothing carried beside the iterate."""
     return optimizer == {"kind": "gd"} and noise == NO_NOISE
 
 
-def check_noises(entries):
+def check_noises(entries: Any) -> tuple[dict, ...]:
     """Every [[noise]] table, its values cast and complete; lists stay lists, which are axes."""
     return check_tables("noise", entries, _check_noise)
 
@@ -161,10 +137,11 @@ def _check_noise(index, entry):
     if "kind" not in entry:
         raise InputError(f"noise[{index}]: kind is missing; valid are {', '.join(repr(kind) for kind in NOISES)}")
     kind = check_kind("noise", index, entry, NOISES, None)
-    return {"kind": kind, **check_parameters(f"noise {kind!r}", entry, NOISES[kind][1])}
+    parameters = NOISES[kind].parameters
+    return {"kind": kind, **read_parameters(f"noise {kind!r}", entry, parameters, others=("kind",), cast=check_axis)}
 
 
-def noise_of(optimizer, noise):
+def noise_of(optimizer: dict, noise: dict) -> dict:
     """The noise that an optimiser meets: 'sgd' draws its mini-batches itself."""
     if optimizer["kind"] != "sgd":
         return noise
@@ -173,9 +150,9 @@ def noise_of(optimizer, noise):
     return {"kind": "minibatch", "batch_size": optimizer["batch_size"], "sampling": optimizer["sampling"]}
 
 
-def method_parameters(optimizer, noise):
+def method_parameters(optimizer: dict, noise: dict) -> dict:
     """Optimiser and noise as parameters of a schedule, in the run file under their own names."""
-    own = {"optimizer": optimizer["kind"], **{k: v for k, v in optimizer.items() if k not in ("kind", *noise)}}
+    parameters = {"optimizer": optimizer["kind"], **{k: v for k, v in optimizer.items() if k not in ("kind", *noise)}}
     if noise["kind"] == "none":
-        return own
-    return own | {"noise": noise["kind"], **{k: v for k, v in noise.items() if k != "kind"}}
+        return parameters
+    return parameters | {"noise": noise["kind"], **{k: v for k, v in noise.items() if k != "kind"}}

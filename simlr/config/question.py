@@ -16,6 +16,7 @@ or how the best value of one parameter grows with another one:
 
 from ..errors import InputError, unknown
 from ..inputs import rules
+from ..inputs.parameters import check_keys
 from .methods import method_parameters
 
 # A loss above its floor -> the loss and its floor.
@@ -53,9 +54,7 @@ def check(table, config):
     """The table of a grid, cast and complete; {} where there is none."""
     if not table:
         return {}
-    for name in table:
-        if name not in (*COMMON, *PAIR, *GROWTH):
-            raise unknown("question", name, (*COMMON, *PAIR, *GROWTH), "key")
+    check_keys("question", table, (*COMMON, *PAIR, *GROWTH))
     if "text" not in table:
         raise InputError("question.text is missing: the question in words")
     if ("compare" in table) == ("best" in table):

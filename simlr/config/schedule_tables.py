@@ -4,12 +4,13 @@ import hashlib
 import itertools
 import math
 
-from ..errors import InputError, unknown
+from ..errors import InputError
 from ..inputs import rules
+from ..inputs.parameters import check_keys
 from ..schedules import checking
 from ..schedules.rules import RULES
 from ..schedules.schedule import PHASES
-from .axes import check_axis, check_combinations
+from .axes import check_axis, check_combinations, count_combinations
 
 UNITS = ("absolute", "sharpness")
 LONGEST_SHOWN = 8  # a longer vector has its length and a digest in names and in the run file
@@ -23,13 +24,13 @@ def check_schedules(entries, folder):
         rules.refuse("schedule", "a list of at least one table, [[schedule]]", entries)
     single = [one for index, entry in enumerate(entries) for one in _one_file_each(index, entry)]
     checked = tuple(_check_schedule(index, entry, folder) for index, entry in single)
-    check_combinations("schedule", sum(count_combinations(table) for table in checked))
+    check_combinations("schedule", sum(map(count_schedules, checked)))
     return checked
 
 
-def count_combinations(table):
+def count_schedules(table: dict) -> int:
     """How many schedules a checked table stands for."""
-    return math.prod(len(values) for _, values in _axes(table))
+    return math.prod(map(count_combinations, _phases_of(table)))
 
 
 def _one_file_each(index, entry):
@@ -57,9 +58,7 @@ def _check_schedule(index, entry, folder):
         return {"name": name, "unit": unit, **_listed(key, rest, folder)}
     if "kind" in rest:
         raise InputError(f"{key}: has both kind and phases; phases have kinds of their own")
-    for other in rest:
-        if other != PHASES:
-            raise unknown(key, other, ["name", "unit", PHASES], "key")
+    check_keys(key, {k: v for k, v in entry.items() if k != "kind"}, ("name", "unit", PHASES))
     phases = rest[PHASES]
     if not isinstance(phases, list | tuple) or not phases or not all(isinstance(p, dict) for p in phases):
         rules.refuse(f"{key}.phases", "a list of at least one table", phases)

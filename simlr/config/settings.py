@@ -1,7 +1,10 @@
-"""The tables of single settings that a grid file may have, and what each of them must be."""
+"""The tables of single settings that a grid or study file may have, and its name."""
 
-from ..errors import InputError, unknown
+from typing import Any
+
+from ..errors import InputError
 from ..inputs import rules
+from ..inputs.parameters import Parameter, read_parameters
 
 MOST_POINTS = 1_000_000
 LONGEST_NAME = 200  # bytes: a file name has at most 255, and something is put after it
@@ -19,26 +22,25 @@ def _points(key, value):
     return rules.count(key, value, least=0, most=MOST_POINTS)
 
 
-# table -> key -> (rule, default)
-SETTINGS = {
-    "seeds": {"count": (rules.count, 1000), "root": (rules.count_or_none, 0)},
-    "record": {
-        "points": (_points, 200),
-        "flow_time": (rules.positive, 20.0),
-        "seeds": (_recorded_seeds, 64),
-        "iterates": (rules.flag, False),
-        "stop_residual": (rules.flag, False),
-        "dtype": (rules.one_of("float64", "float32"), "float64"),
-    },
-    "run": {"block_seeds": (rules.count_or_none, 0)},
+SETTINGS: dict[str, tuple[Parameter, ...]] = {
+    "seeds": (
+        Parameter("count", rules.count, 1000, "draws of every combination of problem parameters"),
+        Parameter("root", rules.count_or_none, 0, "the root of all random numbers"),
+    ),
+    "record": (
+        Parameter("points", _points, 200, "recorded moments of every schedule; 0 = none"),
+        Parameter("flow_time", rules.positive, 20.0, "how long a flow is recorded"),
+        Parameter("seeds", _recorded_seeds, 64, "trajectories of the first so many draws; all = of every one"),
+        Parameter("iterates", rules.flag, False, "the iterates, too, not only the losses"),
+        Parameter("stop_residual", rules.flag, False, "the residuals at the stops"),
+        Parameter("dtype", rules.one_of("float64", "float32"), "float64", "the type of trajectories"),
+    ),
+    "run": (Parameter("block_seeds", rules.count_or_none, 0, "seeds a block of work; 0 = as suits the grid"),),
 }
 
 
-# ---- checking ----
-
-
-def _table(tables, key, required=False):
-    """One table of the grid."""
+def table_at(tables: dict, key: str, required: bool = False) -> dict:
+    """One table of the file, {} where it is missing and not required; InputError where it is something else."""
     if required and key not in tables:
         raise InputError(f"[{key}] is missing")
     table = tables.get(key, {})
@@ -47,7 +49,7 @@ def _table(tables, key, required=False):
     return table
 
 
-def check_name(name):
+def check_name(name: Any) -> str:
     """The grid's name, which names its output file."""
     rules.text("name", name)
     if "/" in name or "\\" in name or name.startswith(".") or len(name.encode()) > LONGEST_NAME:
@@ -55,10 +57,6 @@ def check_name(name):
     return name
 
 
-def check_settings(tables, key):
-    """A table of single values, each with a rule and a default."""
-    table, known = _table(tables, key), SETTINGS[key]
-    for name in table:
-        if name not in known:
-            raise unknown(key, name, known, "key")
-    return {name: rule(f"{key}.{name}", table.get(name, default)) for name, (rule, default) in known.items()}
+def check_settings(tables: dict, key: str) -> dict:
+    """One of the tables of SETTINGS, cast and complete."""
+    return read_parameters(key, table_at(tables, key), SETTINGS[key])

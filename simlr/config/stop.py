@@ -3,8 +3,11 @@
 The values of a rule are its levels: a run is looked at once for each of them, and they are the run file's axis `level`.
 """
 
-from ..errors import InputError, unknown
+from ..errors import InputError
 from ..inputs import rules
+from ..inputs.parameters import REQUIRED, Parameter, check_keys, read_parameters
+from ..schedules.schedule import Schedule
+from .axes import cast_different
 
 LARGEST_LEVEL = 1e100
 # Budgets are levels, and levels are written as float64.
@@ -23,14 +26,11 @@ RULES = {
 # What a run of these stops at is a train loss; of the first ones the same for every seed, but for its floor.
 SAME_LOSS_KINDS = ("train_loss", "excess_train_loss")
 LOSS_KINDS = (*SAME_LOSS_KINDS, "train_loss_fraction")
-LEVEL_KINDS = (*LOSS_KINDS, "steps", PATIENCE)
 
 
-def check(table):
+def check(table: dict) -> dict:
     """The rule and the largest number of steps: {rule: levels or its table, "max_steps": ...}."""
-    for name in table:
-        if name not in (*RULES, "max_steps"):
-            raise unknown("stop", name, (*RULES, "max_steps"), "key")
+    check_keys("stop", table, (*RULES, "max_steps"))
     given = [rule for rule in RULES if rule in table]
     if len(given) != 1:
         raise InputError(f"stop must have exactly one of {', '.join(RULES)}, got {' and '.join(given) or 'none'}")
@@ -42,17 +42,17 @@ def check(table):
     return {rule: checked, "max_steps": _check_max_steps(table, max(checked) if rule == "steps" else None)}
 
 
-def level_kind(stop):
-    """What the levels are: one of LEVEL_KINDS."""
+def level_kind(stop: dict) -> str:
+    """What the levels are: the rule, and PATIENCE where that is VALIDATION."""
     return PATIENCE if VALIDATION in stop else next(rule for rule in RULES if rule in stop)
 
 
-def levels(stop):
+def levels(stop: dict) -> list[float] | list[int]:
     """The levels in the order given."""
     return stop[VALIDATION]["patience"] if VALIDATION in stop else stop[level_kind(stop)]
 
 
-def describe(stop):
+def describe(stop: dict) -> str:
     """The rule in one line."""
     kind, given = level_kind(stop), ", ".join(f"{level:g}" if level < 1 else str(level) for level in levels(stop))
     if kind != PATIENCE:
@@ -61,7 +61,7 @@ def describe(stop):
     return f"validation with patience {given}, a look every {rule['every']} steps, min_delta {rule['min_delta']:g}"
 
 
-def check_schedule(stop, schedule):
+def check_schedule(stop: dict, schedule: Schedule):
     """Refuse a schedule that the rule cannot stop."""
     if "steps" in stop and schedule.flows:
         beyond = [budget for budget in stop["steps"] if budget > schedule.length]
@@ -86,12 +86,7 @@ def check_schedule(stop, schedule):
 def _levels(key, value, rule):
     """A list of different levels; a single value is a list of one."""
     given = value if isinstance(value, list | tuple) else [value]
-    if not given:
-        rules.refuse(key, "a list of at least one level", value)
-    cast = [rule(key, level) for level in given]
-    if len(set(cast)) < len(cast):
-        rules.refuse(key, "a list of different levels", given)
-    return cast
+    return cast_different(key, given, rule, "levels", "a list of at least one level")
 
 
 def _loss(key, value):
@@ -117,27 +112,24 @@ def _budget(key, value):
 
 
 CHECKS = {"train_loss": _loss, "excess_train_loss": _excess, "train_loss_fraction": _fraction, "steps": _budget}
-# key -> (rule, default) of the table of validation; patience, which has no default, is a list of levels.
-SETTINGS = {
-    "every": (_budget, 10),
-    "min_delta": (rules.not_negative, 0.0),
-    "restore": (rules.flag, True),
-}
+VALIDATION_PARAMETERS = (
+    Parameter(
+        "patience", lambda key, value: _levels(key, value, _budget), REQUIRED, "looks in a row, a list of levels"
+    ),
+    Parameter("every", _budget, 10, "steps from look to look"),
+    Parameter("min_delta", rules.not_negative, 0.0, "the least fall of the loss that counts"),
+    Parameter("restore", rules.flag, True, "whether the losses are those of the best look"),
+)
 
 
 def _check_validation(table):
     """The table of the validation rule, complete."""
     if not isinstance(table, dict):
         rules.refuse("stop.validation", "a table, e.g. { patience = [5, 20], every = 10 }", table)
-    for name in table:
-        if name not in ("patience", *SETTINGS):
-            raise unknown("stop.validation", name, ("patience", *SETTINGS), "key")
+    check_keys("stop.validation", table, (parameter.name for parameter in VALIDATION_PARAMETERS))
     if "patience" not in table:
         raise InputError("stop.validation.patience is missing: looks in a row without an improvement, e.g. [5, 20]")
-    checked = {"patience": _levels("stop.validation.patience", table["patience"], _budget)}
-    for name, (rule, default) in SETTINGS.items():
-        checked[name] = rule(f"stop.validation.{name}", table.get(name, default))
-    return checked
+    return read_parameters("stop.validation", table, VALIDATION_PARAMETERS)
 
 
 def _check_max_steps(table, largest):

@@ -23,7 +23,8 @@ from typing import NamedTuple
 
 from ..errors import InputError, unknown
 from ..inputs import rules, toml
-from ..inputs.parameters import read_parameters
+from ..inputs.parameters import check_keys, read_parameters
+from .settings import check_name, check_settings
 
 TABLES = ("name", "study", "seeds")
 
@@ -68,11 +69,7 @@ class StudyConfig:
     @classmethod
     def from_tables(cls, tables, folder="."):
         """The study described by nested dicts, as TOML reads them; InputError where anything is wrong."""
-        from .settings import check_name, check_settings
-
-        for key in tables:
-            if key not in TABLES:
-                raise unknown("study", key, TABLES, "key")
+        check_keys("study", tables, TABLES)
         return cls(
             name=check_name(tables.get("name", "study")),
             study=_check_study(tables["study"]),
@@ -136,4 +133,4 @@ def _check_study(table):
     if "kind" not in table:
         raise InputError("study.kind is missing")
     study = find("study.kind", table["kind"])
-    return read_parameters("study", study, table)
+    return {"kind": study.kind, **read_parameters("study", table, study.parameters, study.kind, others=("kind",))}

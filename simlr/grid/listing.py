@@ -101,7 +101,7 @@ def _wrapped(name, meaning):
 
 
 def _method(kind, meaning, known):
-    parameters = [name if default is REQUIRED else f"{name} = {default}" for name, (_, default) in known.items()]
+    parameters = [p.name if p.default is REQUIRED else f"{p.name} = {p.default}" for p in known]
     return f"  {kind:<12} {', '.join(parameters)}".rstrip() + f"\n      {meaning}"
 
 

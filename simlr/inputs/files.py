@@ -1,21 +1,43 @@
-"""Files that somebody names, before they are read: a pipe would keep us waiting, a device never end."""
+"""Files that somebody names, refused in one line: a pipe would keep us waiting, a device never end."""
 
+import contextlib
 import os
 import stat
+from collections.abc import Iterator
+from pathlib import Path
 
 from ..errors import InputError
 
 
-def size_of(path, most=None):
-    """The size of an ordinary file, at most `most` bytes; InputError where it is none, or larger."""
+@contextlib.contextmanager
+def reading(path: str | os.PathLike) -> Iterator[None]:
+    """What the system says of a file that cannot be read, as an InputError of one line."""
     try:
-        found = os.stat(path)
+        yield
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if stat.S_ISDIR(found.st_mode):
+
+
+def size_of(path: str | os.PathLike, most: int | None = None) -> int:
+    """The bytes of an ordinary file, at most `most`; InputError where it is none, or larger."""
+    with reading(path):
+        status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
         raise InputError(f"{path}: cannot be read: Is a directory")
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{path}: is no ordinary file")
-    if most is not None and found.st_size > most:
-        raise InputError(f"{path}: has {found.st_size:,} bytes, more than the {most:,} that are read whole")
-    return found.st_size
+    if most is not None and status.st_size > most:
+        raise InputError(f"{path}: has {status.st_size:,} bytes, more than the {most:,} that are read whole")
+    return status.st_size
+
+
+def read_text(path: str | os.PathLike, most: int | None = None) -> str:
+    """The text of an ordinary file of at most `most` bytes, in UTF-8, a byte order mark left out; else InputError."""
+    size_of(path, most)
+    with reading(path):
+        try:
+            return Path(path).read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError:
+            raise InputError(f"{path}: not UTF-8 text") from None

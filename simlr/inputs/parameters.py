@@ -1,6 +1,6 @@
-"""The parameters of a table: each with its rule and its default."""
+"""Tables of parameters: which keys a table may have, the rule of each, its default, and one reader for them all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from ..errors import InputError, unknown
@@ -8,29 +8,68 @@ from ..errors import InputError, unknown
 REQUIRED = object()  # stands where a parameter has no default
 
 
-def read_parameters(section, kind, table, check=lambda key, value, rule: rule(key, value)):
-    """The kind and all parameters of a [problem] or [study] table, defaults filled in.
-
-    `kind` is a Problem or a Study, which have `kind` and `parameters`; `check(key, value, rule)` returns a value cast.
-    InputError for a key that is unknown, one that is missing, and what `check` refuses.
-    """
-    known = {parameter.name: parameter for parameter in kind.parameters}
-    for name in table:
-        if name != "kind" and name not in known:
-            raise unknown(f"{section} (kind {kind.kind!r})", name, ["kind", *known], "key")
-    checked = {"kind": kind.kind}
-    for name, parameter in known.items():
-        value = table.get(name, parameter.default)
-        if value is REQUIRED:
-            raise InputError(f"{section} (kind {kind.kind!r}): {name} is missing")
-        checked[name] = check(f"{section}.{name}", value, parameter.rule)
-    return checked
-
-
 class Parameter(NamedTuple):
-    """One key of the [problem] table; a list of values is a grid axis (for a vector: a list of lists)."""
+    """One key of a table.
+
+    Where a table's values may be axes of a grid, a list of values is one (for a vector: a list of lists).
+    """
 
     name: str
-    rule: Callable  # (key, value) -> value
-    default: Any
-    meaning: str
+    rule: Callable[[str, Any], Any]  # (key, value) -> the value cast, or an InputError
+    default: Any  # or REQUIRED
+    meaning: str = ""
+
+
+def check_keys(where: str, table: dict, valid: Iterable[str]):
+    """Refuse a table with a key that is not among the valid ones; `where` is what the message calls the table."""
+    valid = list(valid)
+    for name in table:
+        if name not in valid:
+            raise unknown(where, name, valid, "key")
+
+
+def read_parameters(
+    key: str,
+    table: dict,
+    parameters: Iterable[Parameter],
+    kind: str | None = None,
+    others: Iterable[str] = (),
+    cast: Callable = lambda key, value, rule: rule(key, value),
+) -> dict:
+    """The values of all parameters of a table, cast, defaults filled in.
+
+    Parameters
+    ----------
+    key
+        The table's name, which that of a value begins with: "record" of "record.points".
+    table
+        The table as TOML reads it.
+    parameters
+        What it may hold.
+    kind
+        The kind that it is of, where the messages have to say so.
+    others
+        Keys that the table may have besides, which are left to the caller.
+    cast
+        (key, value, rule) -> the value cast; by default what the rule says.
+
+    Returns
+    -------
+    dict
+        {name: value}, in the order of the parameters.
+
+    Raises
+    ------
+    InputError
+        For a key that is unknown, one that is missing, and what `cast` refuses.
+    """
+    parameters = tuple(parameters)
+    where = key if kind is None else f"{key} (kind {kind!r})"
+    check_keys(where, table, [*others, *(parameter.name for parameter in parameters)])
+    checked = {}
+    for parameter in parameters:
+        value = table.get(parameter.name, parameter.default)
+        if value is REQUIRED:
+            raise InputError(f"{where}: {parameter.name} is missing")
+        checked[parameter.name] = cast(f"{key}.{parameter.name}", value, parameter.rule)
+    return checked

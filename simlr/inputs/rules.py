@@ -1,25 +1,37 @@
 """Rules for single values of a grid description: each takes (key, value), returns the value cast, or refuses it."""
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Any, NoReturn
 
 from ..errors import InputError, show, unknown
 
 LARGEST_COUNT = 2**62
 
+Rule = Callable[[str, Any], Any]
 
-def refuse(key, rule, value):
+
+def refuse(key: str, rule: str, value: Any) -> NoReturn:
     """Raise the InputError that says what the key must be."""
     raise InputError(f"{key} must be {rule}, got {show(value)}")
 
 
-def is_number(value):
+def is_number(value: Any) -> bool:
     """Whether value is a real number, NumPy's included, and no bool."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def number(key, value, least=-math.inf, above=-math.inf, most=math.inf, rule="a finite number"):
-    """A finite float within bounds."""
+def number(
+    key: str,
+    value: Any,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    most: float = math.inf,
+    rule: str = "a finite number",
+) -> float:
+    """A finite float, at least `least`, larger than `above` and at most `most`; `rule` says so in words."""
     if not is_number(value):
         refuse(key, rule, value)
     try:
@@ -31,22 +43,22 @@ def number(key, value, least=-math.inf, above=-math.inf, most=math.inf, rule="a 
     return cast
 
 
-def finite(key, value):
+def finite(key: str, value: Any) -> float:
     """Any finite number."""
     return number(key, value)
 
 
-def not_negative(key, value):
+def not_negative(key: str, value: Any) -> float:
     """A finite number, 0 or more."""
     return number(key, value, least=0.0, rule="a finite number >= 0")
 
 
-def positive(key, value):
+def positive(key: str, value: Any) -> float:
     """A finite number above 0."""
     return number(key, value, above=0.0, rule="a finite number > 0")
 
 
-def count(key, value, least=1, most=LARGEST_COUNT):
+def count(key: str, value: Any, least: int = 1, most: int = LARGEST_COUNT) -> int:
     """A whole number from `least` to `most`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         refuse(key, f"a whole number >= {least}", value)
@@ -55,37 +67,30 @@ def count(key, value, least=1, most=LARGEST_COUNT):
     return int(value)
 
 
-def count_or_none(key, value):
+def count_or_none(key: str, value: Any) -> int:
     """A whole number of 0 or more."""
     return count(key, value, least=0)
 
 
-def text(key, value):
+def text(key: str, value: Any) -> str:
     """A string with something in it, on one line."""
     if not isinstance(value, str) or not value.strip() or any(ord(letter) < 32 for letter in value):
         refuse(key, "a string of one line, not empty", value)
-    if not _is_unicode(value):
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # an argument in another encoding
         refuse(key, "a string in UTF-8", value)
     return value
 
 
-def _is_unicode(text):
-    """Whether a string can be written as UTF-8: arguments in another encoding cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def flag(key, value):
+def flag(key: str, value: Any) -> bool:
     """true or false."""
     if not isinstance(value, bool):
         refuse(key, "true or false", value)
     return value
 
 
-def one_of(*valid, noun="value"):
+def one_of(*valid: str, noun: str = "value") -> Rule:
     """The rule that the value is one of these strings."""
 
     def rule(key, value):
@@ -98,14 +103,25 @@ def one_of(*valid, noun="value"):
     return rule
 
 
-def vector(length=None):
+@dataclass(frozen=True)
+class VectorRule:
+    """A rule for lists: of values that it takes, only a list of lists is an axis of a grid. Also a decorator."""
+
+    check: Rule
+
+    def __call__(self, key: str, value: Any) -> tuple:
+        """The value cast, or an InputError."""
+        return self.check(key, value)
+
+
+def vector(length: int | None = None) -> VectorRule:
     """The rule that the value is a list of finite numbers, of a given length where one is given."""
     size = f"a list of {length} finite numbers" if length else "a list of finite numbers, not empty"
 
+    @VectorRule
     def rule(key, value):
         if not isinstance(value, list | tuple) or not value or (length and len(value) != length):
             refuse(key, size, value)
         return tuple(number(key, v, rule=size) for v in value)
 
-    rule.is_vector = True
     return rule

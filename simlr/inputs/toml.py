@@ -3,14 +3,15 @@
 import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError, show
-from .files import size_of
+from .files import read_text
 
 LARGEST_BYTES = 1 << 26
 
 
-def read(source):
+def read(source: str | Path) -> tuple[dict, str]:
     """The tables of a TOML file (a path) or of TOML text, and the folder that relative paths in it start from."""
     text, folder = _text_of(source)
     try:
@@ -25,16 +26,10 @@ def _text_of(source):
     if isinstance(source, str) and ("\n" in source or ("=" in source and not source.endswith(".toml"))):
         return source, "."
     path = Path(source)
-    size_of(path, LARGEST_BYTES)
-    try:
-        return path.read_text(encoding="utf-8-sig"), str(path.parent)
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not UTF-8 text") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}") from None
+    return read_text(path, LARGEST_BYTES), str(path.parent)
 
 
-def override(tables, key, value):
+def override(tables: dict, key: str, value: Any):
     """Put one value at a dotted key; a number picks an entry of a list."""
     *parents, last = key.split(".")
     here = tables
@@ -58,7 +53,7 @@ def _entry(entries, part, key):
     return int(part)
 
 
-def write(tables):
+def write(tables: dict) -> str:
     """TOML of nested dicts: plain values first, then tables, then lists of tables."""
     lines = [f"{key} = {_toml_value(v)}" for key, v in tables.items() if not _is_table(v) and not _is_tables(v)]
     for key, value in tables.items():

@@ -152,13 +152,13 @@ def _losses(student, captured, stop):
 def _whole(least):
     """A rule: ascending whole numbers from `least` on."""
 
+    @rules.VectorRule
     def rule(key, value):
         found = ascending(key, value)
         if found[0] < least:
             rules.refuse(key, f"ascending whole numbers >= {least}", value)
         return found
 
-    rule.is_vector = True
     return rule
 
 

@@ -99,15 +99,13 @@ def theorem_9(steps, cooldown):
     return math.sqrt(4 * inner / both)
 
 
+@rules.VectorRule
 def _horizons(key, value):
     """Whole numbers of steps, ascending, at least two."""
     found = ascending(key, value)
     if len(found) < 2 or found[0] < 8:
         rules.refuse(key, "at least two ascending whole numbers >= 8", value)
     return found
-
-
-_horizons.is_vector = True
 
 
 def _part(key, value):

@@ -23,6 +23,7 @@ def word_or_numbers(words, number, noun):
     """The rule that the value is one of some words, the name of a data file, or a list of numbers, each by its rule."""
     either = f"{' or '.join(map(repr, words))}, a list of {noun}, or a file ({', '.join(SUFFIXES)})"
 
+    @rules.VectorRule
     def rule(key, value):
         if isinstance(value, list | tuple) and value:
             return tuple(number(f"{key}: each value", v) for v in value)
@@ -32,7 +33,6 @@ def word_or_numbers(words, number, noun):
             raise unknown(key, value, words, "word")
         return rules.text(key, value)
 
-    rule.is_vector = True
     return rule
 
 

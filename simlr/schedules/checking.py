@@ -10,6 +10,8 @@ from pathlib import Path
 
 from ..errors import InputError, unknown
 from ..inputs import datafiles, rules
+from ..inputs.parameters import REQUIRED, Parameter, read_parameters
+from ..inputs.parameters import check_keys as refuse_unknown_keys
 from . import optimal  # optimal and shapes enter their kinds
 from .registry import KINDS
 from .rules import RULES, rate_list
@@ -62,13 +64,11 @@ def check_kind(key, kind):
 def check_phase(key, table):
     """A phase's parameters, cast and complete: {"kind": ..., "steps": ... or None, parameter: value, ...}."""
     kind = check_keys(key, table)
-    known = parameters(kind)
-    checked = {"kind": kind}
-    for name, default in known.items():
-        value = table.get(name, default)
-        if value is None:
-            raise InputError(f"{key} (kind {kind!r}): {name} is missing")
-        checked[name] = RULES[name](f"{key}.{name}", value)
+    defaults = {name: REQUIRED if default is None else default for name, default in parameters(kind).items()}
+    # None, from Python, stands for a value that is not given.
+    given = {name: REQUIRED if table[name] is None else table[name] for name in defaults if name in table}
+    known = [Parameter(name, RULES[name], default) for name, default in defaults.items()]
+    checked = {"kind": kind, **read_parameters(key, given, known, kind)}
     return checked if kind == FLOW else _with_steps(key, table, checked)
 
 
@@ -80,9 +80,7 @@ def check_keys(key, table):
         raise InputError(f"{key}: kind is missing; valid are {', '.join(repr(k) for k in kinds())}")
     kind = check_kind(key, table["kind"])
     allowed = [] if kind == FLOW else ["steps", *parameters(kind), *(FILE_KEYS if kind == "table" else ())]
-    for name in table:
-        if name != "kind" and name not in allowed:
-            raise unknown(f"{key} (kind {kind!r})", name, ["kind", *allowed], "key")
+    refuse_unknown_keys(f"{key} (kind {kind!r})", table, ["kind", *allowed])
     return kind
 
 

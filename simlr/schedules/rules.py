@@ -1,18 +1,21 @@
 """What each parameter of a schedule kind must be."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
 from ..inputs import rules
+from ..inputs.rules import Rule, VectorRule
 from . import shapes
 from .registry import Rates
 
 MOST_RATES = 1_000_000  # in a table, which the grid holds as text
 
 
-def rate_list(key, value):
+@VectorRule
+def rate_list(key: str, value: Any) -> Rates:
     """A list of rates, each finite and 0 or more, as `Rates`."""
     if isinstance(value, Rates):
         return value
@@ -25,10 +28,8 @@ def rate_list(key, value):
     return Rates(rules.not_negative(f"{key}[{i}]", rate) for i, rate in enumerate(value))
 
 
-rate_list.is_vector = True
-
-
-def ascending(key, value):
+@VectorRule
+def ascending(key: str, value: Any) -> tuple[int, ...]:
     """A list of steps, each later than the one before."""
     if isinstance(value, np.ndarray) and value.ndim == 1:
         value = value.tolist()
@@ -41,16 +42,13 @@ def ascending(key, value):
     return steps
 
 
-ascending.is_vector = True
-
-
 def _source(key, value):
     """Where a table comes from: text, or nothing."""
     return value if value == "" else rules.text(key, value)
 
 
 # What each parameter of any kind must be.
-RULES = {
+RULES: dict[str, Rule] = {
     "learning_rate": rules.not_negative,
     "start_learning_rate": rules.not_negative,
     "end_learning_rate": rules.not_negative,

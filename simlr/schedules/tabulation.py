@@ -1,7 +1,8 @@
 """The rates of a schedule as an array, and a schedule from a function of the step."""
 
-from ..errors import InputError, show, unknown
+from ..errors import InputError, show
 from ..inputs import rules
+from ..inputs.parameters import check_keys
 from .checking import build, check_phase, read_file
 from .registry import Rates
 from .rules import MOST_RATES
@@ -22,8 +23,7 @@ def tabulate(kind, steps, **parameters):
         if not isinstance(phases, list | tuple):
             rules.refuse("phases", "a list of at least one phase", phases)
         tables = [_read_and_checked(f"phases[{i}]", table) for i, table in enumerate(phases)]
-        if parameters:
-            raise unknown("phases", next(iter(parameters)), ["phases"], "key")
+        check_keys("phases", parameters, ["phases"])
     else:
         tables = [_read_and_checked(f"schedule {kind!r}", {"kind": kind, "steps": steps, **parameters})]
     if any(table["kind"] == FLOW for table in tables):

@@ -541,7 +541,9 @@ VALUES = st.recursive(
     max_leaves=5,
 )
 KEYS = st.one_of(
-    st.sampled_from([*TABLES, *(key for table in SETTINGS.values() for key in table), *RULES, "kind", "phases"]),
+    st.sampled_from(
+        [*TABLES, *(parameter.name for table in SETTINGS.values() for parameter in table), *RULES, "kind", "phases"]
+    ),
     st.text(max_size=5),
 )
 

@@ -13,6 +13,8 @@ All names but `__version__` are loaded at first use. So importing simlr loads ne
 import importlib
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -42,7 +44,7 @@ def _add_checkout_to_path():
         __path__.append(root)
 
 
-def lazily(package, owners):
+def lazily(package: str, owners: dict[str, str]) -> Callable[[str], Any]:
     """The `__getattr__` of a package that hands on what its modules own: {name: "module:name", or a module}.
 
     What is asked for once is kept.

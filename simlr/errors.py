@@ -1,6 +1,8 @@
 """Errors that a person can act on, each one line long."""
 
 import difflib
+from collections.abc import Iterable
+from typing import Any
 
 MOST_NAMES = 40
 
@@ -17,7 +19,7 @@ class RunError(RuntimeError):
     """A run that could not go on (disk full, output lost). The commands print it and exit with status 1."""
 
 
-def unknown(key, name, valid, noun):
+def unknown(key: str, name: Any, valid: Iterable[Any], noun: str) -> InputError:
     """The InputError for a name that is not among the valid ones, with the nearest of them where one is close."""
     valid = [str(v) for v in valid]
     near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.6) or [
@@ -33,7 +35,7 @@ def _few(names):
     return shown + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
 
 
-def show(value, limit=80):
+def show(value: Any, limit: int = 80) -> str:
     """A value as it stands in a message: on one line, shortened where it is long."""
     try:
         text = repr(value)

@@ -14,7 +14,7 @@ MARGIN_BYTES = 1 << 20
 _GROUPS = Path("/sys/fs/cgroup")
 
 
-def memory_limit():
+def memory_limit() -> int:
     """Bytes of memory that this process may use: the machine's, or less where a limit is set on it or on its group."""
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_group_limits()]
     own = resource.getrlimit(resource.RLIMIT_AS)[0]
@@ -30,20 +30,20 @@ def _group_limits():
                 yield int((group / "memory.max").read_text(encoding="ascii"))
 
 
-def check_memory(needed, what, instead=""):
+def check_memory(needed: int, what: str, instead: str = "") -> None:
     """Refuse, before anything is allocated, what takes more bytes than there are; `instead` says what else to do."""
     if needed > memory_limit():
         raise InputError(f"{what} {needed:,} bytes, and there are {memory_limit():,}{instead}")
 
 
-def check_room(folder, needed, path):
+def check_room(folder: str | Path, needed: int, path: str | Path) -> None:
     """Refuse a file for which the disk has no room."""
     free = shutil.disk_usage(folder).free
     if needed + MARGIN_BYTES > free:
         raise InputError(f"{path}: needs {needed:,} bytes, and the disk has {free:,} free")
 
 
-def check_limit(size, path):
+def check_limit(size: int, path: str | Path) -> None:
     """Refuse a file that is larger than this process may write."""
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     if limit != resource.RLIM_INFINITY and size > limit:

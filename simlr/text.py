@@ -2,18 +2,20 @@
 
 import math
 import re
+from collections.abc import Sequence
+from typing import Any
 
 MOST_NAMES = 6
 NAME_WIDTH, WIDTH = 44, 110
 MOST_VALUES = 12  # of an axis, in one line
 
 
-def printable(text):
+def printable(text: Any) -> str:
     """Text from a file on one line: what is not printable (control sequences of a terminal, too) is escaped."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 
-def shortened(text, width=NAME_WIDTH):
+def shortened(text: Any, width: int = NAME_WIDTH) -> str:
     """Printable text of at most `width` letters: without the names of parameters, then without the middle."""
     text = printable(text)
     if len(text) > width:
@@ -22,7 +24,7 @@ def shortened(text, width=NAME_WIDTH):
     return text if len(text) <= width else f"{text[: width - tail - 2]}..{text[-tail:]}"
 
 
-def number(value):
+def number(value: float) -> str:
     """A number in four digits or so; "-" for NaN."""
     if math.isnan(value):
         return "-"
@@ -31,30 +33,30 @@ def number(value):
     return f"{value:.3f}" if abs(value) < 100.0 else f"{value:.1f}"
 
 
-def some(values, most):
+def some(values: Sequence, most: int) -> Sequence:
     """At most so many of a list of values, evenly chosen, the first and the last among them."""
     if len(values) <= most:
         return values
     return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
 
 
-def many(count, noun):
+def many(count: int, noun: str) -> str:
     """1 seed, 2 seeds."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def listed(names, most=MOST_NAMES):
+def listed(names: Sequence[Any], most: int = MOST_NAMES) -> str:
     """Names in one line: the first few, and how many more there are."""
     shown = ", ".join(shortened(name) for name in names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def value_text(value):
+def value_text(value: Any) -> str:
     """A value of a parameter: 20, 0.1, text."""
     return f"{value:g}" if isinstance(value, float) else shortened(value, 24)
 
 
-def values_text(values):
+def values_text(values: Sequence[Any]) -> str:
     """The values of an axis in one line; of many the first and the last few."""
     shown = [value_text(value) for value in values]
     return ", ".join(shown if len(shown) <= MOST_VALUES else [*shown[: MOST_VALUES - 3], "...", *shown[-2:]])

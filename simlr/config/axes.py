@@ -35,7 +35,7 @@ def cast_different(
     return cast
 
 
-def check_combinations(key: str, count: int):
+def check_combinations(key: str, count: int) -> None:
     """Refuse, before any is made, what nobody can have meant."""
     if count > MOST_COMBINATIONS:
         given = f"{count:,}" if count < 10**15 else "far too many"

@@ -6,12 +6,16 @@ rule and the value. After that every value is cast and every default filled in, 
 
 import itertools
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
 
 from ..errors import InputError
 from ..inputs import rules, toml
 from ..inputs.parameters import check_keys, read_parameters
 from ..problems import registry
+from ..schedules.schedule import Schedule
 from . import question as questions
 from . import stop as stopping
 from .axes import check_axis, check_combinations, count_combinations, expand
@@ -38,15 +42,15 @@ class GridConfig:
     seeds: dict
     stop: dict
     record: dict
-    schedule: tuple
-    optimizer: tuple
-    noise: tuple
+    schedule: tuple[dict, ...]
+    optimizer: tuple[dict, ...]
+    noise: tuple[dict, ...]
     run: dict
     question: dict = field(default_factory=dict)
     folder: str = field(default=".", compare=False)
 
     @classmethod
-    def from_toml(cls, source, overrides=()):
+    def from_toml(cls, source: str | Path, overrides: Iterable[tuple[str, Any]] = ()) -> Self:
         """The grid described by a TOML file (a path) or by TOML text; InputError where anything is wrong.
 
         `overrides` are (dotted key, value) pairs that replace or add single values before the check.
@@ -57,7 +61,7 @@ class GridConfig:
         return cls.from_tables(tables, folder)
 
     @classmethod
-    def from_tables(cls, tables, folder="."):
+    def from_tables(cls, tables: dict, folder: str | Path = ".") -> Self:
         """The grid described by nested dicts, as TOML reads them."""
         if not isinstance(tables, dict):
             rules.refuse("grid", "a table", tables)
@@ -83,11 +87,11 @@ class GridConfig:
         return replace(config, question=questions.check(table_at(tables, "question"), config))
 
     @property
-    def paper(self):
+    def paper(self) -> str:
         """The name of the paper that it belongs to, where that is one: its problem kind."""
         return self.problem["kind"]
 
-    def replace(self, **changes):
+    def replace(self, **changes: Any) -> Self:
         """A copy with whole tables or single keys replaced: `replace(seeds={"count": 10})` keeps the root."""
         tables = self.tables()
         folder = changes.pop("folder", self.folder)
@@ -96,18 +100,18 @@ class GridConfig:
             tables[key] = {**tables[key], **value} if merge else value
         return type(self).from_tables(tables, folder)
 
-    def tables(self):
+    def tables(self) -> dict:
         """The grid as nested dicts, every default filled in."""
         lists = {key: [dict(table) for table in getattr(self, key)] for key in ("schedule", "optimizer", "noise")}
         parts = {key: dict(getattr(self, key)) for key in ("problem", "seeds", "stop", "record")}
         asked = {"question": dict(self.question)} if self.question else {}
         return {"name": self.name, "engine": self.engine, **parts, **lists, **asked, "run": dict(self.run)}
 
-    def to_toml(self):
+    def to_toml(self) -> str:
         """The grid as TOML text; `from_toml` of it gives an equal grid."""
         return toml.write(self.tables())
 
-    def identity(self):
+    def identity(self) -> str:
         """What must agree for two runs to be of one grid: all but the name, the question and how the work is cut."""
         tables = self.tables()
         if not self.record["stop_residual"]:  # as in files that were written before there was such a key
@@ -115,16 +119,16 @@ class GridConfig:
         return toml.write({key: value for key, value in tables.items() if key not in ("name", "question", "run")})
 
     @property
-    def levels(self):
+    def levels(self) -> list[float] | list[int]:
         """The levels in the order given."""
         return stopping.levels(self.stop)
 
     @property
-    def level_kind(self):
+    def level_kind(self) -> str:
         """What the levels are: see `stopping.level_kind`."""
         return stopping.level_kind(self.stop)
 
-    def schedules(self):
+    def schedules(self) -> list[tuple[Schedule, dict]]:
         """All schedules of the grid, lists expanded: [(Schedule, {parameter: value}), ...], names unique."""
         expanded = []
         for table in self.schedule:
@@ -135,7 +139,7 @@ class GridConfig:
                 raise InputError(f"schedule name must be unique, got {name!r} {times} times")
         return expanded
 
-    def methods(self):
+    def methods(self) -> list[tuple[dict, dict, str]]:
         """All combinations of optimiser and noise: [(optimizer, noise, name), ...]; "" where there is only one."""
         optimizers, noises = expand(self.optimizer), expand(self.noise)
         found = []
@@ -146,17 +150,17 @@ class GridConfig:
         return found
 
     @property
-    def draws_rows(self):
+    def draws_rows(self) -> bool:
         """Whether some schedule draws mini-batches."""
         return any(noise["kind"] == "minibatch" for _, noise, _ in self.methods())
 
-    def check_count(self):
+    def check_count(self) -> None:
         """Refuse, by arithmetic, more schedules than anybody can have meant."""
         schedules = sum(map(count_schedules, self.schedule))
         optimizers, noises = (sum(map(count_combinations, tables)) for tables in (self.optimizer, self.noise))
         check_combinations("grid", schedules * optimizers * noises)
 
-    def combinations(self):
+    def combinations(self) -> list[tuple[Schedule, dict, dict, dict]]:
         """The S schedules: [(Schedule, its parameters, optimizer, noise), ...], every schedule with every method."""
         made, methods = self.schedules(), self.methods()
         found = []
@@ -169,17 +173,17 @@ class GridConfig:
             found.append((named, parameters, optimizer, noise))
         return found
 
-    def families(self):
+    def families(self) -> list[str]:
         """The name of the [[schedule]] table that each of the S schedules comes from."""
         own = [[table["name"]] * count_schedules(table) for table in self.schedule]
         return [name for names in own for name in names for _ in self.methods()]
 
-    def problem_combinations(self):
+    def problem_combinations(self) -> tuple[list[str], list[dict]]:
         """All combinations of problem parameters, lists expanded: (axis names, [{parameter: value}, ...])."""
         parameters = {name: value for name, value in self.problem.items() if name != "kind"}
         return [name for name, value in parameters.items() if isinstance(value, list)], expand([parameters])
 
-    def axes(self):
+    def axes(self) -> list[tuple[str, list]]:
         """The axes of the grid, every list in it: [("problem.train_rows", its values), ...]; the levels among them."""
         problem = [(f"problem.{key}", value) for key, value in self.problem.items() if isinstance(value, list)]
         found = [*problem, (self.level_kind, self.levels)]

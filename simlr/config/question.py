@@ -14,10 +14,16 @@ or how the best value of one parameter grows with another one:
     exponent = 1.0            # what is expected: best ~ against^exponent
 """
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
 from ..errors import InputError, unknown
 from ..inputs import rules
 from ..inputs.parameters import check_keys
 from .methods import method_parameters
+
+if TYPE_CHECKING:  # which checks its question here
+    from .grid import GridConfig
 
 # A loss above its floor -> the loss and its floor.
 EXCESS = {"excess_test_loss": ("test_loss", "test_floor"), "excess_train_loss": ("train_loss", "train_floor")}
@@ -37,20 +43,26 @@ PAIR, GROWTH = ("compare", "over"), ("best", "against", "among", "exponent")
 FEWEST_POINTS = 3  # recorded moments: the start, the first step and the end
 
 
-class Entry:
-    """One schedule of a grid as a question knows it: the [[schedule]] table it comes from, its name, its parameters."""
+class Entry(NamedTuple):
+    """One schedule of a grid as a question knows it."""
 
-    def __init__(self, table, schedule, parameters, optimizer, noise):
-        self.table, self.name, self.flows, self.length = table, schedule.name, schedule.flows, schedule.length
-        self.parameters = {"unit": schedule.unit, **parameters, **method_parameters(optimizer, noise)}
+    table: str  # the [[schedule]] table that it comes from
+    name: str
+    flows: bool
+    length: int  # discrete steps
+    parameters: dict  # its own, its unit, and those of its optimiser and noise
 
 
-def entries_of(config):
+def entries_of(config: "GridConfig") -> list[Entry]:
     """The `Entry`s of the S schedules of a grid."""
-    return [Entry(table, *made) for table, made in zip(config.families(), config.combinations(), strict=True)]
+    entries = []
+    for table, (schedule, own, optimizer, noise) in zip(config.families(), config.combinations(), strict=True):
+        parameters = {"unit": schedule.unit, **own, **method_parameters(optimizer, noise)}
+        entries.append(Entry(table, schedule.name, schedule.flows, schedule.length, parameters))
+    return entries
 
 
-def check(table, config):
+def check(table: dict, config: "GridConfig") -> dict:
     """The table of a grid, cast and complete; {} where there is none."""
     if not table:
         return {}
@@ -58,7 +70,8 @@ def check(table, config):
     if "text" not in table:
         raise InputError("question.text is missing: the question in words")
     if ("compare" in table) == ("best" in table):
-        raise InputError("question must have exactly one of compare and best, got " + _given(table))
+        given = "both" if "compare" in table else "none"
+        raise InputError(f"question must have exactly one of compare and best, got {given}")
     for name in table:
         if name in (GROWTH if "compare" in table else PAIR):
             raise InputError(f"question.{name} goes with {'best' if name in GROWTH else 'compare'}")
@@ -67,12 +80,8 @@ def check(table, config):
         "measure": rules.one_of(*MEASURES, noun="measure")("question.measure", table.get("measure", "test_loss")),
         "margin": rules.not_negative("question.margin", table.get("margin", DEFAULT_MARGIN)),
     }
-    own = _check_pair if "compare" in table else _check_growth
-    return common | own(table, config, common["measure"])
-
-
-def _given(table):
-    return "both" if "compare" in table else "none"
+    check_form = _check_pair if "compare" in table else _check_growth
+    return common | check_form(table, config, common["measure"])
 
 
 # ---- two sides ----
@@ -104,11 +113,11 @@ def _check_side(key, side, entries, config, measure):
     side = {"schedule": side} if isinstance(side, str) else side
     if not isinstance(side, dict):
         rules.refuse(key, "the name of a schedule, or a table that picks some", side)
-    known = dict.fromkeys(name for entry in entries for name in entry.parameters)
+    parameters = dict.fromkeys(name for entry in entries for name in entry.parameters)
     checked = {}
     for name, value in side.items():
-        if name not in ("name", "schedule", "at", *known):
-            raise unknown(key, name, ("name", "schedule", "at", *known), "key")
+        if name not in ("name", "schedule", "at", *parameters):
+            raise unknown(key, name, ("name", "schedule", "at", *parameters), "key")
         if name == "name":
             checked[name] = rules.text(f"{key}.name", value)
         elif name == "at":
@@ -119,12 +128,12 @@ def _check_side(key, side, entries, config, measure):
     for name in checked.get("schedule", []):
         if name not in names:
             raise unknown(f"{key}.schedule", name, names, "schedule")
-    found = members(checked, entries)
-    if not found:
-        told = ", ".join(f"{name} = {value}" for name, value in checked.items() if name not in ("name", "at"))
-        raise InputError(f"{key}: no schedule has {told}")
-    if checked.get("at") == END and any(entries[s].flows for s in found):
-        raise InputError(f"{key}.at = 'end': schedule {entries[found[0]].name!r} has a flow, which has no last step")
+    picked = members(checked, entries)
+    if not picked:
+        wanted = ", ".join(f"{name} = {value}" for name, value in checked.items() if name not in ("name", "at"))
+        raise InputError(f"{key}: no schedule has {wanted}")
+    if checked.get("at") == END and any(entries[s].flows for s in picked):
+        raise InputError(f"{key}.at = 'end': schedule {entries[picked[0]].name!r} has a flow, which has no last step")
     return checked
 
 
@@ -146,9 +155,9 @@ def _check_moment(key, value, config, measure):
 
 def _check_parameter(key, name, entries):
     """The name of a parameter that all of some schedules have."""
-    known = dict.fromkeys(name for entry in entries for name in entry.parameters)
-    if name not in known:
-        raise unknown(key, name, list(known), "parameter")
+    parameters = dict.fromkeys(name for entry in entries for name in entry.parameters)
+    if name not in parameters:
+        raise unknown(key, name, list(parameters), "parameter")
     lacking = [entry.name for entry in entries if name not in entry.parameters]
     if lacking:
         raise InputError(f"{key}: schedule {lacking[0]!r} has no {name}")
@@ -183,20 +192,18 @@ def _check_growth(table, config, measure):
 # ---- who is meant ----
 
 
-def members(side, entries):
+def members(side: dict, entries: Sequence[Entry]) -> list[int]:
     """The places of the schedules that a checked side picks."""
-    return [s for s, entry in enumerate(entries) if _fits(side, entry)]
+    wanted = {name: values for name, values in side.items() if name not in ("name", "schedule", "at")}
+    return [
+        s
+        for s, entry in enumerate(entries)
+        if ("schedule" not in side or {entry.table, entry.name} & set(side["schedule"]))
+        and all(name in entry.parameters and entry.parameters[name] in values for name, values in wanted.items())
+    ]
 
 
-def _fits(side, entry):
-    """Whether a schedule has what a side asks for."""
-    if "schedule" in side and not {entry.table, entry.name} & set(side["schedule"]):
-        return False
-    asked = {name: values for name, values in side.items() if name not in ("name", "schedule", "at")}
-    return all(name in entry.parameters and entry.parameters[name] in values for name, values in asked.items())
-
-
-def cells(over, sides, entries):
+def cells(over: Sequence[str], sides: Sequence[dict], entries: Sequence[Entry]) -> list[tuple[tuple, list[list[int]]]]:
     """What is compared: [(((parameter, value), ...), [places of each side]), ...], in the order of the first side."""
     found = {}
     for i, side in enumerate(sides):
@@ -206,11 +213,11 @@ def cells(over, sides, entries):
     return [(values, places) for values, places in found.items() if all(places)]
 
 
-def side_name(side):
+def side_name(side: dict) -> str:
     """What a side is called."""
     if "name" in side:
         return side["name"]
-    told = list(side.get("schedule", []))
-    told += [f"{name} = {' or '.join(map(str, v))}" for name, v in side.items() if name not in ("schedule", "at")]
+    parts = list(side.get("schedule", []))
+    parts += [f"{name} = {' or '.join(map(str, v))}" for name, v in side.items() if name not in ("schedule", "at")]
     at = f" at {'the end' if side['at'] == END else side['at']}" if "at" in side else ""
-    return (", ".join(told) or "all schedules") + at
+    return (", ".join(parts) or "all schedules") + at

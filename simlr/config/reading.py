@@ -1,11 +1,15 @@
 """Reading a grid or study file."""
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
 from ..inputs import toml
 from .grid import GridConfig
 from .study import StudyConfig
 
 
-def read(source, overrides=()):
+def read(source: str | Path, overrides: Iterable[tuple[str, Any]] = ()) -> GridConfig | StudyConfig:
     """The GridConfig, or where it has a table [study] the StudyConfig, of a TOML file (a path) or of TOML text."""
     tables, folder = toml.read(source)
     for key, value in overrides:

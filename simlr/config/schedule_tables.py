@@ -3,20 +3,22 @@
 import hashlib
 import itertools
 import math
+from pathlib import Path
+from typing import Any
 
 from ..errors import InputError
 from ..inputs import rules
 from ..inputs.parameters import check_keys
 from ..schedules import checking
 from ..schedules.rules import RULES
-from ..schedules.schedule import PHASES
+from ..schedules.schedule import PHASES, Schedule
 from .axes import check_axis, check_combinations, count_combinations
 
 UNITS = ("absolute", "sharpness")
 LONGEST_SHOWN = 8  # a longer vector has its length and a digest in names and in the run file
 
 
-def check_schedules(entries, folder):
+def check_schedules(entries: Any, folder: str | Path) -> tuple[dict, ...]:
     """Every [[schedule]] table, named, its values still as given (lists are axes)."""
     if entries is None:
         raise InputError("[[schedule]] is missing: at least one is needed")
@@ -86,7 +88,7 @@ def _axes(table):
     return [((i, key), value) for i, phase in phases for key, value in phase.items() if isinstance(value, list)]
 
 
-def expand_schedule(key, table, max_steps):
+def expand_schedule(key: str, table: dict, max_steps: int) -> list[tuple[Schedule, dict]]:
     """Every combination of one table's lists, as [(Schedule, parameters), ...]."""
     axes = _axes(table)
     made = []

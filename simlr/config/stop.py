@@ -61,7 +61,7 @@ def describe(stop: dict) -> str:
     return f"validation with patience {given}, a look every {rule['every']} steps, min_delta {rule['min_delta']:g}"
 
 
-def check_schedule(stop: dict, schedule: Schedule):
+def check_schedule(stop: dict, schedule: Schedule) -> None:
     """Refuse a schedule that the rule cannot stop."""
     if "steps" in stop and schedule.flows:
         beyond = [budget for budget in stop["steps"] if budget > schedule.length]

@@ -19,11 +19,12 @@ refused, and --resume finds the file finished or starts anew.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 from ..errors import InputError, unknown
 from ..inputs import rules, toml
-from ..inputs.parameters import check_keys, read_parameters
+from ..inputs.parameters import Parameter, check_keys, read_parameters
 from .settings import check_name, check_settings
 
 TABLES = ("name", "study", "seeds")
@@ -42,9 +43,9 @@ class Study:
 
     kind: str
     meaning: str
-    parameters: tuple
-    arrays: tuple
-    measure: Callable
+    parameters: tuple[Parameter, ...]
+    arrays: tuple[Any, ...]
+    measure: Callable[..., dict]
 
 
 class Task(NamedTuple):
@@ -54,7 +55,7 @@ class Task(NamedTuple):
     seeds: int  # measure seeds 0..seeds - 1; draw = f(root, seed), nothing else
     root: int
     threads: int | None  # to compute with; None: all
-    progress: Callable  # (done, all): call it now and then, with whole numbers
+    progress: Callable[[int, int], None]  # (done, all): call it now and then, with whole numbers
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class StudyConfig:
     folder: str = field(default=".", compare=False)
 
     @classmethod
-    def from_tables(cls, tables, folder="."):
+    def from_tables(cls, tables: dict, folder: str | Path = ".") -> Self:
         """The study described by nested dicts, as TOML reads them; InputError where anything is wrong."""
         check_keys("study", tables, TABLES)
         return cls(
@@ -77,7 +78,7 @@ class StudyConfig:
             folder=str(folder),
         )
 
-    def replace(self, **changes):
+    def replace(self, **changes: Any) -> Self:
         """A copy with whole tables or single keys replaced: `replace(seeds={"count": 10})` keeps the root."""
         tables = self.tables()
         folder = changes.pop("folder", self.folder)
@@ -85,36 +86,36 @@ class StudyConfig:
             tables[key] = {**tables[key], **value} if isinstance(value, dict) and key in tables else value
         return type(self).from_tables(tables, folder)
 
-    def tables(self):
+    def tables(self) -> dict:
         """The study as nested dicts, every default filled in."""
         return {"name": self.name, "study": dict(self.study), "seeds": dict(self.seeds)}
 
-    def to_toml(self):
+    def to_toml(self) -> str:
         """The study as TOML text."""
         return toml.write(self.tables())
 
-    def identity(self):
+    def identity(self) -> str:
         """What must agree for two runs to be of one study: everything but the name."""
         return replace(self, name="study").to_toml()
 
     @property
-    def paper(self):
+    def paper(self) -> str:
         """The name of the paper that it belongs to."""
         return self.study["kind"]
 
     @property
-    def definition(self):
+    def definition(self) -> Study:
         """The `Study` behind it."""
         return find("study.kind", self.paper)
 
-    def task(self, threads=None, progress=None):
+    def task(self, threads: int | None = None, progress: Callable[[int, int], None] | None = None) -> Task:
         """The `Task` for its `measure`."""
         parameters = {key: value for key, value in self.study.items() if key != "kind"}
         tell = progress or (lambda done, total: None)
         return Task(parameters, self.seeds["count"], self.seeds["root"], threads, tell)
 
 
-def find(key, kind):
+def find(key: str, kind: Any) -> Study:
     """The `Study` of a kind; InputError where there is none."""
     from ..claims.registry import load_paper, paper_names, papers_having
 

@@ -20,7 +20,7 @@ class Parameter(NamedTuple):
     meaning: str = ""
 
 
-def check_keys(where: str, table: dict, valid: Iterable[str]):
+def check_keys(where: str, table: dict, valid: Iterable[str]) -> None:
     """Refuse a table with a key that is not among the valid ones; `where` is what the message calls the table."""
     valid = list(valid)
     for name in table:

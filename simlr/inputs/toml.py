@@ -29,7 +29,7 @@ def _text_of(source):
     return read_text(path, LARGEST_BYTES), str(path.parent)
 
 
-def override(tables: dict, key: str, value: Any):
+def override(tables: dict, key: str, value: Any) -> None:
     """Put one value at a dotted key; a number picks an entry of a list."""
     *parents, last = key.split(".")
     here = tables

@@ -1,9 +1,14 @@
 """Learning-rate tables: the rates of all schedules, a chunk of steps at a time, computed once and kept while used."""
 
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from numpy.typing import NDArray
+
+from ..schedules.registry import Array
+from ..schedules.schedule import Schedule
 
 CHUNK = 4096
 KEPT_BYTES = 64 << 20
@@ -12,7 +17,7 @@ MOST_CHUNKS = 8
 SPAN_BYTES = 8 << 20
 
 
-def chunks_of(lengths):
+def chunks_of(lengths: NDArray[np.int64]) -> int:
     """How many chunks the longest of some schedules has, and at least one, in which nothing is left to do."""
     return max(1, -(-int(lengths.max()) // CHUNK))
 
@@ -20,7 +25,7 @@ def chunks_of(lengths):
 class RateTables:
     """Chunk c holds steps c CHUNK .. (c + 1) CHUNK - 1; the cut never depends on how the work is split."""
 
-    def __init__(self, schedules):
+    def __init__(self, schedules: Sequence[Schedule]) -> None:
         self._schedules = schedules
         self._kept, self._kept_bytes = OrderedDict(), 0
         self._last = None, None
@@ -29,7 +34,7 @@ class RateTables:
         # Time of the first c CHUNK steps of a varying piece: grown one chunk after the other.
         self._sums = {}
 
-    def one(self, s, chunk):
+    def one(self, s: int, chunk: int) -> tuple[Array, Array]:
         """eta (T,) and time (T + 1,) of one schedule's chunk, T the steps that it has there."""
         if self._last[0] != (s, chunk):
             eta = self._schedules[s].rates(chunk * CHUNK, (chunk + 1) * CHUNK)
@@ -61,7 +66,7 @@ class RateTables:
         start = first + whole * CHUNK
         return known[whole] + (float(np.sum(self._schedules[s].rates(start, start + rest))) if rest else 0.0)
 
-    def spans(self, rows, chunks, ahead):
+    def spans(self, rows: Iterable[int], chunks: int, ahead: bool) -> Iterator[tuple[int, Array, Array]]:
         """(first step, eta, time) of one run of chunks after the other; `ahead`: a thread makes the next one meanwhile.
 
         The runs grow: where most cells end early, little is tabulated in vain, and later a launch is worth its while.
@@ -90,7 +95,7 @@ class RateTables:
             yield first, min(first + size, count)
             first, size = first + size, min(2 * size, most)
 
-    def span(self, rows, first, last):
+    def span(self, rows: tuple[int, ...], first: int, last: int) -> tuple[Array, Array]:
         """eta (S, T) and time (S, T + 1) of the chunks first..last - 1 of the schedules `rows`, kept while used.
 
         Where a schedule has fewer steps, zeros follow.
@@ -122,7 +127,7 @@ class RateTables:
                 time[i, place + 1 : place + own_time.size] = own_time[1:]
         return eta, time
 
-    def at(self, s, steps):
+    def at(self, s: int, steps: NDArray[np.int64]) -> tuple[Array, Array]:
         """Learning rate before, and time at, ascending steps (-1 gives NaN): float64 arrays like `steps`.
 
         The rate of step t is that which leads from t to t + 1; at the end of the schedule it is that of its last step.
@@ -141,7 +146,7 @@ class RateTables:
             time[i] = elapsed[step - last // CHUNK * CHUNK]
         return rate, time
 
-    def elapsed(self, s):
+    def elapsed(self, s: int) -> float:
         """The time of all discrete steps of a schedule, in its unit."""
         if s not in self._whole:
             self._whole[s] = float(self.at(s, np.array([self._schedules[s].length]))[1][0])

@@ -5,7 +5,12 @@ grow sixteenfold from stage to stage, so that a table is made only as far as cel
 costs a cell that goes on some 100 ns.
 """
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
+from numpy.typing import NDArray
+
+from ..schedules.schedule import Piece, Schedule
 
 FIRST_TABLE = 4096
 LONGEST_TABLE = 1 << 23
@@ -18,7 +23,7 @@ SPACING = 64
 LONG = 1 << 15
 
 
-def stages(schedule, first=0):
+def stages(schedule: Schedule, first: int = 0) -> list[list[Piece]]:
     """The steps of a schedule from `first` on: [[(first step, steps, rate or None), ...], ...], a list a stage."""
     made, stage, size = [], [], FIRST_TABLE
     for start, steps, rate in schedule.pieces():
@@ -33,13 +38,13 @@ def stages(schedule, first=0):
     return [*made, stage] if stage else made
 
 
-def longest_table(schedule):
+def longest_table(schedule: Schedule) -> int:
     """At most how many steps of varying rates one stage of a schedule has, and at least 1."""
     varying = max((steps for _, steps, rate in schedule.pieces() if rate is None), default=1)
     return min(varying, LONGEST_TABLE)
 
 
-def batches(rows, weights):
+def batches(rows: Iterable[int], weights: Iterable[int]) -> Iterator[NDArray[np.int64]]:
     """Consecutive rows in batches of limited number and total weight, as arrays; one that weighs more is alone."""
     batch, load = [], 0
     for row, weight in zip(rows, weights, strict=True):
@@ -52,6 +57,6 @@ def batches(rows, weights):
         yield np.array(batch)
 
 
-def row_spacing(steps):
+def row_spacing(steps: int) -> int:
     """Steps from one row of a table to the next."""
     return SPACING if steps <= LONG else 2 * SPACING

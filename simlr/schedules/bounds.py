@@ -18,9 +18,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ..inputs import rules
+from .schedule import Schedule
 
 CHUNK = 1 << 16  # rates at a time
 BLOCK = 256  # of a cumulative sum: the error of 10^6 summands is that of a few thousand
@@ -35,27 +37,27 @@ class Terms(NamedTuple):
     noise: float  # all the rest
     largest: float  # the largest rate at factor 1
 
-    def at(self, factor=1.0):
+    def at(self, factor: float = 1.0) -> float:
         """The bound where all rates are multiplied by `factor`."""
         return self.distance / factor + factor * self.noise
 
     @property
-    def best_factor(self):
+    def best_factor(self) -> float:
         """The factor with the smallest bound."""
         return math.sqrt(self.distance) / math.sqrt(self.noise) if self.noise else math.nan
 
     @property
-    def best_rate(self):
+    def best_rate(self) -> float:
         """The largest rate of the schedule at that factor: the base rate of a schedule whose shape peaks at 1."""
         return self.best_factor * self.largest
 
     @property
-    def best(self):
+    def best(self) -> float:
         """The bound there; infinite where all rates are 0."""
         return 2.0 * math.sqrt(self.distance) * math.sqrt(self.noise) if self.noise else math.inf
 
 
-def last_iterate_bound(rates, distance=1.0, gradient_norm=1.0):
+def last_iterate_bound(rates: ArrayLike, distance: float = 1.0, gradient_norm: ArrayLike = 1.0) -> float:
     """Omega_T of the learning rates eta_1 .. eta_T, float64 (T,), in O(T): infinite where all are 0.
 
     `distance` is D, a number > 0; `gradient_norm` is G, a number > 0, or one for each step, (T,). Raises InputError
@@ -64,7 +66,7 @@ def last_iterate_bound(rates, distance=1.0, gradient_norm=1.0):
     return terms(rates, distance, gradient_norm).at()
 
 
-def best_base_rate(shape, distance=1.0, gradient_norm=1.0):
+def best_base_rate(shape: ArrayLike, distance: float = 1.0, gradient_norm: ArrayLike = 1.0) -> tuple[float, float]:
     """(gamma*, Omega_T at gamma*) of eta_t = gamma shape_t; parameters and errors as of `last_iterate_bound`.
 
     (nan, inf) where all of the shape is 0.
@@ -73,7 +75,7 @@ def best_base_rate(shape, distance=1.0, gradient_norm=1.0):
     return found.best_factor, found.best
 
 
-def terms(rates, distance=1.0, gradient_norm=1.0):
+def terms(rates: ArrayLike, distance: float = 1.0, gradient_norm: ArrayLike = 1.0) -> Terms:
     """The `Terms` of a vector of rates; parameters and errors as of `last_iterate_bound`."""
     rates = _vector("rates", rates, "a finite number >= 0")
     distance = rules.positive("distance", distance)
@@ -90,7 +92,7 @@ def terms(rates, distance=1.0, gradient_norm=1.0):
     return sums.terms(largest, distance, norm)
 
 
-def of_schedule(schedule, steps=None):
+def of_schedule(schedule: Schedule, steps: int | None = None) -> Terms:
     """The `Terms` with D = G = 1 of the first `steps` (default: all) of a `simlr.schedules.Schedule`.
 
     Constant stretches cost the same whatever their length, so 10^12 steps at one rate are no trouble. A rate that
@@ -111,12 +113,12 @@ def of_schedule(schedule, steps=None):
     return sums.terms(largest)
 
 
-def harmonic(n):
+def harmonic(n: int) -> float:
     """H_n = 1 + 1/2 + ... + 1/n, to 1e-15."""
     return _digamma_difference(1.0, n)
 
 
-def cost(schedule):
+def cost(schedule: Schedule) -> int:
     """About how many steps of a schedule `of_schedule` looks at one by one, stretches at one rate counted as a few."""
     return sum(count if rate is None else min(count, COST_OF_STRETCH) for _, count, rate in schedule.pieces())
 

@@ -7,6 +7,7 @@ file, `tabulate` and `--list` then know it. A schedule written in Python needs n
 
 import inspect
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError, unknown
 from ..inputs import datafiles, rules
@@ -23,13 +24,13 @@ MOST_VARYING_STEPS = 1 << 33  # their sum is taken, and takes a minute
 FILE_KEYS = ("file", "column")  # of a table, in place of its rates
 
 
-def kinds():
+def kinds() -> list[str]:
     """The names of all schedule kinds that a phase can have, the flow included."""
     # The usual ones first, whatever was imported first.
     return [*sorted(KINDS, key=lambda kind: KINDS[kind].function.__module__ == optimal.__name__), FLOW]
 
 
-def parameters(kind):
+def parameters(kind: str) -> dict[str, Any]:
     """The parameters of a kind besides `steps`: name -> default, or None where it must be given."""
     if kind == FLOW:
         return {}
@@ -37,14 +38,14 @@ def parameters(kind):
     return {p.name: None if p.default is p.empty else p.default for p in found}
 
 
-def describe(kind):
+def describe(kind: str) -> str:
     """The formula of a kind, in one line."""
     if kind == FLOW:
         return "d theta / d tau = -grad L: gradient flow, the limit of small learning rates; it ends by itself."
     return inspect.getdoc(KINDS[kind].function).splitlines()[0]
 
 
-def needs_steps(kind):
+def needs_steps(kind: str) -> bool:
     """Whether a kind has no shape without a number of steps; a constant and its like run on to max_steps."""
     return kind != FLOW and KINDS[kind].needs_steps
 
@@ -52,7 +53,7 @@ def needs_steps(kind):
 # ---- checking ----
 
 
-def check_kind(key, kind):
+def check_kind(key: str, kind: Any) -> str:
     """Refuse a kind that does not exist."""
     if not isinstance(kind, str):
         rules.refuse(f"{key}.kind", "a string", kind)
@@ -61,7 +62,7 @@ def check_kind(key, kind):
     return kind
 
 
-def check_phase(key, table):
+def check_phase(key: str, table: Any) -> dict:
     """A phase's parameters, cast and complete: {"kind": ..., "steps": ... or None, parameter: value, ...}."""
     kind = check_keys(key, table)
     defaults = {name: REQUIRED if default is None else default for name, default in parameters(kind).items()}
@@ -72,7 +73,7 @@ def check_phase(key, table):
     return checked if kind == FLOW else _with_steps(key, table, checked)
 
 
-def check_keys(key, table):
+def check_keys(key: str, table: Any) -> str:
     """The kind of a phase's table, in which every key is known."""
     if not isinstance(table, dict):
         rules.refuse(key, "a table", table)
@@ -98,7 +99,7 @@ def _with_steps(key, table, checked):
     return checked if steps is None else {**checked, "steps": steps}
 
 
-def read_file(key, table, folder="."):
+def read_file(key: str, table: Any, folder: str | Path = ".") -> Any:
     """The table of a phase with its file, if it has one, read: the rates themselves, and where they come from."""
     if not isinstance(table, dict) or table.get("kind") != "table":
         return table
@@ -130,7 +131,7 @@ def _rates_in(key, path, column, column_given):
     return rate_list(f"{path}: learning_rates", values)
 
 
-def build(key, name, unit, tables, max_steps):
+def build(key: str, name: str, unit: str, tables: list[dict], max_steps: int) -> Schedule:
     """The Schedule of checked phase tables; phases without steps share none: only the last one may run to max_steps."""
     if not tables:
         raise InputError(f"{key}.phases must be a list of at least one phase, got []")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..inputs import rules
-from .registry import schedule
+from .registry import Array, schedule
 
 SILVER_RATIO = 1.0 + np.sqrt(2.0)
 
@@ -17,7 +17,7 @@ def _ordered(key, steps, smallest_curvature, largest_curvature):
 
 
 @schedule(needs_steps=True, check=_ordered)
-def chebyshev(t, steps, smallest_curvature, largest_curvature):
+def chebyshev(t: Array, steps: int, smallest_curvature: float, largest_curvature: float) -> Array:
     """eta_t = 1 / ((L + m) / 2 + (L - m) / 2 cos(pi j / (2 steps))), odd j in a stable order; m, L the curvatures.
 
     The roots of the Chebyshev polynomial of degree `steps` on [m, L], smallest_curvature to largest_curvature in the
@@ -56,7 +56,7 @@ def _stable_root(t, steps):
 
 
 @schedule
-def silver(t, steps, learning_rate):
+def silver(t: Array, steps: int, learning_rate: float) -> Array:
     """eta_t = learning_rate (1 + rho^(v - 1)), rho = 1 + sqrt(2), 2^v the largest power of 2 that divides t + 1.
 
     The silver steps of Altschuler and Parrilo (2023), arXiv:2309.16530, for smooth convex functions; learning_rate is

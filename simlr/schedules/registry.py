@@ -14,13 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Kind:
     """One kind of schedule."""
 
-    function: Callable  # (t, steps, **parameters) -> rates
+    function: Callable[..., Array]  # (t, steps, **parameters) -> rates
     needs_steps: bool = False  # whether it has no shape without a number of steps
     check: Callable | None = None  # (key, steps or None, **parameters): refuses what no single parameter shows
     starts: Callable | None = None  # (steps, **parameters) -> the first steps of its constant pieces, ascending from 0
@@ -28,10 +31,10 @@ class Kind:
     length: Callable | None = None  # (**parameters) -> its own number of steps, which holds where none is given
 
 
-KINDS = {}
+KINDS: dict[str, Kind] = {}
 
 
-def schedule(function=None, **known):
+def schedule(function: Callable | None = None, **known) -> Callable:
     """Enter a function (t, steps, **parameters) -> rates among the schedules, under its own name; also `@schedule`."""
     if function is None:
         return lambda found: schedule(found, **known)
@@ -43,7 +46,7 @@ class Rates(tuple):
     """A vector of rates as a parameter: a tuple of floats, which is also an array without making one at every call."""
 
     @property
-    def array(self):
+    def array(self) -> Array:
         """The same as float64, read-only."""
         if "_array" not in self.__dict__:
             self._array = np.array(self, dtype=np.float64)
@@ -51,6 +54,6 @@ class Rates(tuple):
         return self._array
 
 
-def as_array(values):
+def as_array(values: ArrayLike) -> Array:
     """A vector of numbers as a float64 array."""
     return values.array if isinstance(values, Rates) else np.asarray(values, dtype=np.float64)

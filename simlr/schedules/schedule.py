@@ -1,14 +1,17 @@
 """A schedule: phases one after the other, each one kind over a number of steps; the last may be a gradient flow."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from .registry import KINDS
+from .registry import KINDS, Array
 
 FLOW = "flow"
 MOST_PIECES = 4096
 PHASES = "phases"
+# (first step, steps, learning rate, or None where that varies from step to step).
+Piece = tuple[int, int, float | None]
 
 
 @dataclass(frozen=True)
@@ -17,9 +20,9 @@ class Phase:
 
     kind: str
     steps: int
-    parameters: tuple  # ((name, value), ...)
+    parameters: tuple[tuple[str, Any], ...]  # (name, value)
 
-    def rates(self, first, last):
+    def rates(self, first: int, last: int) -> Array:
         """Learning rates of the phase's steps first..last - 1, float64 (last - first,)."""
         t = np.arange(first, last, dtype=np.float64)
         # A rate may grow beyond all numbers, where a run diverges without a warning; 0 times that is 0.
@@ -27,7 +30,7 @@ class Phase:
             rates = KINDS[self.kind].function(t, self.steps, **dict(self.parameters))
         return np.nan_to_num(np.asarray(rates, dtype=np.float64), nan=0.0, posinf=np.inf)
 
-    def pieces(self):
+    def pieces(self) -> list[Piece]:
         """The phase as [(first step, steps, learning rate), ...], the rate None where it varies from step to step."""
         kind, own = KINDS[self.kind], dict(self.parameters)
         starts = kind.starts(self.steps, **own) if kind.starts and self.steps else []
@@ -49,10 +52,10 @@ class Schedule:
 
     name: str
     unit: str  # "absolute", or "sharpness": rates in units of 1/sharpness
-    phases: tuple
+    phases: tuple[Phase, ...]
     flows: bool
 
-    def pieces(self):
+    def pieces(self) -> list[Piece]:
         """The steps as [(first step, steps, learning rate), ...], the rate None where it varies from step to step."""
         found, start = [], 0
         for phase in self.phases:
@@ -61,11 +64,11 @@ class Schedule:
         return found
 
     @property
-    def length(self):
+    def length(self) -> int:
         """The number of discrete steps."""
         return sum(phase.steps for phase in self.phases)
 
-    def rates(self, first, last):
+    def rates(self, first: int, last: int) -> Array:
         """Learning rates of steps first..last - 1 in the schedule's unit, float64; fewer where the schedule ends."""
         pieces = [np.empty(0)]
         start = 0

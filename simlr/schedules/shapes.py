@@ -11,19 +11,19 @@ import math
 import numpy as np
 
 from ..inputs import rules
-from .registry import as_array, schedule
+from .registry import Array, as_array, schedule
 
 # ---- decay ----
 
 
 @schedule(starts=lambda steps, **own: range(0, steps, steps))
-def constant(t, steps, learning_rate):
+def constant(t: Array, steps: int, learning_rate: float) -> Array:
     """eta_t = learning_rate."""
     return np.full(t.shape, learning_rate)
 
 
 @schedule(starts=lambda steps, step_size, **own: range(0, steps, step_size))
-def step(t, steps, learning_rate, step_size, gamma=0.1):
+def step(t: Array, steps: int, learning_rate: float, step_size: int, gamma: float = 0.1) -> Array:
     """eta_t = learning_rate * gamma^floor(t / step_size)  (torch.optim.lr_scheduler.StepLR)."""
     return learning_rate * gamma ** np.floor(t / step_size)
 
@@ -34,7 +34,7 @@ def _starts_at(steps, boundaries):
 
 
 @schedule(starts=lambda steps, milestones, **own: _starts_at(steps, milestones))
-def multistep(t, steps, learning_rate, milestones, gamma=0.1):
+def multistep(t: Array, steps: int, learning_rate: float, milestones: tuple[int, ...], gamma: float = 0.1) -> Array:
     """eta_t = learning_rate * gamma^(number of milestones <= t)  (torch.optim.lr_scheduler.MultiStepLR)."""
     return learning_rate * gamma ** np.searchsorted(as_array(milestones), t, side="right").astype(np.float64)
 
@@ -49,7 +49,9 @@ def _beyond_bound(steps, learning_rate, gamma, transition_steps=1, end_learning_
 
 
 @schedule(stable=_beyond_bound)
-def exponential(t, steps, learning_rate, gamma, transition_steps=1, end_learning_rate=0.0):
+def exponential(
+    t: Array, steps: int, learning_rate: float, gamma: float, transition_steps: int = 1, end_learning_rate: float = 0.0
+) -> Array:
     """eta_t = learning_rate * gamma^(t / transition_steps)  (torch ExponentialLR, optax.exponential_decay).
 
     An end_learning_rate above 0 is a bound: from below where gamma < 1, else from above, as optax has it.
@@ -61,19 +63,19 @@ def exponential(t, steps, learning_rate, gamma, transition_steps=1, end_learning
 
 
 @schedule(needs_steps=True)
-def linear(t, steps, learning_rate, end_learning_rate=0.0):
+def linear(t: Array, steps: int, learning_rate: float, end_learning_rate: float = 0.0) -> Array:
     """eta_t = learning_rate + (end - learning_rate) t / steps  (optax.linear_schedule, torch LinearLR)."""
     return learning_rate + (end_learning_rate - learning_rate) * (t / steps)
 
 
 @schedule(needs_steps=True)
-def polynomial(t, steps, learning_rate, power, end_learning_rate=0.0):
+def polynomial(t: Array, steps: int, learning_rate: float, power: float, end_learning_rate: float = 0.0) -> Array:
     """eta_t = end + (learning_rate - end) (1 - t / steps)^power  (optax.polynomial_schedule; torch PolynomialLR)."""
     return end_learning_rate + (learning_rate - end_learning_rate) * (1.0 - t / steps) ** power
 
 
 @schedule
-def inverse_sqrt(t, steps, learning_rate, time_scale=1.0):
+def inverse_sqrt(t: Array, steps: int, learning_rate: float, time_scale: float = 1.0) -> Array:
     """eta_t = learning_rate / sqrt(1 + t / time_scale)  (Vaswani et al. 2017; Raffel et al. 2020).
 
     The time scale counts steps. After a linear warm-up over time_scale steps this is the 1/sqrt(step) of the
@@ -83,7 +85,7 @@ def inverse_sqrt(t, steps, learning_rate, time_scale=1.0):
 
 
 @schedule(needs_steps=True)
-def cosine(t, steps, learning_rate, end_learning_rate=0.0, power=1.0):
+def cosine(t: Array, steps: int, learning_rate: float, end_learning_rate: float = 0.0, power: float = 1.0) -> Array:
     """eta_t = end + (learning_rate - end) ((1 + cos(pi t / steps)) / 2)^power  (Loshchilov and Hutter 2017, eq. 5).
 
     torch CosineAnnealingLR; with a power, optax.cosine_decay_schedule, whose alpha is end / learning_rate.
@@ -97,7 +99,7 @@ def cosine(t, steps, learning_rate, end_learning_rate=0.0, power=1.0):
 
 
 @schedule(needs_steps=True)
-def warmup(t, steps, learning_rate, start_learning_rate=0.0):
+def warmup(t: Array, steps: int, learning_rate: float, start_learning_rate: float = 0.0) -> Array:
     """eta_t = start + (learning_rate - start) t / steps: linear warm-up, to be followed by another phase."""
     return start_learning_rate + (learning_rate - start_learning_rate) * (t / steps)
 
@@ -109,7 +111,7 @@ def _both_positive(key, steps, learning_rate, start_learning_rate):
 
 
 @schedule(needs_steps=True, check=_both_positive)
-def warmup_exponential(t, steps, learning_rate, start_learning_rate):
+def warmup_exponential(t: Array, steps: int, learning_rate: float, start_learning_rate: float) -> Array:
     """eta_t = start (learning_rate / start)^(t / steps): exponential warm-up, to be followed by another phase."""
     return start_learning_rate * (learning_rate / start_learning_rate) ** (t / steps)
 
@@ -139,7 +141,7 @@ def _one_rate_more(key, steps, boundaries, learning_rates, **own):
 
 
 @schedule(check=_one_rate_more, starts=lambda steps, boundaries, **own: _starts_at(steps, boundaries))
-def piecewise_constant(t, steps, boundaries, learning_rates):
+def piecewise_constant(t: Array, steps: int, boundaries: tuple[int, ...], learning_rates: tuple[float, ...]) -> Array:
     """eta_t = learning_rates[number of boundaries <= t]  (optax.piecewise_constant_schedule).
 
     optax multiplies scales; here are the rates themselves, one more than there are boundaries.
@@ -148,7 +150,9 @@ def piecewise_constant(t, steps, boundaries, learning_rates):
 
 
 @schedule(check=_one_rate_more)
-def piecewise_interpolated(t, steps, boundaries, learning_rates, interpolation="linear"):
+def piecewise_interpolated(
+    t: Array, steps: int, boundaries: tuple[int, ...], learning_rates: tuple[float, ...], interpolation: str = "linear"
+) -> Array:
     """eta_t = learning_rates[0] at 0, [k] at boundaries[k - 1], between them linear or cosine, then constant.
 
     optax.piecewise_interpolate_schedule, with the rates themselves in place of scales. optax's one-cycle schedules are
@@ -166,15 +170,15 @@ def _room_for_three(key, steps, warmup_fraction, three_phase, **own):
 
 @schedule(needs_steps=True, check=_room_for_three)
 def one_cycle(
-    t,
-    steps,
-    learning_rate,
-    warmup_fraction=0.3,
-    division_factor=25.0,
-    final_division_factor=1e4,
-    anneal="cosine",
-    three_phase=False,
-):
+    t: Array,
+    steps: int,
+    learning_rate: float,
+    warmup_fraction: float = 0.3,
+    division_factor: float = 25.0,
+    final_division_factor: float = 1e4,
+    anneal: str = "cosine",
+    three_phase: bool = False,
+) -> Array:
     """eta_t: start = learning_rate / division_factor, up to learning_rate, down to start / final_division_factor.
 
     torch OneCycleLR (Smith and Topin 2018), and its convention: the end is the rate of the last step, steps - 1, and
@@ -209,15 +213,15 @@ def _fits(key, steps, decay_steps, warmup_steps, **own):
     stable=lambda steps, decay_steps, warmup_steps=0, **own: (warmup_steps, steps - decay_steps),
 )
 def warmup_stable_decay(
-    t,
-    steps,
-    learning_rate,
-    decay_steps,
-    warmup_steps=0,
-    start_learning_rate=0.0,
-    end_learning_rate=0.0,
-    decay="linear",
-):
+    t: Array,
+    steps: int,
+    learning_rate: float,
+    decay_steps: int,
+    warmup_steps: int = 0,
+    start_learning_rate: float = 0.0,
+    end_learning_rate: float = 0.0,
+    decay: str = "linear",
+) -> Array:
     """eta_t = linear warm-up, learning_rate, then end + (learning_rate - end) f(u) over the last decay_steps.
 
     u = (t - (steps - decay_steps)) / decay_steps and f(u) = 1 - u (linear), (1 + cos(pi u)) / 2 (cosine) or
@@ -233,7 +237,9 @@ def warmup_stable_decay(
 
 
 @schedule
-def cosine_restarts(t, steps, learning_rate, cycle_steps, cycle_factor=1, end_learning_rate=0.0):
+def cosine_restarts(
+    t: Array, steps: int, learning_rate: float, cycle_steps: int, cycle_factor: int = 1, end_learning_rate: float = 0.0
+) -> Array:
     """eta_t = end + (learning_rate - end) (1 + cos(pi s / T)) / 2, s steps into a cycle of T = cycle_steps.
 
     Loshchilov and Hutter (2017); torch CosineAnnealingWarmRestarts: T_0 is cycle_steps, and every cycle is
@@ -264,7 +270,9 @@ def _triangle(t, up_steps, down_steps):
 
 
 @schedule
-def triangular(t, steps, learning_rate, up_steps, down_steps=0, start_learning_rate=0.0):
+def triangular(
+    t: Array, steps: int, learning_rate: float, up_steps: int, down_steps: int = 0, start_learning_rate: float = 0.0
+) -> Array:
     """eta_t = start + (learning_rate - start) z, z from 0 up to 1 over up_steps and back over down_steps, again.
 
     Smith (2017), torch CyclicLR. down_steps = 0: as many as up_steps.
@@ -274,14 +282,24 @@ def triangular(t, steps, learning_rate, up_steps, down_steps=0, start_learning_r
 
 
 @schedule
-def triangular2(t, steps, learning_rate, up_steps, down_steps=0, start_learning_rate=0.0):
+def triangular2(
+    t: Array, steps: int, learning_rate: float, up_steps: int, down_steps: int = 0, start_learning_rate: float = 0.0
+) -> Array:
     """eta_t = start + (learning_rate - start) z / 2^k, k whole cycles passed, z as in triangular  (Smith 2017)."""
     cycle, height = _triangle(t, up_steps, down_steps)
     return start_learning_rate + (learning_rate - start_learning_rate) * height * 0.5**cycle
 
 
 @schedule
-def exp_range(t, steps, learning_rate, up_steps, gamma, down_steps=0, start_learning_rate=0.0):
+def exp_range(
+    t: Array,
+    steps: int,
+    learning_rate: float,
+    up_steps: int,
+    gamma: float,
+    down_steps: int = 0,
+    start_learning_rate: float = 0.0,
+) -> Array:
     """eta_t = start + (learning_rate - start) z gamma^t, z as in triangular  (Smith 2017, torch CyclicLR)."""
     _, height = _triangle(t, up_steps, down_steps)
     return start_learning_rate + (learning_rate - start_learning_rate) * height * gamma**t
@@ -303,7 +321,7 @@ def _long_enough(key, steps, learning_rates, **own):
 
 
 @schedule(check=_long_enough, starts=_changes, length=lambda learning_rates, **own: len(learning_rates))
-def table(t, steps, learning_rates, source=""):
+def table(t: Array, steps: int, learning_rates: tuple[float, ...], source: str = "") -> Array:
     """eta_t = learning_rates[t]; in their place a file, CSV (its column, default -1, the last) or NPY.
 
     The file is read once, relative to the grid's; the grid then holds the rates themselves, with the file's name as

@@ -1,15 +1,18 @@
 """The rates of a schedule as an array, and a schedule from a function of the step."""
 
+from collections.abc import Callable
+from typing import Any
+
 from ..errors import InputError, show
 from ..inputs import rules
 from ..inputs.parameters import check_keys
 from .checking import build, check_phase, read_file
-from .registry import Rates
+from .registry import Array, Rates
 from .rules import MOST_RATES
 from .schedule import FLOW, PHASES
 
 
-def tabulate(kind, steps, **parameters):
+def tabulate(kind: str, steps: int, **parameters: Any) -> Array:
     """The learning rates eta_0 .. eta_{steps - 1} of one schedule, float64 (steps,).
 
     `tabulate("cosine", steps=100, learning_rate=0.1)`; for joined phases `tabulate("phases", steps=110,
@@ -36,7 +39,7 @@ def _read_and_checked(key, table):
     return check_phase(key, read_file(key, table))
 
 
-def from_callable(function, steps, name=None, unit="absolute"):
+def from_callable(function: Callable[[int], Any], steps: int, name: str | None = None, unit: str = "absolute") -> dict:
     """The [[schedule]] table of any function step -> rate, tabulated for the steps 0 .. steps - 1.
 
     A schedule of optax is such a function, as it is: `own = from_callable(optax.cosine_decay_schedule(0.1, 500), 500,

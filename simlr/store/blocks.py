@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import file_format
-from .file_io import pread
+from . import file_format, file_io
 
 PIECE = 1 << 24
 INDEX_PIECE = 1 << 20
@@ -71,7 +70,7 @@ class Blocks:
         for field in self._fields:
             for offset, size in self._spans(field, *self.ends(block)):
                 for first in range(0, size, PIECE):
-                    crc = zlib.crc32(pread(self._descriptor, min(PIECE, size - first), offset + first), crc)
+                    crc = zlib.crc32(file_io.pread(self._descriptor, min(PIECE, size - first), offset + first), crc)
         return crc == self._get("block_crc32", block)[0]
 
     def read(self, block):
@@ -79,7 +78,7 @@ class Blocks:
         crc, found = 0, {}
         for field in self._fields:
             spans = self._spans(field, *self.ends(block))
-            data = b"".join(pread(self._descriptor, size, offset) for offset, size in spans)
+            data = b"".join(file_io.pread(self._descriptor, size, offset) for offset, size in spans)
             crc, found[field] = zlib.crc32(data, crc), data
         fits = crc == self._get("block_crc32", block)[0]
         return {field.name: np.frombuffer(data, field.dtype) for field, data in found.items()} if fits else None
@@ -100,7 +99,7 @@ class Blocks:
 
     def holds(self, values, offset):
         """Whether the file has these values there."""
-        return pread(self._descriptor, values.nbytes, offset) == values.tobytes()
+        return file_io.pread(self._descriptor, values.nbytes, offset) == values.tobytes()
 
     def _spans(self, field, first, last):
         """Offset and size of the contiguous pieces of a block's part of a dataset, in the order of its array."""
@@ -120,4 +119,4 @@ class Blocks:
         """All numbers of a short dataset, or one."""
         place = self._places[name]
         size = place.bytes if index is None else place.dtype.itemsize
-        return np.frombuffer(pread(self._descriptor, size, place.start + (index or 0) * size), place.dtype)
+        return np.frombuffer(file_io.pread(self._descriptor, size, place.start + (index or 0) * size), place.dtype)

@@ -11,7 +11,7 @@ import os
 import struct
 import zlib
 
-from .file_io import pread, pwrite
+from . import file_io
 
 SEALED = b"simlr-ok"
 TAIL = struct.Struct("<III8s")
@@ -26,7 +26,7 @@ def write(descriptor, changing):
     """Seal a file, laid out and closed, but for the places of the datasets that are written later."""
     size = os.fstat(descriptor).st_size
     listed = b"".join(SPAN.pack(*span) for span in _gaps(size, changing))
-    pwrite(descriptor, listed + TAIL.pack(_checksum(descriptor, listed), zlib.crc32(listed), len(listed), SEALED), size)
+    file_io.pwrite(descriptor, listed + TAIL.pack(_checksum(descriptor, listed), zlib.crc32(listed), len(listed), SEALED), size)
 
 
 def is_broken(path):
@@ -51,7 +51,7 @@ def is_signed(path):
 
 
 def _state(descriptor, size):
-    head = pread(descriptor, SUPERBLOCK.size, 0)
+    head = file_io.pread(descriptor, SUPERBLOCK.size, 0)
     if len(head) < SUPERBLOCK.size or not head.startswith(SIGNATURE):
         return NO_HDF5
     _, version, end = SUPERBLOCK.unpack(head)
@@ -61,10 +61,10 @@ def _state(descriptor, size):
         return CUT_SHORT
     if size < end + TAIL.size:
         return BROKEN
-    checksum, of_list, length, sealed = TAIL.unpack(pread(descriptor, TAIL.size, size - TAIL.size))
+    checksum, of_list, length, sealed = TAIL.unpack(file_io.pread(descriptor, TAIL.size, size - TAIL.size))
     if sealed != SEALED or end + length + TAIL.size != size:
         return BROKEN
-    listed = pread(descriptor, length, end)
+    listed = file_io.pread(descriptor, length, end)
     return WHOLE if zlib.crc32(listed) == of_list and _checksum(descriptor, listed) == checksum else BROKEN
 
 
@@ -73,7 +73,7 @@ def _checksum(descriptor, listed):
     crc = 0
     for first, last in SPAN.iter_unpack(listed):
         for start in range(first, last, PIECE):
-            crc = zlib.crc32(pread(descriptor, min(PIECE, last - start), start), crc)
+            crc = zlib.crc32(file_io.pread(descriptor, min(PIECE, last - start), start), crc)
     return crc
 
 

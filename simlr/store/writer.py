@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import RunError
-from . import file_format
+from . import file_format, file_io
 from .blocks import Blocks, end_checksum
-from .file_io import pread, pwrite, start_writing, sync
 from .lock import failure
 
 SYNC_SECONDS = 1.0
@@ -62,7 +61,7 @@ class Writer(Blocks):
             piece = data[first : first + PIECE]
             crc = zlib.crc32(piece, crc)
             self._write(piece, offset + first)
-        start_writing(self._descriptor, offset, len(data))
+        file_io.start_writing(self._descriptor, offset, len(data))
         return crc
 
     def _put(self, name, value, index=0):
@@ -75,7 +74,7 @@ class Writer(Blocks):
         if self._descriptor is None:
             raise RunError(f"{self.path}: is closed")
         try:
-            pwrite(self._descriptor, data, offset)
+            file_io.pwrite(self._descriptor, data, offset)
         except OSError as error:
             raise failure(self.path, error) from None
 
@@ -92,7 +91,7 @@ class Writer(Blocks):
     def _sync(self):
         """Bring what is written to the disk."""
         try:
-            sync(self._descriptor)
+            file_io.sync(self._descriptor)
         except OSError as error:
             raise failure(self.path, error) from None
 
@@ -153,5 +152,5 @@ class Writer(Blocks):
         self._sync()
         for block in blocks:
             for offset, size in self._spans(file_format.STATUS, *self.ends(block)):
-                if any(pread(self._descriptor, size, offset)):
+                if any(file_io.pread(self._descriptor, size, offset)):
                     self._write(bytes(size), offset)

@@ -222,10 +222,9 @@ def test_loading_and_reporting_need_no_numba(finished, folder, without_numba):
     environment = runs.environment(PYTHONPATH=without_numba)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
     assert (done.stdout, done.returncode) == ("(6, 40, 2) small True\n", 0), done.stderr
-    if (runs.ROOT / "simlr/report.py").exists():
-        pytest.importorskip("matplotlib")
-        report = runs.command("run.h5", cwd=folder, module="simlr.report", PYTHONPATH=without_numba)
-        assert report.returncode == 0, report.stderr
+    pytest.importorskip("matplotlib")
+    report = runs.command("run.h5", cwd=folder, module="simlr.report", PYTHONPATH=without_numba)
+    assert report.returncode == 0, report.stderr
 
 
 def test_numba_that_does_not_compile_is_refused(small):

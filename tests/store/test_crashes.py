@@ -10,7 +10,7 @@ import crashes
 import pytest
 import runs
 
-from simlr.report import __main__, material
+from simlr.report import __main__ as report
 
 # A sample of the points of every stage; soak.py tries them all, in every mode.
 SAMPLES = ["create:kill:3", "resume:torn:2", "overwrite:kill:13", "merge:kill:17", "merge:full:23", "create:full:17"]
@@ -31,7 +31,8 @@ def test_no_crash_point_loses_anything(shim):
     assert found[0]["points"] > 50 and found[1]["points"] > 40
 
 
-SCRIPT = "import sys; from simlr.{name} import command; sys.exit(command())"
+SCRIPT = "import sys; from {module} import command; sys.exit(command())"  # as pip makes it
+MODULES = {"merge": "simlr.merge"}
 
 
 @pytest.mark.parametrize("name", ["grid", "merge", "report", "bench", "papers"])
@@ -42,8 +43,8 @@ def test_a_signal_while_the_parts_are_loaded(name, as_script, folder):
     number = signal.SIGTERM if as_script else signal.SIGINT
     with open("first/numpy.py", "w") as file:
         file.write(f"import os, time; os.kill(os.getpid(), {int(number)}); time.sleep(5)\n")
-    with open(f"simlr-{name}", "w") as file:  # as pip makes it
-        file.write(SCRIPT.format(name="papers.__main__" if name == "papers" else name))
+    with open(f"simlr-{name}", "w") as file:
+        file.write(SCRIPT.format(module=MODULES.get(name, f"simlr.{name}.__main__")))
     command = [sys.executable, *([f"simlr-{name}"] if as_script else ["-m", f"simlr.{name}"])]
     path = os.pathsep.join(["first", str(runs.ROOT)])
     done = subprocess.run(command, capture_output=True, text=True, env=runs.environment(PYTHONPATH=path), timeout=60)
@@ -51,8 +52,8 @@ def test_a_signal_while_the_parts_are_loaded(name, as_script, folder):
 
 
 def test_a_report_that_is_interrupted_is_one_line(finished, folder, capsys, monkeypatch):
-    monkeypatch.setattr(material, "material", lambda *told: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(report, "material", lambda *told: os.kill(os.getpid(), signal.SIGTERM))
     before = signal.getsignal(signal.SIGTERM)
-    assert __main__.main([str(finished), "--out", "made"]) == 130
+    assert report.main([str(finished), "--out", "made"]) == 130
     assert capsys.readouterr() == ("", "interrupted\n")
     assert os.listdir() == [] and signal.getsignal(signal.SIGTERM) is before

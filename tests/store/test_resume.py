@@ -25,6 +25,7 @@ from simlr.engine import block_engine
 from simlr.errors import InputError, RunError
 from simlr.grid.job import Job
 from simlr.store import compatibility, file_format, file_io, lock, read, seal, writer
+from simlr.store import resume as resume_module
 from simlr.store.read import survey
 
 
@@ -612,7 +613,7 @@ def test_a_file_that_is_replaced_while_it_is_looked_at(finished, half, folder, m
         return before(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(lock, "_locked", replaced)
+        patch.setattr(resume_module, "_locked", replaced)
         with pytest.raises(RunError, match=r"run\.h5: was replaced or changed meanwhile"):
             resume()
     assert Path("run.h5").read_bytes() == Path(half).read_bytes()

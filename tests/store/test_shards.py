@@ -328,14 +328,15 @@ def test_a_disk_that_fills_up_leaves_nothing(copies, monkeypatch):
 
 KILLED = """
 import os, signal, sys
-from simlr import merge, writer
-before, left = writer.pwrite, [int(sys.argv.pop(1))]
+from simlr import merge
+from simlr.store import file_io
+before, left = file_io.pwrite, [int(sys.argv.pop(1))]
 def pwrite(*arguments):
     left[0] -= 1
     if left[0] < 0:
         os.kill(os.getpid(), signal.{signal})
     before(*arguments)
-writer.pwrite = pwrite
+file_io.pwrite = pwrite
 sys.exit(merge.main())
 """
 

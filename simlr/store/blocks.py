@@ -7,8 +7,8 @@ import numpy as np
 
 from . import file_format, file_io
 
-PIECE = 1 << 24
-INDEX_PIECE = 1 << 20
+BYTES_AT_ONCE = 1 << 24
+INDICES_AT_ONCE = 1 << 20
 
 
 class Place(NamedTuple):
@@ -69,8 +69,10 @@ class Blocks:
         crc = 0
         for field in self._fields:
             for offset, size in self._spans(field, *self.ends(block)):
-                for first in range(0, size, PIECE):
-                    crc = zlib.crc32(file_io.pread(self._descriptor, min(PIECE, size - first), offset + first), crc)
+                for first in range(0, size, BYTES_AT_ONCE):
+                    crc = zlib.crc32(
+                        file_io.pread(self._descriptor, min(BYTES_AT_ONCE, size - first), offset + first), crc
+                    )
         return crc == self._get("block_crc32", block)[0]
 
     def read(self, block):
@@ -93,8 +95,8 @@ class Blocks:
         for field, along in file_format.index_fields(self._plan):
             if field.dtype == "str":
                 continue
-            for first in range(0, self._plan.seeds, INDEX_PIECE):
-                values = along(first, min(first + INDEX_PIECE, self._plan.seeds)).astype(field.dtype)
+            for first in range(0, self._plan.seeds, INDICES_AT_ONCE):
+                values = along(first, min(first + INDICES_AT_ONCE, self._plan.seeds)).astype(field.dtype)
                 yield field.name, values, self._places[field.name].start + first * values.itemsize
 
     def holds(self, values, offset):

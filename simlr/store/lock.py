@@ -1,7 +1,6 @@
 """One writer at a time: a lock that readers never meet."""
 
 import contextlib
-import errno
 import fcntl
 import os
 import struct
@@ -11,7 +10,22 @@ from ..errors import InputError, RunError
 LOCK_BYTE = 1 << 62
 
 
-# ---- locking ----
+@contextlib.contextmanager
+def kept_alone(path):
+    """Keep other writers off a file for the duration; RunError where one is at it."""
+    descriptor, lock = locked_output(path, path)
+    try:
+        yield
+    finally:
+        release(descriptor, lock)
+
+
+def locked_output(file, path, flags=0):
+    """`locked(file, flags)` of the file that becomes the output `path`; InputError where it cannot be written."""
+    try:
+        return locked(file, flags)
+    except OSError as error:
+        raise InputError(f"--out {path}: cannot be written: {error.strerror}") from None
 
 
 def locked(path, flags=0):
@@ -36,6 +50,12 @@ def locked(path, flags=0):
     return descriptor, lock
 
 
+def release(descriptor, lock):
+    """Let go of a file: close it, and give up its lock."""
+    os.close(descriptor)
+    lock.close()
+
+
 class _Lock:
     """A lock that dies with its owner: on a byte far beyond the end of the file, held by the open file itself.
 
@@ -55,33 +75,3 @@ class _Lock:
         """Give up what is not given up with the descriptor."""
         if self._beside:
             self._beside.close()
-
-
-def failure(path, error):
-    """The RunError of a failed write."""
-    room = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    advice = "; make room, then go on with --resume" if room else "; --resume goes on from there"
-    return RunError(f"{path}: writing failed: {error.strerror}; what was committed is kept{advice}")
-
-
-def _locked(file, path, flags=0):
-    """The descriptor and the lock of a file; InputError where it cannot be written."""
-    try:
-        return locked(file, flags)
-    except OSError as error:
-        raise InputError(f"--out {path}: cannot be written: {error.strerror}") from None
-
-
-@contextlib.contextmanager
-def kept_alone(path):
-    """Keep other writers off a file for the duration; RunError where one is at it."""
-    owned = _locked(path, path)
-    try:
-        yield
-    finally:
-        _let_go(*owned)
-
-
-def _let_go(descriptor, lock):
-    os.close(descriptor)
-    lock.close()

@@ -1,4 +1,4 @@
-"""Looking at run files and loading them."""
+"""Reading run files through HDF5: what they say of themselves, their datasets, and the run that a file holds."""
 
 import contextlib
 from pathlib import Path
@@ -11,19 +11,70 @@ from .. import resources
 from ..errors import DamageError, InputError, show
 from . import file_format, guard
 from .blocks import Place
+from .run import Run
 
 MOST_TRIED = 1 << 16  # strings of a file without a seal
 
 
-def _places(file):
-    """The place of every contiguous dataset of an open file."""
+def load(path):
+    """The run in a file, finished or not; InputError (a ValueError) where the file is no simlr run."""
+    return Run(FileSource(path))
+
+
+class FileSource:
+    """Looks into a run file, opening it anew each time: an open dataset would keep showing old zeros."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        guard.check(self.path)
+        with _looked_into(self.path) as file:
+            self.attributes = {name: _plain(value) for name, value in file.attrs.items()}
+            self.dims = {name: _dims(name, item) for name, item in file.items() if isinstance(item, h5py.Dataset)}
+        always = {"finished_at"} if "study" in self.attributes else {"status", "finished_at"}
+        if "config" not in self.attributes or not always <= set(self.dims):
+            raise DamageError(f"{self.path}: is damaged (something that every run has is missing)")
+
+    def read(self, name, where=()):
+        """One dataset, or a part of it; strings as Python's."""
+        with _looked_into(self.path) as file:
+            dataset = file[name]
+            size = (dataset.size or 0) * dataset.dtype.itemsize if not where else 0
+            resources.check_memory(size, f"{self.path}: {name} takes", "; run.part reads a part of it")
+            return dataset.asstr()[where] if h5py.check_string_dtype(dataset.dtype) else dataset[where]
+
+
+class Survey(NamedTuple):
+    """What a run file says of itself: attributes, places of its datasets, first seeds of its blocks."""
+
+    attributes: dict
+    places: dict
+    starts: np.ndarray
+
+    @property
+    def seeds(self):
+        """How many seeds the file holds."""
+        place = self.places.get("seed")
+        return place.shape[0] if place and place.shape else 0
+
+
+def survey(path):
+    """The `Survey` of a run file; InputError where it is none, DamageError where it cannot be had."""
+    guard.check(path)
+    with _looked_into(path) as file:
+        attributes = {name: _plain(value) for name, value in file.attrs.items()}
+        starts = () if "study" in attributes else file["block_start"][()]  # a study has no blocks
+        return Survey(attributes, places_of(file), np.asarray(starts, dtype=np.int64))
+
+
+def places_of(file):
+    """{name: Place} of the contiguous datasets of an open HDF5 file."""
     datasets = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
     offsets = {name: item.id.get_offset() for name, item in datasets.items()}
-    found = {name: offset for name, offset in offsets.items() if offset is not None}
-    return {name: Place(offset, datasets[name].shape, datasets[name].dtype) for name, offset in found.items()}
-
-
-# ---- reading ----
+    return {
+        name: Place(offset, datasets[name].shape, datasets[name].dtype)
+        for name, offset in offsets.items()
+        if offset is not None
+    }
 
 
 def try_out(path):
@@ -64,51 +115,6 @@ def _check_format(path, file):
         raise InputError(f"{path}: has format version {version}; this simlr reads up to {file_format.FORMAT_VERSION}")
 
 
-class Survey(NamedTuple):
-    """What a run file says of itself: attributes, places of its datasets, first seeds of its blocks."""
-
-    attributes: dict
-    places: dict
-    starts: np.ndarray
-
-    @property
-    def seeds(self):
-        """How many seeds the file holds."""
-        place = self.places.get("seed")
-        return place.shape[0] if place and place.shape else 0
-
-
-def survey(path):
-    """The `Survey` of a run file; InputError where it is none, DamageError where it cannot be had."""
-    guard.check(path)
-    with _looked_into(path) as file:
-        attributes = {name: _plain(value) for name, value in file.attrs.items()}
-        starts = () if "study" in attributes else file["block_start"][()]  # a study has no blocks
-        return Survey(attributes, _places(file), np.asarray(starts, dtype=np.int64))
-
-
-class FileSource:
-    """Looks into a run file, opening it anew each time: an open dataset would keep showing old zeros."""
-
-    def __init__(self, path):
-        self.path = Path(path)
-        guard.check(self.path)
-        with _looked_into(self.path) as file:
-            self.attributes = {name: _plain(value) for name, value in file.attrs.items()}
-            self.dims = {name: _dims(name, item) for name, item in file.items() if isinstance(item, h5py.Dataset)}
-        always = {"finished_at"} if "study" in self.attributes else {"status", "finished_at"}
-        if "config" not in self.attributes or not always <= set(self.dims):
-            raise DamageError(f"{self.path}: is damaged (something that every run has is missing)")
-
-    def read(self, name, where=()):
-        """One dataset, or a part of it; strings as Python's."""
-        with _looked_into(self.path) as file:
-            dataset = file[name]
-            size = (dataset.size or 0) * dataset.dtype.itemsize if not where else 0
-            resources.check_memory(size, f"{self.path}: {name} takes", "; run.part reads a part of it")
-            return dataset.asstr()[where] if h5py.check_string_dtype(dataset.dtype) else dataset[where]
-
-
 def _plain(value):
     return value.item() if isinstance(value, np.generic) else value
 
@@ -118,10 +124,3 @@ def _dims(name, dataset):
     if dataset.is_scale:
         return (name,)
     return tuple(dim[0].name.lstrip("/") if len(dim) else f"{name}_{i}" for i, dim in enumerate(dataset.dims))
-
-
-def load(path):
-    """The run in a file, finished or not; InputError (a ValueError) where the file is no simlr run."""
-    from .run import Run
-
-    return Run(FileSource(path))

@@ -8,12 +8,9 @@ from ..errors import DamageError, InputError, RunError
 from ..resources import check_limit, check_room
 from . import file_format
 from .compatibility import check_same, misplaced
-from .create import _fill_indices
-from .lock import _let_go, _locked, failure, locked
+from .lock import locked, locked_output, release
 from .read import survey
-from .writer import Writer
-
-# ---- resuming ----
+from .writer import Writer, fill_indices, write_error
 
 
 def resume_file(path, make_plan, attributes):
@@ -34,19 +31,19 @@ def resume_file(path, make_plan, attributes):
         raise InputError(f"{path}: is cut short: {before.st_size:,} bytes of {size:,}; --overwrite starts anew")
     check_room(path.parent, max(0, size - before.st_blocks * 512), path)
     check_limit(size, path)
-    descriptor, lock = _locked(path, path)
+    descriptor, lock = locked_output(path, path)
     try:
         # Whoever had the lock before may have put another file in the place of the one looked at.
         now = os.fstat(descriptor)
         if not os.path.samestat(before, now) or before.st_size != now.st_size:
             raise RunError(f"{path}: was replaced or changed meanwhile")
-        _fill_indices(descriptor, plan, places)
+        fill_indices(descriptor, plan, places)
         _remove_unfinished(path.with_name(path.name + ".new"))
         return Writer(path, descriptor, lock, plan, places)
     except BaseException as error:
-        _let_go(descriptor, lock)
+        release(descriptor, lock)
         if isinstance(error, OSError):
-            raise failure(path, error) from None
+            raise write_error(path, error) from None
         raise
 
 
@@ -55,7 +52,7 @@ def _remove_unfinished(new):
     with contextlib.suppress(OSError, RunError):
         owned = locked(new)
         os.unlink(new)
-        _let_go(*owned)
+        release(*owned)
 
 
 def _state_of(path):

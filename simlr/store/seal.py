@@ -16,7 +16,7 @@ from . import file_io
 SEALED = b"simlr-ok"
 TAIL = struct.Struct("<III8s")
 SPAN = struct.Struct("<QQ")
-PIECE = 1 << 24
+BYTES_AT_ONCE = 1 << 24
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 NO_HDF5, CUT_SHORT, UNSEALED, BROKEN, WHOLE = "no HDF5", "cut short", "unsealed", "broken", "whole"
 SUPERBLOCK = struct.Struct("<8sB19xQ")  # signature, version (2 or 3), end of the file as HDF5 sees it
@@ -26,7 +26,9 @@ def write(descriptor, changing):
     """Seal a file, laid out and closed, but for the places of the datasets that are written later."""
     size = os.fstat(descriptor).st_size
     listed = b"".join(SPAN.pack(*span) for span in _gaps(size, changing))
-    file_io.pwrite(descriptor, listed + TAIL.pack(_checksum(descriptor, listed), zlib.crc32(listed), len(listed), SEALED), size)
+    file_io.pwrite(
+        descriptor, listed + TAIL.pack(_checksum(descriptor, listed), zlib.crc32(listed), len(listed), SEALED), size
+    )
 
 
 def is_broken(path):
@@ -72,8 +74,8 @@ def _checksum(descriptor, listed):
     """CRC-32 of the file's bytes in a list of spans."""
     crc = 0
     for first, last in SPAN.iter_unpack(listed):
-        for start in range(first, last, PIECE):
-            crc = zlib.crc32(file_io.pread(descriptor, min(PIECE, last - start), start), crc)
+        for start in range(first, last, BYTES_AT_ONCE):
+            crc = zlib.crc32(file_io.pread(descriptor, min(BYTES_AT_ONCE, last - start), start), crc)
     return crc
 
 

@@ -4,6 +4,7 @@ A block's datasets are written, `status` last, then its CRC; once that is on the
 the file after a crash, or beside the run, finds every committed block right.
 """
 
+import errno
 import os
 import threading
 import time
@@ -15,14 +16,9 @@ import numpy as np
 from ..errors import RunError
 from . import file_format, file_io
 from .blocks import Blocks, end_checksum
-from .lock import failure
 
 SYNC_SECONDS = 1.0
-
-PIECE = 1 << 18
-
-
-# ---- writing ----
+BYTES_AT_ONCE = 1 << 18
 
 
 class Writer(Blocks):
@@ -57,8 +53,8 @@ class Writer(Blocks):
     def _write_span(self, data, offset, crc):
         """Write what lies together in the file; return its CRC, which goes on from `crc`."""
         # Piece by piece, so that what the checksum has read is still near when it is written.
-        for first in range(0, len(data), PIECE):
-            piece = data[first : first + PIECE]
+        for first in range(0, len(data), BYTES_AT_ONCE):
+            piece = data[first : first + BYTES_AT_ONCE]
             crc = zlib.crc32(piece, crc)
             self._write(piece, offset + first)
         file_io.start_writing(self._descriptor, offset, len(data))
@@ -76,7 +72,7 @@ class Writer(Blocks):
         try:
             file_io.pwrite(self._descriptor, data, offset)
         except OSError as error:
-            raise failure(self.path, error) from None
+            raise write_error(self.path, error) from None
 
     def commit(self):
         """Bring what is written to the disk, then set the done bytes of its blocks."""
@@ -93,7 +89,7 @@ class Writer(Blocks):
         try:
             file_io.sync(self._descriptor)
         except OSError as error:
-            raise failure(self.path, error) from None
+            raise write_error(self.path, error) from None
 
     def _check_in_place(self):
         """RunError where the file is no longer the one at its path, or no longer whole: what it had is lost."""
@@ -136,8 +132,6 @@ class Writer(Blocks):
                 self._descriptor = None
                 self._lock.close()
 
-    # ---- resuming ----
-
     def reopen(self, blocks):
         """Take back that these blocks, which are to be computed once more, are done and their values final."""
         if not blocks:
@@ -154,3 +148,19 @@ class Writer(Blocks):
             for offset, size in self._spans(file_format.STATUS, *self.ends(block)):
                 if any(file_io.pread(self._descriptor, size, offset)):
                     self._write(bytes(size), offset)
+
+
+def fill_indices(descriptor, plan, places):
+    """Write the numbers along the seeds, where they are not there yet, a piece at a time."""
+    blocks = Blocks(descriptor, plan, places)
+    for _, values, offset in blocks.indices():
+        # In a file that is gone on with they are there already, unless it was damaged.
+        if not blocks.holds(values, offset):
+            file_io.pwrite(descriptor, values, offset)
+
+
+def write_error(path, error):
+    """The RunError of a write that failed."""
+    room = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    advice = "; make room, then go on with --resume" if room else "; --resume goes on from there"
+    return RunError(f"{path}: writing failed: {error.strerror}; what was committed is kept{advice}")

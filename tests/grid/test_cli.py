@@ -452,11 +452,11 @@ def test_a_signal_before_the_run_begins(small):
     program = """
 import os, signal, sys
 from simlr.store import create
-before = create._fill_indices
+before = create.fill_indices
 def slow(*arguments):
     os.kill(os.getpid(), signal.SIGTERM)
     before(*arguments)
-create._fill_indices = slow
+create.fill_indices = slow
 from simlr.grid import main
 sys.exit(main(["small.toml", "--quiet"]))
 """

@@ -119,7 +119,7 @@ def test_a_relative_path_survives_a_change_of_folder(half, folder, whole):
 def block_bytes(path, name, seed, schedule=0):
     """The place of one seed's entry of a dataset, and its length."""
     with h5py.File(path, "r") as file:
-        place = read._places(file)[name]
+        place = read.places_of(file)[name]
     if place.shape[0] == 6 and len(place.shape) > 1:
         size = place.row_bytes // place.shape[1]
         return place.start + schedule * place.row_bytes + seed * size, size
@@ -606,14 +606,14 @@ def test_a_file_that_is_replaced_while_it_is_looked_at(finished, half, folder, m
     """Another run's --overwrite between the look and the lock: its places would be written to blindly."""
     shutil.copy(finished, "run.h5")
     shutil.copy(half, "other.h5")
-    before = lock._locked
+    before = lock.locked_output
 
     def replaced(*arguments):
         os.replace("other.h5", "run.h5")
         return before(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(resume_module, "_locked", replaced)
+        patch.setattr(resume_module, "locked_output", replaced)
         with pytest.raises(RunError, match=r"run\.h5: was replaced or changed meanwhile"):
             resume()
     assert Path("run.h5").read_bytes() == Path(half).read_bytes()

@@ -4,6 +4,8 @@ import copy
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 import simlr
 from simlr.errors import InputError, RunError
 from simlr.grid.job import Job
-from simlr.store import create, file_format, writer
+from simlr.store import create, file_format, layout, writer
 from simlr.store.lock import locked
 
 SEED, CELL = ("seed",), ("schedule", "seed", "level")
@@ -450,7 +452,7 @@ def test_two_creations_at_once(folder, monkeypatch):
             create.create("run.h5", plan, {"format": "second"})
         refused.append(str(refusal.value))
 
-    for moment in ("_lay_out", "_fill_indices", "_sync_folder"):
+    for moment in ("lay_out", "fill_indices", "sync_folder"):
         before = getattr(create, moment)
         monkeypatch.setattr(create, moment, lambda *a, before=before: (come_second(), before(*a)))
     file = create.create("run.h5", plan, {"format": "first"})
@@ -464,14 +466,14 @@ def test_two_creations_at_once(folder, monkeypatch):
 
 def test_a_creation_that_comes_between_the_check_and_the_lock(folder, monkeypatch):
     plan = Job(runs.grid()).plan
-    before = create._locked
+    before = create.locked_output
 
     def late(file, path, flags=0):
-        monkeypatch.setattr(create, "_locked", before)
+        monkeypatch.setattr(create, "locked_output", before)
         create.create("run.h5", plan, {"format": "first"}).close()
         return before(file, path, flags)
 
-    monkeypatch.setattr(create, "_locked", late)
+    monkeypatch.setattr(create, "locked_output", late)
     with pytest.raises(InputError, match="exists"):
         create.create("run.h5", plan, {"format": "second"})
     with h5py.File("run.h5") as found:
@@ -497,13 +499,42 @@ def test_a_creation_that_fails_leaves_nothing(folder, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(create, "_attach_scales", fail)
+        patch.setattr(layout, "attach_scales", fail)
         with pytest.raises(RunError, match=r"run\.h5: could not be laid out: 'h5py says"):
             simlr.run(runs.grid(), out="run.h5")
     with monkeypatch.context() as patch:
-        patch.setattr(create, "_fill_indices", interrupt)
+        patch.setattr(create, "fill_indices", interrupt)
         with pytest.raises(KeyboardInterrupt):
             simlr.run(runs.grid(), out="run.h5")
+    assert os.listdir() == []
+
+
+FULL_DISK = """
+import resource, signal
+import runs
+from simlr.errors import RunError
+from simlr.grid.job import Job
+from simlr.store import create
+job = Job(runs.grid())
+job.attributes()  # which loads Numba, while there is room for its lock
+create.check_limit = lambda *told: None
+for limit in {limits}:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        job.open("run.h5")
+    except RunError as error:
+        print(error)
+"""
+
+
+def test_a_disk_that_is_full_when_the_file_is_laid_out(folder):
+    """Not a word of h5py's, which prints through its destructors, and no end by SIGSEGV when HDF5 is unloaded."""
+    limits = [0, 48, 1000, 3000, 8000, 20_000, 60_000]
+    path = os.pathsep.join([str(runs.ROOT), str(runs.ROOT / "tests/support")])
+    command = [sys.executable, "-c", FULL_DISK.format(limits=limits)]
+    done = subprocess.run(command, capture_output=True, text=True, env=runs.environment(PYTHONPATH=path), timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [f"{folder / 'run.h5'}: could not be laid out: File too large"] * len(limits)
     assert os.listdir() == []
 
 

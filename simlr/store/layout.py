@@ -1,0 +1,181 @@
+"""Laying out a run file with HDF5: all metadata and the short datasets, and the places of the long ones.
+
+The only module that writes through h5py. What is laid out is closed; the blocks are put at the datasets' places in the
+file by the `writer`, so that no HDF5 handle is open for writing while a run goes on.
+
+HDF5 never meets a disk that fails. A file that it could not write it cannot close either: h5py's destructors print a
+traceback for every handle of it, and the process ends by SIGSEGV. So it writes through a `_Sink`.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import h5py
+import numpy as np
+
+from . import file_format, file_io
+
+STRINGS_AT_ONCE = 1 << 20
+# The oldest layout that has all that is used: every HDF5 since 1.8 reads it, and a killed writer leaves it readable.
+VERSIONS = ("v108", "v108")
+
+
+def lay_out(descriptor, plan, attributes, small=None):
+    """Make the run file of a plan, its blocks still without data.
+
+    Parameters
+    ----------
+    descriptor : int
+        The file, open for reading and writing; what is in it goes.
+    plan : Plan
+        The grid's plan.
+    attributes : dict
+        The attributes of the root.
+    small : list of (Field, array), optional
+        The short datasets, where they are not to be made from the plan.
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be written.
+    """
+    sizes = file_format.dimensions(plan)
+    small = small or file_format.small_datasets(plan)
+    long = (*file_format.block_fields(plan), *file_format.ledger_fields())
+    index = file_format.index_fields(plan)
+
+    def fill(file):
+        for field, array in small:
+            _describe(field, _written(file, field, array))
+        for field in long:
+            _describe(field, _reserved(file, field, tuple(sizes[name] for name in field.dims)))
+        for field, along in index:
+            of_text = field.dtype == "str"
+            made = _written_texts(file, field, along, plan.seeds) if of_text else _reserved(file, field, (plan.seeds,))
+            _describe(field, made)
+        file["status"].attrs["flag_values"] = np.arange(len(file_format.STATUS_MEANINGS), dtype=np.uint8)
+        file["status"].attrs["flag_meanings"] = " ".join(file_format.STATUS_MEANINGS)
+        file["level"].attrs["level_kind"] = plan.config.level_kind
+        attach_scales(file, sizes, [*(field for field, _ in (*small, *index)), *long])
+
+    _fill_new(descriptor, attributes, fill)
+
+
+def lay_out_whole(descriptor, attributes, sizes, datasets):
+    """Make the run file of a study, with all that is in it.
+
+    The parameters are those of `lay_out` and `create.create_whole`.
+    """
+
+    def fill(file):
+        for field, array in datasets:
+            _describe(field, _written(file, field, array))
+        attach_scales(file, sizes, [field for field, _ in datasets])
+
+    _fill_new(descriptor, attributes, fill)
+
+
+def attach_scales(file, dimensions, fields):
+    """A dimension scale on every axis of every variable; without one xarray guesses."""
+    for name in dimensions:
+        file[name].make_scale(name)
+    for field in fields:
+        for axis, name in enumerate(field.dims):
+            if field.name != name:
+                file[field.name].dims[axis].attach_scale(file[name])
+
+
+def _fill_new(descriptor, attributes, fill):
+    """Have `fill(file)` fill a new HDF5 file with these attributes; OSError where it cannot be written."""
+    sink = _Sink(descriptor)
+
+    def work():
+        with h5py.File(sink, "w", libver=VERSIONS) as file:
+            file.attrs.update(attributes)
+            fill(file)
+
+    # In a thread of its own, where no signal's handler can raise an error in the midst of what HDF5 writes.
+    with ThreadPoolExecutor(1) as pool:
+        error = pool.submit(work).exception()
+    if sink.failure or error:
+        raise sink.failure or error
+
+
+class _Sink:
+    """A file as HDF5 writes it, which never fails: the first error is kept, and what comes after it is dropped."""
+
+    def __init__(self, descriptor):
+        os.ftruncate(descriptor, 0)
+        self.failure = None
+        self._descriptor, self._place = descriptor, 0
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        """Go to a place of the file."""
+        self._place = offset + (os.fstat(self._descriptor).st_size if whence == os.SEEK_END else 0)
+        return self._place
+
+    def tell(self):
+        """Where it is."""
+        return self._place
+
+    def readinto(self, buffer):
+        """Fill a buffer with the next bytes; how many there are."""
+        found = file_io.pread(self._descriptor, len(buffer), self._place)
+        buffer[: len(found)] = found
+        return len(found)
+
+    read = readinto  # which h5py asks for, and does not call
+
+    def write(self, data):
+        """Write bytes, unless there has been an error."""
+        self._tried(file_io.pwrite, self._descriptor, data, self._place)
+        return len(data)
+
+    def truncate(self, size):
+        """Give the file its size, unless there has been an error."""
+        self._tried(os.ftruncate, self._descriptor, size)
+        return size
+
+    def flush(self):
+        """Nothing: nothing is held back."""
+
+    def _tried(self, function, *arguments):
+        try:
+            if not self.failure:
+                function(*arguments)
+        except OSError as error:
+            self.failure = error
+
+
+def _written(file, field, array):
+    """A dataset with its data."""
+    if field.dtype == "str":
+        return file.create_dataset(field.name, data=array, dtype=h5py.string_dtype("utf-8"))
+    return file.create_dataset(field.name, data=array.astype(field.dtype), dtype=field.dtype)
+
+
+def _written_texts(file, field, along, seeds):
+    """A dataset of strings along the seeds, written a piece at a time."""
+    dataset = file.create_dataset(field.name, (seeds,), dtype=h5py.string_dtype("utf-8"))
+    for first in range(0, seeds, STRINGS_AT_ONCE):
+        last = min(first + STRINGS_AT_ONCE, seeds)
+        dataset[first:last] = along(first, last)
+    return dataset
+
+
+def _reserved(file, field, shape):
+    """A contiguous dataset whose place in the file is fixed now and filled later."""
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_layout(h5py.h5d.CONTIGUOUS)
+    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    space = h5py.h5s.create_simple(shape) if shape else h5py.h5s.create(h5py.h5s.SCALAR)
+    kind = h5py.h5t.py_create(np.dtype(field.dtype), logical=True)
+    return h5py.Dataset(h5py.h5d.create(file.id, field.name.encode(), kind, space, properties))
+
+
+def _describe(field, dataset):
+    """What a dataset means, in its attributes."""
+    dataset.attrs["long_name"] = field.meaning
+    if field.units:
+        dataset.attrs["units"] = field.units

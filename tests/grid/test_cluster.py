@@ -1,6 +1,7 @@
 """Blocks on a Dask cluster: the bits of one machine, whatever dies."""
 
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ import simlr
 from simlr.engine import environment as environment_module
 from simlr.grid import command as commands
 from simlr.grid import pipeline
-from simlr.grid.cluster import pool
+from simlr.grid.cluster import connect, pool
 from simlr.grid.cluster.dispatch import MOST_DEATHS, MOST_KEPT, Dispatch
 from simlr.store import merging
 
@@ -231,6 +232,26 @@ learning_rate = 0.1
     assert_whole(simlr.run(simlr.GridConfig.from_toml(Path("grids/own.toml"))))
 
 
+@pytest.mark.parametrize("left", [0, 20])
+def test_a_scheduler_file_in_the_writing_is_waited_for(left, cluster, grid_folder, whole, capfd, monkeypatch):
+    """It is written out when the command says that it waits."""
+    address, folder = cluster
+    doubles.write_orders(folder)
+    content = json.dumps({"type": "Scheduler", "address": address})
+    Path("scheduler.json").write_text(content[:left])
+    said = []
+
+    def say(text):
+        said.append(text)
+        Path("scheduler.json").write_text(content)
+
+    monkeypatch.setattr(commands, "say", say)
+    assert grid("scheduler.json") == 0
+    assert said[0] == "scheduler.json: waiting up to 30 s for the scheduler to write its address ..."
+    assert sum("waiting" in text for text in said) == 1
+    assert_whole(whole)
+
+
 def test_workers_other_than_the_file_says_are_refused(cluster, grid_folder, capfd, monkeypatch):
     """The file comes from another machine; nothing is done to it."""
     other = environment_module.environment() | {"processor_features": "+abacus"}
@@ -302,10 +323,8 @@ def processes(tmp_path_factory):
     doubles.write_orders(folder)
     made = Processes(folder)
     try:
-        deadline = time.monotonic() + 60
-        while not (folder / "scheduler.json").exists():
-            assert time.monotonic() < deadline and made.scheduler.poll() is None
-            time.sleep(0.05)
+        # It is there before its content is, which the command waits for.
+        runs.wait_until((folder / "scheduler.json").exists, made.scheduler)
         yield made
     finally:
         made.close()
@@ -355,6 +374,17 @@ def test_a_bad_address_is_one_line(address, expected, grid_folder, capfd):
     said = capfd.readouterr().err
     assert expected in said and len(said.splitlines()) == 1
     assert os.listdir() == ["small.toml"]
+
+
+@pytest.mark.parametrize("content", ["", '{"address": "tcp://127', '"caf\u00e9"'[:-1]])
+def test_a_scheduler_file_that_stays_half_written_is_one_line(content, grid_folder, capfd, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(connect, "FILE_SECONDS", 0.2)
+    Path("scheduler.json").write_text(content)
+    assert grid("scheduler.json", "--quiet") == 2
+    expected = "simlr: --dask: the scheduler file scheduler.json holds no address after 0.2 s\n"
+    assert capfd.readouterr() == ("", expected)
+    assert sorted(os.listdir()) == ["scheduler.json", "small.toml"]
 
 
 @pytest.mark.parametrize("missing", ["dask", "distributed"])

@@ -4,15 +4,19 @@ import contextlib
 import json
 import logging
 import os
+import time
 import warnings
 
 from ...errors import InputError, show
-from .pool import Pool, said
+from .client import error_text
+from .pool import Pool
 
 LOCAL = "local"
 INSTALL = 'pip install "simlr[cluster]"'
 CONNECT_SECONDS = 5
 CLOSE_SECONDS = 3
+# How long a scheduler file may be empty or half written, and how often it is looked at.
+FILE_SECONDS, LOOK_SECONDS = 30, 0.05
 NOISY = ("distributed", "distributed.client", "distributed.gc", "tornado", "tornado.application", "bokeh", "asyncio")
 # That versions differ is found out by comparing them, large data in a task are meant, and a slow disk is none of ours.
 SLOW = "Creating scratch directories"
@@ -32,7 +36,7 @@ def connected(address, job, threads, tell):
         held.enter_context(warnings.catch_warnings())
         for text in UNWANTED:
             warnings.filterwarnings("ignore", message=text)
-        client = held.enter_context(_client(address, threads))
+        client = held.enter_context(_client(address, threads, tell))
         pool = Pool(client, address if address == LOCAL else client.scheduler.address, job, threads, tell)
         try:
             yield pool
@@ -55,7 +59,7 @@ def _silence():
 
 
 @contextlib.contextmanager
-def _client(address, threads):
+def _client(address, threads, tell):
     """A connected Client, and behind it a local cluster where that is wanted."""
     from distributed import Client
 
@@ -63,13 +67,13 @@ def _client(address, threads):
         raise InputError(f"--dask: the scheduler file {address} is not there")
     with contextlib.ExitStack() as held:
         local = held.enter_context(_local_cluster(threads)) if address == LOCAL else None
-        where = local or _answering(address)
+        where = local or _answering(address, tell)
         client = Client(where, timeout=CONNECT_SECONDS, set_as_default=False, direct_to_workers=True)
         held.callback(_end, client)
         yield client
 
 
-def _answering(address):
+def _answering(address, tell):
     """The address of a scheduler that answers: this one, or the one in the scheduler file of this name.
 
     Asked before there is a client: one that cannot connect ends late and with a traceback.
@@ -78,12 +82,31 @@ def _answering(address):
 
     try:
         if os.path.isfile(address):
-            with open(address, encoding="utf-8") as file:
-                address = json.load(file)["address"]
+            address = _address_in(address, tell)
         asyncio.run(asyncio.wait_for(_ask_its_name(address), CONNECT_SECONDS))
+    except InputError:
+        raise
     except Exception as error:  # whatever a wrong address, or another program behind it, makes Dask raise
-        raise InputError(f"--dask {show(address, 100)}: no Dask scheduler answers there ({said(error)})") from None
+        raise InputError(
+            f"--dask {show(address, 100)}: no Dask scheduler answers there ({error_text(error)})"
+        ) from None
     return address
+
+
+def _address_in(path, tell):
+    """The address in a scheduler file; one that its scheduler has not written out yet is waited for."""
+    end = None
+    while True:
+        try:
+            with open(path, encoding="utf-8") as file:
+                return json.load(file)["address"]
+        except ValueError:  # no JSON, or a letter cut in two
+            if end is None:
+                end = time.monotonic() + FILE_SECONDS
+                tell(f"{path}: waiting up to {FILE_SECONDS:g} s for the scheduler to write its address ...")
+        if time.monotonic() >= end:
+            raise InputError(f"--dask: the scheduler file {path} holds no address after {FILE_SECONDS:g} s")
+        time.sleep(LOOK_SECONDS)
 
 
 async def _ask_its_name(address):

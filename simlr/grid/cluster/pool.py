@@ -5,20 +5,19 @@ worker was at when it died, and so that no worker computes before it has taken t
 has one block in hand, and at most two whose results wait; these are fetched a few at a time, when the writer has room.
 """
 
-import contextlib
 import queue
 import threading
 import time
-import uuid
 from collections import deque
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ...errors import InputError, RunError, show
+from ...errors import InputError, RunError
 from . import worker as remote
+from .agreement import Agreement
+from .client import POLL_SECONDS, Client, SchedulerLost, error_text
 from .dispatch import MOST_DEATHS, Dispatch
 
 WAIT_SECONDS = 0.05
-POLL_SECONDS = 0.2
 MOST_FETCHED = 8
 MOST_BYTES_FETCHED = 64 << 20
 # So many in a row: workers that die before they have taken the grid over, or results that cannot be fetched.
@@ -26,24 +25,12 @@ MOST_IN_VAIN = 10
 MOST_NAMED = 5
 
 
-class SchedulerLost(RunError):
-    """The scheduler is gone, and with it all that was on its way."""
-
-    def __init__(self):
-        super().__init__("the Dask scheduler is gone; what was written is kept, --resume goes on from there")
-
-
 class _Attempt(NamedTuple):
     """A task on a worker: a block, or None where the grid is to be taken over."""
 
-    future: object
+    future: Any  # distributed.Future; Dask need not be there
     worker: str
     block: int | None
-
-
-def said(error):
-    """What an exception says, on one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
 
 
 class Pool:
@@ -53,13 +40,11 @@ class Pool:
     """
 
     def __init__(self, client, address, job, threads, tell):
-        self._client, self.address, self._job, self._threads, self.tell = client, address, job, threads, tell
-        self._key = f"simlr-{uuid.uuid4().hex}"
+        self._client, self.address, self._job, self._threads, self.tell = Client(client), address, job, threads, tell
         self._order = remote.order(job.config, threads)
-        self._wanted = {}  # what the bits depend on, as it has to be on every worker
+        self._agreement = None
         self._events, self._to_fetch = queue.Queue(), queue.Queue()
         self._over, self._handling, self._helpers = threading.Event(), threading.Lock(), []
-        self._number = 0
         self._attempts, self._finished = {}, deque()  # by their keys
         self._found, self._known, self._refused = {}, set(), set()
         self._fetching, self._batch, self._in_vain, self._waiting = False, 1, 0, False
@@ -72,17 +57,15 @@ class Pool:
 
         `recorded`, the attributes of the run file that is to be gone on with. InputError where no worker fits.
         """
-        here = self._job.attributes()
-        machine = {name: (recorded or {}).get(name) for name in ("processor", "processor_features")}
-        self._wanted = {name: machine.get(name, here[name]) for name in remote.AGREEING}
+        self._agreement = Agreement(self._job.attributes(), recorded)
         asked, reason = set(), None
         while True:
-            found = self._workers()
+            found = self._client.workers()
             for worker in [worker for worker in found if worker not in asked]:
                 asked.add(worker)
                 reason = self._try(worker, found[worker])
                 if reason is None:
-                    return self._ask(worker, remote.origin, self._key)
+                    return self._client.ask(worker, remote.origin, self._client.key)
             if found and reason and asked >= found.keys():
                 raise InputError(f"--dask: worker {worker} is refused: {reason}")
             if not found:
@@ -92,60 +75,27 @@ class Pool:
     def _try(self, worker, threads):
         """Have a worker take the grid over, and want all others like it; where it does not fit, why."""
         try:
-            found = self._ask(worker, *self._take_over(threads))
+            found = self._client.ask(worker, *self._take_over(threads))
         except RunError:
             raise
         except Exception as error:
-            return said(error)
-        reason = self._difference(found)
+            return error_text(error)
+        reason = self._agreement.difference(found)
         if reason is None:
-            self._wanted = found
+            self._agreement.settle(found)
         return reason
-
-    def _ask(self, worker, function, *arguments):
-        """The result of a call on a worker; raises what that raised."""
-        future = self._client.submit(function, *arguments, **self._placed(worker))
-        while worker in self._workers():
-            with contextlib.suppress(TimeoutError):
-                return future.result(timeout=POLL_SECONDS)
-        raise ConnectionError("it died while it took the grid over")
-
-    def _workers(self):
-        """{worker: its number of threads}."""
-        try:
-            found = dict(self._client.nthreads())
-        except Exception:
-            found = None
-        if found is None or self._client.status != "running":
-            raise SchedulerLost
-        return found
-
-    def _placed(self, worker):
-        """How a task is submitted that is for one worker."""
-        self._number += 1
-        where = {"workers": [worker], "allow_other_workers": False, "pure": False}
-        return where | {"key": f"{self._key}-{self._number}"}
 
     def _take_over(self, threads):
         """The call by which a worker takes the grid over, which Dask has started with so many threads."""
-        return remote.take_over, self._key, self._order._replace(threads=self._threads or threads)
-
-    def _difference(self, found):
-        """The first thing in which a worker differs from what is wanted; None where it fits."""
-        for name, wanted in self._wanted.items():
-            if wanted is not None and found[name] != wanted:
-                label, values = name.replace("_", " "), (show(value, 40) for value in (found[name], wanted))
-                return "its {} is {}, and not {}; results would differ in their last bits".format(label, *values)
-        return None
+        return remote.take_over, self._client.key, self._order._replace(threads=self._threads or threads)
 
     # ---- the run: this is called by the thread that takes the results ----
 
     def results(self, blocks, ends):
         """(block, arrays) as they come; `ends(block)` are the first seed of a block and the one after its last."""
         self._work, self._ends = Dispatch(blocks), ends
-        for work in (self._watch, self._fetch):
-            self._helpers.append(threading.Thread(target=work, daemon=True, name=f"simlr-cluster {work.__name__}"))
-            self._helpers[-1].start()
+        self._help(self._watch)
+        self._help(self._fetch)
         try:
             while not self._work.done and not self._over.is_set():
                 handler, *arguments = self._events.get()
@@ -162,16 +112,16 @@ class Pool:
             found = handler(*arguments) or ()
             for worker, block in self._work.assign():
                 first, last = (seed + self._job.plan.first for seed in self._ends(block))
-                self._start(worker, block, remote.compute, self._key, first, last)
+                self._start(worker, block, remote.compute, self._client.key, first, last)
         except Exception:
-            if self._client.status != "running":
+            if not self._client.is_running:
                 raise SchedulerLost from None
             raise
         return found
 
     def _start(self, worker, block, function, *arguments):
         """Send a task to a worker."""
-        future = self._client.submit(function, *arguments, **self._placed(worker))
+        future = self._client.submit(worker, function, *arguments)
         self._attempts[future.key] = _Attempt(future, worker, block)
         future.add_done_callback(lambda future: self._events.put((self._on_ended, future.key)))
 
@@ -202,8 +152,7 @@ class Pool:
         """Forget the tasks of some workers, and return them."""
         keys = [key for key, attempt in self._attempts.items() if attempt.worker in workers]
         tasks = [self._attempts.pop(key) for key in keys]
-        if tasks and self._client.status == "running":
-            self._client.cancel([task.future for task in tasks])  # which also ends a fetch that waits for them
+        self._client.cancel([task.future for task in tasks])
         return tasks
 
     def _begin_anew(self, worker):
@@ -226,24 +175,26 @@ class Pool:
             self._fetch_next()
         elif status == "error":
             self._on_error(attempt, attempt.future.exception())
-        elif self._client.status != "running":
+        elif not self._client.is_running:
             raise SchedulerLost
         else:  # somebody has restarted the workers
             self._begin_anew(attempt.worker)
 
     def _on_error(self, attempt, error):
         """A task has failed."""
+        from distributed import KilledWorker
+
         if isinstance(error, remote.NotTaken):
             self._begin_anew(attempt.worker)
-        elif type(error).__name__ == "KilledWorker":  # of a worker that came back under its old address
+        elif isinstance(error, KilledWorker):  # of a worker that came back under its old address
             self._on_gone(attempt.worker)
             self._begin_anew(attempt.worker)
         elif attempt.block is None:
             self._attempts.pop(attempt.future.key)
-            self._refuse(attempt.worker, said(error))
+            self._refuse(attempt.worker, error_text(error))
         else:
             raise RunError(
-                f"{self._named(attempt.block)}: {said(error)}, on worker {attempt.worker}; "
+                f"{self._named(attempt.block)}: {error_text(error)}, on worker {attempt.worker}; "
                 "what was written is kept, --resume goes on from there"
             )
 
@@ -302,7 +253,7 @@ class Pool:
 
     def _on_taken_over(self, worker, found):
         """A worker is ready for blocks, if it fits."""
-        reason = self._difference(found)
+        reason = self._agreement.difference(found)
         if reason:
             self._refuse(worker, reason)
             return
@@ -318,12 +269,17 @@ class Pool:
 
     # ---- threads of their own, which may wait for Dask ----
 
+    def _help(self, work):
+        """Start a thread, which does not keep the process alive."""
+        self._helpers.append(threading.Thread(target=work, daemon=True, name=f"simlr-cluster {work.__name__}"))
+        self._helpers[-1].start()
+
     def _watch(self):
         """Look who is there, now and then."""
         before = None
         while not self._over.is_set():
             try:
-                found = self._workers()
+                found = self._client.workers()
             except SchedulerLost:
                 self._events.put((self._raise_lost,))
                 return
@@ -345,11 +301,7 @@ class Pool:
         """The same of one batch, of which nothing is held afterwards; False at the end."""
         if batch is None:
             return False
-        try:
-            values = self._client.gather(batch, errors="skip")
-        except Exception:  # the scheduler is gone, or a worker in the midst of it
-            values = {}
-        self._events.put((self._on_fetched, list(batch), values))
+        self._events.put((self._on_fetched, list(batch), self._client.gather(batch)))
         return True
 
     # ---- what else a run asks of what computes it ----
@@ -381,13 +333,12 @@ class Pool:
         # Nobody may be asking the client something while it is closed: the answer would never come.
         if self._handling.acquire(timeout=seconds):
             self._drop(*{attempt.worker for attempt in self._attempts.values()})
-        if self._client.status == "running":
-            self._helpers.append(threading.Thread(target=self._forget, daemon=True, name="simlr-cluster forget"))
-            self._helpers[-1].start()
+        if self._client.is_running:
+            self._help(self._forget)
         deadline = time.monotonic() + seconds
         for helper in self._helpers:
             helper.join(max(0.0, deadline - time.monotonic()))
 
     def _forget(self):
-        with contextlib.suppress(Exception):
-            self._client.run(remote.forget, self._key, on_error="ignore")
+        """Have the workers forget the run."""
+        self._client.run_everywhere(remote.forget, self._client.key)

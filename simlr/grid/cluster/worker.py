@@ -13,12 +13,11 @@ from ...config.grid import GridConfig
 from ...engine.block_engine import Engine
 from ...engine.environment import environment
 from ...store import file_format
-from ...store.compatibility import PROVENANCE
 from ..job import Job, Origin
+from .agreement import AGREEING
 
 # A worker may serve several runs; of those whose client has gone without a word only the latest are kept.
 MOST_GRIDS = 4
-AGREEING = ("simlr_version", *PROVENANCE)
 
 _taken = {}  # key of a run -> _Taken
 _taking = threading.Lock()

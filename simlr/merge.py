@@ -15,19 +15,13 @@ from .errors import InputError
 from .grid import listing
 from .store.merging import merge
 
-PROGRAM = "python -m simlr.merge"
-
-
-# ---- the command ----
-
 
 def parser():
     """The command's arguments."""
     made = Parser(
-        prog=PROGRAM,
-        description="Join the shards of a grid (python -m simlr.grid --shard I/N) into one run file, bit for bit.",
-        epilog="exit status: 0 done, 1 failed, 2 bad usage or bad input, 130 interrupted (no file is left)",
-        allow_abbrev=False,
+        "merge",
+        "Join the shards of a grid (python -m simlr.grid --shard I/N) into one run file, bit for bit.",
+        "0 done, 1 failed, 2 bad usage or bad input, 130 interrupted (no file is left)",
     )
     made.add_argument("shards", nargs="+", metavar="SHARD.h5", help="the files of all shards, in any order")
     made.add_argument("--out", metavar="FILE", required=True, help="the joined run file")

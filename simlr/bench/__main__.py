@@ -14,8 +14,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 
-from ..cli.arguments import DONE, FAILED, INTERRUPTED, Parser, one_line
-from ..cli.signals import terminate_as_interrupt
+from ..cli.arguments import DONE, FAILED, Parser, answered, say
 from ..errors import RunError, unknown
 from . import basics, closed_forms, harness, jax_peers, networks, streaming, twins
 from . import machine as limits
@@ -30,10 +29,9 @@ SECTIONS = {**basics.SECTIONS, **closed_forms.SECTIONS, **networks.SECTIONS, **s
 def parser() -> Parser:
     """The command's arguments."""
     made = Parser(
-        prog=PROGRAM,
-        description="Check the kernels, measure their speed, and compare it with the limits of this machine.",
-        epilog="exit status: 0 done, 1 failed (a kernel and its twin disagree), 2 bad usage, 130 interrupted",
-        allow_abbrev=False,
+        "bench",
+        "Check the kernels, measure their speed, and compare it with the limits of this machine.",
+        "0 done, 1 failed (a kernel and its twin disagree), 2 bad usage, 130 interrupted",
     )
     made.add_argument("--json", action="store_true", help="print one JSON object with every figure instead of tables")
     made.add_argument("--peers", action="store_true", help="also time JAX, where it is installed")
@@ -52,19 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     options = parser().parse_args(arguments)
     try:
-        with terminate_as_interrupt():
-            return one_line(PROGRAM, lambda: _run(options))
-    except KeyboardInterrupt:
-        say("interrupted")
-        return INTERRUPTED
+        return answered(lambda: _run(options), "interrupted", name=PROGRAM)
     except twins.Mismatch as mismatch:
         say(f"{PROGRAM}: check failed: {mismatch}")
         return FAILED
-
-
-def say(text: str) -> None:
-    """One line on standard error."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def _run(options):

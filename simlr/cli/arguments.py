@@ -13,7 +13,14 @@ MOST_DIGITS = 18
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, with exit status 2."""
+    """The parser of the command `python -m simlr.COMMAND`; its errors are one line, with exit status 2.
+
+    `statuses` says what the exit statuses mean.
+    """
+
+    def __init__(self, command, description, statuses):
+        epilog = f"exit status: {statuses}"
+        super().__init__(prog=f"python -m simlr.{command}", description=description, epilog=epilog, allow_abbrev=False)
 
     def error(self, message):
         """Say what is wrong with the arguments, and where help is."""
@@ -41,13 +48,27 @@ def say(text):
             print(text, file=sys.stderr, flush=True)
 
 
-def answered(work, interrupted):
-    """The exit status of `work()`; its expected errors become one line, and so does a signal: `interrupted`."""
+def answered(work, interrupted, name="simlr", still_working=lambda: False):
+    """The exit status of a command's `work()`, whose expected errors become one line, and so does a signal.
+
+    Parameters
+    ----------
+    work : callable
+        Does it all; returns an exit status.
+    interrupted : str or callable
+        The line where a signal ended it; or a function that makes it from the KeyboardInterrupt.
+    name : str
+        What the line of an error begins with.
+    still_working : callable
+        Whether, after a signal, a thread still computes, which cannot be told to stop: the process just ends then.
+    """
     try:
         with terminate_as_interrupt():
-            return one_line("simlr", work)
-    except KeyboardInterrupt:
-        say(interrupted)
+            return one_line(name, work)
+    except KeyboardInterrupt as stopped:
+        say(interrupted(stopped) if callable(interrupted) else interrupted)
+        if still_working():
+            os._exit(INTERRUPTED)
         return INTERRUPTED
 
 

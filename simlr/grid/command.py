@@ -10,8 +10,7 @@ from pathlib import Path
 
 from ..claims.registry import load_paper, paper_names
 from ..cli import progress
-from ..cli.arguments import DONE, INTERRUPTED, MOST_DIGITS, Parser, answered, one_line, positive, say
-from ..cli.signals import terminate_as_interrupt
+from ..cli.arguments import DONE, MOST_DIGITS, Parser, answered, one_line, positive, say
 from ..config.reading import read
 from ..config.study import StudyConfig
 from ..errors import InputError, RunError, show, unknown
@@ -30,10 +29,9 @@ LONG_CHECK_BYTES = 1 << 30
 def parser():
     """The command's arguments."""
     made = Parser(
-        prog=PROGRAM,
-        description="Run a grid of learning-rate schedules x seeds and stream it into one HDF5 file.",
-        epilog="exit status: 0 done, 1 failed, 2 bad usage or bad input, 130 interrupted (what was computed is kept)",
-        allow_abbrev=False,
+        "grid",
+        "Run a grid of learning-rate schedules x seeds and stream it into one HDF5 file.",
+        "0 done, 1 failed, 2 bad usage or bad input, 130 interrupted (what was computed is kept)",
     )
     made.add_argument(
         "grid", nargs="?", metavar="GRID.toml | PAPER", default=DEFAULT_PAPER,
@@ -103,17 +101,13 @@ def grid_command(arguments=None):
     if options.verify is not None:
         return _verify(options)
     given = sys.argv[1:] if arguments is None else list(arguments)
-    try:
-        with terminate_as_interrupt():
-            return one_line("simlr", lambda: _run(options))
-    except KeyboardInterrupt as stopped:
+
+    def interrupted(stopped):
         kept = f"; what was computed is kept. Go on with: {_resume_command(given)}"
-        kept = "" if options.dry_run else f"; {stopped.args[0]}" if stopped.args else kept
-        say(f"interrupted{kept}")
-        if still_working():
-            # A thread is still in the compiler, which cannot be told to stop; all that is to be kept is on the disk.
-            os._exit(INTERRUPTED)
-        return INTERRUPTED
+        return "interrupted" + ("" if options.dry_run else f"; {stopped.args[0]}" if stopped.args else kept)
+
+    # All that is to be kept is on the disk by then.
+    return answered(lambda: _run(options), interrupted, still_working=still_working)
 
 
 def _verify(options):

@@ -1,13 +1,15 @@
-"""Running a grid: `simlr.run`, and the command `python -m simlr.grid`. The only place where all parts meet."""
+"""Running a grid: `simlr.run`, and the `Job` that the command and the workers of a cluster share."""
 
 import os
 import time
 from pathlib import Path
 from typing import NamedTuple
 
-from .. import __version__, resources
+from numpy.typing import NDArray
+
+from .. import resources
 from ..config.study import StudyConfig
-from ..errors import InputError, RunError
+from ..errors import InputError
 from ..plan.plan import Plan
 from ..problems import registry
 from ..store import create, file_format
@@ -16,19 +18,40 @@ from ..store.read import load
 from ..store.resume import resume_file
 from ..store.run import Run
 from .pipeline import Pipeline
+from .provenance import environment_here, root_attributes
 from .study import run_study
 
 
 def run(config, out=None, *, threads=None, overwrite=False, resume=False, progress=None):
-    """Run a grid, or a paper's study, and return its `Run`.
+    """Run a grid, or a paper's study.
 
-    Parameters: config, a GridConfig or a StudyConfig (`simlr.config.read` makes either); out, the run file, or None to
-    keep everything in memory; threads, how many to use (default: all); overwrite, replace an existing file; resume, go
-    on with it, or start it where there is none; progress, a function of (seeds done, all seeds), called now and then by
-    this thread.
+    Parameters
+    ----------
+    config : GridConfig or StudyConfig
+        What is run; `simlr.config.read` makes either.
+    out : str or Path, optional
+        The run file; without one everything is kept in memory.
+    threads : int, optional
+        How many to use; all of them by default.
+    overwrite : bool
+        Whether a file that is there is replaced.
+    resume : bool
+        Whether a file that is there is gone on with; where there is none, it is started.
+    progress : callable, optional
+        Called with (seeds done, all seeds) now and then, by this thread.
 
-    Raises InputError (a ValueError) before anything is touched, RunError where the run cannot go on, and
-    KeyboardInterrupt, after which what was computed is in the file.
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    InputError
+        A ValueError: bad input; nothing has been touched.
+    RunError
+        The run could not go on.
+    KeyboardInterrupt
+        What was computed is in the file.
     """
     if isinstance(config, StudyConfig):
         return run_study(config, out, threads=threads, overwrite=overwrite, resume=resume, progress=progress)
@@ -38,21 +61,11 @@ def run(config, out=None, *, threads=None, overwrite=False, resume=False, progre
     return Run(writer.source) if out is None else load(writer.path)
 
 
-def _environment():
-    """What the bits depend on besides the grid; RunError where Numba does not work here, before anything is touched."""
-    try:
-        from ..engine.environment import environment
-
-        return environment()
-    except (ImportError, OSError, ValueError) as error:
-        raise RunError(f"Numba cannot be used: {error}") from error
-
-
 class Origin(NamedTuple):
     """Where blocks come from that are computed elsewhere: what the file says of that machine, and what it made."""
 
-    environment: dict
-    moments: dict  # dataset name -> array, of runfile.MOMENTS
+    environment: dict[str, str]
+    moments: dict[str, NDArray]  # by dataset, of file_format.MOMENTS
 
 
 class Job:
@@ -109,19 +122,12 @@ class Job:
 
     def attributes(self, origin=None):
         """The root attributes of the run file: what ran, on what, when."""
-        identities = [source.identity for source in self.sources]
-        return {
-            "format": file_format.FORMAT,
-            "format_version": file_format.FORMAT_VERSION,
-            "config": self.config.to_toml(),
-            "identity": self.config.identity(),
-            "problem_identity": " ".join(identities).strip(),
-            "problem_sizes": file_format.sizes_text(self.plan.sizes),
-            **({"shard": "{}/{}".format(*self.shard)} if self.shard else {}),
-            "simlr_version": __version__,
-            **(origin.environment if origin else _environment()),
-            "started_at": time.time(),
-        }
+        others = {"problem_sizes": file_format.sizes_text(self.plan.sizes)}
+        if self.shard:
+            others["shard"] = "{}/{}".format(*self.shard)
+        identity = " ".join(source.identity for source in self.sources).strip()
+        environment = origin.environment if origin else environment_here()
+        return root_attributes(self.config, identity, environment, **others)
 
     def run(self, writer, blocks, threads=None, progress=None, on_interrupt=lambda: None, computer=None):
         """Compute and write the blocks; whatever happens, what is written gets committed.

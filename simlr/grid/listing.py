@@ -10,6 +10,7 @@ from ..config import question
 from ..config import stop as stopping
 from ..config.methods import AVERAGING, NOISES, OPTIMIZERS
 from ..inputs.parameters import REQUIRED
+from ..plan.rate_tables import KEPT_BYTES
 from ..problems import registry
 from ..report import answer_text
 from ..report.terminal import table, verdict_text
@@ -144,7 +145,7 @@ def study_estimate(config, out):
 
 def _memory(plan):
     """Bytes held at a time: a block in the kernels, one waiting, one being written; and the rate tables."""
-    tables = min(64 << 20, 16 * sum(min(s.length, 1 << 20) for s in plan.schedules))
+    tables = min(KEPT_BYTES, 16 * sum(min(s.length, 1 << 20) for s in plan.schedules))
     return 4 * plan.block_seeds * plan.bytes_a_seed + tables
 
 

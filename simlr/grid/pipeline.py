@@ -6,16 +6,25 @@ The main thread does nothing but wait, so that Ctrl-C and signals are answered a
 import queue
 import threading
 import time
+import weakref
 
 WAIT_SECONDS = 0.05
 BLOCKS_IN_FLIGHT = 2
 PATIENCE_SECONDS = 1.5
-THREAD_NAME = "simlr-pipeline"
+
+_background = weakref.WeakSet()  # of threads
 
 
 def still_working():
-    """Whether a thread of an interrupted pipeline has not ended yet: the compiler cannot be told to stop."""
-    return any(thread.name.startswith(THREAD_NAME) for thread in threading.enumerate())
+    """Whether a thread of an interrupted run has not ended yet: the compiler cannot be told to stop."""
+    return any(thread.is_alive() for thread in _background)
+
+
+def background_thread(work, name):
+    """A thread, not started yet, that does not keep the process alive; `still_working` knows of it."""
+    thread = threading.Thread(target=work, daemon=True, name=name)
+    _background.add(thread)
+    return thread
 
 
 class Pipeline:
@@ -34,7 +43,8 @@ class Pipeline:
         Raises what the iterator, `write` or `tell` raised, and KeyboardInterrupt, after `on_interrupt()`. By then both
         threads have ended, unless one still compiles.
         """
-        threads = [self._thread(work) for work in (self._produce, self._consume)]
+        both = self._produce, self._consume
+        threads = [background_thread(lambda work=work: self._guarded(work), "simlr-pipeline") for work in both]
         try:
             for thread in threads:
                 thread.start()
@@ -50,21 +60,17 @@ class Pipeline:
             raise self._failure
         tell(self.done)
 
-    def _thread(self, work):
-        """A thread that does not keep the process alive, with a name by which it is known."""
-        return threading.Thread(target=self._guarded, args=(work,), daemon=True, name=f"{THREAD_NAME} {work.__name__}")
-
     def _wait(self, threads, tell, stop):
         """Wait for the threads, telling how far they are; where one has failed, the other need not go on."""
-        told = 0
+        reached = 0
         while any(thread.is_alive() for thread in threads):
             for thread in threads:
                 thread.join(WAIT_SECONDS)
             if self._failure:
                 stop()
-            if self.done != told:
-                told = self.done
-                tell(told)
+            if self.done != reached:
+                reached = self.done
+                tell(reached)
 
     @staticmethod
     def _abandon(threads):

@@ -6,29 +6,27 @@ Unlike a grid's, its run has no blocks: what is interrupted leaves nothing, and 
 import hashlib
 import inspect
 import os
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
 
-from .. import __version__
 from ..claims.registry import load_paper
 from ..errors import InputError
-from ..store import create, file_format, read
+from ..store import create
 from ..store.compatibility import check_same
 from ..store.file_format import Field
 from ..store.in_memory import StudySource
-from ..store.read import load
+from ..store.read import load, survey
 from ..store.run import Run
-from .pipeline import THREAD_NAME
+from .pipeline import background_thread
+from .provenance import environment_here, root_attributes
 
 SEED = Field("seed", ("seed",), "<i8", "index")
-
 WAIT_SECONDS = 0.05
 ENDED = (
-    file_format.Field("finished_at", (), "<f8", "Unix seconds", "s"),
-    file_format.Field("wall_seconds", (), "<f8", "seconds of measuring", "s"),
+    Field("finished_at", (), "<f8", "Unix seconds", "s"),
+    Field("wall_seconds", (), "<f8", "seconds of measuring", "s"),
 )
 
 
@@ -39,10 +37,11 @@ def run_study(config, out=None, *, threads=None, overwrite=False, resume=False, 
     """
     if resume and overwrite:
         raise InputError("resume and overwrite cannot both be asked for")
-    attributes = _attributes(config)
+    identity = _digest(load_paper(config.paper))
+    attributes = root_attributes(config, identity, environment_here(), study=config.paper)
     if out is not None:
         if resume and os.path.exists(out):
-            check_same(out, read.FileSource(out).attributes, attributes)
+            check_same(out, survey(out).attributes, attributes)
             return load(out)
         create.check_target(Path(out), overwrite)
     begin = time.monotonic()
@@ -53,23 +52,6 @@ def run_study(config, out=None, *, threads=None, overwrite=False, resume=False, 
         return Run(StudySource(found, attributes))
     create.create_whole(out, attributes, sizes, found, overwrite)
     return load(out)
-
-
-def _attributes(config):
-    """The root attributes of the run file: what ran, on what, when."""
-    from ..engine.environment import environment
-
-    return {
-        "format": file_format.FORMAT,
-        "format_version": file_format.FORMAT_VERSION,
-        "study": config.paper,
-        "config": config.to_toml(),
-        "identity": config.identity(),
-        "problem_identity": _digest(load_paper(config.paper)),
-        "simlr_version": __version__,
-        **environment(),
-        "started_at": time.time(),
-    }
 
 
 def _digest(paper):
@@ -84,10 +66,10 @@ def _measured(config, threads, progress):
     from ..kernels import jit
 
     jit.set_threads(threads)
-    outcome, told = {}, [0, 0]
+    outcome, reached = {}, [0, 0]
 
     def tell(done, total):
-        told[:] = done, total
+        reached[:] = done, total
 
     def work():
         try:
@@ -95,12 +77,12 @@ def _measured(config, threads, progress):
         except BaseException as error:
             outcome["error"] = error
 
-    thread = threading.Thread(target=work, daemon=True, name=f"{THREAD_NAME} study")
+    thread = background_thread(work, "simlr-study")
     thread.start()
     while thread.is_alive():
         thread.join(WAIT_SECONDS)
-        if progress and told[1]:
-            progress(*told)
+        if progress and reached[1]:
+            progress(*reached)
     if "error" in outcome:
         raise outcome["error"]
     return outcome["arrays"]

@@ -10,22 +10,19 @@ from pathlib import Path
 
 from ..claims.registry import load_paper, paper_names
 from ..cli import progress
-from ..cli.arguments import DONE, FAILED, INTERRUPTED, Parser, one_line, positive, say
-from ..cli.signals import terminate_as_interrupt
-from ..errors import InputError, unknown
-from ..report.terminal import as_text
+from ..cli.arguments import DONE, FAILED, Parser, answered, positive, say
+from ..errors import unknown
 from ..grid.pipeline import still_working
+from ..report.terminal import as_text
+from ..store.target import make_folder
 from ._judging import ending, judge, table
-
-PROGRAM = "python -m simlr.papers"
 
 
 def _parser():
     made = Parser(
-        prog=PROGRAM,
-        description="Run published claims and their negative controls, and judge them: one table.",
-        epilog="exit status: 0 every claim holds and no control does, 1 otherwise, 2 bad usage, 130 interrupted",
-        allow_abbrev=False,
+        "papers",
+        "Run published claims and their negative controls, and judge them: one table.",
+        "0 every claim holds and no control does, 1 otherwise, 2 bad usage, 130 interrupted",
     )
     made.add_argument("papers", nargs="*", metavar="NAME", help="the papers to run (default: all)")
     made.add_argument("--json", action="store_true", help="print JSON in place of the table")
@@ -40,21 +37,8 @@ def _parser():
 def main(arguments=None):
     """The command; returns the exit status."""
     options = _parser().parse_args(arguments)
-    try:
-        with terminate_as_interrupt():
-            return one_line("simlr", lambda: _command(options))
-    except KeyboardInterrupt:
-        say("interrupted; " + ("finished runs are kept in " + options.out if options.out else "nothing is kept"))
-        if still_working():
-            _leave()
-        return INTERRUPTED
-
-
-def _leave():
-    """End while a thread still computes, which cannot be told to stop."""
-    import os
-
-    os._exit(INTERRUPTED)
+    kept = "finished runs are kept in " + options.out if options.out else "nothing is kept"
+    return answered(lambda: _command(options), f"interrupted; {kept}", still_working=still_working)
 
 
 def _command(options):
@@ -63,7 +47,8 @@ def _command(options):
         print("\n".join(f"{name}\n    {load_paper(name).SOURCE}\n    {load_paper(name).CLAIM}" for name in wanted))
         return DONE
     with ExitStack() as held:
-        folder = _folder(options.out) if options.out else Path(held.enter_context(tempfile.TemporaryDirectory()))
+        folder = Path(options.out or held.enter_context(tempfile.TemporaryDirectory()))
+        make_folder(folder)
         judged = [_judged(name, folder, options) for name in wanted]
     if options.json:
         print(json.dumps({"papers": [one.record() for one in judged]}, indent=2))
@@ -78,18 +63,6 @@ def _names(wanted):
         if name not in paper_names():
             raise unknown("papers", name, paper_names(), "paper")
     return list(dict.fromkeys(wanted)) or paper_names()
-
-
-def _folder(out):
-    """The folder of --out, made where only it is missing."""
-    folder = Path(out)
-    if not folder.parent.is_dir():
-        raise InputError(f"--out {folder}: the folder {folder.parent} does not exist")
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {folder}: cannot be a folder: {error.strerror}") from None
-    return folder
 
 
 def _judged(name, folder, options):

@@ -20,6 +20,7 @@ from ..config.reading import read
 from ..config.study import StudyConfig
 from ..errors import InputError
 from ..store.read import load
+from ..store.target import check_folder
 from ..text import printable
 from .schedules import as_csv, bounds_csv, page_parts, schedule_groups
 from .csv_files import FILES, csv_files, is_ours
@@ -29,7 +30,6 @@ from .material import material
 from .pages import as_html, schedules_as_html
 from .terminal import as_terminal, as_text
 
-PROGRAM = "python -m simlr.report"
 FORMATS = ("html", "csv", "md")
 SCHEDULE_FORMATS = ("html", "csv")
 INSTALL = 'pip install "simlr[report]"'
@@ -56,10 +56,9 @@ def _made_of(options):
 def _parser():
     """The command's arguments."""
     made = Parser(
-        prog=PROGRAM,
-        description="Report on a run file, finished or not: tables, verdict, CSV, Markdown and a page with pictures.",
-        epilog="exit status: 0 done, 1 failed, 2 bad usage or bad input, 130 interrupted",
-        allow_abbrev=False,
+        "report",
+        "Report on a run file, finished or not: tables, verdict, CSV, Markdown and a page with pictures.",
+        "0 done, 1 failed, 2 bad usage or bad input, 130 interrupted",
     )
     made.add_argument("run", nargs="?", metavar="RUN.h5", help="the run file")
     made.add_argument(
@@ -143,10 +142,7 @@ def _wanted(formats, known):
 def _folder(path, out, noun):
     """The folder to write to; InputError where it cannot be one."""
     folder = Path(out) if out else path.with_name(f"{path.stem}-{noun}")
-    if not folder.parent.is_dir():
-        raise InputError(f"--out {folder}: the folder {folder.parent} does not exist")
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--out {folder}: is not a folder")
+    check_folder(folder)
     return folder
 
 

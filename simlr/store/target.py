@@ -1,4 +1,4 @@
-"""Where a run file may be made: the folder, the room on the disk, the limits of the process. No HDF5 here."""
+"""Where outputs may be made: refused in one line before anything is touched. No HDF5 here."""
 
 import os
 
@@ -21,6 +21,23 @@ def check_target(path, overwrite=False, advice="--resume goes on with it, --over
             raise InputError(f"--out {path}: the folder {path.parent} may not be written to")
     except OSError as error:
         raise InputError(f"--out {path}: cannot be written: {error.strerror}") from None
+
+
+def check_folder(folder):
+    """Refuse a folder of outputs, `--out DIR`, that must not or cannot be made; touches nothing."""
+    if not folder.parent.is_dir():
+        raise InputError(f"--out {folder}: the folder {folder.parent} does not exist")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder}: is not a folder")
+
+
+def make_folder(folder):
+    """Make a folder of outputs where it is missing; InputError where it cannot be one."""
+    check_folder(folder)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {folder}: cannot be written: {error.strerror}") from None
 
 
 def sync_folder(folder):

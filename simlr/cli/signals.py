@@ -21,7 +21,7 @@ def _end(number, frame):
         os._exit(INTERRUPTED)
 
 
-def _is_command():
+def is_command():
     """Whether this process was started as one of our commands, by its module or by the script that pip has made."""
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
@@ -31,7 +31,7 @@ def _is_command():
     return script.removesuffix(".exe") == "simlr" or script.startswith("simlr-")
 
 
-if _is_command():
+if is_command():
     for _number in (signal.SIGINT, signal.SIGTERM):
         # A shell that started it in the background may have it ignore them.
         if signal.getsignal(_number) is not signal.SIG_IGN:

@@ -14,9 +14,6 @@ def main(arguments=None):
 
 def command():
     """The command as a process of its own; returns the exit status."""
-    # Numba would load all of SciPy's linear algebra, where it is installed, for products that no kernel takes: a third
-    # of the start. In this process nobody else asks for it.
-    sys.modules.setdefault("scipy.linalg", None)
     return signals.finished(main)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..claims.registry import load_paper, paper_names
 from ..cli import progress
 from ..cli.arguments import DONE, MOST_DIGITS, Parser, answered, one_line, positive, say
+from ..cli.signals import is_command
 from ..config.reading import read
 from ..config.study import StudyConfig
 from ..errors import InputError, RunError, show, unknown
@@ -18,6 +19,7 @@ from ..store import create, file_format
 from ..store.read import survey
 from . import listing
 from .pipeline import still_working
+from .startup import load_numba
 
 DEFAULT_PAPER = "nakkiran2020"
 LOCAL = "local"
@@ -156,7 +158,7 @@ def _run(options):
     job = Job(config, options.shard)
     if options.dry_run:
         return _print(listing.estimate(job.plan, create.bytes_needed(job.plan), out))
-    _require_jit()
+    _load_compiler()
     with _workers(job, out, options) as (workers, origin):
         with _default_folder(out.parent, options.out is None):
             _announce_check(out, options)
@@ -175,7 +177,7 @@ def _run_study(config, out, options):
         raise InputError(f"--dask: {config.name!r} is a study, which is measured on this machine")
     if options.dry_run:
         return _print(listing.study_estimate(config, out))
-    _require_jit()
+    _load_compiler()
     try:
         _measure(config, out, options)
     except KeyboardInterrupt:
@@ -251,13 +253,15 @@ def _default_folder(folder, wanted):
         raise
 
 
-def _require_jit():
-    """Refuse to crawl: without the compiler a grid would take thousands of times longer."""
+def _load_compiler():
+    """Load Numba; refuse to crawl: without the compiler a grid would take thousands of times longer."""
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         raise RunError("NUMBA_DISABLE_JIT is set: simlr's kernels need the compiler; unset it")
     wanted = os.environ.get("NUMBA_NUM_THREADS", "1").strip() or "1"
     if not (wanted.isascii() and wanted.isdecimal() and int(wanted[:MOST_DIGITS])):
         raise RunError(f"NUMBA_NUM_THREADS must be a whole number of 1 or more, got {show(wanted, 40)}; unset it")
+    if is_command():
+        load_numba()
 
 
 def _execute(job, writer, blocks, out, options, workers=None):

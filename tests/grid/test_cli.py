@@ -235,6 +235,23 @@ def test_numba_that_does_not_compile_is_refused(small):
     assert os.listdir() == ["small.toml"]
 
 
+def test_numba_is_loaded_without_scipy_which_is_found_afterwards(small):
+    pytest.importorskip("scipy")
+    program = """
+import sys
+from simlr.grid import main, startup
+finders = list(sys.meta_path)
+startup.load_numba()
+assert sys.meta_path == finders
+assert main(["small.toml", "--quiet"]) == 0
+assert "numba" in sys.modules and "scipy.linalg" not in sys.modules
+import scipy.linalg
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, env=runs.environment(), timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 # ---- where files go ----
 
 

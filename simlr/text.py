@@ -47,8 +47,13 @@ def many(count: int, noun: str) -> str:
 
 def listed(names: Sequence[Any], most: int = MOST_NAMES) -> str:
     """Names in one line: the first few, and how many more there are."""
-    shown = ", ".join(shortened(name) for name in names[:most])
-    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+    return first_few([shortened(name) for name in names[:most]], most, len(names))
+
+
+def first_few(names, most, count=None):
+    """The first few of some names as they are, and how many more of `count` (default: of them) there are."""
+    more = (len(names) if count is None else count) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def value_text(value: Any) -> str:

@@ -9,8 +9,8 @@ import os
 import subprocess
 import sys
 
-from ..errors import DamageError, InputError
-from ..inputs.files import size_of
+from ..errors import DamageError
+from ..inputs.files import reading, size_of
 from . import seal
 
 # Of the processor's time, so that a busy machine makes no file bad; of the clock's, for all that may keep it waiting.
@@ -30,10 +30,8 @@ try_out(sys.argv[1])
 def check(path):
     """Refuse what cannot be read, a file whose seal is broken, and one without a seal that HDF5 cannot read."""
     size_of(path)
-    try:
+    with reading(path):
         state = seal.state(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if state == seal.BROKEN:
         raise DamageError(f"{path}: is damaged: what lies beside its data is not what was written")
     if state == seal.UNSEALED and not is_readable(path):

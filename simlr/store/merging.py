@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DamageError, InputError, RunError, show
+from ..text import first_few
 from . import create, file_format, lock, read, seal
 from .compatibility import PROVENANCE, first_difference
 from .run_file import Opened, as_cut, check_layout, plan_of, state_of_seal
@@ -75,9 +76,9 @@ def _in_order(shards):
         there.setdefault(file_format.shard_of(survey.attributes["shard"])[0], []).append((path, survey))
     doubled = [f"{i}/{count} ({', '.join(path for path, _ in there[i])})" for i in sorted(there) if len(there[i]) > 1]
     if doubled:
-        raise InputError(f"shards doubled: {_some(doubled)}")
+        raise InputError(f"shards doubled: {', '.join(doubled[:MOST_NAMED])}")
     if len(there) < count:
-        raise InputError(f"shards missing: {_some(_absent(there, count))}{_more(count - len(there))}")
+        raise InputError(f"shards missing: {first_few(_absent(there, count), MOST_NAMED, count - len(there))}")
     return [there[index][0] for index in range(count)]
 
 
@@ -88,15 +89,6 @@ def _absent(there, count):
         found += [] if index in there else [f"{index}/{count}"]
         index += 1
     return found
-
-
-def _some(names):
-    """The first few of some names."""
-    return ", ".join(names[:MOST_NAMED])
-
-
-def _more(number):
-    return f" and {number - MOST_NAMED:,} more" if number > MOST_NAMED else ""
 
 
 def _check_alike(path, found, first_path, first):
@@ -138,7 +130,7 @@ def _parts(shards):
             missing = int((blocks.done() != 1).sum())
         unfinished += [f"{name}: {missing:,} of {part.plan.blocks:,} blocks are missing"] if missing else []
     if unfinished:
-        raise InputError(f"shards unfinished: {_some(unfinished)}{_more(len(unfinished))}; --resume goes on with them")
+        raise InputError(f"shards unfinished: {first_few(unfinished, MOST_NAMED)}; --resume goes on with them")
     if end != plan.all_seeds:
         raise InputError(f"the shards end with seed {end - 1}, the grid with {plan.all_seeds - 1}: other blocks")
     return parts

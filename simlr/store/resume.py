@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from ..errors import DamageError, InputError, RunError
+from ..inputs.files import reading
 from ..resources import check_limit, check_room
 from . import file_format
 from .compatibility import check_same, misplaced
@@ -19,7 +20,8 @@ def resume_file(path, make_plan, attributes):
     `make_plan(block_starts, seeds)` gives the plan with the file's own blocks.
     """
     path = Path(os.path.abspath(path))
-    before = _state_of(path)
+    with reading(path):
+        before = os.stat(path)
     found = survey(path)
     check_same(path, found.attributes, attributes)
     plan, places = make_plan(found.starts, found.seeds), found.places
@@ -53,11 +55,3 @@ def _remove_unfinished(new):
         owned = locked(new)
         os.unlink(new)
         release(*owned)
-
-
-def _state_of(path):
-    """os.stat in one line."""
-    try:
-        return os.stat(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None

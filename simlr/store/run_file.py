@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ..config.grid import GridConfig
 from ..errors import DamageError, InputError
-from ..inputs.files import size_of
+from ..inputs.files import reading, size_of
 from ..plan.plan import Plan
 from . import file_format, read, seal
 from .blocks import Blocks
@@ -32,13 +32,9 @@ class Opened(NamedTuple):
 
 def state_of_seal(path):
     """The state of a file's seal; InputError where it is no HDF5 file, DamageError where it cannot be a whole one."""
-    try:
-        size = size_of(path)
+    size = size_of(path)
+    with reading(path):
         found, signed = seal.state(path), seal.is_signed(path)
-    except InputError:
-        raise
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if found == seal.NO_HDF5 and not signed:
         raise InputError(f"{path}: is no simlr run (no HDF5 file)")
     if found == seal.CUT_SHORT:

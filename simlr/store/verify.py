@@ -7,6 +7,7 @@ store has another process look at beforehand.
 import os
 
 from ..errors import DamageError, RunError
+from ..text import first_few
 from . import seal
 from .read import survey
 from .run_file import opened, state_of_seal
@@ -88,5 +89,4 @@ def _named(plan, blocks, numbers):
     for block in numbers[:MOST_NAMED]:
         first, last = (seed + plan.first for seed in blocks.ends(block))
         named.append(f"block {block} (seeds {first} to {last - 1})")
-    more = len(numbers) - len(named)
-    return ", ".join(named) + (f" and {more:,} more" if more else "")
+    return first_few(named, MOST_NAMED, len(numbers))

@@ -12,6 +12,7 @@ from collections import deque
 from typing import Any, NamedTuple
 
 from ...errors import InputError, RunError
+from ...text import first_few
 from . import worker as remote
 from .agreement import Agreement
 from .client import POLL_SECONDS, Client, SchedulerLost, error_text
@@ -318,11 +319,10 @@ class Pool:
         """RunError where blocks have been set aside."""
         aside = self._work.set_aside
         if aside:
-            named = ", ".join(self._named(block) for block in aside[:MOST_NAMED])
-            more = f" and {len(aside) - MOST_NAMED} more" if len(aside) > MOST_NAMED else ""
+            named = first_few([self._named(block) for block in aside], MOST_NAMED)
             of = "each" if len(aside) > 1 else "it"
             raise RunError(
-                f"{named}{more}: set aside, since {MOST_DEATHS} workers died of {of}; the rest is done, and --resume "
+                f"{named}: set aside, since {MOST_DEATHS} workers died of {of}; the rest is done, and --resume "
                 "tries again"
             )
 

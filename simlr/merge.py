@@ -16,7 +16,7 @@ from .grid import listing
 from .store.merging import merge
 
 
-def parser():
+def parser() -> Parser:
     """The command's arguments."""
     made = Parser(
         "merge",
@@ -30,7 +30,7 @@ def parser():
     return made
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """The command `python -m simlr.merge`; returns the exit status."""
     options = parser().parse_args(arguments)
     return answered(lambda: _run(options), "interrupted; no file is left")
@@ -47,7 +47,7 @@ def _run(options):
     return DONE
 
 
-def command():
+def command() -> int:
     """The command as a process of its own; returns the exit status."""
     return signals.finished(main)
 

@@ -4,6 +4,8 @@ import argparse
 import contextlib
 import os
 import sys
+from collections.abc import Callable
+from typing import NoReturn
 
 from ..errors import InputError, RunError, show
 from .signals import terminate_as_interrupt
@@ -18,15 +20,15 @@ class Parser(argparse.ArgumentParser):
     `statuses` says what the exit statuses mean.
     """
 
-    def __init__(self, command, description, statuses):
+    def __init__(self, command: str, description: str, statuses: str):
         epilog = f"exit status: {statuses}"
         super().__init__(prog=f"python -m simlr.{command}", description=description, epilog=epilog, allow_abbrev=False)
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         """Say what is wrong with the arguments, and where help is."""
         self.exit(BAD_INPUT, f"{self.prog}: {message} (--help lists the options)")
 
-    def exit(self, status=DONE, message=None):
+    def exit(self, status: int = DONE, message: str | None = None) -> NoReturn:
         """End the process, after one line where there is something to say."""
         if message:
             say(_on_one_line(message))
@@ -34,21 +36,26 @@ class Parser(argparse.ArgumentParser):
         sys.exit(status)
 
 
-def positive(text):
+def positive(text: str) -> int:
     """An argument that is a whole number of 1 or more."""
     if not text.isdecimal() or len(text) > MOST_DIGITS or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 10^{MOST_DIGITS}, got {show(text, 40)}")
     return int(text)
 
 
-def say(text):
+def say(text: str) -> None:
     """Print to standard error, if anybody still listens there: what a run says must never end it."""
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr is not None:
             print(text, file=sys.stderr, flush=True)
 
 
-def answered(work, interrupted, name="simlr", still_working=lambda: False):
+def answered(
+    work: Callable[[], int],
+    interrupted: str | Callable[[KeyboardInterrupt], str],
+    name: str = "simlr",
+    still_working: Callable[[], bool] = lambda: False,
+) -> int:
     """The exit status of a command's `work()`, whose expected errors become one line, and so does a signal.
 
     Parameters
@@ -72,7 +79,7 @@ def answered(work, interrupted, name="simlr", still_working=lambda: False):
         return INTERRUPTED
 
 
-def one_line(name, work):
+def one_line(name: str, work: Callable[[], int]) -> int:
     """Run `work()`, which returns an exit status; expected errors become one line on standard error."""
     with contextlib.suppress(AttributeError, ValueError, OSError):
         # A name that the terminal's encoding lacks is shown by its code.

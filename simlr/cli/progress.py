@@ -7,6 +7,8 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Callable, Iterator
+from typing import TextIO
 
 LINE_SECONDS = 30.0
 LINE_SHARE = 0.05
@@ -17,13 +19,13 @@ PLAIN_SIZE = 80, 24
 class Silent:
     """No progress."""
 
-    def update(self, done):
+    def update(self, done: int) -> None:
         """Nothing."""
 
-    def note(self, text):
+    def note(self, text: str) -> None:
         """Nothing."""
 
-    def close(self):
+    def close(self) -> None:
         """Nothing."""
 
 
@@ -38,17 +40,17 @@ class Bar:
         size = {"dynamic_ncols": True} if known else {"ncols": PLAIN_SIZE[0], "nrows": PLAIN_SIZE[1]}
         self._bar = tqdm(total=total, initial=done, unit=f" {unit}", file=stream, unit_scale=True, **size)
 
-    def update(self, done):
+    def update(self, done: int) -> None:
         """Show that `done` are done in all."""
         with contextlib.suppress(OSError, ValueError):
             self._bar.update(done - self._bar.n)
 
-    def note(self, text):
+    def note(self, text: str) -> None:
         """Write a line above the bar."""
         with contextlib.suppress(OSError, ValueError):
             self._bar.write(text, file=self._bar.fp)
 
-    def close(self):
+    def close(self) -> None:
         """Leave the bar as it is."""
         with contextlib.suppress(OSError, ValueError):
             self._bar.close()
@@ -61,7 +63,7 @@ class Lines:
         self._total, self._unit, self._stream = total, unit, stream
         self._told, self._told_at, self._start, self._began = done, time.monotonic(), time.monotonic(), done
 
-    def update(self, done):
+    def update(self, done: int) -> None:
         """Write a line where one is due."""
         now = time.monotonic()
         enough = done - self._told >= LINE_SHARE * self._total and now - self._told_at >= LEAST_SECONDS
@@ -73,17 +75,17 @@ class Lines:
                 print(f"{share:.0f} %: {done} of {self._total} {self._unit}{left}", file=self._stream, flush=True)
             self._told, self._told_at = done, now
 
-    def note(self, text):
+    def note(self, text: str) -> None:
         """Write a line."""
         with contextlib.suppress(OSError, ValueError):
             print(text, file=self._stream, flush=True)
 
-    def close(self):
+    def close(self) -> None:
         """Nothing to end."""
 
 
 @contextlib.contextmanager
-def shown(unit, quiet):
+def shown(unit: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A function of (done, all) that shows how far something is, for the duration."""
     displays = []
 
@@ -98,7 +100,9 @@ def shown(unit, quiet):
             display.close()
 
 
-def show(total, done=0, unit="seeds", quiet=False, stream=None):
+def show(
+    total: int, done: int = 0, unit: str = "seeds", quiet: bool = False, stream: TextIO | None = None
+) -> Silent | Bar | Lines:
     """The progress display that suits the stream (standard error by default)."""
     stream = stream or sys.stderr
     if quiet or not total or stream is None:

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
 
 INTERRUPTED = 130
 
@@ -21,7 +22,7 @@ def _end(number, frame):
         os._exit(INTERRUPTED)
 
 
-def is_command():
+def is_command() -> bool:
     """Whether this process was started as one of our commands, by its module or by the script that pip has made."""
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
@@ -38,7 +39,7 @@ if is_command():
             signal.signal(_number, _end)
 
 
-def finished(main):
+def finished(main: Callable[[], int]) -> int:
     """The exit status of a command's `main`, the last that happens in its process.
 
     Signals count no more then: all is written and said, and the interpreter's own end needs no second word.
@@ -50,7 +51,7 @@ def finished(main):
 
 
 @contextlib.contextmanager
-def terminate_as_interrupt():
+def terminate_as_interrupt() -> Iterator[None]:
     """Let SIGTERM do what Ctrl-C does, and Ctrl-C what it does in Python; only a main thread can."""
 
     def interrupt(number, frame):

@@ -5,14 +5,14 @@ from ..cli import signals  # noqa: I001 - first: it minds signals from then on
 import sys
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """The command `python -m simlr.grid`; returns the exit status."""
     from .command import grid_command
 
     return grid_command(arguments)
 
 
-def command():
+def command() -> int:
     """The command as a process of its own; returns the exit status."""
     return signals.finished(main)
 

@@ -7,11 +7,13 @@ import sys
 import tomllib
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from ..claims.registry import load_paper, paper_names
 from ..cli import progress
 from ..cli.arguments import DONE, MOST_DIGITS, Parser, answered, one_line, positive, say
 from ..cli.signals import is_command
+from ..config.grid import GridConfig
 from ..config.reading import read
 from ..config.study import StudyConfig
 from ..errors import InputError, RunError, show, unknown
@@ -28,7 +30,7 @@ PROGRAM = "python -m simlr.grid"
 LONG_CHECK_BYTES = 1 << 30
 
 
-def parser():
+def parser() -> Parser:
     """The command's arguments."""
     made = Parser(
         "grid",
@@ -95,7 +97,7 @@ def _shard(text):
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def grid_command(arguments=None):
+def grid_command(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     options = parser().parse_args(arguments)
     if options.list:
@@ -135,7 +137,7 @@ def _print(text):
     return DONE
 
 
-def read_grid(source, overrides):
+def read_grid(source: str, overrides: list[tuple[str, Any]]) -> GridConfig | StudyConfig:
     """The GridConfig or StudyConfig of a file or of a paper's name."""
     if source in paper_names():
         return read(load_paper(source).GRID, overrides)

@@ -2,12 +2,14 @@
 
 import os
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
 from .. import resources
+from ..config.grid import GridConfig
 from ..config.study import StudyConfig
 from ..errors import InputError
 from ..plan.plan import Plan
@@ -17,12 +19,21 @@ from ..store.in_memory import MemoryWriter
 from ..store.read import load
 from ..store.resume import resume_file
 from ..store.run import Run
+from ..store.writer import Writer
 from .pipeline import Pipeline
 from .provenance import environment_here, root_attributes
 from .study import run_study
 
 
-def run(config, out=None, *, threads=None, overwrite=False, resume=False, progress=None):
+def run(
+    config: GridConfig | StudyConfig,
+    out: str | Path | None = None,
+    *,
+    threads: int | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Run:
     """Run a grid, or a paper's study.
 
     Parameters
@@ -71,7 +82,7 @@ class Origin(NamedTuple):
 class Job:
     """One grid on its way, or one shard (I, N) of it: its problems, its plan, and what is to be done."""
 
-    def __init__(self, config, shard=None):
+    def __init__(self, config: GridConfig, shard: tuple[int, int] | None = None):
         self.config, self.shard = config, shard
         kind = registry.find("problem.kind", config.problem["kind"])
         _, combinations = config.problem_combinations()
@@ -88,7 +99,13 @@ class Job:
         whole = Plan.of_grid(config, sizes)
         self.plan = whole.part(*shard) if shard else whole
 
-    def open(self, out, overwrite=False, resume=False, origin=None):
+    def open(
+        self,
+        out: str | Path | None,
+        overwrite: bool = False,
+        resume: bool = False,
+        origin: Origin | None = None,
+    ) -> tuple[Writer | MemoryWriter, Sequence[int]]:
         """The writer, and the numbers of the blocks to compute; with an `Origin` where they are computed elsewhere."""
         if resume and overwrite:
             raise InputError("resume and overwrite cannot both be asked for")
@@ -120,7 +137,7 @@ class Job:
             return None
         return [(field, origin.moments.get(field.name, own)) for field, own in file_format.small_datasets(self.plan)]
 
-    def attributes(self, origin=None):
+    def attributes(self, origin: Origin | None = None) -> dict[str, Any]:
         """The root attributes of the run file: what ran, on what, when."""
         others = {"problem_sizes": file_format.sizes_text(self.plan.sizes)}
         if self.shard:
@@ -129,7 +146,15 @@ class Job:
         environment = origin.environment if origin else environment_here()
         return root_attributes(self.config, identity, environment, **others)
 
-    def run(self, writer, blocks, threads=None, progress=None, on_interrupt=lambda: None, computer=None):
+    def run(
+        self,
+        writer: Writer | MemoryWriter,
+        blocks: Sequence[int],
+        threads: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+        on_interrupt: Callable[[], None] = lambda: None,
+        computer: Any = None,
+    ) -> None:
         """Compute and write the blocks; whatever happens, what is written gets committed.
 
         `computer` computes them in the place of this process: see `cluster.Pool`.
@@ -186,9 +211,9 @@ class _Here:
         engine = Engine(job.plan, job.sources, threads)
         self._block, self.stop, self.give_back = engine.block, engine.stop, engine.give_back
 
-    def results(self, blocks, ends):
+    def results(self, blocks: list[int], ends: Callable[[int], tuple[int, int]]) -> Iterator[tuple[int, dict]]:
         """(block, arrays) of all blocks; `ends(block)` are the first seed of a block and the one after its last."""
         return ((block, self._block(*ends(block))) for block in blocks)
 
-    def check(self):
+    def check(self) -> None:
         """Nothing: every block has been computed, or an error has ended the run."""

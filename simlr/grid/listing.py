@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+from pathlib import Path
 
 from ..analysis import answers, summary
 from ..analysis.verdict import verdict_of
@@ -9,7 +10,9 @@ from ..claims.registry import load_paper, paper_names, papers_having
 from ..config import question
 from ..config import stop as stopping
 from ..config.methods import AVERAGING, NOISES, OPTIMIZERS
+from ..config.study import StudyConfig
 from ..inputs.parameters import REQUIRED
+from ..plan.plan import Plan
 from ..plan.rate_tables import KEPT_BYTES
 from ..problems import registry
 from ..report import answer_text
@@ -20,7 +23,7 @@ from ..store.read import load
 from ..text import WIDTH
 
 
-def everything():
+def everything() -> str:
     """Papers, problems, schedules and optimisers with their parameters."""
     parts = [
         ("PAPERS  (python -m simlr.grid NAME runs one)", [_paper(name) for name in paper_names()]),
@@ -106,7 +109,7 @@ def _method(kind, meaning, known):
     return f"  {kind:<12} {', '.join(parameters)}".rstrip() + f"\n      {meaning}"
 
 
-def estimate(plan, needed, out):
+def estimate(plan: Plan, needed: int, out: Path) -> str:
     """What a grid would take: cells, steps, bytes and memory."""
     schedules_, seeds = len(plan.schedules), plan.seeds
     stop = plan.config.stop
@@ -130,7 +133,7 @@ def estimate(plan, needed, out):
     return "\n".join(f"{name:<9} {value}" for name, value in lines)
 
 
-def study_estimate(config, out):
+def study_estimate(config: StudyConfig, out: Path) -> str:
     """What a study would measure: its parameters and arrays."""
     parameters = [f"{key} = {json.dumps(_plain(value))}" for key, value in config.study.items() if key != "kind"]
     lines = [
@@ -149,7 +152,7 @@ def _memory(plan):
     return 4 * plan.block_seeds * plan.bytes_a_seed + tables
 
 
-def outcome(path):
+def outcome(path: Path) -> str:
     """The summary of a run file, the verdict where there is one, and where the file is."""
     run = load(path)
     parts = [] if run.is_study else [table(summary.rows(run))]

@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 import weakref
+from collections.abc import Callable
 
 WAIT_SECONDS = 0.05
 BLOCKS_IN_FLIGHT = 2
@@ -15,12 +16,12 @@ PATIENCE_SECONDS = 1.5
 _background = weakref.WeakSet()  # of threads
 
 
-def still_working():
+def still_working() -> bool:
     """Whether a thread of an interrupted run has not ended yet: the compiler cannot be told to stop."""
     return any(thread.is_alive() for thread in _background)
 
 
-def background_thread(work, name):
+def background_thread(work: Callable[[], None], name: str) -> threading.Thread:
     """A thread, not started yet, that does not keep the process alive; `still_working` knows of it."""
     thread = threading.Thread(target=work, daemon=True, name=name)
     _background.add(thread)
@@ -37,7 +38,9 @@ class Pipeline:
         self._failure = None
         self.done = 0
 
-    def run(self, tell, stop, on_interrupt=lambda: None):
+    def run(
+        self, tell: Callable[[int], None], stop: Callable[[], None], on_interrupt: Callable[[], None] = lambda: None
+    ) -> None:
         """Go through all blocks. `tell(number done)` is called by this thread; `stop()` makes the iterator return.
 
         Raises what the iterator, `write` or `tell` raised, and KeyboardInterrupt, after `on_interrupt()`. By then both

@@ -9,7 +9,7 @@ BLAS = "scipy.linalg"
 LOOKS_FOR_BLAS = "numba.np.arraymath"
 
 
-def load_numba():
+def load_numba() -> None:
     """Load what Numba needs for any kernel, but not all of SciPy's linear algebra, where that is installed.
 
     Numba would load it for products of matrices, which no kernel takes. In a program of somebody else's this is not

@@ -7,11 +7,14 @@ import hashlib
 import inspect
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..claims.registry import load_paper
+from ..config.study import StudyConfig
 from ..errors import InputError
 from ..store import create
 from ..store.compatibility import check_same
@@ -30,7 +33,15 @@ ENDED = (
 )
 
 
-def run_study(config, out=None, *, threads=None, overwrite=False, resume=False, progress=None):
+def run_study(
+    config: StudyConfig,
+    out: str | Path | None = None,
+    *,
+    threads: int | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Run:
     """Run a `simlr.config.study.StudyConfig` and return its `Run`; parameters and errors are those of `simlr.run`.
 
     With resume, a file that is there is the finished run, of the same study and code, or it is refused.
@@ -91,7 +102,9 @@ def _measured(config, threads, progress):
 # ---- arrays ----
 
 
-def study_datasets(config, measured):
+def study_datasets(
+    config: StudyConfig, measured: dict[str, NDArray]
+) -> tuple[list[tuple[Field, NDArray]], dict[str, int]]:
     """What the run file holds of a study: [(Field, array), ...], coordinates first; its lengths: {dimension: length}.
 
     Raises ValueError, which is a fault of the paper's code, where the arrays are not those that it declares.

@@ -1,9 +1,11 @@
 """The blocks of a run file as they lie in it: where, how long, with which CRC, done or not. No HDF5 here."""
 
 import zlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import file_format, file_io
 
@@ -15,21 +17,21 @@ class Place(NamedTuple):
     """Where a contiguous dataset lies in the file."""
 
     start: int
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: np.dtype
 
     @property
-    def row_bytes(self):
+    def row_bytes(self) -> int:
         """Bytes of one entry along the first axis."""
         return self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
 
     @property
-    def bytes(self):
+    def bytes(self) -> int:
         """All bytes."""
         return self.dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
 
 
-def end_checksum(wall_seconds, finished_at):
+def end_checksum(wall_seconds: float, finished_at: float) -> int:
     """What `end_crc32` of a finished file must be."""
     return zlib.crc32(np.array([wall_seconds, finished_at], "<f8").tobytes())
 
@@ -42,29 +44,29 @@ class Blocks:
         self._fields = file_format.block_fields(plan)
         self._ends = [*plan.block_starts.tolist(), plan.seeds]
 
-    def ends(self, block):
+    def ends(self, block: int) -> tuple[int, int]:
         """The first seed of a block, and the one after its last."""
         return self._ends[block], self._ends[block + 1]
 
-    def done(self):
+    def done(self) -> NDArray[np.uint8]:
         """(B,) uint8: 1 where a block is done."""
         return self._get("block_done")
 
-    def is_ended(self):
+    def is_ended(self) -> bool:
         """Whether the end is noted, with the checksum of what is noted."""
         wall_seconds, finished_at = self._get("wall_seconds")[0], self._get("finished_at")[0]
         return bool(finished_at) and self._get("end_crc32")[0] == end_checksum(wall_seconds, finished_at)
 
-    def seconds(self):
+    def seconds(self) -> tuple[float, float]:
         """`wall_seconds` and `finished_at`."""
         return float(self._get("wall_seconds")[0]), float(self._get("finished_at")[0])
 
-    def missing_blocks(self):
+    def missing_blocks(self) -> list[int]:
         """The blocks that are not done, or whose bytes do not have their CRC."""
         done = self.done()
         return [block for block in range(len(done)) if done[block] != 1 or not self.fits(block)]
 
-    def fits(self, block):
+    def fits(self, block: int) -> bool:
         """Whether the bytes of a block have their CRC."""
         crc = 0
         for field in self._fields:
@@ -75,7 +77,7 @@ class Blocks:
                     )
         return crc == self._get("block_crc32", block)[0]
 
-    def read(self, block):
+    def read(self, block: int) -> dict[str, NDArray] | None:
         """{dataset: flat array} of a block, or None where its bytes do not have their CRC."""
         crc, found = 0, {}
         for field in self._fields:
@@ -85,12 +87,12 @@ class Blocks:
         fits = crc == self._get("block_crc32", block)[0]
         return {field.name: np.frombuffer(data, field.dtype) for field, data in found.items()} if fits else None
 
-    def damaged_indices(self):
+    def damaged_indices(self) -> list[str]:
         """Names of the numeric coordinates along the seeds that are not what the plan says."""
         wrong = (name for name, values, offset in self.indices() if not self.holds(values, offset))
         return list(dict.fromkeys(wrong))
 
-    def indices(self):
+    def indices(self) -> Iterator[tuple[str, NDArray, int]]:
         """The numeric coordinates along the seeds a piece at a time: (name, values, offset in the file)."""
         for field, along in file_format.index_fields(self._plan):
             if field.dtype == "str":
@@ -99,7 +101,7 @@ class Blocks:
                 values = along(first, min(first + INDICES_AT_ONCE, self._plan.seeds)).astype(field.dtype)
                 yield field.name, values, self._places[field.name].start + first * values.itemsize
 
-    def holds(self, values, offset):
+    def holds(self, values: NDArray, offset: int) -> bool:
         """Whether the file has these values there."""
         return file_io.pread(self._descriptor, values.nbytes, offset) == values.tobytes()
 

@@ -1,17 +1,24 @@
 """Whether a run file is of this grid, of this code and of this layout: compared by what it says of itself. No HDF5."""
 
 import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError, show
+from ..plan.plan import Plan
 from . import file_format
+from .blocks import Place
+from .file_format import Field
 
 # What must agree for the bits of two files to go together, besides the grid.
 PROVENANCE = ("problem_identity", "kernel_digest", "numba_version", "numpy_version", "processor", "processor_features")
 
 
-def check_same(path, found, wanted):
+def check_same(path: str | Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Refuse to go on with a file of another grid, another part of it, other data or other code, by name."""
     if found.get("identity") != wanted["identity"]:
         other = first_difference(found.get("identity"), wanted["identity"])
@@ -29,7 +36,7 @@ def check_same(path, found, wanted):
             )
 
 
-def first_difference(found, wanted, places=("there", "here")):
+def first_difference(found: str | None, wanted: str | None, places: tuple[str, str] = ("there", "here")) -> str:
     """The first key in which two grids differ, with what it is in both."""
     try:
         found, wanted = (dict(_flat("", tomllib.loads(text))) for text in (found, wanted))
@@ -56,7 +63,7 @@ def _flat(prefix, value):
         yield from _flat(f"{prefix}.{key}" if prefix else str(key), inner)
 
 
-def misplaced(plan, fields, starts, places, size):
+def misplaced(plan: Plan, fields: Sequence[Field], starts: NDArray, places: dict[str, Place], size: int) -> str | None:
     """The first of some datasets that is not where, or not what, its grid wants; None where all are.
 
     `size` is that of the file in bytes, `starts` are the grid's numbers of its blocks' first seeds.

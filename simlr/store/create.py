@@ -3,13 +3,17 @@
 import contextlib
 import os
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError, RunError, show
+from ..plan.plan import Plan
 from ..resources import check_limit, check_room
 from . import file_format, file_io, seal
+from .file_format import Field
 from .layout import lay_out, lay_out_whole
 from .lock import kept_alone, locked_output, release
 from .read import places_of
@@ -17,7 +21,13 @@ from .target import check_target, sync_folder
 from .writer import Writer, fill_indices
 
 
-def create(path, plan, attributes, overwrite=False, small=None):
+def create(
+    path: str | Path,
+    plan: Plan,
+    attributes: dict[str, Any],
+    overwrite: bool = False,
+    small: list[tuple[Field, NDArray]] | None = None,
+) -> Writer:
     """Lay out the run file of a plan.
 
     Parameters
@@ -63,7 +73,13 @@ def create(path, plan, attributes, overwrite=False, small=None):
     return Writer(path, descriptor, lock, plan, places)
 
 
-def create_whole(path, attributes, sizes, datasets, overwrite=False):
+def create_whole(
+    path: str | Path,
+    attributes: dict[str, Any],
+    sizes: dict[str, int],
+    datasets: list[tuple[Field, NDArray]],
+    overwrite: bool = False,
+) -> None:
     """Write the run file of a study, whose seal covers every byte.
 
     Parameters
@@ -91,7 +107,7 @@ def create_whole(path, attributes, sizes, datasets, overwrite=False):
     release(descriptor, lock)
 
 
-def bytes_needed(plan):
+def bytes_needed(plan: Plan) -> int:
     """Size of the run file, by arithmetic; a little more than it comes to."""
     sizes = file_format.dimensions(plan)
     index = [field for field, _ in file_format.index_fields(plan)]

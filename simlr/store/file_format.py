@@ -1,12 +1,15 @@
 """The layout of a run file: names, dimensions, types and meanings of its datasets. What is here is the format."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..config.stop import PATIENCE
 from ..errors import show
 from ..plan.engines import CLOSED_FORM, MIXED
+from ..plan.plan import Plan
 
 FORMAT = "simlr"
 FORMAT_VERSION = 1
@@ -31,22 +34,22 @@ LEDGER = ("block_start", "block_done", "block_crc32", "finished_at", "wall_secon
 MOMENTS = ("recorded_step", "recorded_time", "learning_rate")
 
 
-def is_own(status, level_kind):
+def is_own(status: NDArray[np.uint8], level_kind: str) -> NDArray[np.bool_]:
     """Where a status is an outcome whose losses belong to the level: reached, or what the rule has in its place."""
     return np.isin(status, OWN_OUTCOMES.get(level_kind, (STATUS_REACHED,)))
 
 
-def sizes_text(sizes):
+def sizes_text(sizes: tuple[tuple[int, int], ...]) -> str:
     """A plan's (d, number of draws) of every combination of problem parameters, as an attribute has them."""
     return " ".join(f"{axes}x{draws}" for axes, draws in sizes)
 
 
-def sizes_of(text):
+def sizes_of(text: str) -> tuple[tuple[int, int], ...]:
     """The same from the attribute; ValueError where it is none."""
     return tuple((int(axes), int(draws)) for axes, draws in (part.split("x") for part in text.split()))
 
 
-def shard_of(text):
+def shard_of(text: str) -> tuple[int, int]:
     """(I, N) of "I/N": shard I of N, counted from 0; ValueError where it is none."""
     index, _, count = text.partition("/")
     if not all(part.isascii() and part.isdecimal() and len(part) <= MOST_DIGITS for part in (index, count)):
@@ -60,7 +63,7 @@ class Field(NamedTuple):
     """One dataset."""
 
     name: str
-    dims: tuple
+    dims: tuple[str, ...]
     dtype: str
     meaning: str
     units: str = ""
@@ -130,7 +133,7 @@ BLOCK_DATASETS = frozenset(
 )
 
 
-def trajectory_fields(plan):
+def trajectory_fields(plan: Plan) -> tuple[Field, ...]:
     """Datasets of the recorded moments that are written block by block."""
     if not plan.points:
         return ()
@@ -151,14 +154,14 @@ def trajectory_fields(plan):
     return fields
 
 
-def result_fields(plan):
+def result_fields(plan: Plan) -> tuple[Field, ...]:
     """Datasets of what is computed, in the order in which they are written: `status` last."""
     looks = LOOKS if plan.config.level_kind == PATIENCE else ()
     averages, residuals = AVERAGES if plan.averages else (), RESIDUALS if plan.stop_residual else ()
     return (*trajectory_fields(plan), *RESULTS, *averages, *residuals, *looks, STATUS)
 
 
-def block_fields(plan):
+def block_fields(plan: Plan) -> tuple[Field, ...]:
     """Datasets that are written block by block, in the order in which they are written: `status` last."""
     offset, matrices = OFFSET if plan.stop_residual else (), MATRICES if _has_matrices(plan) else ()
     return (*PROBLEM, *offset, *matrices, *result_fields(plan))
@@ -169,7 +172,7 @@ def _has_matrices(plan):
     return plan.dimension <= LARGEST_MATRIX_AXES or plan.stop_residual
 
 
-def dimensions(plan):
+def dimensions(plan: Plan) -> dict[str, int]:
     """Length of every dimension of the run file."""
     sizes = {"schedule": len(plan.schedules), "seed": plan.seeds, "level": plan.levels, "axis": plan.dimension}
     if _has_matrices(plan):
@@ -179,7 +182,7 @@ def dimensions(plan):
     return sizes | {"block": plan.blocks}
 
 
-def index_fields(plan):
+def index_fields(plan: Plan) -> list[tuple[Field, Callable[[int, int], NDArray]]]:
     """Coordinates along the seeds, known beforehand but too long to be held: (Field, function of first and last)."""
 
     def draws(first, last):
@@ -213,7 +216,7 @@ def _text(value):
     return value if isinstance(value, str) else repr(value)
 
 
-def small_datasets(plan):
+def small_datasets(plan: Plan) -> list[tuple[Field, NDArray]]:
     """Everything that is known and short beforehand: [(Field, array), ...]."""
     found = [
         (Field("schedule", ("schedule",), "str", "name"), np.array(plan.names, dtype=object)),
@@ -237,7 +240,7 @@ def small_datasets(plan):
     return found
 
 
-def ledger_fields():
+def ledger_fields() -> tuple[Field, ...]:
     """What is filled in as the run goes on; zero until then."""
     return (
         Field("block_done", ("block",), "|u1", "1 once the block is on the disk"),
@@ -248,17 +251,17 @@ def ledger_fields():
     )
 
 
-def numbered_index_fields(plan):
+def numbered_index_fields(plan: Plan) -> tuple[Field, ...]:
     """Coordinates along the seeds that are numbers: fields alone."""
     return tuple(field for field, _ in index_fields(plan) if field.dtype != "str")
 
 
-def later_fields(plan):
+def later_fields(plan: Plan) -> tuple[Field, ...]:
     """Everything that is written after the layout: blocks, ledger and numbered coordinates."""
     return (*block_fields(plan), *ledger_fields(), *numbered_index_fields(plan))
 
 
-def all_fields(plan):
+def all_fields(plan: Plan) -> tuple[Field, ...]:
     """Every dataset of the run file."""
     small, index = small_datasets(plan), index_fields(plan)
     return (*(field for field, _ in (*small, *index)), *block_fields(plan), *ledger_fields())

@@ -2,13 +2,17 @@
 
 import contextlib
 import os
+from typing import Any
+
+# What has a buffer of bytes: bytes, a memoryview, an array.
+Buffer = Any
 
 LEAST_BYTES_TO_START = 1 << 16
 # Where the system cannot sync the data alone (macOS), all is synced.
 sync = getattr(os, "fdatasync", os.fsync)
 
 
-def pwrite(descriptor, data, offset):
+def pwrite(descriptor: int, data: Buffer, offset: int) -> None:
     """Write all bytes of a contiguous buffer."""
     view = memoryview(data).cast("B")
     while view:
@@ -16,7 +20,7 @@ def pwrite(descriptor, data, offset):
         view, offset = view[written:], offset + written
 
 
-def start_writing(descriptor, offset, size):
+def start_writing(descriptor: int, offset: int, size: int) -> None:
     """Let the disk begin with these bytes, which the next sync would otherwise find all still to be done.
 
     That is what Linux does where it is told that they are not needed in memory; being on their way, they stay there.
@@ -26,7 +30,7 @@ def start_writing(descriptor, offset, size):
             os.posix_fadvise(descriptor, offset, size, os.POSIX_FADV_DONTNEED)
 
 
-def pread(descriptor, size, offset):
+def pread(descriptor: int, size: int, offset: int) -> bytes:
     """`size` bytes, or what there is of them."""
     parts = []
     while size:

@@ -8,6 +8,7 @@ import functools
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from ..errors import DamageError
 from ..inputs.files import reading, size_of
@@ -27,7 +28,7 @@ try_out(sys.argv[1])
 """
 
 
-def check(path):
+def check(path: str | Path) -> None:
     """Refuse what cannot be read, a file whose seal is broken, and one without a seal that HDF5 cannot read."""
     size_of(path)
     with reading(path):
@@ -38,7 +39,7 @@ def check(path):
         raise DamageError(f"{path}: is damaged: it has no seal, and HDF5 cannot read it")
 
 
-def is_readable(path):
+def is_readable(path: str | Path) -> bool:
     """Whether another process comes through a look at the file, in bounded time and memory."""
     if not sys.executable:  # Python lives in another program, and there is nobody to ask
         return True

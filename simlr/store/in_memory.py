@@ -1,6 +1,9 @@
 """Runs that are kept in memory: what `Run` reads of them, and what takes their blocks."""
 
+import time
+
 import numpy as np
+from numpy.typing import NDArray
 
 from . import file_format
 
@@ -21,7 +24,7 @@ class MemorySource:
             fields.append(field)
         self.dims = {field.name: field.dims for field in fields}
 
-    def read(self, name, where=()):
+    def read(self, name: str, where: tuple[int | slice, ...] = ()) -> NDArray | np.generic:
         """One dataset, or a part of it."""
         return self._arrays[name][where] if where else self._arrays[name]
 
@@ -34,7 +37,7 @@ class StudySource:
         self.dims = {field.name: field.dims for field, _ in datasets}
         self._arrays = {field.name: array for field, array in datasets}
 
-    def read(self, name, where=()):
+    def read(self, name: str, where: tuple[int | slice, ...] = ()) -> NDArray | np.generic:
         """One dataset, or a part of it."""
         return self._arrays[name][where] if where else self._arrays[name]
 
@@ -47,7 +50,7 @@ class MemoryWriter:
         self._plan = plan
         self._fields = file_format.block_fields(plan)
 
-    def write_block(self, block, first, last, arrays):
+    def write_block(self, block: int, first: int, last: int, arrays: dict[str, NDArray]) -> None:
         """Copy the arrays of a block to their place."""
         row, seeds = self._plan.recorded_rows(first, last)
         for field in self._fields:
@@ -57,16 +60,14 @@ class MemoryWriter:
             whole[place if field.dims[0] == "seed" else (slice(None), place)] = arrays[field.name]
         self.source.read("block_done")[block] = 1
 
-    def commit(self):
+    def commit(self) -> None:
         """Nothing: memory needs no commit."""
 
-    def finish(self, wall_seconds, complete):
+    def finish(self, wall_seconds: float, complete: bool) -> None:
         """Note how long it took and, where nothing is missing, when it ended."""
-        import time
-
         self.source.read("wall_seconds")[...] += wall_seconds
         if complete and self.source.read("block_done").all():
             self.source.read("finished_at")[...] = time.time()
 
-    def close(self):
+    def close(self) -> None:
         """Nothing to let go of."""

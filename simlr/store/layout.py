@@ -9,18 +9,24 @@ traceback for every handle of it, and the process ends by SIGSEGV. So it writes 
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
+from ..plan.plan import Plan
 from . import file_format, file_io
+from .file_format import Field
 
 STRINGS_AT_ONCE = 1 << 20
 # The oldest layout that has all that is used: every HDF5 since 1.8 reads it, and a killed writer leaves it readable.
 VERSIONS = ("v108", "v108")
 
 
-def lay_out(descriptor, plan, attributes, small=None):
+def lay_out(
+    descriptor: int, plan: Plan, attributes: dict[str, Any], small: list[tuple[Field, NDArray]] | None = None
+) -> None:
     """Make the run file of a plan, its blocks still without data.
 
     Parameters
@@ -61,7 +67,9 @@ def lay_out(descriptor, plan, attributes, small=None):
     _fill_new(descriptor, attributes, fill)
 
 
-def lay_out_whole(descriptor, attributes, sizes, datasets):
+def lay_out_whole(
+    descriptor: int, attributes: dict[str, Any], sizes: dict[str, int], datasets: list[tuple[Field, NDArray]]
+) -> None:
     """Make the run file of a study, with all that is in it.
 
     The parameters are those of `lay_out` and `create.create_whole`.
@@ -75,7 +83,7 @@ def lay_out_whole(descriptor, attributes, sizes, datasets):
     _fill_new(descriptor, attributes, fill)
 
 
-def attach_scales(file, dimensions, fields):
+def attach_scales(file: h5py.File, dimensions: dict[str, int], fields: list[Field]) -> None:
     """A dimension scale on every axis of every variable; without one xarray guesses."""
     for name in dimensions:
         file[name].make_scale(name)

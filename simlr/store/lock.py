@@ -4,59 +4,15 @@ import contextlib
 import fcntl
 import os
 import struct
+from collections.abc import Iterator
+from pathlib import Path
 
 from ..errors import InputError, RunError
 
 LOCK_BYTE = 1 << 62
 
 
-@contextlib.contextmanager
-def kept_alone(path):
-    """Keep other writers off a file for the duration; RunError where one is at it."""
-    descriptor, lock = locked_output(path, path)
-    try:
-        yield
-    finally:
-        release(descriptor, lock)
-
-
-def locked_output(file, path, flags=0):
-    """`locked(file, flags)` of the file that becomes the output `path`; InputError where it cannot be written."""
-    try:
-        return locked(file, flags)
-    except OSError as error:
-        raise InputError(f"--out {path}: cannot be written: {error.strerror}") from None
-
-
-def locked(path, flags=0):
-    """A descriptor for reading and writing, and the lock that makes it the only writer.
-
-    RunError where another has the lock, OSError where the file cannot be opened.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o666)
-    lock = None
-    try:
-        lock = _Lock(path, descriptor)
-        # The lock may be that of a file which was renamed or replaced since it was opened.
-        if not os.path.samestat(os.fstat(descriptor), os.stat(path)):
-            raise BlockingIOError
-    except BaseException as error:
-        os.close(descriptor)
-        if lock:
-            lock.close()
-        if isinstance(error, BlockingIOError | PermissionError | FileNotFoundError):
-            raise RunError(f"{path}: another run is writing to it") from None
-        raise
-    return descriptor, lock
-
-
-def release(descriptor, lock):
-    """Let go of a file: close it, and give up its lock."""
-    os.close(descriptor)
-    lock.close()
-
-
-class _Lock:
+class FileLock:
     """A lock that dies with its owner: on a byte far beyond the end of the file, held by the open file itself.
 
     Where the system has no such lock, flock on a file beside it. Never flock on the run file: readers would fail.
@@ -71,7 +27,53 @@ class _Lock:
             self._beside = open(f"{path}.lock", "w")  # noqa: SIM115 - held until close
             fcntl.flock(self._beside, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    def close(self):
+    def close(self) -> None:
         """Give up what is not given up with the descriptor."""
         if self._beside:
             self._beside.close()
+
+
+@contextlib.contextmanager
+def kept_alone(path: str | Path) -> Iterator[None]:
+    """Keep other writers off a file for the duration; RunError where one is at it."""
+    descriptor, lock = locked_output(path, path)
+    try:
+        yield
+    finally:
+        release(descriptor, lock)
+
+
+def locked_output(file: str | Path, path: str | Path, flags: int = 0) -> tuple[int, FileLock]:
+    """`locked(file, flags)` of the file that becomes the output `path`; InputError where it cannot be written."""
+    try:
+        return locked(file, flags)
+    except OSError as error:
+        raise InputError(f"--out {path}: cannot be written: {error.strerror}") from None
+
+
+def locked(path: str | Path, flags: int = 0) -> tuple[int, FileLock]:
+    """A descriptor for reading and writing, and the lock that makes it the only writer.
+
+    RunError where another has the lock, OSError where the file cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o666)
+    lock = None
+    try:
+        lock = FileLock(path, descriptor)
+        # The lock may be that of a file which was renamed or replaced since it was opened.
+        if not os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            raise BlockingIOError
+    except BaseException as error:
+        os.close(descriptor)
+        if lock:
+            lock.close()
+        if isinstance(error, BlockingIOError | PermissionError | FileNotFoundError):
+            raise RunError(f"{path}: another run is writing to it") from None
+        raise
+    return descriptor, lock
+
+
+def release(descriptor: int, lock: FileLock) -> None:
+    """Let go of a file: close it, and give up its lock."""
+    os.close(descriptor)
+    lock.close()

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,12 @@ UNDER_WAY = ".merging"
 PER_SHARD = {"recorded_seed", "block", "block_start"}
 
 
-def merge(paths, out, overwrite=False, progress=None):
+def merge(
+    paths: list[str],
+    out: str | Path,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
     """Join the shards in `paths`, in any order, into the run file `out`.
 
     `progress` is a function of (blocks copied, all blocks). Raises InputError where the shards are not those of one

@@ -2,10 +2,11 @@
 
 import contextlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import resources
 from ..errors import DamageError, InputError, show
@@ -16,7 +17,7 @@ from .run import Run
 MOST_TRIED = 1 << 16  # strings of a file without a seal
 
 
-def load(path):
+def load(path: str | Path) -> Run:
     """The run in a file, finished or not; InputError (a ValueError) where the file is no simlr run."""
     return Run(FileSource(path))
 
@@ -34,7 +35,7 @@ class FileSource:
         if "config" not in self.attributes or not always <= set(self.dims):
             raise DamageError(f"{self.path}: is damaged (something that every run has is missing)")
 
-    def read(self, name, where=()):
+    def read(self, name: str, where: tuple[int | slice, ...] = ()) -> NDArray | np.generic:
         """One dataset, or a part of it; strings as Python's."""
         with _looked_into(self.path) as file:
             dataset = file[name]
@@ -46,18 +47,18 @@ class FileSource:
 class Survey(NamedTuple):
     """What a run file says of itself: attributes, places of its datasets, first seeds of its blocks."""
 
-    attributes: dict
-    places: dict
-    starts: np.ndarray
+    attributes: dict[str, Any]
+    places: dict[str, Place]
+    starts: NDArray[np.int64]
 
     @property
-    def seeds(self):
+    def seeds(self) -> int:
         """How many seeds the file holds."""
         place = self.places.get("seed")
         return place.shape[0] if place and place.shape else 0
 
 
-def survey(path):
+def survey(path: str | Path) -> Survey:
     """The `Survey` of a run file; InputError where it is none, DamageError where it cannot be had."""
     guard.check(path)
     with _looked_into(path) as file:
@@ -66,7 +67,7 @@ def survey(path):
         return Survey(attributes, places_of(file), np.asarray(starts, dtype=np.int64))
 
 
-def places_of(file):
+def places_of(file: h5py.File) -> dict[str, Place]:
     """{name: Place} of the contiguous datasets of an open HDF5 file."""
     datasets = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
     offsets = {name: item.id.get_offset() for name, item in datasets.items()}
@@ -77,7 +78,7 @@ def places_of(file):
     }
 
 
-def try_out(path):
+def try_out(path: str | Path) -> None:
     """Read of a run what HDF5 may not come back from, in a process that may be ended: all but rows of numbers."""
     with h5py.File(path, "r", locking=False) as file:
         if str(file.attrs.get("format")) != file_format.FORMAT:

@@ -2,10 +2,16 @@
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DamageError, InputError, RunError
 from ..inputs.files import reading
+from ..plan.plan import Plan
 from ..resources import check_limit, check_room
 from . import file_format
 from .compatibility import check_same, misplaced
@@ -14,7 +20,9 @@ from .read import survey
 from .writer import Writer, fill_indices, write_error
 
 
-def resume_file(path, make_plan, attributes):
+def resume_file(
+    path: str | Path, make_plan: Callable[[NDArray[np.int64], int], Plan], attributes: dict[str, Any]
+) -> Writer:
     """The `Writer` of a run file that is to be gone on with; InputError where it is of another grid or other code.
 
     `make_plan(block_starts, seeds)` gives the plan with the file's own blocks.

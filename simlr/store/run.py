@@ -1,8 +1,13 @@
 """A run as its user sees it: datasets as attributes, from a file or from memory."""
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config.grid import GridConfig
 from ..config.reading import read
+from ..config.study import StudyConfig
 from ..errors import unknown
 from . import file_format
 
@@ -35,7 +40,7 @@ class Run:
         """One dataset as an array, not yet computed cells masked."""
         return self.part(name)
 
-    def part(self, name, *where):
+    def part(self, name: str, *where: int | slice) -> NDArray | np.generic:
         """A part of one dataset, as `self[name][where]` without reading the rest; `where`: numbers and slices."""
         if name not in self._source.dims:
             raise unknown("run", name, sorted(self._source.dims), "dataset")
@@ -62,12 +67,12 @@ class Run:
         return missing[self.recorded_rows] if recorded else missing
 
     @property
-    def recorded_rows(self):
+    def recorded_rows(self) -> NDArray[np.int64]:
         """Where the recorded seeds lie along `seed`: a shard's seeds are counted through the whole grid."""
         return self._source.read("recorded_seed") - self._source.read("block_start")[0]
 
     @property
-    def config(self):
+    def config(self) -> GridConfig | StudyConfig:
         """The grid, as a GridConfig, or the study, as a StudyConfig. Read once: a thousand rates take a tenth of a
         second to check."""
         if self._config is None:
@@ -75,26 +80,26 @@ class Run:
         return self._config
 
     @property
-    def is_study(self):
+    def is_study(self) -> bool:
         """Whether it is a study's run (`simlr.config.study`), not a grid's."""
         return "study" in self._source.attributes
 
     @property
-    def attributes(self):
+    def attributes(self) -> dict[str, Any]:
         """The run's provenance: versions, kernel digest, processor, start time, the grid's TOML."""
         return dict(self._source.attributes)
 
     @property
-    def complete(self):
+    def complete(self) -> bool:
         """Whether the run has ended with nothing missing."""
         return float(self._source.read("finished_at")) != 0.0
 
     @property
-    def names(self):
+    def names(self) -> list[str]:
         """The names of all datasets."""
         return sorted(self._source.dims)
 
-    def dims(self, name):
+    def dims(self, name: str) -> tuple[str, ...]:
         """The names of a dataset's dimensions."""
         return self._source.dims[name]
 

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from ..config.grid import GridConfig
@@ -11,6 +13,7 @@ from ..plan.plan import Plan
 from . import file_format, read, seal
 from .blocks import Blocks
 from .compatibility import misplaced
+from .file_format import Field
 
 
 class Opened(NamedTuple):
@@ -21,7 +24,7 @@ class Opened(NamedTuple):
     plan: Plan
 
     @contextlib.contextmanager
-    def blocks(self):
+    def blocks(self) -> Iterator[Blocks]:
         """Its `Blocks`, for the duration."""
         descriptor = os.open(self.path, os.O_RDONLY)
         try:
@@ -30,7 +33,7 @@ class Opened(NamedTuple):
             os.close(descriptor)
 
 
-def state_of_seal(path):
+def state_of_seal(path: str | Path) -> str:
     """The state of a file's seal; InputError where it is no HDF5 file, DamageError where it cannot be a whole one."""
     size = size_of(path)
     with reading(path):
@@ -44,7 +47,7 @@ def state_of_seal(path):
     return found
 
 
-def plan_of(path, survey):
+def plan_of(path: str | Path, survey: read.Survey) -> Plan:
     """The plan of a file, from its own description."""
     if "study" in survey.attributes:
         raise InputError(f"{path}: is the run of a study, which has no blocks")
@@ -56,21 +59,21 @@ def plan_of(path, survey):
     return as_cut(plan, survey)
 
 
-def as_cut(plan, survey):
+def as_cut(plan: Plan, survey: read.Survey) -> Plan:
     """The plan of a file's own blocks and, where it is a shard, of its own seeds."""
     if "shard" in survey.attributes:
         return plan.with_part(survey.starts, survey.seeds)
     return plan.with_blocks(survey.starts)
 
 
-def check_layout(path, survey, plan, fields):
+def check_layout(path: str | Path, survey: read.Survey, plan: Plan, fields: Sequence[Field]) -> None:
     """DamageError where a dataset is not where, or not what, the plan wants."""
     wrong = misplaced(plan, fields, survey.starts, survey.places, os.path.getsize(path))
     if wrong:
         raise DamageError(f"{path}: is damaged: dataset {wrong} is not what its grid wants")
 
 
-def opened(path):
+def opened(path: str | Path) -> Opened:
     """The `Opened` of a run file, its layout checked; InputError where it is none, DamageError where it is damaged."""
     survey = read.survey(path)
     plan = plan_of(path, survey)

@@ -10,8 +10,10 @@ the library cuts the seal off, and then there is none to check.
 import os
 import struct
 import zlib
+from pathlib import Path
 
 from . import file_io
+from .blocks import Place
 
 SEALED = b"simlr-ok"
 TAIL = struct.Struct("<III8s")
@@ -22,7 +24,7 @@ NO_HDF5, CUT_SHORT, UNSEALED, BROKEN, WHOLE = "no HDF5", "cut short", "unsealed"
 SUPERBLOCK = struct.Struct("<8sB19xQ")  # signature, version (2 or 3), end of the file as HDF5 sees it
 
 
-def write(descriptor, changing):
+def write(descriptor: int, changing: list[Place]) -> None:
     """Seal a file, laid out and closed, but for the places of the datasets that are written later."""
     size = os.fstat(descriptor).st_size
     listed = b"".join(SPAN.pack(*span) for span in _gaps(size, changing))
@@ -31,12 +33,12 @@ def write(descriptor, changing):
     )
 
 
-def is_broken(path):
+def is_broken(path: str | Path) -> bool:
     """Whether a file has a seal that does not fit it; a file that is no HDF5, or has no seal, has none to break."""
     return state(path) == BROKEN
 
 
-def state(path):
+def state(path: str | Path) -> str:
     """NO_HDF5, CUT_SHORT, UNSEALED, BROKEN or WHOLE; HDF5 has no part in it. OSError where the file cannot be read."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -45,7 +47,7 @@ def state(path):
         os.close(descriptor)
 
 
-def is_signed(path):
+def is_signed(path: str | Path) -> bool:
     """Whether a file ends as a run file does."""
     with open(path, "rb") as file:
         file.seek(max(0, os.path.getsize(path) - len(SEALED)))

@@ -1,11 +1,14 @@
 """Where outputs may be made: refused in one line before anything is touched. No HDF5 here."""
 
 import os
+from pathlib import Path
 
 from ..errors import InputError
 
 
-def check_target(path, overwrite=False, advice="--resume goes on with it, --overwrite replaces it"):
+def check_target(
+    path: Path, overwrite: bool = False, advice: str = "--resume goes on with it, --overwrite replaces it"
+) -> None:
     """Refuse an output that must not or cannot be made; touches nothing."""
     try:
         if not path.parent.is_dir():
@@ -23,7 +26,7 @@ def check_target(path, overwrite=False, advice="--resume goes on with it, --over
         raise InputError(f"--out {path}: cannot be written: {error.strerror}") from None
 
 
-def check_folder(folder):
+def check_folder(folder: Path) -> None:
     """Refuse a folder of outputs, `--out DIR`, that must not or cannot be made; touches nothing."""
     if not folder.parent.is_dir():
         raise InputError(f"--out {folder}: the folder {folder.parent} does not exist")
@@ -31,7 +34,7 @@ def check_folder(folder):
         raise InputError(f"--out {folder}: is not a folder")
 
 
-def make_folder(folder):
+def make_folder(folder: Path) -> None:
     """Make a folder of outputs where it is missing; InputError where it cannot be one."""
     check_folder(folder)
     try:
@@ -40,7 +43,7 @@ def make_folder(folder):
         raise InputError(f"--out {folder}: cannot be written: {error.strerror}") from None
 
 
-def sync_folder(folder):
+def sync_folder(folder: Path) -> None:
     """Make a rename last."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

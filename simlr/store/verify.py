@@ -5,6 +5,8 @@ store has another process look at beforehand.
 """
 
 import os
+from collections.abc import Callable
+from pathlib import Path
 
 from ..errors import DamageError, RunError
 from ..text import first_few
@@ -16,7 +18,7 @@ MOST_NAMED = 5
 NO_SEAL = "its metadata have no seal: it was cut off, or another program changed the file"
 
 
-def verify(path, progress=None):
+def verify(path: str | Path, progress: Callable[[int, int], None] | None = None) -> str:
     """One line that says what was checked of a sound and finished run.
 
     `progress` is a function of (blocks checked, all blocks). Raises InputError where the file is no run of a format

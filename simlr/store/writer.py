@@ -12,10 +12,12 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import RunError
+from ..plan.plan import Plan
 from . import file_format, file_io
-from .blocks import Blocks, end_checksum
+from .blocks import Blocks, Place, end_checksum
 
 SYNC_SECONDS = 1.0
 BYTES_AT_ONCE = 1 << 18
@@ -35,7 +37,7 @@ class Writer(Blocks):
         self._mutex = threading.RLock()
         self._least_bytes = os.fstat(descriptor).st_size
 
-    def write_block(self, block, first, last, arrays):
+    def write_block(self, block: int, first: int, last: int, arrays: dict[str, NDArray]) -> None:
         """Write the arrays of a block, seeds first..last - 1, and its CRC; its done byte follows with the next sync."""
         with self._mutex:
             crc = 0
@@ -74,7 +76,7 @@ class Writer(Blocks):
         except OSError as error:
             raise write_error(self.path, error) from None
 
-    def commit(self):
+    def commit(self) -> None:
         """Bring what is written to the disk, then set the done bytes of its blocks."""
         with self._mutex:
             self._check_in_place()
@@ -107,7 +109,7 @@ class Writer(Blocks):
             )
         self._least_bytes = found.st_size
 
-    def finish(self, wall_seconds, complete):
+    def finish(self, wall_seconds: float, complete: bool) -> None:
         """Commit, and note how long it took and, where nothing is missing, when it ended."""
         with self._mutex:
             self.commit()
@@ -124,7 +126,7 @@ class Writer(Blocks):
         self.commit()
         self._put("finished_at", now)
 
-    def close(self):
+    def close(self) -> None:
         """Let go of the file; nothing is written."""
         with self._mutex:
             if self._descriptor is not None:
@@ -132,7 +134,7 @@ class Writer(Blocks):
                 self._descriptor = None
                 self._lock.close()
 
-    def reopen(self, blocks):
+    def reopen(self, blocks: list[int]) -> None:
         """Take back that these blocks, which are to be computed once more, are done and their values final."""
         if not blocks:
             return
@@ -150,7 +152,7 @@ class Writer(Blocks):
                     self._write(bytes(size), offset)
 
 
-def fill_indices(descriptor, plan, places):
+def fill_indices(descriptor: int, plan: Plan, places: dict[str, Place]) -> None:
     """Write the numbers along the seeds, where they are not there yet, a piece at a time."""
     blocks = Blocks(descriptor, plan, places)
     for _, values, offset in blocks.indices():
@@ -159,7 +161,7 @@ def fill_indices(descriptor, plan, places):
             file_io.pwrite(descriptor, values, offset)
 
 
-def write_error(path, error):
+def write_error(path: str | Path, error: OSError) -> RunError:
     """The RunError of a write that failed."""
     room = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     advice = "; make room, then go on with --resume" if room else "; --resume goes on from there"

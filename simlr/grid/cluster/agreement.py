@@ -1,5 +1,7 @@
 """What all that compute one run must have in common, for the bits depend on it."""
 
+from typing import Any
+
 from ...errors import show
 from ...store.compatibility import PROVENANCE
 
@@ -18,15 +20,15 @@ class Agreement:
         The attributes of the run file that is to be gone on with.
     """
 
-    def __init__(self, here, recorded=None):
+    def __init__(self, here: dict[str, Any], recorded: dict[str, Any] | None = None):
         machine = {name: (recorded or {}).get(name) for name in OF_MACHINE}
         self._wanted = {name: machine.get(name, here[name]) for name in AGREEING}
 
-    def settle(self, found):
+    def settle(self, found: dict[str, Any]) -> None:
         """Take what a worker is for what all others have to be."""
         self._wanted = found
 
-    def difference(self, found):
+    def difference(self, found: dict[str, Any]) -> str | None:
         """The first thing in which a worker differs from what is wanted, as a reason to refuse it; None if it fits."""
         for name, wanted in self._wanted.items():
             if wanted is not None and found[name] != wanted:

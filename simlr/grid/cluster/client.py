@@ -2,6 +2,8 @@
 
 import contextlib
 import uuid
+from collections.abc import Callable
+from typing import Any
 
 from ...errors import RunError
 
@@ -15,7 +17,7 @@ class SchedulerLost(RunError):
         super().__init__("the Dask scheduler is gone; what was written is kept, --resume goes on from there")
 
 
-def error_text(error):
+def error_text(error: BaseException) -> str:
     """What an exception says, on one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
 
@@ -29,11 +31,11 @@ class Client:
         self._number = 0
 
     @property
-    def is_running(self):
+    def is_running(self) -> bool:
         """Whether the scheduler is there, as far as is known."""
         return self._dask.status == "running"
 
-    def workers(self):
+    def workers(self) -> dict[str, int]:
         """{worker: its number of threads}; SchedulerLost where there is no scheduler any more."""
         try:
             found = dict(self._dask.nthreads())
@@ -43,13 +45,13 @@ class Client:
             raise SchedulerLost
         return found
 
-    def submit(self, worker, function, *arguments):
+    def submit(self, worker: str, function: Callable, *arguments) -> Any:
         """The future of a call on one worker, and on no other."""
         self._number += 1
         where = {"workers": [worker], "allow_other_workers": False, "pure": False}
         return self._dask.submit(function, *arguments, **where, key=f"{self.key}-{self._number}")
 
-    def ask(self, worker, function, *arguments):
+    def ask(self, worker: str, function: Callable, *arguments) -> Any:
         """The result of a call on a worker; raises what that raised, and ConnectionError where the worker dies."""
         future = self.submit(worker, function, *arguments)
         while worker in self.workers():
@@ -57,19 +59,19 @@ class Client:
                 return future.result(timeout=POLL_SECONDS)
         raise ConnectionError("it died while it took the grid over")
 
-    def gather(self, futures):
+    def gather(self, futures: dict[str, Any]) -> dict[str, Any]:
         """The results of {key: future}, as far as they can be had."""
         try:
             return self._dask.gather(futures, errors="skip")
         except Exception:  # the scheduler is gone, or a worker in the midst of it
             return {}
 
-    def cancel(self, futures):
+    def cancel(self, futures: list[Any]) -> None:
         """Forget some futures, which also ends a `gather` that waits for them."""
         if futures and self.is_running:
             self._dask.cancel(futures)
 
-    def run_everywhere(self, function, *arguments):
+    def run_everywhere(self, function: Callable, *arguments) -> None:
         """Have all workers call a function now, whatever they compute; what goes wrong is of no interest."""
         with contextlib.suppress(Exception):
             self._dask.run(function, *arguments, on_error="ignore")

@@ -6,8 +6,10 @@ import logging
 import os
 import time
 import warnings
+from collections.abc import Callable, Iterator
 
 from ...errors import InputError, show
+from ..job import Job
 from .client import error_text
 from .pool import Pool
 
@@ -24,7 +26,7 @@ UNWANTED = (r"\s*Mismatched versions", r"\s*Sending large graph", SLOW)
 
 
 @contextlib.contextmanager
-def connected(address, job, threads, tell):
+def connected(address: str, job: Job, threads: int | None, tell: Callable[[str], None]) -> Iterator[Pool]:
     """The `Pool` of a cluster, for the duration: of one that is started here for "local", else of the one at `address`.
 
     `address` is a scheduler's, or the name of its scheduler file. `threads`, of every worker; None: as many as Dask

@@ -1,6 +1,7 @@
 """Which worker computes which block. Bookkeeping alone: nothing is sent or waited for here."""
 
 from collections import Counter, deque
+from collections.abc import Iterator, KeysView
 
 MOST_DEATHS = 3
 # Finished blocks that may wait on a worker until they are fetched, while it computes the next one.
@@ -23,21 +24,21 @@ class Dispatch:
         self.set_aside = []
 
     @property
-    def done(self):
+    def done(self) -> bool:
         """Whether every block has been fetched or set aside."""
         return not self._left
 
     @property
-    def workers(self):
+    def workers(self) -> KeysView[str]:
         """The workers that compute."""
         return self._in_hand.keys()
 
-    def join(self, worker):
+    def join(self, worker: str) -> None:
         """Let a worker compute."""
         self._in_hand.setdefault(worker, None)
         self._kept.setdefault(worker, [])
 
-    def leave(self, worker, died=True):
+    def leave(self, worker: str, died: bool = True) -> int | None:
         """Count on a worker no longer; the block that it had in hand, or None."""
         block, kept = self._in_hand.pop(worker, None), self._kept.pop(worker, [])
         self._again.extend(kept)
@@ -53,7 +54,7 @@ class Dispatch:
         self.set_aside.append(block)
         self._left -= 1
 
-    def assign(self):
+    def assign(self) -> Iterator[tuple[str, int]]:
         """(worker, block) for every worker that has room for one, as long as there are blocks."""
         for worker, block in self._in_hand.items():
             if block is None and len(self._kept[worker]) <= MOST_KEPT:
@@ -67,12 +68,12 @@ class Dispatch:
         """The next block; first those that have to be computed again."""
         return self._again.popleft() if self._again else next(self._fresh, None)
 
-    def finish(self, worker, block):
+    def finish(self, worker: str, block: int) -> None:
         """A worker has finished the block in its hand."""
         self._in_hand[worker] = None
         self._kept[worker].append(block)
 
-    def fetch(self, worker, block):
+    def fetch(self, worker: str, block: int) -> None:
         """A finished block has been fetched from its worker."""
         self._kept[worker].remove(block)
         self._left -= 1

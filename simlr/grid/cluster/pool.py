@@ -9,10 +9,14 @@ import queue
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
 
 from ...errors import InputError, RunError
 from ...text import first_few
+from ..job import Origin
 from . import worker as remote
 from .agreement import Agreement
 from .client import POLL_SECONDS, Client, SchedulerLost, error_text
@@ -53,7 +57,7 @@ class Pool:
 
     # ---- before the run ----
 
-    def meet(self, recorded=None):
+    def meet(self, recorded: dict[str, Any] | None = None) -> Origin:
         """Wait for a worker that fits; the `Origin` of what is computed here.
 
         `recorded`, the attributes of the run file that is to be gone on with. InputError where no worker fits.
@@ -92,7 +96,7 @@ class Pool:
 
     # ---- the run: this is called by the thread that takes the results ----
 
-    def results(self, blocks, ends):
+    def results(self, blocks: list[int], ends: Callable[[int], tuple[int, int]]) -> Iterator[tuple[int, dict]]:
         """(block, arrays) as they come; `ends(block)` are the first seed of a block and the one after its last."""
         self._work, self._ends = Dispatch(blocks), ends
         self._help(self._watch)
@@ -307,15 +311,15 @@ class Pool:
 
     # ---- what else a run asks of what computes it ----
 
-    def stop(self):
+    def stop(self) -> None:
         """Let `results` end, soon."""
         self._over.set()
         self._events.put((self._raise_lost,))
 
-    def give_back(self, arrays):
+    def give_back(self, arrays: dict[str, NDArray]) -> None:
         """Nothing: the memory of results that have come over the network is not used again."""
 
-    def check(self):
+    def check(self) -> None:
         """RunError where blocks have been set aside."""
         aside = self._work.set_aside
         if aside:
@@ -326,7 +330,7 @@ class Pool:
                 "tries again"
             )
 
-    def close(self, seconds):
+    def close(self, seconds: float) -> None:
         """Let the workers forget the run and stop what they have in hand; no longer than so many seconds."""
         self._over.set()
         self._to_fetch.put(None)

@@ -7,7 +7,9 @@ the grid alone, so that the bits are that machine's.
 import tempfile
 import threading
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
 
 from ...config.grid import GridConfig
 from ...engine.block_engine import Engine
@@ -31,8 +33,8 @@ class Order(NamedTuple):
     """What a worker has to know of a grid."""
 
     text: str  # the grid, TOML
-    files: dict  # a data file's name in it -> its bytes
-    threads: int
+    files: dict[str, bytes]  # a data file's name in it -> its bytes
+    threads: int | None
 
 
 class _Taken(NamedTuple):
@@ -44,7 +46,7 @@ class _Taken(NamedTuple):
 # ---- on the client ----
 
 
-def order(config, threads):
+def order(config: GridConfig, threads: int | None) -> Order:
     """The Order of a grid; its data files are read once more, and the digests of what is then used must agree."""
     named = sorted({value for key, value in _strings(config.problem) if _names_file(key, value)})
     return Order(config.to_toml(), {name: (Path(config.folder) / name).read_bytes() for name in named}, threads)
@@ -66,7 +68,7 @@ def _names_file(key, value):
 # ---- on the worker ----
 
 
-def take_over(key, order):
+def take_over(key: str, order: Order) -> dict[str, Any]:
     """Make ready for blocks of a run; returns what the bits depend on, by name."""
     with _taking:
         if key not in _taken:
@@ -100,14 +102,14 @@ def _placed(key, value, places):
     return str(places[value]) if known else value
 
 
-def origin(key):
+def origin(key: str) -> Origin:
     """The Origin of blocks that this worker computes."""
     plan = _of(key).job.plan.with_blocks([0])  # all blocks in one: their list may be long
     found = {field.name: values for field, values in file_format.small_datasets(plan)}
     return Origin(environment(), {name: found[name] for name in file_format.MOMENTS if name in found})
 
 
-def compute(key, first, last):
+def compute(key: str, first: int, last: int) -> dict[str, NDArray]:
     """The arrays of the grid's seeds first..last - 1, by dataset name."""
     taken = _of(key)
     with taken.lock:
@@ -121,7 +123,7 @@ def _of(key):
     return _taken[key]
 
 
-def forget(key):
+def forget(key: str) -> None:
     """Stop what is being computed of a run, and let go of it; without waiting for anything."""
     taken = _taken.pop(key, None)
     if taken:

@@ -25,14 +25,10 @@ def unknown(key: str, name: Any, valid: Iterable[Any], noun: str) -> InputError:
     near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.6) or [
         v for v in valid if v.startswith(f"{name}[")
     ]
-    hint = f"did you mean {near[0]!r}?" if near else f"valid are {_few(valid)}"
+    more = f" and {len(valid) - MOST_NAMES} more" if len(valid) > MOST_NAMES else ""
+    listed = ", ".join(map(repr, valid[:MOST_NAMES])) + more
+    hint = f"did you mean {near[0]!r}?" if near else f"valid are {listed}"
     return InputError(f"{key}: unknown {noun} {show(name)}; {hint}")
-
-
-def _few(names):
-    """Names in one line; of very many the first."""
-    shown = ", ".join(repr(name) for name in names[:MOST_NAMES])
-    return shown + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
 
 
 def show(value: Any, limit: int = 80) -> str:

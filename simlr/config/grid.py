@@ -31,9 +31,20 @@ ENGINES = ("auto", "recurrence", "closed-form")
 class GridConfig:
     """One grid: schedules x seeds on a problem. All tables are checked and complete; lists in them are grid axes.
 
-    Attributes: name; engine, how steps are taken ("auto" skips them where that is exact and pays); problem, seeds,
-    stop, record and run, each a dict; schedule, optimizer and noise, tuples of dicts; question, a dict, empty where
-    there is none; folder, where relative data files are looked for (not part of the grid's identity).
+    Attributes
+    ----------
+    name : str
+        Names the run.
+    engine : str
+        How steps are taken: "auto" skips them where that is exact and pays, "recurrence" never, "closed-form" always.
+    problem, seeds, stop, record, run : dict
+        The tables of these names.
+    schedule, optimizer, noise : tuple of dict
+        The lists of tables of these names.
+    question : dict
+        What the report answers; empty where nothing is asked.
+    folder : str
+        Where relative data files are looked for; no part of the grid's identity.
     """
 
     name: str
@@ -51,9 +62,19 @@ class GridConfig:
 
     @classmethod
     def from_toml(cls, source: str | Path, overrides: Iterable[tuple[str, Any]] = ()) -> Self:
-        """The grid described by a TOML file (a path) or by TOML text; InputError where anything is wrong.
+        """The grid described by a TOML file (a path) or by TOML text.
 
-        `overrides` are (dotted key, value) pairs that replace or add single values before the check.
+        Parameters
+        ----------
+        source
+            A path, or the text itself, which is told by its "=" or by its lines.
+        overrides
+            (dotted key, value) pairs that replace or add single values before the check.
+
+        Raises
+        ------
+        InputError
+            Where anything is wrong, in one line that names the key, the rule and the value.
         """
         tables, folder = toml.read(source)
         for key, value in overrides:
@@ -62,7 +83,7 @@ class GridConfig:
 
     @classmethod
     def from_tables(cls, tables: dict, folder: str | Path = ".") -> Self:
-        """The grid described by nested dicts, as TOML reads them."""
+        """The grid described by nested dicts, as TOML reads them; InputError where anything is wrong."""
         if not isinstance(tables, dict):
             rules.refuse("grid", "a table", tables)
         if "study" in tables:
@@ -133,7 +154,7 @@ class GridConfig:
         expanded = []
         for table in self.schedule:
             expanded += expand_schedule(f"schedule {table['name']!r}", table, self.stop["max_steps"])
-        counts = Counter(made.name for made, _ in expanded)
+        counts = Counter(schedule.name for schedule, _ in expanded)
         for name, times in counts.items():
             if times > 1:
                 raise InputError(f"schedule name must be unique, got {name!r} {times} times")
@@ -142,12 +163,12 @@ class GridConfig:
     def methods(self) -> list[tuple[dict, dict, str]]:
         """All combinations of optimiser and noise: [(optimizer, noise, name), ...]; "" where there is only one."""
         optimizers, noises = expand(self.optimizer), expand(self.noise)
-        found = []
+        methods = []
         for optimizer, noise in itertools.product(optimizers, noises):
             parts = [label(optimizer)] if len(optimizers) > 1 else []
             parts += [label(noise)] if len(noises) > 1 else []
-            found.append((optimizer, noise_of(optimizer, noise), ", ".join(parts)))
-        return found
+            methods.append((optimizer, noise_of(optimizer, noise), ", ".join(parts)))
+        return methods
 
     @property
     def draws_rows(self) -> bool:
@@ -161,22 +182,27 @@ class GridConfig:
         check_combinations("grid", schedules * optimizers * noises)
 
     def combinations(self) -> list[tuple[Schedule, dict, dict, dict]]:
-        """The S schedules: [(Schedule, its parameters, optimizer, noise), ...], every schedule with every method."""
-        made, methods = self.schedules(), self.methods()
-        found = []
-        for (schedule, parameters), (optimizer, noise, name) in itertools.product(made, methods):
+        """The S schedules: [(Schedule, its parameters, optimizer, noise), ...], every schedule with every method.
+
+        Raises
+        ------
+        InputError
+            Where a flow meets another method than gradient descent, or a schedule a stop rule that cannot stop it.
+        """
+        combinations = []
+        for (schedule, parameters), (optimizer, noise, name) in itertools.product(self.schedules(), self.methods()):
             if schedule.flows and not is_plain(optimizer, noise):
                 other = label(optimizer) if not is_plain(optimizer, NO_NOISE) else label(noise)
                 raise InputError(f"schedule {schedule.name!r}: a flow goes with exact gradient descent, not {other!r}")
             stopping.check_schedule(self.stop, schedule)
             named = replace(schedule, name=f"{schedule.name}, {name}") if name else schedule
-            found.append((named, parameters, optimizer, noise))
-        return found
+            combinations.append((named, parameters, optimizer, noise))
+        return combinations
 
     def families(self) -> list[str]:
         """The name of the [[schedule]] table that each of the S schedules comes from."""
-        own = [[table["name"]] * count_schedules(table) for table in self.schedule]
-        return [name for names in own for name in names for _ in self.methods()]
+        methods = len(self.methods())
+        return [table["name"] for table in self.schedule for _ in range(count_schedules(table) * methods)]
 
     def problem_combinations(self) -> tuple[list[str], list[dict]]:
         """All combinations of problem parameters, lists expanded: (axis names, [{parameter: value}, ...])."""
@@ -186,18 +212,18 @@ class GridConfig:
     def axes(self) -> list[tuple[str, list]]:
         """The axes of the grid, every list in it: [("problem.train_rows", its values), ...]; the levels among them."""
         problem = [(f"problem.{key}", value) for key, value in self.problem.items() if isinstance(value, list)]
-        found = [*problem, (self.level_kind, self.levels)]
+        axes = [*problem, (self.level_kind, self.levels)]
         for table in self.schedule:
             phases = enumerate(table["phases"], 1) if "phases" in table else [(0, table)]
-            found += [
+            axes += [
                 (f"{table['name']}.{f'phase{i}.' if i else ''}{key}", value)
                 for i, phase in phases
                 for key, value in phase.items()
                 if isinstance(value, list) and key != "phases"
             ]
         for table in (*self.optimizer, *self.noise):
-            found += [(f"{table['kind']}.{key}", value) for key, value in table.items() if isinstance(value, list)]
-        return found
+            axes += [(f"{table['kind']}.{key}", value) for key, value in table.items() if isinstance(value, list)]
+        return axes
 
 
 def _check_problem(table):

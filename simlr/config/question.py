@@ -205,12 +205,12 @@ def members(side: dict, entries: Sequence[Entry]) -> list[int]:
 
 def cells(over: Sequence[str], sides: Sequence[dict], entries: Sequence[Entry]) -> list[tuple[tuple, list[list[int]]]]:
     """What is compared: [(((parameter, value), ...), [places of each side]), ...], in the order of the first side."""
-    found = {}
+    grouped = {}
     for i, side in enumerate(sides):
         for s in members(side, entries):
             values = tuple((key, entries[s].parameters[key]) for key in over)
-            found.setdefault(values, [[] for _ in sides])[i].append(s)
-    return [(values, places) for values, places in found.items() if all(places)]
+            grouped.setdefault(values, [[] for _ in sides])[i].append(s)
+    return [(values, places) for values, places in grouped.items() if all(places)]
 
 
 def side_name(side: dict) -> str:

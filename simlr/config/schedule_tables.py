@@ -91,19 +91,19 @@ def _axes(table):
 def expand_schedule(key: str, table: dict, max_steps: int) -> list[tuple[Schedule, dict]]:
     """Every combination of one table's lists, as [(Schedule, parameters), ...]."""
     axes = _axes(table)
-    made = []
+    expanded = []
     for values in itertools.product(*(v for _, v in axes)):
         chosen = dict(zip((where for where, _ in axes), values, strict=True))
         phases = [
             {k: chosen.get((i if "phases" in table else None, k), v) for k, v in phase.items()}
             for i, phase in enumerate(_phases_of(table))
         ]
-        label = ",".join(f"{_where(where)}={_shown(value)}" for where, value in chosen.items())
+        label = ",".join(f"{_place(*where)}={_shown(value)}" for where, value in chosen.items())
         name = f"{table['name']}[{label}]" if label else table["name"]
         checked = [checking.check_phase(key, phase) for phase in phases]
-        built = checking.build(key, name, table["unit"], checked, max_steps)
-        made.append((built, _parameters(table, checked)))
-    return made
+        schedule = checking.build(key, name, table["unit"], checked, max_steps)
+        expanded.append((schedule, _parameters(table, checked)))
+    return expanded
 
 
 def _phases_of(table):
@@ -113,21 +113,20 @@ def _phases_of(table):
     return [{k: v for k, v in table.items() if k not in ("name", "unit")}]
 
 
-def _where(where):
+def _place(phase, key):
     """A list's place in the name of a combination."""
-    phase, key = where
     return key if phase is None else f"phase{phase + 1}.{key}"
 
 
 def _parameters(table, phases):
     """What the run file says of one combination: {"kind": ..., "learning_rate": ...}; of phases, phase1_kind, ..."""
     if "phases" not in table:
-        return {key: _told(value) for key, value in phases[0].items()}
-    named = {f"phase{i + 1}_{key}": _told(value) for i, phase in enumerate(phases) for key, value in phase.items()}
+        return {key: _plain(value) for key, value in phases[0].items()}
+    named = {f"phase{i + 1}_{key}": _plain(value) for i, phase in enumerate(phases) for key, value in phase.items()}
     return {"kind": PHASES, **named}
 
 
-def _told(value):
+def _plain(value):
     """A parameter's value as the run file has it: numbers and text."""
     return _shown(value) if isinstance(value, tuple) else value
 

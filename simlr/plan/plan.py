@@ -139,12 +139,12 @@ class Plan:
 
     def pieces(self, first: int, last: int) -> list[tuple[int, int, int, int]]:
         """Seeds first..last - 1 by combination: [(combination, first seed, first draw, last draw), ...]."""
-        found = []
+        pieces = []
         for index, start in enumerate(self.offsets[:-1]):
             begin, end = max(first + self.first, start), min(last + self.first, self.offsets[index + 1])
             if begin < end:
-                found.append((index, begin - self.first, begin - start, end - start))
-        return found
+                pieces.append((index, begin - self.first, begin - start, end - start))
+        return pieces
 
     # ---- what is recorded ----
 

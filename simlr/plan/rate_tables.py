@@ -23,7 +23,10 @@ def chunks_of(lengths: NDArray[np.int64]) -> int:
 
 
 class RateTables:
-    """Chunk c holds steps c CHUNK .. (c + 1) CHUNK - 1; the cut never depends on how the work is split."""
+    """The learning rates eta_t and the times sum_{u<t} eta_u of some schedules, in each one's unit, by chunks of steps.
+
+    Chunk c holds steps c CHUNK .. (c + 1) CHUNK - 1; the cut never depends on how the work is split.
+    """
 
     def __init__(self, schedules: Sequence[Schedule]) -> None:
         self._schedules = schedules
@@ -58,18 +61,36 @@ class RateTables:
         taken = min(max(end - first, 0), steps)
         if rate is not None:
             return rate * taken if taken else 0.0
-        known = self._sums.setdefault((s, first), [0.0])
+        sums = self._sums.setdefault((s, first), [0.0])
         whole, rest = divmod(taken, CHUNK)
-        while len(known) <= whole:
-            start = first + (len(known) - 1) * CHUNK
-            known.append(known[-1] + float(np.sum(self._schedules[s].rates(start, start + CHUNK))))
+        while len(sums) <= whole:
+            start = first + (len(sums) - 1) * CHUNK
+            sums.append(sums[-1] + float(np.sum(self._schedules[s].rates(start, start + CHUNK))))
         start = first + whole * CHUNK
-        return known[whole] + (float(np.sum(self._schedules[s].rates(start, start + rest))) if rest else 0.0)
+        return sums[whole] + (float(np.sum(self._schedules[s].rates(start, start + rest))) if rest else 0.0)
 
     def spans(self, rows: Iterable[int], chunks: int, ahead: bool) -> Iterator[tuple[int, Array, Array]]:
-        """(first step, eta, time) of one run of chunks after the other; `ahead`: a thread makes the next one meanwhile.
+        """The tables of one run of chunks after the other.
 
         The runs grow: where most cells end early, little is tabulated in vain, and later a launch is worth its while.
+
+        Parameters
+        ----------
+        rows
+            Indices of S of the schedules.
+        chunks
+            How many chunks there are.
+        ahead
+            Whether a thread makes the next tables meanwhile.
+
+        Yields
+        ------
+        first : int
+            The first step.
+        eta : float64 (S, T)
+            Learning rates, 0 beyond a schedule's end.
+        time : float64 (S, T + 1)
+            Times before each step and after the last.
         """
         rows = tuple(rows)
         cuts = ((rows, first, last) for first, last in self._cuts(rows, chunks))
@@ -82,9 +103,9 @@ class RateTables:
         with ThreadPoolExecutor(1, "simlr-tables") as helper:
             coming = helper.submit(self.span, *cut)
             while cut:
-                made = coming.result()
+                tables = coming.result()
                 coming = helper.submit(self.span, *following) if following else None
-                yield cut[1] * CHUNK, *made
+                yield cut[1] * CHUNK, *tables
                 cut, following = following, next(cuts, None)
 
     def _cuts(self, rows, count):
@@ -104,27 +125,27 @@ class RateTables:
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        made = self._span(*key)
-        self._kept[key] = made
-        self._kept_bytes += sum(table.nbytes for table in made)
+        tables = self._tabulated(*key)
+        self._kept[key] = tables
+        self._kept_bytes += sum(table.nbytes for table in tables)
         while self._kept_bytes > KEPT_BYTES:
             _, dropped = self._kept.popitem(last=False)
             self._kept_bytes -= sum(table.nbytes for table in dropped)
-        return made
+        return tables
 
-    def _span(self, rows, first, last):
-        """The same, made."""
+    def _tabulated(self, rows, first, last):
+        """The tables of `span`, made anew."""
         begin = first * CHUNK
         longest = max(0, min(max(self._schedules[s].length for s in rows), last * CHUNK) - begin)
         eta, time = np.zeros((len(rows), longest)), np.zeros((len(rows), longest + 1))
         for i, s in enumerate(rows):
             time[i, 0] = self._elapsed_before(s, first)
             for chunk in range(first, last):
-                own_eta, own_time = self.one(s, chunk)
+                chunk_eta, chunk_time = self.one(s, chunk)
                 place = chunk * CHUNK - begin
-                eta[i, place : place + own_eta.size] = own_eta
+                eta[i, place : place + chunk_eta.size] = chunk_eta
                 # Its first entry is the last one of the chunk before, but for rounding, and no step ends there.
-                time[i, place + 1 : place + own_time.size] = own_time[1:]
+                time[i, place + 1 : place + chunk_time.size] = chunk_time[1:]
         return eta, time
 
     def at(self, s: int, steps: NDArray[np.int64]) -> tuple[Array, Array]:

@@ -24,8 +24,8 @@ LONG = 1 << 15
 
 
 def stages(schedule: Schedule, first: int = 0) -> list[list[Piece]]:
-    """The steps of a schedule from `first` on: [[(first step, steps, rate or None), ...], ...], a list a stage."""
-    made, stage, size = [], [], FIRST_TABLE
+    """The steps of a schedule from `first` on, cut into stages: a list of pieces each, as of `Schedule.pieces`."""
+    cut, stage, size = [], [], FIRST_TABLE
     for start, steps, rate in schedule.pieces():
         begin, end = max(start, first), start + steps
         while begin < end:
@@ -33,9 +33,9 @@ def stages(schedule: Schedule, first: int = 0) -> list[list[Piece]]:
             stage.append((begin, taken, rate))
             begin += taken
             if rate is None:
-                made.append(stage)
+                cut.append(stage)
                 stage, size = [], min(size * GROWTH, LONGEST_TABLE)
-    return [*made, stage] if stage else made
+    return [*cut, stage] if stage else cut
 
 
 def longest_table(schedule: Schedule) -> int:
@@ -45,7 +45,20 @@ def longest_table(schedule: Schedule) -> int:
 
 
 def batches(rows: Iterable[int], weights: Iterable[int]) -> Iterator[NDArray[np.int64]]:
-    """Consecutive rows in batches of limited number and total weight, as arrays; one that weighs more is alone."""
+    """Consecutive schedules in batches of limited number and total weight; one that weighs more is alone.
+
+    Parameters
+    ----------
+    rows
+        Indices of schedules.
+    weights
+        Of each, what it adds to a batch: steps of its longest table, say.
+
+    Yields
+    ------
+    int64 (R,)
+        The indices of one batch.
+    """
     batch, load = [], 0
     for row, weight in zip(rows, weights, strict=True):
         if batch and (load + weight > STEPS_A_BATCH or len(batch) == SCHEDULES_A_BATCH):

@@ -58,10 +58,26 @@ class Terms(NamedTuple):
 
 
 def last_iterate_bound(rates: ArrayLike, distance: float = 1.0, gradient_norm: ArrayLike = 1.0) -> float:
-    """Omega_T of the learning rates eta_1 .. eta_T, float64 (T,), in O(T): infinite where all are 0.
+    """Omega_T of learning rates, in O(T); the formula and its source are at the head of this module.
 
-    `distance` is D, a number > 0; `gradient_norm` is G, a number > 0, or one for each step, (T,). Raises InputError
-    for rates that are not a vector of at least one finite number >= 0, and for D or G out of range.
+    Parameters
+    ----------
+    rates : (T,)
+        eta_1 .. eta_T >= 0, in units of D / G.
+    distance
+        D > 0, from the start to a minimiser.
+    gradient_norm : number or (T,)
+        G > 0, or G_t for each step.
+
+    Returns
+    -------
+    float
+        The bound on f(x_T) - f*, in units of D G; infinite where all rates are 0.
+
+    Raises
+    ------
+    InputError
+        For rates that are not a vector of at least one finite number >= 0, and for D or G out of range.
     """
     return terms(rates, distance, gradient_norm).at()
 
@@ -71,8 +87,8 @@ def best_base_rate(shape: ArrayLike, distance: float = 1.0, gradient_norm: Array
 
     (nan, inf) where all of the shape is 0.
     """
-    found = terms(shape, distance, gradient_norm)
-    return found.best_factor, found.best
+    bound = terms(shape, distance, gradient_norm)
+    return bound.best_factor, bound.best
 
 
 def terms(rates: ArrayLike, distance: float = 1.0, gradient_norm: ArrayLike = 1.0) -> Terms:
@@ -93,10 +109,21 @@ def terms(rates: ArrayLike, distance: float = 1.0, gradient_norm: ArrayLike = 1.
 
 
 def of_schedule(schedule: Schedule, steps: int | None = None) -> Terms:
-    """The `Terms` with D = G = 1 of the first `steps` (default: all) of a `simlr.schedules.Schedule`.
+    """The `Terms` with D = G = 1 of a schedule.
 
-    Constant stretches cost the same whatever their length, so 10^12 steps at one rate are no trouble. A rate that
-    overflows gives an infinite bound; no steps, or only rates of 0, too.
+    Constant stretches cost the same whatever their length, so 10^12 steps at one rate are no trouble.
+
+    Parameters
+    ----------
+    schedule
+        Its flow, if it has one, is left out.
+    steps
+        How many of its first steps count; None for all.
+
+    Returns
+    -------
+    Terms
+        Infinite where a rate overflows, and where there are no steps or only rates of 0.
     """
     steps = schedule.length if steps is None else min(steps, schedule.length)
     pieces = [(a, min(n, steps - a), rate) for a, n, rate in schedule.pieces() if a < steps]
@@ -134,16 +161,16 @@ def _largest(schedule, first, count, rate):
 def _vector(key, values, rule):
     """Numbers as a float64 vector, each as the rule says."""
     try:
-        found = np.asarray(values, dtype=np.float64)
+        vector = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         rules.refuse(key, f"a vector, each {rule}", values)
-    if found.ndim != 1 or not found.size:
-        raise InputError(f"{key} must be a vector of at least one number, got shape {found.shape}")
-    known = np.isfinite(found) & ((found > 0.0) if rule.endswith("> 0") else (found >= 0.0))
-    if not known.all():
-        at = int((~known).argmax())
-        rules.refuse(f"{key}[{at}]", rule, float(found[at]))
-    return found
+    if vector.ndim != 1 or not vector.size:
+        raise InputError(f"{key} must be a vector of at least one number, got shape {vector.shape}")
+    valid = np.isfinite(vector) & ((vector > 0.0) if rule.endswith("> 0") else (vector >= 0.0))
+    if not valid.all():
+        at = int((~valid).argmax())
+        rules.refuse(f"{key}[{at}]", rule, float(vector[at]))
+    return vector
 
 
 class _Backwards:
@@ -201,12 +228,12 @@ def _cumulative(start, values):
 def _digamma_difference(x, count):
     """psi(x + count) - psi(x) = sum_{m < count} 1 / (x + m), for x > 0."""
     first = min(count, max(0, math.ceil(20.0 - x)))
-    found = math.fsum(1.0 / (x + m) for m in range(first))
+    total = math.fsum(1.0 / (x + m) for m in range(first))
     x, count = x + first, count - first
     if not count:
-        return found
+        return total
     end = x + count
-    return found + (math.log1p(count / x) + (_series(x) - _series(end)))
+    return total + (math.log1p(count / x) + (_series(x) - _series(end)))
 
 
 def _series(x):

@@ -1,8 +1,8 @@
-"""What a schedule may be: its kinds and their parameters, checked and put together.
+"""What a schedule may be: its kinds and their parameters, phases checked and cast, and schedules put together of them.
 
 A schedule is a list of phases; a phase is one kind over a number of steps, and the last may be a gradient flow, which
-has no steps and ends by itself. To add a kind, write its function in `shapes` and mark it with @schedule: the grid
-file, `tabulate` and `--list` then know it. A schedule written in Python needs no kind: see `from_callable`.
+has no steps and ends by itself. docs/adding-a-schedule.md says how a kind is added. A schedule written in Python needs
+none: see `from_callable`.
 """
 
 import inspect
@@ -19,8 +19,6 @@ from .rules import RULES, rate_list
 from .schedule import FLOW, Phase, Schedule
 
 MOST_VARYING_STEPS = 1 << 33  # their sum is taken, and takes a minute
-
-
 FILE_KEYS = ("file", "column")  # of a table, in place of its rates
 
 
@@ -34,8 +32,8 @@ def parameters(kind: str) -> dict[str, Any]:
     """The parameters of a kind besides `steps`: name -> default, or None where it must be given."""
     if kind == FLOW:
         return {}
-    found = list(inspect.signature(KINDS[kind].function).parameters.values())[2:]
-    return {p.name: None if p.default is p.empty else p.default for p in found}
+    _, _, *signature = inspect.signature(KINDS[kind].function).parameters.values()
+    return {p.name: None if p.default is p.empty else p.default for p in signature}
 
 
 def describe(kind: str) -> str:
@@ -68,8 +66,8 @@ def check_phase(key: str, table: Any) -> dict:
     defaults = {name: REQUIRED if default is None else default for name, default in parameters(kind).items()}
     # None, from Python, stands for a value that is not given.
     given = {name: REQUIRED if table[name] is None else table[name] for name in defaults if name in table}
-    known = [Parameter(name, RULES[name], default) for name, default in defaults.items()]
-    checked = {"kind": kind, **read_parameters(key, given, known, kind)}
+    expected = [Parameter(name, RULES[name], default) for name, default in defaults.items()]
+    checked = {"kind": kind, **read_parameters(key, given, expected, kind)}
     return checked if kind == FLOW else _with_steps(key, table, checked)
 
 
@@ -88,14 +86,14 @@ def check_keys(key: str, table: Any) -> str:
 def _with_steps(key, table, checked):
     """The same with the number of steps, where there is one, and looked at as a whole."""
     kind = checked["kind"]
-    entry, own = KINDS[kind], {name: value for name, value in checked.items() if name != "kind"}
+    entry, values = KINDS[kind], {name: value for name, value in checked.items() if name != "kind"}
     steps = RULES["steps"](f"{key}.steps", table["steps"]) if "steps" in table else None
     if steps is None and entry.needs_steps:
         raise InputError(f"{key} (kind {kind!r}): steps is missing")
     if steps is None and entry.length:
-        steps = entry.length(**own)
+        steps = entry.length(**values)
     if entry.check:
-        entry.check(key, steps, **own)
+        entry.check(key, steps, **values)
     return checked if steps is None else {**checked, "steps": steps}
 
 
@@ -132,7 +130,25 @@ def _rates_in(key, path, column, column_given):
 
 
 def build(key: str, name: str, unit: str, tables: list[dict], max_steps: int) -> Schedule:
-    """The Schedule of checked phase tables; phases without steps share none: only the last one may run to max_steps."""
+    """The Schedule of checked phase tables.
+
+    Parameters
+    ----------
+    key
+        What messages call it.
+    name, unit
+        Of the schedule; "absolute", or "sharpness": rates in units of 1/sharpness.
+    tables
+        What `check_phase` returns, at least one. Of the discrete phases only the last may have no steps: it takes the
+        rest.
+    max_steps
+        The most steps of all phases together.
+
+    Raises
+    ------
+    InputError
+        Where the phases do not fit together, or are longer than that.
+    """
     if not tables:
         raise InputError(f"{key}.phases must be a list of at least one phase, got []")
     flows = tables[-1]["kind"] == FLOW
@@ -149,17 +165,14 @@ def build(key: str, name: str, unit: str, tables: list[dict], max_steps: int) ->
         )
     if given > max_steps:
         raise InputError(f"{key}: its phases sum to {given} steps, more than stop.max_steps = {max_steps}")
-    phases = tuple(_phase(table, max_steps - given) for table in discrete)
-    for phase in phases:
+    phases = []
+    for table in discrete:
+        values = tuple((name, value) for name, value in table.items() if name not in ("kind", "steps"))
+        phase = Phase(table["kind"], table.get("steps", max_steps - given), values)
+        phases.append(phase)
         if any(rate is None and steps > MOST_VARYING_STEPS for _, steps, rate in phase.pieces()):
             raise InputError(
                 f"{key}: a {phase.kind} of {phase.steps} steps, more than the {MOST_VARYING_STEPS} over which a rate "
                 "may vary; give it steps, or a smaller stop.max_steps"
             )
-    return Schedule(name, unit, phases, flows)
-
-
-def _phase(table, rest):
-    """The Phase of a checked table; without steps it takes the rest."""
-    own = tuple((k, v) for k, v in table.items() if k not in ("kind", "steps"))
-    return Phase(table["kind"], table.get("steps", rest), own)
+    return Schedule(name, unit, tuple(phases), flows)

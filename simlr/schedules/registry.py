@@ -12,6 +12,7 @@ line of its docstring is the formula.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,24 +35,31 @@ class Kind:
 KINDS: dict[str, Kind] = {}
 
 
-def schedule(function: Callable | None = None, **known) -> Callable:
-    """Enter a function (t, steps, **parameters) -> rates among the schedules, under its own name; also `@schedule`."""
+def schedule(function: Callable | None = None, **properties) -> Callable:
+    """Enter a function (t, steps, **parameters) -> rates among the kinds, under its own name; a decorator.
+
+    Parameters
+    ----------
+    function
+        t, float64 (T,), are steps of the phase, ascending; the rates are float64 (T,).
+    **properties
+        What else `Kind` has.
+    """
     if function is None:
-        return lambda found: schedule(found, **known)
-    KINDS[function.__name__] = Kind(function, **known)
+        return lambda decorated: schedule(decorated, **properties)
+    KINDS[function.__name__] = Kind(function, **properties)
     return function
 
 
 class Rates(tuple):
     """A vector of rates as a parameter: a tuple of floats, which is also an array without making one at every call."""
 
-    @property
+    @cached_property
     def array(self) -> Array:
         """The same as float64, read-only."""
-        if "_array" not in self.__dict__:
-            self._array = np.array(self, dtype=np.float64)
-            self._array.flags.writeable = False
-        return self._array
+        array = np.array(self, dtype=np.float64)
+        array.flags.writeable = False
+        return array
 
 
 def as_array(values: ArrayLike) -> Array:

@@ -1,4 +1,4 @@
-"""What each parameter of a schedule kind must be."""
+"""RULES: what each parameter of a schedule kind must be, one rule a name; and the rules that only schedules have."""
 
 import itertools
 from typing import Any

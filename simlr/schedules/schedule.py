@@ -32,14 +32,14 @@ class Phase:
 
     def pieces(self) -> list[Piece]:
         """The phase as [(first step, steps, learning rate), ...], the rate None where it varies from step to step."""
-        kind, own = KINDS[self.kind], dict(self.parameters)
-        starts = kind.starts(self.steps, **own) if kind.starts and self.steps else []
+        kind, parameters = KINDS[self.kind], dict(self.parameters)
+        starts = kind.starts(self.steps, **parameters) if kind.starts and self.steps else []
         if 0 < len(starts) <= MOST_PIECES:
             ends = [*starts[1:], self.steps]
             return [(a, b - a, self._rate(a)) for a, b in zip(starts, ends, strict=True)]
-        first, end = kind.stable(self.steps, **own) if kind.stable else (0, 0)
-        found = [(0, first, None), (first, end - first, self._rate(first)), (end, self.steps - end, None)]
-        return [piece for piece in found if piece[1] > 0]
+        first, end = kind.stable(self.steps, **parameters) if kind.stable else (0, 0)
+        pieces = [(0, first, None), (first, end - first, self._rate(first)), (end, self.steps - end, None)]
+        return [piece for piece in pieces if piece[1] > 0]
 
     def _rate(self, t):
         """The rate of one step; 0 after the last."""
@@ -57,11 +57,11 @@ class Schedule:
 
     def pieces(self) -> list[Piece]:
         """The steps as [(first step, steps, learning rate), ...], the rate None where it varies from step to step."""
-        found, start = [], 0
+        pieces, start = [], 0
         for phase in self.phases:
-            found += [(start + first, steps, rate) for first, steps, rate in phase.pieces()]
+            pieces += [(start + first, steps, rate) for first, steps, rate in phase.pieces()]
             start += phase.steps
-        return found
+        return pieces
 
     @property
     def length(self) -> int:

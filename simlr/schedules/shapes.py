@@ -16,13 +16,13 @@ from .registry import Array, as_array, schedule
 # ---- decay ----
 
 
-@schedule(starts=lambda steps, **own: range(0, steps, steps))
+@schedule(starts=lambda steps, **others: range(0, steps, steps))
 def constant(t: Array, steps: int, learning_rate: float) -> Array:
     """eta_t = learning_rate."""
     return np.full(t.shape, learning_rate)
 
 
-@schedule(starts=lambda steps, step_size, **own: range(0, steps, step_size))
+@schedule(starts=lambda steps, step_size, **others: range(0, steps, step_size))
 def step(t: Array, steps: int, learning_rate: float, step_size: int, gamma: float = 0.1) -> Array:
     """eta_t = learning_rate * gamma^floor(t / step_size)  (torch.optim.lr_scheduler.StepLR)."""
     return learning_rate * gamma ** np.floor(t / step_size)
@@ -33,7 +33,7 @@ def _starts_at(steps, boundaries):
     return [0, *(boundary for boundary in boundaries if boundary < steps)]
 
 
-@schedule(starts=lambda steps, milestones, **own: _starts_at(steps, milestones))
+@schedule(starts=lambda steps, milestones, **others: _starts_at(steps, milestones))
 def multistep(t: Array, steps: int, learning_rate: float, milestones: tuple[int, ...], gamma: float = 0.1) -> Array:
     """eta_t = learning_rate * gamma^(number of milestones <= t)  (torch.optim.lr_scheduler.MultiStepLR)."""
     return learning_rate * gamma ** np.searchsorted(as_array(milestones), t, side="right").astype(np.float64)
@@ -133,14 +133,14 @@ def _between(t, times, values, interpolation):
     return values[part] * from_weight + values[part + 1] * to_weight
 
 
-def _one_rate_more(key, steps, boundaries, learning_rates, **own):
+def _one_rate_more(key, steps, boundaries, learning_rates, **others):
     """A rate for every piece, or for the start and every boundary."""
     if len(learning_rates) != len(boundaries) + 1:
         rule = f"a list of {len(boundaries) + 1} rates, one more than boundaries"
         rules.refuse(f"{key}.learning_rates", rule, list(learning_rates))
 
 
-@schedule(check=_one_rate_more, starts=lambda steps, boundaries, **own: _starts_at(steps, boundaries))
+@schedule(check=_one_rate_more, starts=lambda steps, boundaries, **others: _starts_at(steps, boundaries))
 def piecewise_constant(t: Array, steps: int, boundaries: tuple[int, ...], learning_rates: tuple[float, ...]) -> Array:
     """eta_t = learning_rates[number of boundaries <= t]  (optax.piecewise_constant_schedule).
 
@@ -162,7 +162,7 @@ def piecewise_interpolated(
     return _between(t, times, as_array(learning_rates), interpolation)
 
 
-def _room_for_three(key, steps, warmup_fraction, three_phase, **own):
+def _room_for_three(key, steps, warmup_fraction, three_phase, **others):
     """A fall as long as the rise must end before the schedule does."""
     most = 0.5 if three_phase else 1.0
     rules.number(f"{key}.warmup_fraction", warmup_fraction, above=0.0, most=most, rule=f"a number > 0, at most {most}")
@@ -201,7 +201,7 @@ DECAYS = {
 }
 
 
-def _fits(key, steps, decay_steps, warmup_steps, **own):
+def _fits(key, steps, decay_steps, warmup_steps, **others):
     """Warm-up and decay do not overlap."""
     if steps is not None and warmup_steps + decay_steps > steps:
         rules.refuse(f"{key}.decay_steps", f"at most steps - warmup_steps = {steps - warmup_steps}", decay_steps)
@@ -210,7 +210,7 @@ def _fits(key, steps, decay_steps, warmup_steps, **own):
 @schedule(
     needs_steps=True,
     check=_fits,
-    stable=lambda steps, decay_steps, warmup_steps=0, **own: (warmup_steps, steps - decay_steps),
+    stable=lambda steps, decay_steps, warmup_steps=0, **others: (warmup_steps, steps - decay_steps),
 )
 def warmup_stable_decay(
     t: Array,
@@ -308,19 +308,19 @@ def exp_range(
 # ---- a table ----
 
 
-def _changes(steps, learning_rates, **own):
+def _changes(steps, learning_rates, **others):
     """First steps of the stretches of equal rates."""
     rates = as_array(learning_rates)[:steps]
     return [0, *(np.flatnonzero(rates[1:] != rates[:-1]) + 1).tolist()]
 
 
-def _long_enough(key, steps, learning_rates, **own):
+def _long_enough(key, steps, learning_rates, **others):
     """A table says nothing of steps beyond its end."""
     if steps is not None and steps > len(learning_rates):
         rules.refuse(f"{key}.steps", f"at most {len(learning_rates)}, the rates in the table", steps)
 
 
-@schedule(check=_long_enough, starts=_changes, length=lambda learning_rates, **own: len(learning_rates))
+@schedule(check=_long_enough, starts=_changes, length=lambda learning_rates, **others: len(learning_rates))
 def table(t: Array, steps: int, learning_rates: tuple[float, ...], source: str = "") -> Array:
     """eta_t = learning_rates[t]; in their place a file, CSV (its column, default -1, the last) or NPY.
 

@@ -13,12 +13,31 @@ from .schedule import FLOW, PHASES
 
 
 def tabulate(kind: str, steps: int, **parameters: Any) -> Array:
-    """The learning rates eta_0 .. eta_{steps - 1} of one schedule, float64 (steps,).
+    """The learning rates eta_0 .. eta_{steps - 1} of one schedule.
 
     `tabulate("cosine", steps=100, learning_rate=0.1)`; for joined phases `tabulate("phases", steps=110,
     phases=[{"kind": "warmup", "learning_rate": 0.1, "steps": 10}, {"kind": "cosine", ...}])`, where the phases may not
-    be longer than `steps`. Raises InputError (a ValueError) for an unknown kind, a parameter that is unknown, missing
-    or out of range, and for a flow, which has no steps.
+    be longer than `steps`.
+
+    Parameters
+    ----------
+    kind
+        One of `kinds()` but "flow", or "phases".
+    steps
+        The number of steps.
+    **parameters
+        Those of the kind, as a grid file has them; a file is relative to the working folder.
+
+    Returns
+    -------
+    float64 (steps,)
+        Rates in units of the inverse curvature; fewer where phases end before.
+
+    Raises
+    ------
+    InputError
+        A ValueError: for an unknown kind, a parameter that is unknown, missing or out of range, and for a flow, which
+        has no steps.
     """
     steps = rules.count("steps", steps)
     if kind == PHASES:
@@ -44,8 +63,28 @@ def from_callable(function: Callable[[int], Any], steps: int, name: str | None =
 
     A schedule of optax is such a function, as it is: `own = from_callable(optax.cosine_decay_schedule(0.1, 500), 500,
     name="own")`, then `config.replace(schedule=[own])`. The grid holds the rates themselves, so that it can be written,
-    read and resumed without the function. Raises InputError where the function fails, or gives anything but a finite
-    number >= 0.
+    read and resumed without the function.
+
+    Parameters
+    ----------
+    function
+        step, from 0 -> rate, a finite number >= 0.
+    steps
+        How many steps are tabulated.
+    name
+        The schedule's name; by default the function's.
+    unit
+        "absolute", or "sharpness": rates in units of 1/sharpness.
+
+    Returns
+    -------
+    dict
+        A table of kind "table".
+
+    Raises
+    ------
+    InputError
+        Where the function fails, or gives anything but a finite number >= 0.
     """
     name = name or getattr(function, "__name__", "callable")
     steps = rules.count("steps", steps, most=MOST_RATES)
@@ -58,8 +97,7 @@ def from_callable(function: Callable[[int], Any], steps: int, name: str | None =
 def _rate_of(key, function, step):
     """What a function says of one step, as a float; arrays of one number, as JAX returns them, are numbers here."""
     try:
-        found = function(step)
-        rate = float(found)
+        rate = float(function(step))
     except Exception as error:
         raise InputError(f"{key}: fails at step {step}: {type(error).__name__}: {show(str(error))}") from error
     return rules.not_negative(f"{key} at step {step}", rate)

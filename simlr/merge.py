@@ -1,8 +1,4 @@
-"""Joining shards by copying: `python -m simlr.merge`. Nothing is computed again, and every block is checked on its way.
-
-The joined file is made under another name, block by block and by the run's own writer, and gets its own name when it
-is whole: whatever happens, there is either no file or all of it.
-"""
+"""The command `python -m simlr.merge`: joins shards by copying; the work is in `store.merging`."""
 
 from .cli import signals  # noqa: I001 - first: it minds signals from then on
 
@@ -18,16 +14,16 @@ from .store.merging import merge
 
 def parser() -> Parser:
     """The command's arguments."""
-    made = Parser(
+    options = Parser(
         "merge",
         "Join the shards of a grid (python -m simlr.grid --shard I/N) into one run file, bit for bit.",
         "0 done, 1 failed, 2 bad usage or bad input, 130 interrupted (no file is left)",
     )
-    made.add_argument("shards", nargs="+", metavar="SHARD.h5", help="the files of all shards, in any order")
-    made.add_argument("--out", metavar="FILE", required=True, help="the joined run file")
-    made.add_argument("--overwrite", action="store_true", help="replace FILE")
-    made.add_argument("--quiet", action="store_true", help="no progress, no table; errors only")
-    return made
+    options.add_argument("shards", nargs="+", metavar="SHARD.h5", help="the files of all shards, in any order")
+    options.add_argument("--out", metavar="FILE", required=True, help="the joined run file")
+    options.add_argument("--overwrite", action="store_true", help="replace FILE")
+    options.add_argument("--quiet", action="store_true", help="no progress, no table; errors only")
+    return options
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,7 +8,7 @@ traceback for every handle of it, and the process ends by SIGSEGV. So it writes 
 """
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from typing import Any
 
 import h5py
@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..plan.plan import Plan
-from . import file_format, file_io
+from . import file_format
 from .file_format import Field
+from .file_io import pread, pwrite
 
 STRINGS_AT_ONCE = 1 << 20
 # The oldest layout that has all that is used: every HDF5 since 1.8 reads it, and a killed writer leaves it readable.
@@ -95,18 +96,31 @@ def attach_scales(file: h5py.File, dimensions: dict[str, int], fields: list[Fiel
 
 def _fill_new(descriptor, attributes, fill):
     """Have `fill(file)` fill a new HDF5 file with these attributes; OSError where it cannot be written."""
-    sink = _Sink(descriptor)
+    sink, failures = _Sink(descriptor), []
 
     def work():
-        with h5py.File(sink, "w", libver=VERSIONS) as file:
-            file.attrs.update(attributes)
-            fill(file)
+        try:
+            with h5py.File(sink, "w", libver=VERSIONS) as file:
+                file.attrs.update(attributes)
+                fill(file)
+        except BaseException as error:
+            failures.append(error)
 
     # In a thread of its own, where no signal's handler can raise an error in the midst of what HDF5 writes.
-    with ThreadPoolExecutor(1) as pool:
-        error = pool.submit(work).exception()
-    if sink.failure or error:
-        raise sink.failure or error
+    thread = threading.Thread(target=work, daemon=True, name="simlr-layout")
+    thread.start()
+    _wait_for(thread)
+    if sink.failure or failures:
+        raise sink.failure or failures[0]
+
+
+def _wait_for(thread):
+    """Wait until a thread has ended, however often a signal's handler raises an error; then that is raised."""
+    try:
+        thread.join()
+    except BaseException:
+        _wait_for(thread)
+        raise
 
 
 class _Sink:
@@ -128,7 +142,7 @@ class _Sink:
 
     def readinto(self, buffer):
         """Fill a buffer with the next bytes; how many there are."""
-        found = file_io.pread(self._descriptor, len(buffer), self._place)
+        found = pread(self._descriptor, len(buffer), self._place)
         buffer[: len(found)] = found
         return len(found)
 
@@ -136,7 +150,7 @@ class _Sink:
 
     def write(self, data):
         """Write bytes, unless there has been an error."""
-        self._tried(file_io.pwrite, self._descriptor, data, self._place)
+        self._tried(pwrite, self._descriptor, data, self._place)
         return len(data)
 
     def truncate(self, size):

@@ -1,4 +1,8 @@
-"""Joining shards by copying, nothing is computed: their blocks, one after the other, are the run's."""
+"""Joining shards by copying: their blocks, one after the other, are the run's; each is checked on its way.
+
+The joined file is made under another name by the run's own writer, and gets its own name when it is whole: whatever
+happens, there is either no file or all of it.
+"""
 
 import contextlib
 import os

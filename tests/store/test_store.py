@@ -4,6 +4,7 @@ import copy
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
@@ -536,6 +537,22 @@ def test_a_disk_that_is_full_when_the_file_is_laid_out(folder):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [f"{folder / 'run.h5'}: could not be laid out: File too large"] * len(limits)
     assert os.listdir() == []
+
+
+def test_a_layout_that_is_interrupted_again_and_again_leaves_nothing(folder, monkeypatch):
+    """HDF5 is let come to its end first: it writes in another thread to a file that must not be closed meanwhile."""
+    before, ended = layout.attach_scales, []
+
+    def interrupt(*arguments):
+        for _ in range(5):
+            signal.raise_signal(signal.SIGINT)
+        before(*arguments)
+        ended.append(True)
+
+    monkeypatch.setattr(layout, "attach_scales", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        create.create("run.h5", Job(runs.grid()).plan, {"format": "simlr"})
+    assert ended and os.listdir() == []
 
 
 def test_the_lock_is_that_of_the_open_file(folder):

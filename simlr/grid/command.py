@@ -32,38 +32,40 @@ LONG_CHECK_BYTES = 1 << 30
 
 def parser() -> Parser:
     """The command's arguments."""
-    made = Parser(
+    options = Parser(
         "grid",
         "Run a grid of learning-rate schedules x seeds and stream it into one HDF5 file.",
         "0 done, 1 failed, 2 bad usage or bad input, 130 interrupted (what was computed is kept)",
     )
-    made.add_argument(
+    options.add_argument(
         "grid", nargs="?", metavar="GRID.toml | PAPER", default=DEFAULT_PAPER,
         help="a grid or study file, or the name of a published claim (default: %(default)s)",
     )  # fmt: skip
-    made.add_argument("--out", metavar="FILE", help="the run file (default: data/<name>.h5, or <name>.shard-I-of-N.h5)")
-    made.add_argument(
+    options.add_argument(
+        "--out", metavar="FILE", help="the run file (default: data/<name>.h5, or <name>.shard-I-of-N.h5)"
+    )
+    options.add_argument(
         "--set", metavar="KEY.PATH=VALUE", action="append", default=[], type=_setting, dest="settings",
         help="replace one value of the grid, e.g. seeds.root=7 or schedule.0.learning_rate=[0.1,1.0]; may repeat",
     )  # fmt: skip
-    made.add_argument(
+    options.add_argument(
         "--seeds", metavar="N", type=positive, help="the number of seeds: the same as --set seeds.count=N"
     )
-    made.add_argument(
+    options.add_argument(
         "--threads", metavar="N", type=positive,
         help="threads to compute with (default: all); with --dask, threads of every worker (default: those that Dask "
         "gave it; of a local one: 1)",
     )  # fmt: skip
-    made.add_argument(
+    options.add_argument(
         "--dask", metavar="ADDRESS",
         help="compute the blocks on the Dask cluster whose scheduler (its address, or its scheduler file) is named, or "
         f'on "{LOCAL}" worker processes started for it; needs the extra `cluster`',
     )  # fmt: skip
-    made.add_argument(
+    options.add_argument(
         "--shard", metavar="I/N", type=_shard,
         help="compute only shard I of N, counted from 0: consecutive blocks of seeds, in a file that simlr.merge joins",
     )  # fmt: skip
-    existing = made.add_mutually_exclusive_group()
+    existing = options.add_mutually_exclusive_group()
     existing.add_argument(
         "--resume", action="store_true", help="go on with the run file, or start it where there is none"
     )
@@ -71,10 +73,12 @@ def parser() -> Parser:
     existing.add_argument(
         "--verify", metavar="FILE", help="check a run file's layout and every block's CRC; nothing else is looked at"
     )
-    made.add_argument("--dry-run", action="store_true", help="print cells, steps, bytes and memory; run nothing")
-    made.add_argument("--list", action="store_true", help="print papers, problems and schedules with their parameters")
-    made.add_argument("--quiet", action="store_true", help="no progress, no table; errors only")
-    return made
+    options.add_argument("--dry-run", action="store_true", help="print cells, steps, bytes and memory; run nothing")
+    options.add_argument(
+        "--list", action="store_true", help="print papers, problems and schedules with their parameters"
+    )
+    options.add_argument("--quiet", action="store_true", help="no progress, no table; errors only")
+    return options
 
 
 def _setting(text):
@@ -240,16 +244,16 @@ def _out(given, config, shard):
 @contextmanager
 def _default_folder(folder, wanted):
     """The default folder, made where it is missing, and removed again where the run does not come to be."""
-    made = wanted and not os.path.lexists(folder)
+    is_ours = wanted and not os.path.lexists(folder)
     try:
-        if made:
+        if is_ours:
             folder.mkdir(exist_ok=True)  # another shard may have made it meanwhile
     except OSError as error:
         raise InputError(f"--out: the default folder {folder} cannot be made: {error.strerror}") from None
     try:
         yield
     except BaseException:
-        if made:
+        if is_ours:
             with suppress(OSError):
                 folder.rmdir()
         raise

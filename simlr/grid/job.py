@@ -135,7 +135,9 @@ class Job:
         """The short datasets where not all of them are to be made here."""
         if origin is None:
             return None
-        return [(field, origin.moments.get(field.name, own)) for field, own in file_format.small_datasets(self.plan)]
+        return [
+            (field, origin.moments.get(field.name, array)) for field, array in file_format.small_datasets(self.plan)
+        ]
 
     def attributes(self, origin: Origin | None = None) -> dict[str, Any]:
         """The root attributes of the run file: what ran, on what, when."""

@@ -67,8 +67,8 @@ def run_study(
 
 def _digest(paper):
     """What tells one state of a paper's code, and of the helpers beside it, from another."""
-    own = Path(inspect.getfile(paper))
-    files = [own, *sorted(own.parent.glob("_*.py"))]
+    path = Path(inspect.getfile(paper))
+    files = [path, *sorted(path.parent.glob("_*.py"))]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 

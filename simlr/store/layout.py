@@ -58,8 +58,10 @@ def lay_out(
             _describe(field, _reserved(file, field, tuple(sizes[name] for name in field.dims)))
         for field, along in index:
             of_text = field.dtype == "str"
-            made = _written_texts(file, field, along, plan.seeds) if of_text else _reserved(file, field, (plan.seeds,))
-            _describe(field, made)
+            dataset = (
+                _written_texts(file, field, along, plan.seeds) if of_text else _reserved(file, field, (plan.seeds,))
+            )
+            _describe(field, dataset)
         file["status"].attrs["flag_values"] = np.arange(len(file_format.STATUS_MEANINGS), dtype=np.uint8)
         file["status"].attrs["flag_meanings"] = " ".join(file_format.STATUS_MEANINGS)
         file["level"].attrs["level_kind"] = plan.config.level_kind

@@ -158,8 +158,8 @@ def _attributes(parts):
 def _small_datasets(part, whole):
     """The short datasets of the joined file; those that a shard has whole are copied, for the last bits' sake."""
     source = read.FileSource(part.path)
-    made = file_format.small_datasets(whole)
-    return [(field, array if field.name in PER_SHARD else source.read(field.name)) for field, array in made]
+    datasets = file_format.small_datasets(whole)
+    return [(field, array if field.name in PER_SHARD else source.read(field.name)) for field, array in datasets]
 
 
 def _copy(parts, writer, total, progress):

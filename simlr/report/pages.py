@@ -1,9 +1,9 @@
 """Pages: of a run, and of the schedules of a grid."""
 
 from ..analysis.verdict import paper_of
-from .figures import analysis as analysisplots
-from .figures import answer as answerplots
-from .figures import run as figures
+from .figures import analysis as figures_of_analysis
+from .figures import answer as figure_of_answer
+from .figures import run as figures_of_run
 from .figures import schedules, style
 from .page import page, schedules_page
 from .schedules import page_parts
@@ -19,20 +19,21 @@ def schedules_as_html(config, found):
 
 def as_html(analysis, found):
     """The page, with the pictures that the run has data for."""
-    run, rows = analysis.run, analysis.rows
-    of_sections = analysisplots.pictures(View(run, rows), found.sections) if found.sections else {}
+    run = analysis.run
+    view = None if run.is_study else View(run, analysis.rows)
+    of_sections = figures_of_analysis.pictures(view, found.sections) if found.sections else {}
     if analysis.answer:
-        of_sections["answer"] = answerplots.picture(run, analysis.answer)
+        of_sections["answer"] = figure_of_answer.picture(run, analysis.answer)
     svgs = {key: _images([picture])[0] for key, picture in of_sections.items() if picture}
-    return page(found, _images(_pictures(run, rows)), svgs)
+    return page(found, _images(_pictures(run, view)), svgs)
 
 
-def _pictures(run, rows):
+def _pictures(run, view):
     """The paper's own pictures, then those that every grid has."""
     draw = getattr(paper_of(run), "pictures", None)
     with style.applied():
         own = list(draw(run)) if draw else []
-    return own + ([] if run.is_study else figures.pictures(run, rows))
+    return own + (figures_of_run.pictures(view) if view else [])
 
 
 def _images(pictures):

@@ -21,7 +21,8 @@ from simlr.analysis.summary import baseline
 from simlr.papers import nakkiran2020
 from simlr.report import __main__, sections
 from simlr.report.figures import plane, style
-from simlr.report.figures import run as figures
+from simlr.report.figures import run as run_figures
+from simlr.report.view import View
 from simlr.text import number
 
 CSV = ["annealing.csv", "best.csv", "findings.csv", "pairs.csv", "summary.csv"]
@@ -153,7 +154,7 @@ def test_formats_are_what_was_asked_for(formats, expected, folder, finished):
 
 def test_pictures_say_what_is_seen(reference):
     run = simlr.load(reference[0])
-    drawn = figures.pictures(run(run))
+    drawn = run_figures.pictures(View(run, summary.rows(run)))
     titles = {picture.key: " ".join(picture.figure.get_suptitle().split()) for picture in drawn}
     assert titles["paths"] == "Both stop at train loss 0.01, with test loss 0.0146 (flow) and 0.0075 (annealed)"
     assert titles["ratio"].endswith("theory 1.999994")

@@ -1,7 +1,7 @@
 """Pictures of a run: what is drawn, and what is said of it.
 
-    from simlr import figures, summary
-    for picture in figures.pictures(run, summary.rows(run)):
+    from simlr.report.figures.run import pictures
+    for picture in pictures(View(run, summary.rows(run))):
         picture.figure.savefig(f"{picture.key}.png", dpi=150)
 
 Needs matplotlib. Each function takes a `view.View` and returns a `Picture`, or None where the run lacks its data.
@@ -22,9 +22,8 @@ MAIN = "test-against-train"
 MOST_STAIRS = 500
 
 
-def pictures(run, rows):
+def pictures(view: View) -> list[style.Picture]:
     """All `Picture`s that the run has data for."""
-    view = View(run, rows)
     makers = (trajectories, losses_at_equal_train_loss, ratios, distribution, losses_against_time)
     with style.applied():
         drawn = [maker(view) for maker in makers]

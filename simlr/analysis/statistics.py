@@ -170,7 +170,7 @@ def jackknife(left_out):
     return np.sqrt((count - 1.0) / count * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
 
 
-def _pieces(shape):
+def pieces_of_schedules(shape):
     """Slices of schedules (S, N, E) whose copies take little memory."""
     size = max(1, CELLS_AT_ONCE // max(1, shape[1] * shape[2]))
     return [slice(first, first + size) for first in range(0, shape[0], size)]
@@ -181,7 +181,9 @@ def quantiles(values, mask, shares):
 
     NaN where the mask has none.
     """
-    return np.concatenate([_quantiles(values[some], mask[some], shares) for some in _pieces(mask.shape)], axis=1)
+    return np.concatenate(
+        [_quantiles(values[some], mask[some], shares) for some in pieces_of_schedules(mask.shape)], axis=1
+    )
 
 
 def _quantiles(values, mask, shares):
@@ -209,7 +211,7 @@ def wilson(successes, trials):
     return share, np.clip(centre - half, 0.0, share), np.clip(centre + half, share, 1.0)
 
 
-def _median(values):
+def median_of_known(values):
     """The median of what is not NaN; NaN where all is."""
     known = values[~np.isnan(values)]
     return np.median(known) if known.size else np.nan

@@ -5,16 +5,16 @@ combination of problem parameters where they are axes.
 """
 
 from dataclasses import dataclass, fields
+from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..store.file_format import STATUS_AT_FLOOR, STATUS_DIVERGED, STATUS_NOT_RUN, STATUS_OUT_OF_STEPS, is_own
 from .levels import WORDS, is_loss
-from .statistics import EQUAL, _median, _pieces, quantiles, wilson
+from .statistics import EQUAL, median_of_known, pieces_of_schedules, quantiles, wilson
 
 BASELINE = "flow"
-
-
 COUNTS = {
     "out_of_steps": STATUS_OUT_OF_STEPS,
     "diverged": STATUS_DIVERGED,
@@ -105,17 +105,40 @@ def baseline(run):
     return 0
 
 
-def problem_groups(run):
-    """The combinations of problem parameters that are axes: [(((parameter, value), ...), its seeds), ...]."""
+# The groups of every run that is still in use; a run's parameters are known before its first block is computed.
+_groups_of_runs: WeakKeyDictionary = WeakKeyDictionary()
+
+
+def problem_groups(run) -> list[tuple[tuple, NDArray[np.int64]]]:
+    """The combinations of problem parameters that are axes, in the order in which they first occur.
+
+    Returns
+    -------
+    [(((parameter, value), ...), its seeds (N,)), ...]; one group without parameters where none is an axis. Made once a
+    run: the arrays cannot be written to.
+    """
+    if run not in _groups_of_runs:
+        _groups_of_runs[run] = _grouped(run)
+    return _groups_of_runs[run]
+
+
+def _grouped(run):
+    """What `problem_groups` returns."""
     keys = [name for name in run.names if name.startswith("problem_") and run.dims(name) == ("seed",)]
-    groups = {}
-    values = [run[key].tolist() for key in keys]
-    for index in range(run["seed"].size if keys else 0):
-        groups.setdefault(tuple(column[index] for column in values), []).append(index)
-    labels = [key.removeprefix("problem_") for key in keys]
-    if not keys:
-        return [((), np.arange(run["seed"].size))]
-    return [(tuple(zip(labels, value, strict=True)), np.array(seeds)) for value, seeds in groups.items()]
+    labels, columns = [key.removeprefix("problem_") for key in keys], [run[key] for key in keys]
+    combination = np.zeros(run["seed"].size, np.int64)
+    for column in columns:
+        values, places = np.unique(column, return_inverse=True)
+        # Numbered anew after every parameter, so that no product of their counts can overflow.
+        combination = np.unique(combination * values.size + places, return_inverse=True)[1]
+    _, firsts = np.unique(combination, return_index=True)
+    groups = []
+    for first in np.sort(firsts) if keys else [0]:
+        values = [column[first : first + 1].tolist()[0] for column in columns]
+        seeds = np.flatnonzero(combination == combination[first]) if keys else np.arange(combination.size)
+        seeds.setflags(write=False)
+        groups.append((tuple(zip(labels, values, strict=True)), seeds))
+    return groups
 
 
 def _columns(run, status, levels, base, seeds):
@@ -125,8 +148,10 @@ def _columns(run, status, levels, base, seeds):
     columns = {"reached": reached.sum(axis=1)}
     columns |= {name: (status == code).sum(axis=1) for name, code in COUNTS.items()}
     columns["seeds"] = np.full(columns["reached"].shape, seeds.size)
-    columns |= _test_columns(run["test_loss"][:, seeds], reached, levels if is_loss(kind) else np.nan * levels, base)
-    train = run["train_loss"][:, seeds]
+    columns |= _test_columns(
+        _of_seeds(run, "test_loss", seeds), reached, levels if is_loss(kind) else np.nan * levels, base
+    )
+    train = _of_seeds(run, "train_loss", seeds)
     columns["train_loss"] = quantiles(train, reached, [0.5])[0]
     if kind == "excess_train_loss":
         train = train - run["train_floor"][seeds][:, None]
@@ -136,9 +161,15 @@ def _columns(run, status, levels, base, seeds):
     columns["train_loss_over_level"] = _over(quantiles(train, reached, [0.5])[0], known)
     del train
     for name in ("stop_step", "stop_time"):
-        columns[name] = quantiles(run[name][:, seeds], reached, [0.5])[0]
-    columns["test_floor"] = np.full(reached.shape[::2], _median(run["test_floor"][seeds]))
+        columns[name] = quantiles(_of_seeds(run, name, seeds), reached, [0.5])[0]
+    columns["test_floor"] = np.full(reached.shape[::2], median_of_known(run["test_floor"][seeds]))
     return {name: values.tolist() for name, values in columns.items()}
+
+
+def _of_seeds(run, name, seeds):
+    """One dataset (S, N, E) of the seeds of a group, which lie together; no others are read."""
+    together = seeds.size and seeds[-1] - seeds[0] + 1 == seeds.size
+    return run.part(name, slice(None), slice(int(seeds[0]), int(seeds[-1]) + 1)) if together else run[name][:, seeds]
 
 
 def _initial_train_loss(run, seeds):
@@ -153,7 +184,9 @@ def _test_columns(test, reached, levels, base):
     low, first, median, third, high = quantiles(test, reached, [0.05, 0.25, 0.5, 0.75, 0.95])
     columns = {"test_loss": median, "test_loss_q05": low, "test_loss_q25": first, "test_loss_q75": third}
     columns |= {"test_loss_q95": high, "test_loss_over_level": _over(median, levels)}
-    pieces = [_ratio_columns(test[some], reached[some], test[base], reached[base]) for some in _pieces(test.shape)]
+    pieces = [
+        _ratio_columns(test[some], reached[some], test[base], reached[base]) for some in pieces_of_schedules(test.shape)
+    ]
     return columns | {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
 

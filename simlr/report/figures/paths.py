@@ -3,6 +3,7 @@
 import numpy as np
 
 from ...analysis.levels import level_text
+from ...store.file_format import STATUS_REACHED
 from ...text import shortened
 from . import plane, style
 
@@ -56,7 +57,7 @@ def _paths(view):
     if view.rival is None or run["axis"].size != 2 or not view.by_loss:
         return None
     pair = [view.index(view.base), view.index(view.rival)]
-    reached = (run["status"][pair] == 1).all(axis=0)
+    reached = (run["status"][pair] == STATUS_REACHED).all(axis=0)
     test = run["test_loss"][pair]
     last = view.levels.index(view.last)
     with np.errstate(all="ignore"):

@@ -22,8 +22,9 @@ from ..text import value_text
 from .families import edge_of, first_smallest
 from .growth import answer_growth
 from .levels import place
-from .outcomes import DEPENDS, NO, SAME, UNSURE, WORDS, YES, Answer, place_of, values_of
+from .outcomes import DEPENDS, NO, SAME, UNSURE, WORDS, YES, Answer, axes_of, place_of, values_of
 from .pairs import log_ratios
+from .schedule_parts import ScheduleParts
 from .statistics import EQUAL, median_interval, wilson
 from .summary import columns_of, problem_groups
 
@@ -67,22 +68,23 @@ class Comparison:
         return dict(self.problem) | dict(self.over)
 
 
-def answer(run):
+def answer(run, parts: ScheduleParts | None = None) -> Answer | None:
     """The `Answer` to the question of a run's grid; None where it has none, or the run is a part of one."""
     question = None if run.is_study else run.config.question
     if not question or "shard" in run.attributes:
         return None
-    return _answer_pair(run, question) if "compare" in question else answer_growth(run, question)
+    parts = parts or ScheduleParts(run)
+    return _answer_pair(run, question, parts) if "compare" in question else answer_growth(run, question, parts)
 
 
 # ---- the comparisons ----
 
 
-def _answer_pair(run, question):
+def _answer_pair(run, question, parts):
     """The answer to a question with two sides."""
-    rows = compare(run, question)
+    rows = compare(run, question, parts)
     names = [questions.side_name(side) for side in question["compare"]]
-    axes = axes_of(run, rows)
+    axes = axes_of(rows, run.config.level_kind)
     depends = dependence(rows, axes)
     outcome = _together(rows)
     told = _Teller(run, question, names, axes)
@@ -91,8 +93,9 @@ def _answer_pair(run, question):
     )
 
 
-def compare(run, question):
+def compare(run, question: dict, parts: ScheduleParts | None = None) -> list[Comparison]:
     """All `Comparison`s of a question with two sides."""
+    parts = parts or ScheduleParts(run)
     sides, entries = question["compare"], questions.entries_of(run.config)
     moments = [side.get("at") for side in sides]
     levels = [0] if all(moment is not None for moment in moments) else range(run["level"].size)
@@ -102,7 +105,7 @@ def compare(run, question):
             for e in levels:
                 at = [place_of(run, moment, e) for moment in moments]
                 losses = [
-                    np.stack([values_of(run, s, seeds, where, question["measure"]) for s in own])
+                    np.stack([values_of(parts, s, seeds, where, question["measure"]) for s in own])
                     for own, where in zip(places, at, strict=True)
                 ]
                 cell = {"problem": problem, "over": over, "level": float(run["level"][e])}
@@ -178,15 +181,6 @@ def _together(rows):
     if BETTER not in told:
         return NO
     return YES if told == {BETTER} else DEPENDS
-
-
-def axes_of(run, rows):
-    """What the comparisons lie along: ((name, its values in order), ...); the level is named by its kind."""
-    values = {}
-    for row in rows:
-        for key, value in (*row.where.items(), (run.config.level_kind, row.level)):
-            values.setdefault(key, {})[value] = None
-    return tuple((key, tuple(own)) for key, own in values.items() if len(own) > 1)
 
 
 def value_at(run, row, axis):

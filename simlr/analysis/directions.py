@@ -83,10 +83,10 @@ def directions(run, schedules=None):
     """
     if not recorded(run):
         return []
-    names = [str(name) for name in run["schedule"]]
+    names, groups = [str(name) for name in run["schedule"]], problem_groups(run)
     rows = []
     for s in range(len(names)) if schedules is None else schedules:
-        for problem, seeds in problem_groups(run):
+        for problem, seeds in groups:
             totals = _totals(run, s, seeds)
             for e, level in enumerate(run["level"].tolist()):
                 own = {"schedule": names[s], "problem": problem, "level": level}
@@ -185,7 +185,7 @@ def bias_and_variance(run, schedules=None):
     for problem, seeds in problem_groups(run):
         sigma, note = common_covariance(run, seeds)
         for s in range(len(names)) if schedules is None else schedules:
-            found = _spreads(run, s, seeds, sigma) if not note else [_nothing(run, s, seeds, note)] * run["level"].size
+            found = _spreads(run, s, seeds, sigma) if not note else [_nothing(note)] * run["level"].size
             for level, cells in zip(run["level"].tolist(), found, strict=True):
                 rows.append(Spread(schedule=names[s], problem=problem, level=level, **cells))
     return rows
@@ -214,10 +214,10 @@ def common_covariance(run, seeds):
     return (sigma, "") if sigma is not None else (None, "no seeds")
 
 
-def _nothing(run, s, seeds, note, count=0):
+def _nothing(note):
     """The numbers of a `Spread` where there are none."""
     names = ("bias_squared", "bias_squared_error", "variance", "variance_error", "test_loss_above_floor")
-    return {"seeds": count, **dict.fromkeys(names, math.nan), "note": note}
+    return {"seeds": 0, **dict.fromkeys(names, math.nan), "note": note}
 
 
 def _spreads(run, s, seeds, sigma):
@@ -239,7 +239,7 @@ def _spreads(run, s, seeds, sigma):
         linear.append(np.einsum("nei,ei->ne", away, pulled))
     quadratic, linear = np.concatenate(quadratic), np.concatenate(linear)
     return [
-        _spread_of(quadratic[:, e], linear[:, e], float(mean[e] @ pulled[e]), _nothing(run, s, seeds, "too few seeds"))
+        _spread_of(quadratic[:, e], linear[:, e], float(mean[e] @ pulled[e]), _nothing("too few seeds"))
         for e in range(levels)
     ]
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..store.file_format import STATUS_AT_FLOOR, STATUS_NOT_RUN
-from .pairs import Side, pair_at
+from .pairs import Pair, Side, pair_at
+from .schedule_parts import ScheduleParts
 from .statistics import win_shares
 from .summary import columns_of, problem_groups
 
@@ -93,12 +94,12 @@ def _family_name(table, known, key, members, tables):
     return table + (f"[{','.join(fixed)}]" if fixed else "")
 
 
-def best_values(run):
+def best_values(run, parts: ScheduleParts | None = None) -> list[Choice]:
     """For every family, problem combination and level the values tried, the best among them: a list of `Choice`s."""
-    rows, groups = [], problem_groups(run)
+    rows, groups, known, parts = [], problem_groups(run), parameters_of(run), parts or ScheduleParts(run)
     for name, key, members in families(run):
-        values = parameters_of(run)[key]
-        sides = [Side(run, s) for s in members]
+        values = known[key]
+        sides = [Side(run, s, parts=parts) for s in members]
         for problem, seeds in groups:
             for e, level in enumerate(run["level"].tolist()):
                 rows += _choices((name, key, [values[s] for s in members]), sides, (problem, seeds), (e, level))
@@ -185,7 +186,7 @@ def _sampled(schedule, first, steps, rate):
     return np.concatenate([schedule.rates(int(t), int(t) + 1) for t in moments])
 
 
-def annealing(run):
+def annealing(run, parts: ScheduleParts | None = None) -> list[Pair]:
     """Every annealed schedule against every steady one of the same optimiser and noise at equal train loss.
 
     A list of `simlr.analysis.pairs.Pair`, a the annealed and b the steady one: win_share is the share of seeds in which
@@ -196,12 +197,12 @@ def annealing(run):
     shapes = [shape_of(schedule) for schedule, *_ in made]
     methods = [(tuple(optimizer.items()), tuple(noise.items())) for *_, optimizer, noise in made]
     steady = [s for s, shape in enumerate(shapes) if shape == STEADY]
-    rows, groups = [], problem_groups(run)
-    kept = {s: Side(run, s) for s in steady}
+    rows, groups, parts = [], problem_groups(run), parts or ScheduleParts(run)
+    kept = {s: Side(run, s, parts=parts) for s in steady}
     for a, shape in enumerate(shapes):
         if shape != ANNEALING:
             continue
-        side = Side(run, a)
+        side = Side(run, a, parts=parts)
         for b in [s for s in steady if methods[s] == methods[a]] or steady:
-            rows += [pair_at(run, (side, kept[b]), group, (e, e)) for group in groups for e in range(run["level"].size)]
+            rows += [pair_at((side, kept[b]), group, (e, e)) for group in groups for e in range(side.levels.size)]
     return rows

@@ -12,8 +12,10 @@ import numpy as np
 
 from ..config import question as questions
 from ..text import value_text
+from .families import NO_EDGE, edge_of
 from .levels import place
-from .outcomes import DEPENDS, NO, UNSURE, WORDS, YES, Answer, values_of
+from .outcomes import DEPENDS, NO, UNSURE, WORDS, YES, Answer, axes_of, values_of
+from .schedule_parts import ScheduleParts
 from .statistics import COVERAGE, RESAMPLES, joint_medians
 from .summary import columns_of, problem_groups
 
@@ -74,7 +76,7 @@ class _Curve:
             values = {"problem": self.problem, "level": self.level, "against": against, "lowest": self.lowest[i]}
             values |= dict(zip(("best", "best_low", "best_high"), best, strict=True)) | {"edge": self.edges[i]}
             values |= dict(zip(("exponent", "exponent_low", "exponent_high"), local, strict=True))
-            found.append(Growth(**values, outcome=outcome_of(*local, expected) if i else FIRST))
+            found.append(Growth(**values, outcome=outcome_of(*local[1:], expected) if i else FIRST))
         return found
 
 
@@ -87,8 +89,8 @@ def interval(values):
     return float(known[tail]), float(known[known.size - 1 - tail])
 
 
-def outcome_of(exponent, low, high, expected):
-    """Whether an exponent agrees with the expected one: its interval has it, and the value itself is near."""
+def outcome_of(low: float, high: float, expected: float) -> str:
+    """What the interval of an exponent says of the expected one: it comes within `NEAR` and is narrower than 1."""
     if math.isnan(low):
         return OPEN
     if low > expected + NEAR or high < expected - NEAR:
@@ -120,7 +122,7 @@ def vertices(values, medians):
     return np.where(good, np.clip(vertex, x[i - 1], x[i + 1]), found)
 
 
-def curves(run, question):
+def curves(run, question: dict, parts: ScheduleParts) -> list[_Curve]:
     """The `_Curve` of every problem combination and level."""
     entries = questions.entries_of(run.config)
     chosen = questions.members(question["among"], entries)
@@ -131,38 +133,38 @@ def curves(run, question):
     found = []
     for problem, seeds in problem_groups(run):
         for e, level in enumerate(run["level"].tolist()):
-            own = [_best_of(run, groups[a], seeds, e, question["measure"]) for a in sorted(groups)]
+            own = [_best_of(parts, groups[a], seeds, e, question["measure"]) for a in sorted(groups)]
             found.append(_Curve(problem, level, sorted(groups), own))
     return found
 
 
-def _best_of(run, by_value, seeds, level, measure):
+def _best_of(parts, by_value, seeds, level, measure):
     """(log of the best, of every resample (B,), the smallest median, edge) at one value of `against`."""
     values = sorted(by_value)
     losses = np.stack(
-        [np.min([values_of(run, s, seeds, level, measure) for s in by_value[value]], axis=0) for value in values]
+        [np.min([values_of(parts, s, seeds, level, measure) for s in by_value[value]], axis=0) for value in values]
     )
     losses = losses[:, ~np.isnan(losses).any(axis=0)]
     if not losses.shape[1]:
-        return math.nan, np.full(RESAMPLES // 4, np.nan), math.nan, ""
+        return math.nan, np.full(RESAMPLES // 4, np.nan), math.nan, NO_EDGE
     resampled = np.concatenate([vertices(values, part) for part in joint_medians(losses, RESAMPLES // 4)])
     medians = np.median(losses, axis=1)
     least = int(np.argmin(medians))
-    edge = {0: "lowest", len(values) - 1: "highest"}.get(least, "") if np.isfinite(medians[least]) else ""
+    edge = edge_of(values, least) if np.isfinite(medians[least]) else NO_EDGE
     return float(vertices(values, medians[:, None])[0]), resampled, float(medians[least]), edge
 
 
 # ---- what it says ----
 
 
-def answer_growth(run, question):
+def answer_growth(run, question: dict, parts: ScheduleParts) -> Answer:
     """The `Answer` to a question of the second form."""
-    found = curves(run, question)
+    found = curves(run, question, parts)
     rows = [row for curve in found for row in curve.rows(question["exponent"])]
     steps = {row.outcome for row in rows} - {FIRST, OPEN}
     outcome = {frozenset({AGREES}): YES, frozenset({DIFFERS}): NO, frozenset(): UNSURE}.get(frozenset(steps), DEPENDS)
     kind, levels = run.config.level_kind, run["level"].tolist()
-    axes = _axes(rows, kind)
+    axes = axes_of(rows, kind)
     first = outcome[0].upper() + outcome[1:] + (f" on {question['against']}" if outcome == DEPENDS else "")
     told = []
     for curve in found:
@@ -174,15 +176,6 @@ def answer_growth(run, question):
         shown
     )
     return Answer(question["text"], outcome, sentence + ".", _notes(question, rows), rows, axes, (question["against"],))
-
-
-def _axes(rows, kind):
-    """What the curves lie along, beside `against`."""
-    values = {}
-    for row in rows:
-        for key, value in (*row.where.items(), (kind, row.level)):
-            values.setdefault(key, {})[value] = None
-    return tuple((key, tuple(own)) for key, own in values.items() if len(own) > 1)
 
 
 def _told(curve, question):

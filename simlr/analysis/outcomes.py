@@ -3,9 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..config.question import END, EXCESS
 from ..store.file_format import STATUS_AT_FLOOR, STATUS_NOT_RUN, is_own
+from .schedule_parts import ScheduleParts
 
 YES, NO, DEPENDS, SAME, UNSURE = "yes", "no", "it depends", "no difference", "not sure"
 WORDS = {
@@ -30,29 +32,39 @@ class Answer(NamedTuple):
     depends: tuple  # names of the axes that the answer depends on most
 
 
-def values_of(run, s, seeds, level, measure):
+def values_of(parts: ScheduleParts, s: int, seeds: NDArray[np.int64], level, measure: str) -> NDArray[np.float64]:
     """The measure (N,) of schedule s on some seeds at a level, given by its place, or at END of the schedule.
 
     Infinite where the seed did not reach the level, NaN where no schedule can or nothing is known yet.
     """
     if measure in EXCESS:
         loss, floor = EXCESS[measure]
-        return values_of(run, s, seeds, level, loss) - run[floor][seeds]
+        return values_of(parts, s, seeds, level, loss) - parts.run[floor][seeds]
     if level == END:
-        return _at_end(run, s, seeds, measure)
-    status = run.part("status", s)[seeds, level]
-    values = run.part(measure, s)[seeds, level].astype(np.float64)
-    values = np.where(is_own(status, run.config.level_kind) & ~np.isnan(values), values, np.inf)
+        return _at_end(parts, s, seeds, measure)
+    status = parts("status", s)[seeds, level]
+    values = parts(measure, s)[seeds, level].astype(np.float64)
+    values = np.where(is_own(status, parts.run.config.level_kind) & ~np.isnan(values), values, np.inf)
     return np.where(np.isin(status, (STATUS_AT_FLOOR, STATUS_NOT_RUN)), np.nan, values)
 
 
-def _at_end(run, s, seeds, measure):
+def _at_end(parts, s, seeds, measure):
     """The loss at the last recorded moment, the end of the schedule; infinite after a divergence."""
+    run = parts.run
     slot = int(np.argmax(run["recorded_step"][s]))
     rows = {seed: row for row, seed in enumerate(run.recorded_rows.tolist())}
-    values = run.part(f"trajectory_{measure}", s)[[rows[seed] for seed in seeds.tolist()], slot].astype(np.float64)
-    done = (run.part("status", s)[seeds] != STATUS_NOT_RUN).all(axis=1)
+    values = parts(f"trajectory_{measure}", s)[[rows[seed] for seed in seeds.tolist()], slot].astype(np.float64)
+    done = (parts("status", s)[seeds] != STATUS_NOT_RUN).all(axis=1)
     return np.where(done, np.where(np.isnan(values), np.inf, values), np.nan)
+
+
+def axes_of(rows: list, level_kind: str) -> tuple:
+    """What the rows of an answer lie along: ((name, its values in order), ...); the level is named by its kind."""
+    values: dict[str, dict] = {}
+    for row in rows:
+        for key, value in (*row.where.items(), (level_kind, row.level)):
+            values.setdefault(key, {})[value] = None
+    return tuple((key, tuple(own)) for key, own in values.items() if len(own) > 1)
 
 
 def place_of(run, moment, level):

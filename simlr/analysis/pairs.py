@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import unknown
 from ..store.file_format import is_own
+from .schedule_parts import ScheduleParts
 from .statistics import EQUAL, median_interval, sign_test, wilson
 from .summary import columns_of, problem_groups
 
@@ -78,31 +79,29 @@ def compare(run, a, b, *, tolerance=TOLERANCE, measure="test_loss"):
     if measure not in MEASURES:
         raise unknown("compare", measure, MEASURES, "measure")
     sides = Side(run, index_of(run, a), measure), Side(run, index_of(run, b), measure)
-    return [
-        pair_at(run, sides, group, (e, e), tolerance) for group in problem_groups(run) for e in range(run["level"].size)
-    ]
+    return [pair_at(sides, group, (e, e), tolerance) for group in problem_groups(run) for e in range(run["level"].size)]
 
 
 class Side:
-    """One schedule of a run, its datasets (N, E) read once."""
+    """One schedule of a run, its datasets (N, E) read once; of a `ScheduleParts` that is shared, by all sides."""
 
-    def __init__(self, run, index, measure="test_loss"):
-        kind = run.config.level_kind
-        self.name = str(run["schedule"][index])
-        self.status = run.part("status", index)
+    def __init__(self, run, index: int, measure: str = "test_loss", parts: ScheduleParts | None = None):
+        kind, parts = run.config.level_kind, parts or ScheduleParts(run)
+        self.name, self.levels = str(parts.fixed("schedule")[index]), parts.fixed("level")
+        self.status = parts("status", index)
         self.own = is_own(self.status, kind)
-        self.values = run.part(measure, index)
-        train = run.part("train_loss", index)
+        self.values = parts(measure, index)
+        train = parts("train_loss", index)
         self.train = train - run["train_floor"][:, None] if kind == "excess_train_loss" else train
 
 
-def pair_at(run, sides, group, where, tolerance=TOLERANCE):
+def pair_at(sides: tuple[Side, Side], group: tuple, where: tuple[int, int], tolerance: float = TOLERANCE) -> Pair:
     """The `Pair` of two `Side`s over the seeds of a problem group ((parameter, value), ...), seeds, at their levels.
 
     `where` holds the places of the two levels, one for each side.
     """
     problem, seeds = group
-    level = run["level"]
+    level = sides[0].levels
     found = {"a": sides[0].name, "b": sides[1].name, "problem": problem, "seeds": int(np.size(seeds))}
     found |= {"level": float(level[where[0]]), "level_b": float(level[where[1]])}
     return Pair(**found, **_measured(sides, seeds, where, tolerance))
@@ -141,7 +140,9 @@ def _gap(a, b):
     return float(np.median(gap)) if gap.size else float("nan")
 
 
-def table_of_pairs(run, base, tolerance=TOLERANCE):
+def table_of_pairs(
+    run, base: int, tolerance: float = TOLERANCE, parts: ScheduleParts | None = None
+) -> tuple[list[Pair], bool]:
     """All `Pair`s of a run, a before b in the run's order; where they are too many, those with the baseline alone.
 
     Returns (rows, whether all pairs are there).
@@ -150,13 +151,13 @@ def table_of_pairs(run, base, tolerance=TOLERANCE):
     many = count * (count - 1) // 2
     everything = many <= MOST_PAIRS and many * levels * run["seed"].size <= MOST_CELLS
     chosen = list(combinations(range(count), 2)) if everything else [(i, base) for i in range(count) if i != base]
-    groups, kept, rows = problem_groups(run), {}, []
+    groups, kept, rows, parts = problem_groups(run), {}, [], parts or ScheduleParts(run)
     for i, j in chosen:
         for index in (i, j):
             if index not in kept:
-                kept[index] = Side(run, index)
+                kept[index] = Side(run, index, parts=parts)
         sides = kept[i], kept[j]
-        rows += [pair_at(run, sides, group, (e, e), tolerance) for group in groups for e in range(levels)]
+        rows += [pair_at(sides, group, (e, e), tolerance) for group in groups for e in range(levels)]
         # Held no longer than they are needed: all of them would be the whole file.
         if not everything:
             del kept[i]

@@ -5,8 +5,10 @@ The CSV files hold all of its rows, the page the telling ones. docs/analysis.md 
 
 from functools import cached_property
 
-from ..cli.arguments import say
 from . import answers, directions, families, pairs, summary
+from .directions import Direction, Spread
+from .pairs import Pair
+from .schedule_parts import ScheduleParts
 from .summary import baseline
 from .verdict import verdict_of
 
@@ -33,6 +35,7 @@ class StudyAnalysis(_Judged):
 
     rows = pairs = best = annealing = directions = spread = answer_rows = ()
     answer = None
+    notes = ()
 
     def __init__(self, run):
         self.run = run
@@ -44,11 +47,13 @@ class Analysis(_Judged):
     def __init__(self, run, base=None):
         self.run = run
         self.base = baseline(run) if base is None else base
+        self._parts = ScheduleParts(run)
+        self._directions, self._spreads = {}, {}
 
     @cached_property
     def answer(self):
         """The `outcomes.Answer` to the question of the grid, or None."""
-        return answers.answer(self.run)
+        return answers.answer(self.run, self._parts)
 
     @property
     def answer_rows(self):
@@ -63,27 +68,60 @@ class Analysis(_Judged):
     @cached_property
     def pairs(self):
         """`pairs.Pair`s of all pairs of schedules; where they are too many, those with the baseline alone."""
-        return pairs.table_of_pairs(self.run, self.base)[0]
+        return pairs.table_of_pairs(self.run, self.base, parts=self._parts)[0]
 
     @cached_property
     def best(self):
         """`families.Choice`s."""
-        return families.best_values(self.run)
+        return families.best_values(self.run, self._parts)
 
     @cached_property
     def annealing(self):
-        """`pairs.Pair`s of annealed and steady schedules; none, and a line that says so, where they are too many."""
-        if self.run["schedule"].size > MOST_SCHEDULES:
-            say(f"simlr: no annealing.csv beyond {MOST_SCHEDULES:,} schedules; simlr.families.annealing makes its rows")
-            return []
-        return families.annealing(self.run)
+        """`pairs.Pair`s of annealed and steady schedules; none where they are too many, which `notes` say."""
+        return [] if self._many_schedules else families.annealing(self.run, self._parts)
+
+    @property
+    def _many_schedules(self):
+        return self.run["schedule"].size > MOST_SCHEDULES
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What there is too much of to be here, a line each."""
+        line = f"no annealing.csv beyond {MOST_SCHEDULES:,} schedules; simlr.families.annealing makes its rows"
+        return (line,) if self._many_schedules else ()
+
+    def against_baseline(self, name: str, problem: tuple, level: float) -> Pair:
+        """A schedule against the baseline. Of what is asked alone: there are too many pairs to make all for a page."""
+        seeds, place = dict(summary.problem_groups(self.run))[problem], self.run["level"].tolist().index(level)
+        a, b = (pairs.Side(self.run, s, parts=self._parts) for s in (pairs.index_of(self.run, name), self.base))
+        return pairs.pair_at((a, b), (problem, seeds), (place, place))
+
+    def directions_of(self, places: list[int]) -> list[Direction]:
+        """The `Direction`s of some schedules, given by their places."""
+        return self._of_schedules(self._directions, directions.directions, places)
+
+    def spread_of(self, places: list[int]) -> list[Spread]:
+        """The `Spread`s of some schedules, given by their places."""
+        return self._of_schedules(self._spreads, directions.bias_and_variance, places)
+
+    def _of_schedules(self, held, make, places):
+        """Rows of some schedules, made once each: `held` has {name: rows} of those that were asked for before."""
+        names = [str(name) for name in self.run["schedule"]]
+        missing = [s for s in places if names[s] not in held]
+        held |= {names[s]: [] for s in missing}
+        for row in make(self.run, missing) if missing else ():
+            held[row.schedule].append(row)
+        return [row for s in places for row in held[names[s]]]
 
     @cached_property
     def directions(self):
         """`directions.Direction`s."""
-        return directions.directions(self.run)
+        return self.directions_of(range(self.run["schedule"].size))
 
     @cached_property
     def spread(self):
         """`directions.Spread`s."""
-        return directions.bias_and_variance(self.run)
+        rows = self.spread_of(range(self.run["schedule"].size))
+        # By problem combination first.
+        groups = [problem for problem, _ in summary.problem_groups(self.run)]
+        return sorted(rows, key=lambda row: groups.index(row.problem))

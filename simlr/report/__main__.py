@@ -157,6 +157,8 @@ def _made(path, run, baseline, wanted):
             "md": lambda: {"report.md": as_markdown(found)},
         }
         texts = {name: text for wish in wanted for name, text in makers[wish]().items()}
+        for note in analysis.notes:
+            say(f"simlr: {note}")
         return found, {name: text.encode("utf-8") for name, text in texts.items()}
     except InputError as error:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None

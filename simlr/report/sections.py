@@ -9,8 +9,6 @@ from typing import NamedTuple
 from ..analysis import directions
 from ..analysis.families import SURE
 from ..analysis.levels import heading, last, place
-from ..analysis.pairs import Side, pair_at
-from ..analysis.summary import problem_groups
 from ..text import number, shortened, some
 from .tables import MOST_GROUPS, MOST_LINES, Table, groups, label
 from .view import View
@@ -84,15 +82,11 @@ def against(found, shown):
     run, base = found.run, found.base
     if run["schedule"].size < 2:
         return None
-    seeds = dict(problem_groups(run))
-    names, levels = [str(name) for name in run["schedule"]], run["level"].tolist()
-    base_side, pairs = Side(run, base), {}
+    names, pairs = [str(name) for name in run["schedule"]], {}
     for name in dict.fromkeys(name for group in shown.values() for name in group.shown if name != names[base]):
-        side = Side(run, names.index(name))
         for problem, group in shown.items():
             if name in group.shown:
-                e = levels.index(group.last)
-                pairs[problem, name] = pair_at(run, (side, base_side), (problem, seeds[problem]), (e, e))
+                pairs[problem, name] = found.against_baseline(name, problem, group.last)
     tables = [
         _pair_table(group, [p for (q, _), p in pairs.items() if q == problem]) for problem, group in shown.items()
     ]
@@ -260,13 +254,13 @@ def mechanism(found):
     places = [view.index(name) for name in view.shown]
     problems = some(list(dict.fromkeys(row.problem for row in found.rows)), MOST_GROUPS)
     made = []
-    own = [row for row in directions.directions(run, places) if row.problem in problems and row.level == view.last]
+    own = [row for row in found.directions_of(places) if row.problem in problems and row.level == view.last]
     if own:
         tables = [t for problem in problems for t in _direction_tables(view, problem, own)]
         made.append(Section("directions", title, tuple(tables), own))
-    spread = [
-        row for row in directions.bias_and_variance(run, places) if row.problem in problems and row.level == view.last
-    ]
+    spread = [row for row in found.spread_of(places) if row.problem in problems and row.level == view.last]
+    # By problem combination first, as the colours of the picture go.
+    spread.sort(key=lambda row: problems.index(row.problem))
     if spread:
         tables = [
             _spread_table(view, problem, [row for row in spread if row.problem == problem]) for problem in problems

@@ -166,7 +166,7 @@ class View:
     def _stops(self, name, seeds):
         """Train and test losses (R, E) at the stops of one schedule, NaN where a level was not reached."""
         index = self.index(name)
-        reached = self.own(self.run["status"][index, seeds])
+        reached = self.own(self.run.part("status", index)[seeds])
         train, test = (
             np.where(reached, self._losses[key][index, seeds], np.nan) for key in ("train_loss", "test_loss")
         )

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import simlr
 from naive import answers as naive_answers
 from simlr.analysis import answers, growth, outcomes
+from simlr.analysis.schedule_parts import ScheduleParts
 from simlr.config import question as questions
 from simlr.errors import InputError
 from simlr.report import __main__, answer_text
@@ -175,7 +176,8 @@ def test_the_end_is_what_a_budget_of_all_steps_gives():
     changes = {"schedule": [table], "stop": {"steps": [10, 30]}, "record__points": 3, "record__seeds": "all"}
     run = simlr.run(asked(question, **changes))
     seeds = np.arange(40)
-    np.testing.assert_array_equal(outcomes.values_of(run, 0, seeds, questions.END, "test_loss"), run.test_loss[0, :, 1])
+    values = outcomes.values_of(ScheduleParts(run), 0, seeds, questions.END, "test_loss")
+    np.testing.assert_array_equal(values, run.test_loss[0, :, 1])
     (row,) = answers.compare(run, run.config.question)
     assert row.ratio == pytest.approx(np.median(run.test_loss[0, :, 0] / run.test_loss[0, :, 1]), rel=1e-9)
     assert answers.answer(run).axes == ()

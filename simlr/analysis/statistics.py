@@ -51,9 +51,10 @@ def median_interval(ordered):
 
 
 def _midpoints(low, high):
-    """The mean of two values; of equal infinite ones, themselves."""
+    """The mean of two values; of equal infinite ones, themselves; 0 between the two infinities."""
     with np.errstate(invalid="ignore"):
-        return np.where(low == high, low, 0.5 * low + 0.5 * high)
+        middle = np.where(low == high, low, 0.5 * low + 0.5 * high)
+    return np.where(np.isinf(low) & np.isinf(high) & (low != high), 0.0, middle)
 
 
 def _symmetric_quantiles(values, tail):

@@ -11,7 +11,8 @@ from made import made_run
 
 import simlr
 from naive import answers as naive_answers
-from simlr.analysis import directions, families, pairs, statistics
+from simlr.analysis import directions, families, pairs, statistics, summary
+from simlr.analysis.schedule_parts import ScheduleParts
 from simlr.errors import InputError
 from simlr.papers import nakkiran2020
 
@@ -335,3 +336,38 @@ def test_other_test_distributions_are_no_common_one(run_arrays):
 def test_without_residuals_there_is_nothing_to_say(finished):
     run = simlr.load(finished)
     assert directions.directions(run) == directions.bias_and_variance(run) == []
+
+
+def test_infinite_values_have_an_interval_too():
+    values = np.array([-np.inf, 0.0, np.inf, np.inf])
+    middle, low, high = statistics.median_interval(values)
+    assert (middle, low, high) == (np.inf, -np.inf, np.inf)
+    assert statistics.median_interval(np.sort(-values)) == (-middle, -high, -low)
+
+
+def test_seeds_are_grouped_as_a_loop_would():
+    """Several parameters, text among them, that do not come in ascending order."""
+    generator = np.random.default_rng(3)
+    size, scale = np.array(["small", "large"], object)[generator.integers(0, 2, 60)], generator.integers(0, 3, 60) / 4.0
+    run = made_run(np.ones((1, 60, 1)), np.ones((1, 60, 1)), [0.1], problem_size=size, problem_scale=scale)
+    expected = {}
+    for seed in range(60):
+        expected.setdefault((("scale", float(scale[seed])), ("size", size[seed])), []).append(seed)
+    groups = summary.problem_groups(run)
+    assert [(problem, seeds.tolist()) for problem, seeds in groups] == list(expected.items())
+    assert summary.problem_groups(run) is groups
+
+
+def test_parts_of_schedules_are_read_once_while_there_is_room(monkeypatch):
+    run = made_run(np.ones((3, 8, 2)), np.arange(48.0).reshape(3, 8, 2), [0.1, 0.01], names=("a", "b", "c"))
+    looks, part = [], run.part
+    monkeypatch.setattr(run, "part", lambda name, s: looks.append((name, s)) or part(name, s))
+    held = ScheduleParts(run)
+    for _ in range(2):
+        np.testing.assert_array_equal(held("test_loss", 1), part("test_loss", 1))
+    assert looks == [("status", 1), ("test_loss", 1)]
+    monkeypatch.setattr("simlr.analysis.schedule_parts.BYTES_HELD", 0)
+    held("status", 2)
+    held("test_loss", 1)
+    # What gave way is read anew, its status first.
+    assert looks[2:] == [("status", 2), ("status", 1), ("test_loss", 1)]

@@ -170,7 +170,7 @@ def _draw_family(view, axes, i, rows):
     """The curve of one family."""
     known = [row for row in rows if math.isfinite(row.test_loss) and row.value > 0.0]
     text = f"{shortened(rows[0].family, 24)}, {heading(view.kind, rows[0].level)}"
-    look = {"color": style.COLOURS[i], "linestyle": style.DASHES[i], "marker": style.MARKERS[i], "markersize": 5}
+    look = {**style.curve_look(i), "markersize": 5}
     axes.plot([r.value for r in known], [r.test_loss for r in known], label=style.plain(text), linewidth=1.6, **look)
     sure = [row for row in likely(rows) if row in known]
     axes.plot([r.value for r in sure], [r.test_loss for r in sure], color=look["color"], linewidth=7, alpha=0.3)

@@ -35,12 +35,10 @@ def _drawn(row):
     return all(math.isfinite(v) for v in (row.best, row.best_low, row.best_high))
 
 
-def _axes_for(run, answer, first=()):
+def _axes_for(answer):
     """The axes in the order in which they are drawn: horizontal, colour, panel; others are not told apart."""
-    names = [name for name, _ in answer.axes if name not in first]
-    numeric = [n for n, values in answer.axes if all(isinstance(v, int | float) for v in values) and n in names]
-    names = sorted(names, key=lambda name: (name not in answer.depends, name not in numeric))
-    return [*first, *names]
+    numeric = [name for name, values in answer.axes if all(isinstance(v, int | float) for v in values)]
+    return sorted(dict(answer.axes), key=lambda name: (name not in answer.depends, name not in numeric))
 
 
 def _of(run, row, axis):
@@ -75,12 +73,12 @@ def _lines(run, answer, rows, axes):
 def _errorbar(axes, i, label, points):
     """Points (x, middle, low, high) with their intervals, joined."""
     x, middle, low, high = (np.array(v) for v in zip(*points, strict=True))
-    look = {"color": style.COLOURS[i], "linestyle": style.DASHES[i], "marker": style.MARKERS[i], "markersize": 6}
+    look = {**style.curve_look(i), "markersize": 6}
     errors = [np.maximum(middle - low, 0.0), np.maximum(high - middle, 0.0)]
     axes.errorbar(x, middle, yerr=errors, capsize=3, linewidth=1.6, label=style.plain(label) if label else None, **look)
 
 
-def _horizontal(run, axes, axis, values):
+def _horizontal(axes, axis, values):
     """The horizontal axis: numbers as they are, what is no number in even steps; a function from value to place."""
     text = axis if axis not in WORDS else WORDS[axis].axis
     axes.set_xlabel(style.plain(text))
@@ -100,7 +98,7 @@ def _horizontal(run, axes, axis, values):
 
 def _ratios(run, answer, rows):
     """The ratio of the two sides."""
-    axes = _axes_for(run, answer)
+    axes = _axes_for(answer)
     names = [side_name(side) for side in run.config.question["compare"]]
     figure, panels = _panels(run, answer, rows, axes)
     ends = [value for row in rows for value in (row.ratio_low, row.ratio_high)]
@@ -109,7 +107,7 @@ def _ratios(run, answer, rows):
         panel.axhspan(1.0 / margin, margin, color="#7f7f7f", alpha=0.2, linewidth=0)
         panel.axhline(1.0, color="#000000", linewidth=1.0)
         if axes:
-            place = _horizontal(run, panel, axes[0], dict(answer.axes)[axes[0]])
+            place = _horizontal(panel, axes[0], dict(answer.axes)[axes[0]])
         else:
             panel.set_xticks([])
         for i, label, line in _lines(run, answer, own, axes):
@@ -124,12 +122,12 @@ def _ratios(run, answer, rows):
     style.title(figure, f"{answer.question} {answer.outcome[0].upper() + answer.outcome[1:]}")
     caption = (
         f"{measure.capitalize()} of {names[0]} over that of {names[1]}, in the same seed: median and its 95 % "
-        f"bootstrap interval. Below 1 {names[0]} has less; grey: differences that do not count.{_kept(answer, axes)}"
+        f"bootstrap interval. Below 1 {names[0]} has less; grey: differences that do not count.{_kept(axes)}"
     )
     return style.Picture("answer", caption, figure)
 
 
-def _kept(answer, axes):
+def _kept(axes):
     """The sentence on axes that there is no room for."""
     return "".join(f" Of {axis} the last value." for axis in axes[3:])
 
@@ -145,11 +143,11 @@ def _limits(panel, ends):
 def _best(run, answer, rows):
     """The best value against the other parameter, beside the expected growth."""
     question = run.config.question
-    axes = ["", *_axes_for(run, answer)]
+    axes = ["", *_axes_for(answer)]
     figure, panels = _panels(run, answer, rows, axes)
     for panel, title, own in panels:
         values = sorted({row.against for row in own})
-        _horizontal(run, panel, question["against"], values)
+        _horizontal(panel, question["against"], values)
         for i, label, line in _lines(run, answer, own, axes):
             _errorbar(panel, i, label, [(row.against, row.best, row.best_low, row.best_high) for row in line])
         if own:
@@ -167,6 +165,6 @@ def _best(run, answer, rows):
     caption = (
         f"The {question['best']} of the least {MEASURES[question['measure']]} against {question['against']}, with its "
         f"95 % interval over resamples of the seeds; grey: growth as expected, from the first value on."
-        f"{_kept(answer, axes)}"
+        f"{_kept(axes)}"
     )
     return style.Picture("answer", caption, figure)

@@ -192,7 +192,12 @@ def band(axes, look, places, middle, quarters):
     return True
 
 
+def curve_look(i: int) -> dict:
+    """Colour, dashes and marker of the curve of one place, as matplotlib takes them."""
+    return {"color": COLOURS[i], "linestyle": DASHES[i], "marker": MARKERS[i]}
+
+
 def look(view, name):
     """Colour, dashes, marker and label of a schedule, the same in every picture."""
     i = view.shown.index(name)
-    return {"color": COLOURS[i], "linestyle": DASHES[i], "marker": MARKERS[i], "label": plain(shortened(name, 28))}
+    return {**curve_look(i), "label": plain(shortened(name, 28))}

@@ -69,6 +69,12 @@ def last(kind, levels):
     return min(levels) if WORDS[kind].falls else max(levels)
 
 
+def last_shared(kind: str, rows: list, baseline: str) -> float:
+    """The last level of some `summary.Row`s that a schedule shares with the baseline; the last of all if none does."""
+    shared = [row.level for row in rows if row.pairs and row.schedule != baseline]
+    return last(kind, shared or [row.level for row in rows])
+
+
 def is_loss(kind):
     """Whether the levels are train losses, the same for every seed."""
     return kind in SAME_LOSS_KINDS

@@ -7,7 +7,7 @@ from ..analysis.levels import text as level_text_of
 from ..analysis.outcomes import WORDS
 from ..config.question import side_name
 from ..text import WIDTH, number, printable, shortened, value_text
-from .tables import MOST_LINES, Table
+from .tables import MOST_LINES, Table, interval, percent
 
 WHOLE = "the report's answer.csv"
 
@@ -35,10 +35,6 @@ def _place(run, answer, row):
     return ", ".join(parts) or "all"
 
 
-def _interval(low, high):
-    return f"{number(low)} to {number(high)}"
-
-
 def _pairs(run, answer, rows):
     """The table of `Comparison`s."""
     question = run.config.question
@@ -48,10 +44,8 @@ def _pairs(run, answer, rows):
         (
             _place(run, answer, row),
             number(row.ratio),
-            _interval(row.ratio_low, row.ratio_high),
-            f"{100 * row.win_share:.1f} ({100 * row.win_share_low:.1f} to {100 * row.win_share_high:.1f})"
-            if row.pairs
-            else "-",
+            interval(row.ratio_low, row.ratio_high),
+            percent(row.win_share, row.win_share_low, row.win_share_high) if row.pairs else "-",
             str(row.pairs),
             row.outcome,
             shortened(row.a),
@@ -72,9 +66,9 @@ def _growths(run, answer, rows):
             value_text(row.against),
             _place(run, answer, row),
             number(row.best) + (f" ({row.edge} tried)" if row.edge else ""),
-            _interval(row.best_low, row.best_high),
+            interval(row.best_low, row.best_high),
             number(row.exponent),
-            _interval(row.exponent_low, row.exponent_high),
+            interval(row.exponent_low, row.exponent_high),
             row.outcome or "-",
             number(row.lowest),
         )

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..config.schedule_tables import expand_schedule
 from ..schedules import bounds
-from ..text import many, number, shortened
+from ..text import listed, many, number, shortened
 from .tables import MOST_LINES, Table
 
 POINTS = 600  # a curve
@@ -88,8 +88,8 @@ def as_table(found):
 
 
 def _in_sharpness(made):
-    names = [shortened(one.name) for one in made if one.unit == "sharpness"]
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    names = [one.name for one in made if one.unit == "sharpness"]
+    return listed(names)
 
 
 def _line(schedule):

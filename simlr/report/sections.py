@@ -10,7 +10,7 @@ from ..analysis import directions
 from ..analysis.families import SURE
 from ..analysis.levels import heading, last, place
 from ..text import number, shortened, some
-from .tables import MOST_GROUPS, MOST_LINES, Table, groups, label
+from .tables import MOST_GROUPS, MOST_LINES, Table, groups, interval, label, percent
 from .view import View
 
 MOST_RANKS = 8
@@ -35,16 +35,6 @@ def sections(found):
 
 
 # ---- pieces of text ----
-
-
-def interval(low, high):
-    """An interval in words."""
-    return f"{number(low)} to {number(high)}"
-
-
-def percent(share, low, high):
-    """A share with its interval, in percent."""
-    return "-" if share != share else f"{100 * share:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def probability(p):

@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from ..analysis.levels import WORDS, heading, is_loss, last
+from ..analysis.levels import WORDS, heading, is_loss, last_shared
 from ..config.stop import PATIENCE
 from ..text import listed, many, number, printable, shortened, some, value_text
 
@@ -25,6 +25,16 @@ class Table(NamedTuple):
     header: tuple
     lines: tuple  # of tuples as long as the header
     notes: tuple
+
+
+def interval(low: float, high: float) -> str:
+    """An interval in words."""
+    return f"{number(low)} to {number(high)}"
+
+
+def percent(share: float, low: float, high: float) -> str:
+    """A share with its interval, in percent."""
+    return "-" if share != share else f"{100 * share:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def describe(rows):
@@ -88,10 +98,8 @@ class Group:
         self.cells, self.rows = cells, list(cells.values())
         self.base = self.rows[0].baseline
         self.names, self.all_levels = names(self.rows), levels(self.rows)
-        shared = [row.level for row in self.rows if row.pairs and row.schedule != self.base]
         self.kind = self.rows[0].level_kind
-        # The last level that some schedule shares with the baseline; the last of all where none does.
-        self.last = last(self.kind, shared or self.all_levels)
+        self.last = last_shared(self.kind, self.rows, self.base)
         self.levels = self._levels_with_room()
         self.shown = self.names if len(self.names) <= most else self._best(most)
 

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..analysis.levels import is_loss, last, place
+from ..analysis.levels import is_loss, last_shared, place
 from ..analysis.summary import problem_groups
 from ..store.file_format import is_own
 from ..text import listed, shortened, value_text
@@ -36,8 +36,7 @@ class View:
         self.by_loss = is_loss(self.kind)
         # Whether the test loss keeps a floor; where it has none, test loss over train loss tells more.
         self.noisy = not all(row.test_floor == 0.0 for row in self.rows.values())
-        shared = [row.level for row in self.rows.values() if row.pairs and row.schedule != self.base]
-        self.last = last(self.kind, shared or self.levels)
+        self.last = last_shared(self.kind, list(self.rows.values()), self.base)
         self.rival = self._rival()
         self.shown = self._telling()
         self.problem = "".join(f" Problem: {key} = {value_text(value)}." for key, value in problem)

@@ -13,7 +13,7 @@ noise by address, in NumPy's words: Generator(Philox(key=[root, draw], counter=[
 
 The points may be given in any coordinates that an orthonormal basis of some space gives them. Gradients lie in the span
 of the train points, so without noise the coordinates along that span are enough: what the start's weights are beyond it
-only decays, and what they answer there to the test points is given beforehand (`Part.far`).
+only decays, and what they put out there at the test points is given beforehand (`Part.far`).
 
 Each sum runs in one order, whatever the threads: the unit of parallel work is a network.
 """
@@ -24,13 +24,12 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
+from ..block_products import add_product, set_product
 from ..draws import NETWORK_NOISE, fill_normal
 from ..intrinsics import claim, fma
 from ..jit import cell, inline, sweep, worker
 
-# Rows of a matrix, and units, that a pass takes at once.
-QUAD = 4
-# Answers nearer to 0 than this are of rounding: at the start, where f = 0, half of the test points count as wrong.
+# Outputs nearer to 0 than this are of rounding: at the start, where f = 0, half of the test points count as wrong.
 TIE = 1e-9
 # Training has diverged where not (train loss <= this).
 LIMIT = 1e100
@@ -43,7 +42,7 @@ MEASURES = 6
 class Part(NamedTuple):
     """One part of the points, x1 or x2, of D data sets. r coordinates, n train points that have it, t test points.
 
-    r and n are multiples of QUAD; coordinates and points beyond the true ones are 0.
+    r and n are multiples of `block_products.QUAD`; coordinates and points beyond the true ones are 0.
     """
 
     rows: np.ndarray  # (D, n, r) train points
@@ -51,7 +50,7 @@ class Part(NamedTuple):
     test: np.ndarray  # (D, r, t) test points, transposed
     far: np.ndarray  # (D, m, t) <w_j, x> of the start beyond the r coordinates; m = 0 where there is nothing
     first: int  # the number of the train point that row 0 belongs to; the others follow it
-    axes: int  # the true number of coordinates
+    dimension: int  # the true number of coordinates
 
 
 class Points(NamedTuple):
@@ -76,6 +75,19 @@ class Rules(NamedTuple):
     learnt_loss: float  # a group of points is learnt at the first step with a mean loss at or below this
     max_steps: int
     moments: np.ndarray  # (K,) int64, ascending steps to measure at
+
+
+class Scratch(NamedTuple):
+    """What a thread works with while it trains one network after the other."""
+
+    first_inputs: np.ndarray  # (m, n1) <w_j, x1> at the train points, then by how much the weights move along these
+    second_inputs: np.ndarray  # (m, n2) the same of v and x2
+    outputs: np.ndarray  # (N,) f, with zeros beyond the last point
+    pull: np.ndarray  # (N,) -N dL/df, with zeros beyond
+    normal: np.ndarray  # (m (r1 + r2),) xi, of the true coordinates
+    test_inputs: np.ndarray  # (m, t)
+    test_outputs: np.ndarray  # (2, t) of x1 alone, of x2 alone
+    measures: np.ndarray  # (MEASURES,)
 
 
 class Networks(NamedTuple):
@@ -108,41 +120,6 @@ def begin(rules, first, second):
     )
 
 
-# ---- products of matrices, 4 x 4 numbers of the left one in registers ----
-
-
-@inline
-def add_block(left, u, i, right, out):
-    """out[u .. u + 3] += left[u .. u + 3, i .. i + 3] right[i .. i + 3], one row of the right after the other."""
-    a0, a1, a2, a3 = left[u, i], left[u, i + 1], left[u, i + 2], left[u, i + 3]
-    b0, b1, b2, b3 = left[u + 1, i], left[u + 1, i + 1], left[u + 1, i + 2], left[u + 1, i + 3]
-    c0, c1, c2, c3 = left[u + 2, i], left[u + 2, i + 1], left[u + 2, i + 2], left[u + 2, i + 3]
-    d0, d1, d2, d3 = left[u + 3, i], left[u + 3, i + 1], left[u + 3, i + 2], left[u + 3, i + 3]
-    for lane in range(out.shape[1]):
-        w, x, y, z = right[i, lane], right[i + 1, lane], right[i + 2, lane], right[i + 3, lane]
-        out[u, lane] = fma(a3, z, fma(a2, y, fma(a1, x, fma(a0, w, out[u, lane]))))
-        out[u + 1, lane] = fma(b3, z, fma(b2, y, fma(b1, x, fma(b0, w, out[u + 1, lane]))))
-        out[u + 2, lane] = fma(c3, z, fma(c2, y, fma(c1, x, fma(c0, w, out[u + 2, lane]))))
-        out[u + 3, lane] = fma(d3, z, fma(d2, y, fma(d1, x, fma(d0, w, out[u + 3, lane]))))
-
-
-@cell
-def add_product(left, right, out):
-    """out += left right, of (m, k), (k, n) and (m, n), m and k multiples of QUAD."""
-    for u in range(0, out.shape[0], QUAD):
-        for i in range(0, right.shape[0], QUAD):
-            add_block(left, u, i, right, out)
-
-
-@cell
-def set_product(left, right, out):
-    """out = left right."""
-    for u in range(out.shape[0]):
-        for lane in range(out.shape[1]):
-            out[u, lane] = 0.0
-    add_product(left, right, out)
-
-
 # ---- one step ----
 
 
@@ -154,7 +131,7 @@ def clear(out):
 
 
 @cell
-def answer(z, sign, out, first):
+def add_outputs(z, sign, out, first):
     """out[first + i] += m^(-1/2) sum_j a_j relu(z_ji), for z (m, n)."""
     weight = 1.0 / math.sqrt(z.shape[0])
     for j in range(z.shape[0]):
@@ -212,33 +189,25 @@ def scale(weights, factor):
 
 
 @cell
-def push(weights, axes, normal, start, amount):
+def subtract_noise(weights, dimension, normal, start, amount):
     """weights_jk -= amount xi for the true coordinates, xi from normal[start] on."""
     for j in range(weights.shape[0]):
-        for k in range(axes):
-            weights[j, k] = fma(-amount, normal[start + j * axes + k], weights[j, k])
-
-
-@cell
-def add_noise(first, second, axes, normal, root, draw, step, amount):
-    """Subtract amount xi_t from the weights of both parts, which have these numbers of true coordinates."""
-    fill_normal(normal, root, draw, NETWORK_NOISE, step)
-    push(first, axes[0], normal, 0, amount)
-    push(second, axes[1], normal, first.shape[0] * axes[0], amount)
+        for k in range(dimension):
+            weights[j, k] = fma(-amount, normal[start + j * dimension + k], weights[j, k])
 
 
 # ---- what is measured ----
 
 
 @cell
-def test_answer(weights, part, d, shrunk, sign, z, out):
-    """out = the answers of one part's units to the test points; z (m, t) is scratch."""
+def set_test_outputs(weights, part, d, shrunk, sign, z, out):
+    """out (t,) = the outputs of one part's units at the test points; z (m, t) is scratch."""
     for j in range(z.shape[0]):
         for i in range(z.shape[1]):
             z[j, i] = shrunk * part.far[d, j, i] if part.far.shape[1] > 0 else 0.0
     add_product(weights, part.test[d], z)
     clear(out)
-    answer(z, sign, out, 0)
+    add_outputs(z, sign, out, 0)
 
 
 @cell
@@ -252,21 +221,21 @@ def share_wrong(label, out):
 
 
 @cell
-def test(x1, x2, points, d, first, second, shrunk, z, answers, measures):
-    """Fill the test errors in `measures`: of each test point's x1 alone, its x2 alone, both."""
-    label = points.test_label[d]
-    test_answer(first, x1, d, shrunk, points.sign, z, answers[0])
-    test_answer(second, x2, d, shrunk, points.sign, z, answers[1])
-    measures[FIRST_ERROR] = share_wrong(label, answers[0])
-    measures[SECOND_ERROR] = share_wrong(label, answers[1])
+def test_errors(x1, x2, points, d, first, second, shrunk, scratch):
+    """Fill the test errors in the scratch's measures: of each test point's x1 alone, its x2 alone, both."""
+    label, outputs, measures = points.test_label[d], scratch.test_outputs, scratch.measures
+    set_test_outputs(first, x1, d, shrunk, points.sign, scratch.test_inputs, outputs[0])
+    set_test_outputs(second, x2, d, shrunk, points.sign, scratch.test_inputs, outputs[1])
+    measures[FIRST_ERROR] = share_wrong(label, outputs[0])
+    measures[SECOND_ERROR] = share_wrong(label, outputs[1])
     for i in range(label.size):
-        answers[0, i] += answers[1, i]
-    measures[BOTH_ERROR] = share_wrong(label, answers[0])
+        outputs[0, i] += outputs[1, i]
+    measures[BOTH_ERROR] = share_wrong(label, outputs[0])
 
 
 @cell
-def keep(measures, out):
-    """out = measures."""
+def copy_measures(measures, out):
+    """out = measures, (MEASURES,) both."""
     for k in range(MEASURES):
         out[k] = measures[k]
 
@@ -292,7 +261,7 @@ def note_learnt(measures, limit, step, learnt):
 
 
 @cell
-def outcome(rules, s, step, loss, switched):
+def outcome(rules, step, loss, switched):
     """The status of a network at this step, NOT_DONE where it goes on."""
     if not loss <= LIMIT:
         return DIVERGED
@@ -303,68 +272,73 @@ def outcome(rules, s, step, loss, switched):
 
 @cell
 def forward(x1, x2, points, d, first, second, scratch):
-    """Inputs z of all units at the train points, and f of these, into the scratch."""
-    z1, z2, out = scratch[0], scratch[1], scratch[2]
-    clear(out)
-    set_product(first, x1.columns[d], z1)
-    set_product(second, x2.columns[d], z2)
-    answer(z1, points.sign, out, x1.first)
-    answer(z2, points.sign, out, x2.first)
+    """Inputs of all units at the train points, and f of these, into the scratch."""
+    clear(scratch.outputs)
+    set_product(first, x1.columns[d], scratch.first_inputs)
+    set_product(second, x2.columns[d], scratch.second_inputs)
+    add_outputs(scratch.first_inputs, points.sign, scratch.outputs, x1.first)
+    add_outputs(scratch.second_inputs, points.sign, scratch.outputs, x2.first)
 
 
 @cell
 def backward(x1, x2, points, d, first, second, scratch, eta, decay):
     """Take one step without noise, from the inputs and pulls that the scratch has."""
-    z1, z2, pull = scratch[0], scratch[1], scratch[3]
     weight = eta / (math.sqrt(points.sign.size) * points.label.shape[1])
-    pull_units(z1, points.sign, pull, x1.first, weight)
-    pull_units(z2, points.sign, pull, x2.first, weight)
+    pull_units(scratch.first_inputs, points.sign, scratch.pull, x1.first, weight)
+    pull_units(scratch.second_inputs, points.sign, scratch.pull, x2.first, weight)
     scale(first, 1.0 - eta * decay)
     scale(second, 1.0 - eta * decay)
-    add_product(z1, x1.rows[d], first)
-    add_product(z2, x2.rows[d], second)
+    add_product(scratch.first_inputs, x1.rows[d], first)
+    add_product(scratch.second_inputs, x2.rows[d], second)
 
 
 @worker
 def make_scratch(x1, x2, points):
-    """What a thread works with: z1, z2, answers, pulls, normals, test inputs, test answers, measures."""
+    """The `Scratch` of a thread."""
     units, tests = points.sign.size, points.test_label.shape[1]
     longest = max(x1.first + x1.rows.shape[1], x2.first + x2.rows.shape[1])
-    return (
-        np.zeros((units, x1.rows.shape[1])), np.zeros((units, x2.rows.shape[1])), np.zeros(longest), np.zeros(longest),
-        np.zeros(units * (x1.axes + x2.axes)), np.zeros((units, tests)), np.zeros((2, tests)), np.zeros(MEASURES),
-    )  # fmt: skip
+    return Scratch(
+        np.zeros((units, x1.rows.shape[1])),
+        np.zeros((units, x2.rows.shape[1])),
+        np.zeros(longest),
+        np.zeros(longest),
+        np.zeros(units * (x1.dimension + x2.dimension)),
+        np.zeros((units, tests)),
+        np.zeros((2, tests)),
+        np.zeros(MEASURES),
+    )
 
 
 @cell
 def train_network(x1, x2, points, rules, networks, root, s, d, steps, scratch):
     """Take up to `steps` steps with one network, from where it stands."""
     first, second = networks.first[s, d], networks.second[s, d]
-    pull, normal, z, answers, measures = scratch[3], scratch[4], scratch[5], scratch[6], scratch[7]
+    normal, measures = scratch.normal, scratch.measures
     step, switched, shrunk = networks.step[s, d], networks.switched[s, d], networks.shrunk[s, d]
     last, moment = step + steps, next_moment(rules.moments, step)
     while True:
         forward(x1, x2, points, d, first, second, scratch)
-        weigh(points.label[d], points.bounds, scratch[2], pull, measures)
+        weigh(points.label[d], points.bounds, scratch.outputs, scratch.pull, measures)
         note_learnt(measures, rules.learnt_loss, step, networks.learnt[s, d])
         if switched < 0 and (step >= rules.switch_step[s] or measures[TRAIN_LOSS] <= rules.switch_loss[s]):
             switched = step
-        status = outcome(rules, s, step, measures[TRAIN_LOSS], switched)
+        status = outcome(rules, step, measures[TRAIN_LOSS], switched)
         due = moment < rules.moments.size and rules.moments[moment] == step
         if due or status != NOT_DONE:
-            test(x1, x2, points, d, first, second, shrunk, z, answers, measures)
+            test_errors(x1, x2, points, d, first, second, shrunk, scratch)
         if due:
-            keep(measures, networks.measured[s, d, moment])
+            copy_measures(measures, networks.measured[s, d, moment])
             moment += 1
         if status != NOT_DONE:
-            keep(measures, networks.final[s, d])
+            copy_measures(measures, networks.final[s, d])
         if status != NOT_DONE or step == last:
             break
         eta = rules.rate[s, 1 if switched >= 0 else 0]
         backward(x1, x2, points, d, first, second, scratch, eta, rules.decay[s])
         if rules.sigma[s] > 0.0:
-            axes = (x1.axes, x2.axes)
-            add_noise(first, second, axes, normal, root, points.draw[d], step, eta * rules.sigma[s])
+            fill_normal(normal, root, points.draw[d], NETWORK_NOISE, step)
+            subtract_noise(first, x1.dimension, normal, 0, eta * rules.sigma[s])
+            subtract_noise(second, x2.dimension, normal, first.shape[0] * x1.dimension, eta * rules.sigma[s])
         shrunk *= 1.0 - eta * rules.decay[s]
         step += 1
     networks.step[s, d], networks.switched[s, d], networks.shrunk[s, d] = step, switched, shrunk

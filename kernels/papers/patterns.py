@@ -25,11 +25,12 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
+from ..block_products import QUAD, add_product, set_product
 from ..draws import NETWORK_POINTS, NETWORK_START, fill_normal, fill_uniform
 from ..intrinsics import claim, fma
 from ..jit import cell, sweep, worker
 from ..problems.spectrum import symmetric_eigen
-from .network import QUAD, Part, Points, add_product, scale, set_product
+from .network import Part, Points, scale
 
 PLANE = 2
 TRAIN, TEST = 0, 1
@@ -90,13 +91,13 @@ def make_second(patterns, label, uniform, start, rows):
 
 
 @cell
-def draw_start(root, draw, step, axes, spread, normal, weights):
-    """Weights (m, axes padded): the second half of the units repeats the first one."""
+def draw_start(root, draw, step, dimension, spread, normal, weights):
+    """Weights (m, dimension padded): the second half of the units repeats the first one."""
     half = weights.shape[0] // 2
-    fill_normal(normal[: half * axes], root, draw, NETWORK_START, step)
+    fill_normal(normal[: half * dimension], root, draw, NETWORK_START, step)
     for j in range(half):
-        for k in range(axes):
-            weights[j, k] = spread * normal[j * axes + k]
+        for k in range(dimension):
+            weights[j, k] = spread * normal[j * dimension + k]
             weights[half + j, k] = weights[j, k]
 
 
@@ -164,7 +165,7 @@ def reduce_first(rows, count, tests, weights, part, d, first):
 def draw_x1(patterns, root, n, x1, points, first):
     """x1 of data set n, its labels given, and the start of its units."""
     d, draw = patterns.dimension, points.draw[n]
-    wide = (d + QUAD - 1) // QUAD * QUAD
+    wide = -(-d // QUAD) * QUAD
     train, weights = np.zeros((x1.rows.shape[1], wide)), np.zeros((first.shape[1], wide))
     test, test_columns = np.zeros((patterns.tests, wide)), np.zeros((wide, patterns.tests))
     normal = np.empty(max(points.bounds[2], patterns.tests, weights.shape[0]) * d)
@@ -207,12 +208,12 @@ def start_sharpness(part, d, weights, count):
             active[j, i] = 1.0 if active[j, i] > 0.0 else 0.0
     transpose(active, across)
     set_product(across, active, shared)
-    matrix, values, rows = np.empty((n, n)), np.empty(n), np.empty((n, n))
+    matrix, values, vectors = np.empty((n, n)), np.empty(n), np.empty((n, n))
     set_product(part.rows[d], part.columns[d], matrix)
     for i in range(n):
         for k in range(n):
             matrix[i, k] *= shared[i, k] / (4.0 * count * units)
-    symmetric_eigen(matrix, values, rows)
+    symmetric_eigen(matrix, values, vectors)
     return values[0]
 
 
@@ -254,8 +255,8 @@ def empty(patterns, draws):
     seeds, units, tests = draws.size, patterns.units, patterns.tests
     n1, n2 = patterns.only_first + patterns.both, patterns.both + patterns.only_second
     reduces = patterns.reduced and n1 < patterns.dimension
-    axes = n1 if reduces else patterns.dimension
-    x1 = _empty_part(seeds, n1, axes, tests, units if reduces else 0, 0)
+    dimension = n1 if reduces else patterns.dimension
+    x1 = _empty_part(seeds, n1, dimension, tests, units if reduces else 0, 0)
     x2 = _empty_part(seeds, n2, PLANE, tests, 0, patterns.only_first)
     bounds = np.cumsum([patterns.only_first, patterns.both, patterns.only_second])
     sign = np.repeat([1.0, -1.0], units // 2)
@@ -263,13 +264,13 @@ def empty(patterns, draws):
     return x1, x2, points, *(np.zeros((seeds, units, part.rows.shape[2])) for part in (x1, x2))
 
 
-def _empty_part(seeds, count, axes, tests, far_units, first):
-    n, r = padded(count), padded(axes)
+def _empty_part(seeds, count, dimension, tests, far_units, first):
+    n, r = padded(count), padded(dimension)
     return Part(
         rows=np.zeros((seeds, n, r)),
         columns=np.zeros((seeds, r, n)),
         test=np.zeros((seeds, r, tests)),
         far=np.zeros((seeds, far_units, tests)),
         first=first,
-        axes=axes,
+        dimension=dimension,
     )

@@ -24,14 +24,12 @@ holds one seed.
 
 import math
 
+from ..block_products import QUAD, add_block
 from ..draws import BATCH, GRADIENT_NOISE, fill_normal, fill_order, fill_uniform
 from ..intrinsics import fma
 from ..jit import cell, inline, worker
 
 NO_NOISE, ISOTROPIC, HESSIAN, WITH_REPLACEMENT, SHUFFLED = 0, 1, 2, 3, 4
-
-# Rows that a pass over the lanes takes at once.
-QUAD = 4
 
 
 @cell
@@ -125,42 +123,12 @@ def add_axis(z, j, i, r, misfit, filled):
 
 
 @inline
-def add_four_axes(z, j, i, r, misfit, filled):
-    """The same for the axes i .. i + 3, with a quarter of the loads and stores of the misfits."""
-    a0, a1, a2, a3 = z[j, i], z[j, i + 1], z[j, i + 2], z[j, i + 3]
-    b0, b1, b2, b3 = z[j + 1, i], z[j + 1, i + 1], z[j + 1, i + 2], z[j + 1, i + 3]
-    c0, c1, c2, c3 = z[j + 2, i], z[j + 2, i + 1], z[j + 2, i + 2], z[j + 2, i + 3]
-    d0, d1, d2, d3 = z[j + 3, i], z[j + 3, i + 1], z[j + 3, i + 2], z[j + 3, i + 3]
-    for lane in range(filled):
-        w, x, y, u = r[i, lane], r[i + 1, lane], r[i + 2, lane], r[i + 3, lane]
-        misfit[0, lane] = fma(a3, u, fma(a2, y, fma(a1, x, fma(a0, w, misfit[0, lane]))))
-        misfit[1, lane] = fma(b3, u, fma(b2, y, fma(b1, x, fma(b0, w, misfit[1, lane]))))
-        misfit[2, lane] = fma(c3, u, fma(c2, y, fma(c1, x, fma(c0, w, misfit[2, lane]))))
-        misfit[3, lane] = fma(d3, u, fma(d2, y, fma(d1, x, fma(d0, w, misfit[3, lane]))))
-
-
-@inline
 def pull_axis(pull, j, i, misfit, gradient, filled):
     """gradient_i += sum over the rows j .. j + 3 of pull_i misfit."""
     p0, p1, p2, p3 = pull[j, i], pull[j + 1, i], pull[j + 2, i], pull[j + 3, i]
     for lane in range(filled):
         total = fma(p1, misfit[1, lane], fma(p0, misfit[0, lane], gradient[i, lane]))
         gradient[i, lane] = fma(p3, misfit[3, lane], fma(p2, misfit[2, lane], total))
-
-
-@inline
-def pull_four_axes(pull, j, i, misfit, gradient, filled):
-    """The same for the axes i .. i + 3."""
-    a0, a1, a2, a3 = pull[j, i], pull[j + 1, i], pull[j + 2, i], pull[j + 3, i]
-    b0, b1, b2, b3 = pull[j, i + 1], pull[j + 1, i + 1], pull[j + 2, i + 1], pull[j + 3, i + 1]
-    c0, c1, c2, c3 = pull[j, i + 2], pull[j + 1, i + 2], pull[j + 2, i + 2], pull[j + 3, i + 2]
-    d0, d1, d2, d3 = pull[j, i + 3], pull[j + 1, i + 3], pull[j + 2, i + 3], pull[j + 3, i + 3]
-    for lane in range(filled):
-        w, x, y, u = misfit[0, lane], misfit[1, lane], misfit[2, lane], misfit[3, lane]
-        gradient[i, lane] = fma(a3, u, fma(a2, y, fma(a1, x, fma(a0, w, gradient[i, lane]))))
-        gradient[i + 1, lane] = fma(b3, u, fma(b2, y, fma(b1, x, fma(b0, w, gradient[i + 1, lane]))))
-        gradient[i + 2, lane] = fma(c3, u, fma(c2, y, fma(c1, x, fma(c0, w, gradient[i + 2, lane]))))
-        gradient[i + 3, lane] = fma(d3, u, fma(d2, y, fma(d1, x, fma(d0, w, gradient[i + 3, lane]))))
 
 
 @cell
@@ -179,11 +147,11 @@ def batch_lanes(z, pull, rho, r, misfit, gradient, filled):
     for j in range(0, rho.size, QUAD):
         first_misfits(z, rho, j, r, misfit, filled)
         for i in range(1, whole, 4):
-            add_four_axes(z, j, i, r, misfit, filled)
+            add_block(z, j, i, r, i, misfit, 0, filled)
         for i in range(whole, axes):
             add_axis(z, j, i, r, misfit, filled)
         for i in range(0, quartered, 4):
-            pull_four_axes(pull, j, i, misfit, gradient, filled)
+            add_block(pull.T, i, j, misfit, 0, gradient, i, filled)
         for i in range(quartered, axes):
             pull_axis(pull, j, i, misfit, gradient, filled)
 

@@ -96,7 +96,7 @@ def test_coordinates_along_the_train_points_keep_every_product():
     (x1, _, _, first, _), sharpness = drawn([1])
     (whole, _, _, w, _), same = drawn([1], reduced=False)
     assert x1.rows.shape[2] == 12  # 10 axes, padded; 12 as well without
-    assert x1.axes == 10
+    assert x1.dimension == 10
     np.testing.assert_allclose(x1.rows[0] @ first[0].T, whole.rows[0] @ w[0].T, atol=1e-13)
     np.testing.assert_allclose(first[0] @ x1.test[0] + x1.far[0], w[0] @ whole.test[0], atol=1e-13)
     np.testing.assert_allclose(sharpness, same, rtol=1e-12)

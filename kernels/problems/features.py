@@ -15,7 +15,7 @@ import numpy as np
 from ..draws import FEATURES, SPLIT, fill_normal, fill_order, fill_uniform
 from ..intrinsics import fma
 from ..jit import cell, worker
-from .regression import TRAIN, add_label_noise, take_rows
+from .regression import take_stretch
 
 # Steps of the stream of a draw's features.
 WEIGHTS, PHASES = 0, 1
@@ -23,16 +23,11 @@ RELU, FOURIER = 0, 1
 
 
 @worker
-def fill_stretch(columns, root, draw, train_rows, first, standardize, label_noise, out):
-    """out (rows, columns) = the rows from place `first` on of the split of one draw, standardised, the target last.
-
-    Parameters: as for `regression.split_sweep`; label_noise, 0 but for the train rows, which are first in the split.
-    """
-    order = np.empty(columns.shape[1], np.int64)
+def fill_stretch(split, root, draw, first, out):
+    """out (rows, D + 1) = the rows from place `first` on of a `regression.Split` of one draw; see `take_stretch`."""
+    order = np.empty(split.columns.shape[1], np.int64)
     fill_order(order, root, draw, SPLIT, 0)
-    basis = order[:train_rows] if standardize == TRAIN else order
-    take_rows(columns, order[first : first + out.shape[0]], basis, standardize, out)
-    add_label_noise(out, columns.shape[0] - 1, label_noise, root, draw)
+    take_stretch(split, root, draw, order, first, out)
 
 
 @cell

@@ -17,7 +17,7 @@ from ..draws import LABEL_NOISE, SAMPLE, TARGET, fill_normal
 from ..intrinsics import claim, fma
 from ..jit import cell, sweep, worker
 from .regression import multiply_transposed, test_quadratic, train_quadratic, turn
-from .spectrum import symmetric_eigen
+from .spectrum import null_bound, symmetric_eigen
 
 # Steps of the streams.
 TRAIN_ROWS, VALIDATION_ROWS = 0, 1
@@ -34,19 +34,27 @@ class Population(NamedTuple):
     label_noise: float  # sigma
 
 
+class Fit(NamedTuple):
+    """What `draw_sweep` made of N draws, for what is drawn of the same seeds afterwards."""
+
+    target: np.ndarray  # (N, d) theta_star
+    axes: np.ndarray  # (N, d, d) Q
+    minimiser: np.ndarray  # (N, d) theta_hat
+
+
 @worker
 def spectral_power(matrix, power):
     """matrix^power of a symmetric matrix (d, d) without negative eigenvalues, which is used up; null ones stay 0."""
     d = matrix.shape[0]
-    values, rows, out = np.empty(d), np.empty((d, d)), np.zeros((d, d))
-    symmetric_eigen(matrix, values, rows)
+    values, vectors, out = np.empty(d), np.empty((d, d)), np.zeros((d, d))
+    symmetric_eigen(matrix, values, vectors)
     for k in range(d):
-        if not values[k] > d * 2.0**-52 * values[0]:
+        if not values[k] > null_bound(values[0], d, d):
             break
         weight = values[k] ** power
         for i in range(d):
             for j in range(d):
-                out[i, j] = fma(weight * rows[k, i], rows[k, j], out[i, j])
+                out[i, j] = fma(weight * vectors[k, i], vectors[k, j], out[i, j])
     return out
 
 
@@ -112,24 +120,26 @@ def turn_diagonal(values, axes, out):
 @worker
 def draw_cell(population, rows, root, draw, n, problem):
     """One seed: draw its target and its train rows, and write its quadratics into row n of the problem's arrays."""
-    curvature, axes, residual, minimiser, matrix, offset, train_floor, test_floor, target = problem
     d = population.start.size
+    target, axes, minimiser = problem.target[n], problem.curvature_axes[n], problem.train_minimiser[n]
     table, away = np.empty((rows, d + 1)), np.empty(d)
-    draw_target(population, root, draw, target[n])
+    draw_target(population, root, draw, target)
     # Labels less what the start predicts: the minimiser nearest to 0 is then the one nearest to the start, less it.
     for i in range(d):
-        away[i] = target[n, i] - population.start[i]
+        away[i] = target[i] - population.start[i]
     draw_rows(population, away, root, draw, TRAIN_ROWS, table)
-    train_floor[n] = train_quadratic(table, d, curvature[n], axes[n], residual[n], minimiser[n])
-    test_floor[n] = population.label_noise**2
+    problem.train_floor[n] = train_quadratic(
+        table, d, problem.curvature[n], axes, problem.initial_residual[n], minimiser
+    )
+    problem.test_floor[n] = population.label_noise**2
     for i in range(d):
-        away[i] = minimiser[n, i] - away[i]
-        minimiser[n, i] += population.start[i]
-    multiply_transposed(axes[n], away, offset[n])
+        away[i] = minimiser[i] - away[i]
+        minimiser[i] += population.start[i]
+    multiply_transposed(axes, away, problem.offset[n])
     if population.test.shape[0] == 1:
-        turn_diagonal(population.test[0], axes[n], matrix[n])
+        turn_diagonal(population.test[0], axes, problem.test_matrix[n])
     else:
-        turn(population.test, axes[n], np.empty((d, d)), matrix[n])
+        turn(population.test, axes, np.empty((d, d)), problem.test_matrix[n])
 
 
 @worker
@@ -146,16 +156,16 @@ def draw_worker(population, rows, root, draws, problem, tasks):
 def draw_sweep(population, rows, root, draws, problem, tasks, workers):
     """The train and test quadratics of one draw a seed.
 
-    Parameters: population, a `Population`; the number of train rows; root; draws (N,) int64; problem, a tuple of arrays
-    to fill: curvature (N, d), axes (N, d, d), residual (N, d), minimiser (N, d), test matrix (N, d, d), offset (N, d),
-    train floor (N,), test floor (N,), target (N, d); tasks and workers as in `descent.descend_sweep`.
+    Parameters: population, a `Population`; the number of train rows; root; draws (N,) int64; problem, a named tuple of
+    arrays of zeros to fill, with the names and shapes of `simlr.problems.source.Batch`; tasks and workers as in
+    `descent.recurrence.descend_sweep`.
     """
     for _ in prange(workers):
         draw_worker(population, rows, root, draws, problem, tasks)
 
 
 @worker
-def held_out_worker(population, rows, root, draws, target, axes, minimiser, matrix, offset, floor, tasks):
+def held_out_worker(population, rows, root, draws, fit, quadratic, tasks):
     """Claim one seed after the other: draw its validation rows, and write their quadratic."""
     d = population.start.size
     table = np.empty((rows, d + 1))
@@ -163,23 +173,25 @@ def held_out_worker(population, rows, root, draws, target, axes, minimiser, matr
         n = claim(tasks)
         if n >= draws.size:
             return
-        draw_rows(population, target[n], root, draws[n], VALIDATION_ROWS, table)
-        floor[n] = test_quadratic(table, d, axes[n], minimiser[n], matrix[n], offset[n])
+        draw_rows(population, fit.target[n], root, draws[n], VALIDATION_ROWS, table)
+        quadratic.floor[n] = test_quadratic(
+            table, d, fit.axes[n], fit.minimiser[n], quadratic.matrix[n], quadratic.offset[n]
+        )
 
 
 @sweep
-def held_out_sweep(population, rows, root, draws, target, axes, minimiser, matrix, offset, floor, tasks, workers):
+def held_out_sweep(population, rows, root, draws, fit, quadratic, tasks, workers):
     """The quadratics of `rows` validation rows a seed.
 
-    Parameters: as for `draw_sweep`; target (N, d), axes (N, d, d) = Q and minimiser (N, d) = theta_hat as it made them;
-    matrix (N, d, d), offset (N, d) and floor (N,), filled.
+    Parameters: as for `draw_sweep`; the `Fit` that it made; quadratic, a named tuple to fill: matrix (N, d, d), offset
+    (N, d), floor (N,).
     """
     for _ in prange(workers):
-        held_out_worker(population, rows, root, draws, target, axes, minimiser, matrix, offset, floor, tasks)
+        held_out_worker(population, rows, root, draws, fit, quadratic, tasks)
 
 
 @worker
-def seen_rows_worker(population, root, draws, target, axes, minimiser, z, rho, tasks):
+def seen_rows_worker(population, root, draws, fit, z, rho, tasks):
     """Claim one seed after the other: draw its train rows again, along the curvature's axes."""
     d = population.start.size
     table, away = np.empty((rho.shape[1], d + 1)), np.empty(d)
@@ -188,19 +200,18 @@ def seen_rows_worker(population, root, draws, target, axes, minimiser, z, rho, t
         if n >= draws.size:
             return
         for i in range(d):
-            away[i] = target[n, i] - minimiser[n, i]
+            away[i] = fit.target[n, i] - fit.minimiser[n, i]
         draw_rows(population, away, root, draws[n], TRAIN_ROWS, table)
         for k in range(rho.shape[1]):
-            multiply_transposed(axes[n], table[k, :d], z[n, k])
+            multiply_transposed(fit.axes[n], table[k, :d], z[n, k])
             rho[n, k] = table[k, d]
 
 
 @sweep
-def seen_rows_sweep(population, root, draws, target, axes, minimiser, z, rho, tasks, workers):
+def seen_rows_sweep(population, root, draws, fit, z, rho, tasks, workers):
     """The train rows of one draw a seed, as mini-batches need them: z = Q^T x and rho = y - <x, theta_hat>.
 
-    Parameters: as for `draw_sweep`; target (N, d), axes (N, d, d) = Q and minimiser (N, d) = theta_hat as it made them;
-    z (N, n, d) and rho (N, n), filled.
+    Parameters: as for `draw_sweep`; the `Fit` that it made; z (N, n, d) and rho (N, n), filled.
     """
     for _ in prange(workers):
-        seen_rows_worker(population, root, draws, target, axes, minimiser, z, rho, tasks)
+        seen_rows_worker(population, root, draws, fit, z, rho, tasks)

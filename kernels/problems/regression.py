@@ -7,6 +7,7 @@ test loss   (1/m) |Z theta - z|^2 on m held-out rows = test_floor + (theta - the
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
@@ -14,10 +15,21 @@ from numba import prange
 from ..draws import LABEL_NOISE, SPLIT, fill_normal, fill_order
 from ..intrinsics import claim, fma
 from ..jit import cell, sweep, worker
-from .spectrum import symmetric_eigen
+from .spectrum import null_bound, symmetric_eigen
 
 # Statistics for standardising: none, of the train rows, of all rows.
 RAW, TRAIN, ALL = 0, 1, 2
+
+
+class Split(NamedTuple):
+    """A table, and how its rows, in the order of a draw, are dealt: train, then validation, then test rows."""
+
+    columns: np.ndarray  # (d + 1, rows) float64, the target last
+    train_rows: int  # n
+    validation_rows: int
+    test_rows: int  # m
+    standardize: int  # RAW, TRAIN or ALL
+    label_noise: float  # sigma of N(0, sigma^2) on the train rows' labels, after standardising
 
 
 @cell
@@ -116,20 +128,20 @@ def turn(matrix, axes, spare, out):
 
 @cell
 def drop_null(values, rows):
-    """Set eigenvalues at or below max(n, d) 2^-52 of the largest to 0."""
-    least = max(rows, values.size) * 2.0**-52 * max(values[0], 0.0)
+    """Set eigenvalues (d,), the largest first, of a matrix made of so many rows to 0 where they count as null."""
+    least = null_bound(values[0], rows, values.size)
     for i in range(values.size):
         if not values[i] > least:
             values[i] = 0.0
 
 
 @cell
-def step_to_minimum(values, axes, gradient, work, out):
-    """out = pinv(A) gradient, for A with these eigenvalues and eigenvectors as rows."""
-    multiply(axes, gradient, work)
+def step_to_minimum(values, vectors, gradient, work, out):
+    """out = pinv(A) gradient, for A with these eigenvalues (d,) and eigenvectors as rows (d, d)."""
+    multiply(vectors, gradient, work)
     for i in range(values.size):
         work[i] = work[i] / values[i] if values[i] > 0.0 else 0.0
-    multiply_transposed(axes, work, out)
+    multiply_transposed(vectors, work, out)
 
 
 @cell
@@ -148,21 +160,21 @@ def mean_square(table, d, theta):
 def train_quadratic(table, d, curvature, axes, residual, minimiser):
     """Curvature, its axes (columns of Q), the start's residual and theta_hat of one train table; return its floor."""
     n = table.shape[0]
-    hessian, rows = np.empty((d, d)), np.empty((d, d))
+    hessian, vectors = np.empty((d, d)), np.empty((d, d))
     vector, work = np.empty(d), np.empty(d)
     gram(table, d, hessian, vector)
     for i in range(d):
         vector[i] *= 2.0 / n
         for j in range(d):
             hessian[i, j] *= 2.0 / n
-    symmetric_eigen(hessian, curvature, rows)
+    symmetric_eigen(hessian, curvature, vectors)
     drop_null(curvature, n)
-    step_to_minimum(curvature, rows, vector, work, minimiser)
-    multiply(rows, minimiser, residual)
+    step_to_minimum(curvature, vectors, vector, work, minimiser)
+    multiply(vectors, minimiser, residual)
     for i in range(d):
         residual[i] = -residual[i] if curvature[i] > 0.0 else 0.0
         for j in range(d):
-            axes[j, i] = rows[i, j]
+            axes[j, i] = vectors[i, j]
     return mean_square(table, d, minimiser)
 
 
@@ -170,7 +182,7 @@ def train_quadratic(table, d, curvature, axes, residual, minimiser):
 def test_quadratic(table, d, axes, minimiser, matrix, offset):
     """M = Q^T A Q and delta = Q^T (theta_hat - theta_star) of one held-out table; return its floor."""
     m = table.shape[0]
-    second, spare, rows = np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
+    second, spare, vectors = np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
     values, vector, work, away = np.empty(d), np.empty(d), np.empty(d), np.empty(d)
     gram(table, d, second, vector)
     for i in range(d):
@@ -181,9 +193,9 @@ def test_quadratic(table, d, axes, minimiser, matrix, offset):
     multiply(second, minimiser, work)
     for i in range(d):
         vector[i] -= work[i]
-    symmetric_eigen(spare, values, rows)
+    symmetric_eigen(spare, values, vectors)
     drop_null(values, m)
-    step_to_minimum(values, rows, vector, work, away)
+    step_to_minimum(values, vectors, vector, work, away)
     turn(second, axes, spare, matrix)
     multiply_transposed(axes, away, offset)
     for i in range(d):
@@ -193,91 +205,87 @@ def test_quadratic(table, d, axes, minimiser, matrix, offset):
 
 
 @worker
-def split_cell(columns, root, draw, train_rows, first_test, test_rows, standardize, label_noise, n, problem):
-    """One seed: draw the split, and write its quadratics into row n of the problem's arrays."""
-    d = columns.shape[0] - 1
-    order = np.empty(columns.shape[1], np.int64)
-    fill_order(order, root, draw, SPLIT, 0)
-    train, test = order[:train_rows], order[first_test : first_test + test_rows]
-    basis = train if standardize == TRAIN else order
-    table = np.empty((train_rows, d + 1))
-    take_rows(columns, train, basis, standardize, table)
-    add_label_noise(table, d, label_noise, root, draw)
-    curvature, axes, residual, minimiser, matrix, offset, train_floor, test_floor = problem
-    train_floor[n] = train_quadratic(table, d, curvature[n], axes[n], residual[n], minimiser[n])
-    held_out = np.empty((test_rows, d + 1))
-    take_rows(columns, test, basis, standardize, held_out)
-    test_floor[n] = test_quadratic(held_out, d, axes[n], minimiser[n], matrix[n], offset[n])
+def take_stretch(split, root, draw, order, first, table):
+    """table (rows, d + 1) = the rows from place `first` on of the split of one draw, standardised, the target last.
+
+    order (rows of the whole table,) is the draw's, by `fill_order`. Of the train rows, which are first, the labels get
+    their noise.
+    """
+    basis = order[: split.train_rows] if split.standardize == TRAIN else order
+    take_rows(split.columns, order[first : first + table.shape[0]], basis, split.standardize, table)
+    if first == 0:
+        add_label_noise(table, split.columns.shape[0] - 1, split.label_noise, root, draw)
 
 
 @worker
-def split_worker(columns, root, draws, train_rows, first_test, test_rows, standardize, label_noise, problem, tasks):
+def split_cell(split, root, draw, n, problem):
+    """One seed: draw the split, and write its quadratics into row n of the problem's arrays."""
+    d = split.columns.shape[0] - 1
+    order = np.empty(split.columns.shape[1], np.int64)
+    train, held_out = np.empty((split.train_rows, d + 1)), np.empty((split.test_rows, d + 1))
+    fill_order(order, root, draw, SPLIT, 0)
+    take_stretch(split, root, draw, order, 0, train)
+    take_stretch(split, root, draw, order, split.train_rows + split.validation_rows, held_out)
+    axes, minimiser = problem.curvature_axes[n], problem.train_minimiser[n]
+    problem.train_floor[n] = train_quadratic(
+        train, d, problem.curvature[n], axes, problem.initial_residual[n], minimiser
+    )
+    problem.test_floor[n] = test_quadratic(held_out, d, axes, minimiser, problem.test_matrix[n], problem.offset[n])
+
+
+@worker
+def split_worker(split, root, draws, problem, tasks):
     """Claim one seed after the other."""
     while tasks[1] == 0:
         n = claim(tasks)
         if n >= draws.size:
             return
-        split_cell(columns, root, draws[n], train_rows, first_test, test_rows, standardize, label_noise, n, problem)
+        split_cell(split, root, draws[n], n, problem)
 
 
 @sweep
-def split_sweep(
-    columns, root, draws, train_rows, first_test, test_rows, standardize, label_noise, problem, tasks, workers
-):
+def split_sweep(split, root, draws, problem, tasks, workers):
     """The train and test quadratics of one split a seed.
 
-    Parameters: columns (d + 1, rows), the target last; root; draws (N,) int64; the number of train rows, the place of
-    the first test row in the split, which is train_rows or beyond, and the number of test rows; standardize, one of
-    RAW, TRAIN, ALL; label_noise, sigma of N(0, sigma^2) on the labels of the train rows after that; problem, a tuple of
-    arrays to fill: curvature (N, d), axes (N, d, d), residual (N, d), minimiser (N, d), test matrix (N, d, d), offset
-    (N, d), train floor (N,), test floor (N,); tasks and workers as in `descent.descend_sweep`.
+    Parameters: a `Split`; root; draws (N,) int64; problem, a named tuple of arrays of zeros to fill, with the names and
+    shapes of `simlr.problems.source.Batch`; tasks and workers as in `descent.recurrence.descend_sweep`.
     """
     for _ in prange(workers):
-        split_worker(columns, root, draws, train_rows, first_test, test_rows, standardize, label_noise, problem, tasks)
+        split_worker(split, root, draws, problem, tasks)
 
 
 @worker
-def validation_worker(
-    columns, root, draws, train_rows, rows, standardize, axes, minimiser, matrix, offset, floor, tasks
-):
+def validation_worker(split, root, draws, axes, minimiser, quadratic, tasks):
     """Claim one seed after the other: draw its split again, and write the quadratic of its validation rows."""
-    d = columns.shape[0] - 1
-    order, table = np.empty(columns.shape[1], np.int64), np.empty((rows, d + 1))
+    d = split.columns.shape[0] - 1
+    order, table = np.empty(split.columns.shape[1], np.int64), np.empty((split.validation_rows, d + 1))
     while tasks[1] == 0:
         n = claim(tasks)
         if n >= draws.size:
             return
         fill_order(order, root, draws[n], SPLIT, 0)
-        basis = order[:train_rows] if standardize == TRAIN else order
-        take_rows(columns, order[train_rows : train_rows + rows], basis, standardize, table)
-        floor[n] = test_quadratic(table, d, axes[n], minimiser[n], matrix[n], offset[n])
+        take_stretch(split, root, draws[n], order, split.train_rows, table)
+        quadratic.floor[n] = test_quadratic(table, d, axes[n], minimiser[n], quadratic.matrix[n], quadratic.offset[n])
 
 
 @sweep
-def validation_sweep(
-    columns, root, draws, train_rows, rows, standardize, axes, minimiser, matrix, offset, floor, tasks, workers
-):
-    """The quadratics of the `rows` validation rows behind the train rows of one split a seed.
+def validation_sweep(split, root, draws, axes, minimiser, quadratic, tasks, workers):
+    """The quadratics of the validation rows behind the train rows of one split a seed.
 
-    Parameters: as for `split_sweep`; axes (N, d, d) = Q and minimiser (N, d) = theta_hat as it made them; matrix
-    (N, d, d), offset (N, d) and floor (N,), filled.
+    Parameters: as for `split_sweep`; axes (N, d, d) = Q and minimiser (N, d) = theta_hat as it made them; quadratic, a
+    named tuple to fill: matrix (N, d, d), offset (N, d), floor (N,).
     """
     for _ in prange(workers):
-        validation_worker(
-            columns, root, draws, train_rows, rows, standardize, axes, minimiser, matrix, offset, floor, tasks
-        )
+        validation_worker(split, root, draws, axes, minimiser, quadratic, tasks)
 
 
 @worker
-def rows_cell(columns, root, draw, standardize, label_noise, axes, minimiser, z, rho):
+def rows_cell(split, root, draw, axes, minimiser, z, rho):
     """One seed: its train rows along the curvature's axes, and what theta_hat leaves of their labels."""
     d, train_rows = minimiser.size, rho.size
-    order = np.empty(columns.shape[1], np.int64)
+    order, table = np.empty(split.columns.shape[1], np.int64), np.empty((train_rows, d + 1))
     fill_order(order, root, draw, SPLIT, 0)
-    train = order[:train_rows]
-    table = np.empty((train_rows, d + 1))
-    take_rows(columns, train, train if standardize == TRAIN else order, standardize, table)
-    add_label_noise(table, d, label_noise, root, draw)
+    take_stretch(split, root, draw, order, 0, table)
     for k in range(train_rows):
         rho[k] = table[k, d]
         for i in range(d):
@@ -288,21 +296,21 @@ def rows_cell(columns, root, draw, standardize, label_noise, axes, minimiser, z,
 
 
 @worker
-def rows_worker(columns, root, draws, standardize, label_noise, axes, minimiser, z, rho, tasks):
+def rows_worker(split, root, draws, axes, minimiser, z, rho, tasks):
     """Claim one seed after the other."""
     while tasks[1] == 0:
         n = claim(tasks)
         if n >= draws.size:
             return
-        rows_cell(columns, root, draws[n], standardize, label_noise, axes[n], minimiser[n], z[n], rho[n])
+        rows_cell(split, root, draws[n], axes[n], minimiser[n], z[n], rho[n])
 
 
 @sweep
-def rows_sweep(columns, root, draws, standardize, label_noise, axes, minimiser, z, rho, tasks, workers):
+def rows_sweep(split, root, draws, axes, minimiser, z, rho, tasks, workers):
     """The train rows of one split a seed, as mini-batches need them: z = Q^T x and rho = y - <x, theta_hat>.
 
     Parameters: as for `split_sweep`; axes (N, d, d) = Q and minimiser (N, d) = theta_hat as it made them; z (N, n, d)
     and rho (N, n), filled.
     """
     for _ in prange(workers):
-        rows_worker(columns, root, draws, standardize, label_noise, axes, minimiser, z, rho, tasks)
+        rows_worker(split, root, draws, axes, minimiser, z, rho, tasks)

@@ -36,37 +36,38 @@ def rotate_rows(matrix, p, q, c, s):
 
 
 @cell
-def rotate_columns(matrix, p, q, c, s):
-    """Columns p and q of a matrix, turned in their plane."""
-    for i in range(matrix.shape[0]):
-        x, y = matrix[i, p], matrix[i, q]
-        matrix[i, p] = c * x - s * y
-        matrix[i, q] = s * x + c * y
+def null_bound(largest, rows, d):
+    """The size at or below which an eigenvalue of a matrix (d, d), made of so many rows, counts as null.
+
+    max(n, d) 2^-52 of the largest one: what rounding alone can make of 0. `simlr.problems.lapack.null_bound` is its
+    equal outside of compiled code.
+    """
+    return max(rows, d) * 2.0**-52 * max(largest, 0.0)
 
 
 @cell
-def sort_descending(values, rows):
+def sort_descending(values, vectors):
     """Sort values, and the rows that belong to them, the largest first (insertion: equal values keep their order)."""
     for i in range(1, values.size):
         j = i
         while j > 0 and values[j] > values[j - 1]:
             values[j], values[j - 1] = values[j - 1], values[j]
-            for k in range(rows.shape[1]):
-                rows[j, k], rows[j - 1, k] = rows[j - 1, k], rows[j, k]
+            for k in range(vectors.shape[1]):
+                vectors[j, k], vectors[j - 1, k] = vectors[j - 1, k], vectors[j, k]
             j -= 1
 
 
 @worker
-def symmetric_eigen(matrix, values, rows):
+def symmetric_eigen(matrix, values, vectors):
     """Eigenvalues (d,), the largest first, and eigenvectors as rows (d, d); the matrix (d, d) is used up."""
     if values.size > LARGEST_ROTATED:
-        tridiagonal_eigen(matrix, values, rows)
+        tridiagonal_eigen(matrix, values, vectors)
     else:
-        rotated_eigen(matrix, values, rows)
+        rotated_eigen(matrix, values, vectors)
 
 
 @cell
-def rotated_eigen(matrix, values, rows):
+def rotated_eigen(matrix, values, vectors):
     """The same by Jacobi rotations, for any size.
 
     A rotation is skipped where its element is below 2^-53 of the geometric mean of its diagonal neighbours, or of the
@@ -76,7 +77,7 @@ def rotated_eigen(matrix, values, rows):
     scale = 0.0
     for i in range(d):
         for j in range(d):
-            rows[i, j] = 1.0 if i == j else 0.0
+            vectors[i, j] = 1.0 if i == j else 0.0
             scale = max(scale, abs(matrix[i, j]))
     negligible = scale * 2.0**-70
     for _ in range(MOST_SWEEPS):
@@ -88,13 +89,13 @@ def rotated_eigen(matrix, values, rows):
                 if abs(apq) <= negligible or abs(apq) <= 2.0**-53 * size:
                     continue
                 c, s = rotation(matrix[p, p], matrix[q, q], apq)
-                rotate_columns(matrix, p, q, c, s)
+                rotate_rows(matrix.T, p, q, c, s)
                 rotate_rows(matrix, p, q, c, s)
                 matrix[p, q] = matrix[q, p] = 0.0
-                rotate_rows(rows, p, q, c, s)
+                rotate_rows(vectors, p, q, c, s)
                 turned = True
         if not turned:
             break
     for i in range(d):
         values[i] = matrix[i, i]
-    sort_descending(values, rows)
+    sort_descending(values, vectors)

@@ -83,8 +83,8 @@ def reduce_to_tridiagonal(matrix, values, beside, halves):
 
 
 @worker
-def gather_reflections(matrix, halves, rows):
-    """rows = Q^T, from what `reduce_to_tridiagonal` left in the matrix, which is used up."""
+def gather_reflections(matrix, halves, vectors):
+    """vectors = Q^T, from what `reduce_to_tridiagonal` left in the matrix, which is used up."""
     d = halves.size
     q, work = np.zeros((d, d)), np.empty(d)
     for i in range(d):
@@ -100,7 +100,7 @@ def gather_reflections(matrix, halves, rows):
         q[i, i] = 1.0
     for i in range(d):
         for j in range(d):
-            rows[i, j] = q[j, i]
+            vectors[i, j] = q[j, i]
 
 
 @cell
@@ -122,7 +122,7 @@ def end_of_block(values, beside, first):
 
 
 @cell
-def ql_step(values, beside, rows, first, last):
+def ql_step(values, beside, vectors, first, last):
     """One implicit QL step with Wilkinson's shift on the block from `first` to `last`."""
     ahead = (values[first + 1] - values[first]) / (2.0 * beside[first])
     root = math.sqrt(fma(ahead, ahead, 1.0))
@@ -143,14 +143,14 @@ def ql_step(values, beside, rows, first, last):
         moved = s * root
         values[i + 1] = g + moved
         g = fma(c, root, -b)
-        turn_pair(rows, i, c, s)
+        turn_pair(vectors, i, c, s)
     values[first] -= moved
     beside[first], beside[last] = g, 0.0
 
 
 @cell
-def diagonalise(values, beside, rows):
-    """T = Z diag Z^T: the eigenvalues of a tridiagonal matrix in place of its diagonal, and rows <- Z^T rows.
+def diagonalise(values, beside, vectors):
+    """T = Z diag Z^T: the eigenvalues of a tridiagonal matrix in place of its diagonal, and vectors <- Z^T vectors.
 
     `beside` (d,), element i right of and below diagonal i, is used up.
     """
@@ -159,11 +159,11 @@ def diagonalise(values, beside, rows):
             last = end_of_block(values, beside, first)
             if last == first:
                 break
-            ql_step(values, beside, rows, first, last)
+            ql_step(values, beside, vectors, first, last)
 
 
 @worker
-def tridiagonal_eigen(matrix, values, rows):
+def tridiagonal_eigen(matrix, values, vectors):
     """Eigenvalues (d,), the largest first, and eigenvectors as rows (d, d); the matrix (d, d) is used up.
 
     The axes are taken in ascending order of the diagonal, from the largest back, so that where it spans many orders of
@@ -183,15 +183,15 @@ def tridiagonal_eigen(matrix, values, rows):
     near, far = math.ldexp(1.0, -(exponent // 2)), math.ldexp(1.0, -(exponent - exponent // 2))
     for i in range(d):
         for j in range(d):
-            rows[i, j] = matrix[order[i], order[j]] * near * far
-    beside, halves, found = np.empty(d), np.empty(d), np.empty((d, d))
-    reduce_to_tridiagonal(rows, diagonal, beside, halves)
-    gather_reflections(rows, halves, found)
+            vectors[i, j] = matrix[order[i], order[j]] * near * far
+    beside, halves, turned = np.empty(d), np.empty(d), np.empty((d, d))
+    reduce_to_tridiagonal(vectors, diagonal, beside, halves)
+    gather_reflections(vectors, halves, turned)
     for i in range(d):
         beside[i] = beside[i + 1] if i + 1 < d else 0.0
-    diagonalise(diagonal, beside, found)
+    diagonalise(diagonal, beside, turned)
     ascending(-diagonal, place)
     for i in range(d):
         values[i] = diagonal[place[i]] / near / far
         for j in range(d):
-            rows[i, order[j]] = found[place[i], j]
+            vectors[i, order[j]] = turned[place[i], j]

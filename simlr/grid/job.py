@@ -95,7 +95,7 @@ class Job:
                 f"stop.validation needs a validation set of problem {kind.kind!r}, {blind.validation_needs}"
             )
         wanted = config.seeds["count"]
-        sizes = tuple((source.axes, min(wanted, source.limit or wanted)) for source in self.sources)
+        sizes = tuple((source.dimension, min(wanted, source.limit or wanted)) for source in self.sources)
         whole = Plan.of_grid(config, sizes)
         self.plan = whole.part(*shard) if shard else whole
 

@@ -12,14 +12,18 @@ the unseen axis never moves and the ratio is 1. The claim is the paper's abstrac
 the learning rate are a reconstruction.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..claims.verdict import HOLDS, UNDECIDED, Control, Finding, outcome_of, verdict
+from ..claims.verdict import HOLDS, UNDECIDED, Control, Finding, Verdict, outcome_of, verdict
 from ..inputs import rules
 from ..inputs.parameters import Parameter
-from ..problems.source import Problem, Source, empty_batch
+from ..problems.source import Batch, Problem, Source, empty_batch
+from ..store.run import Run
 
 SOURCE = "Nakkiran (2020), arXiv:2005.07360, abstract and introduction"
 CLAIM = "With probability 3/4 over the train samples, the test loss of (A) is twice that of (B) at equal train loss."
@@ -89,9 +93,9 @@ steps = 2000
 class _Samples(Source):
     """Samples of three rows, drawn at random or enumerated."""
 
-    axes = 2
+    dimension = 2
 
-    def __init__(self, parameters, folder):
+    def __init__(self, parameters: dict[str, Any], folder: Path):
         self._all = parameters["samples"] == "all"
         self.limit = 2**ROWS if self._all else None
         self._start = np.array(parameters["start"])
@@ -105,13 +109,13 @@ class _Samples(Source):
 
         return uniforms(root, draws, SAMPLE, ROWS) >= 0.5
 
-    def draw(self, root, draws, workers):
+    def draw(self, root: int, draws: NDArray[np.int64], workers: int) -> Batch:
         """The quadratic of each sample: lam = 2/3 (rows along each axis), the steeper axis first."""
         second = self._second_axis(root, draws).sum(axis=1)
         counts = np.stack([ROWS - second, second], axis=1)
         order = np.argsort(-counts, axis=1, kind="stable")
         rows = np.arange(draws.size)[:, None]
-        batch = empty_batch(draws.size, self.axes)
+        batch = empty_batch(draws.size, self.dimension)
         batch.curvature[:] = counts[rows, order] * (2.0 / ROWS)
         batch.curvature_axes[:] = np.eye(2)[order].transpose(0, 2, 1)
         batch.train_minimiser[:] = np.where(counts > 0, self._target, self._start)
@@ -121,7 +125,9 @@ class _Samples(Source):
         batch.target[:] = self._target
         return batch
 
-    def rows(self, root, draws, batch, workers):
+    def rows(
+        self, root: int, draws: NDArray[np.int64], batch: Batch, workers: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The three rows of each sample, e_1 or e_2; theta_hat fits them exactly."""
         x = np.eye(2)[self._second_axis(root, draws).astype(np.int64)]
         return np.einsum("nkj,nji->nki", x, batch.curvature_axes[:, :2, :2], optimize=False), np.zeros(x.shape[:2])
@@ -159,10 +165,10 @@ class Theory(NamedTuple):
     """What the theory says of the ratio A/B, in words and as a function of the levels."""
 
     label: str
-    ratio: object  # function: levels (E,) -> ratio (E,)
+    ratio: Callable[[NDArray[np.float64]], NDArray[np.float64]]  # levels (E,) -> ratio (E,)
 
 
-def theory(run):
+def theory(run: Run) -> Theory | None:
     """The `Theory` of a run's typical seed that holds both axes; None where there is no such seed.
 
     Train loss eps on the flow's path (a sqrt(z), b) times a common factor: (2/3) a^2 z^2 + (1/3) b^2 z = eps, with test
@@ -184,12 +190,12 @@ def theory(run):
     return Theory("theory: 2 - 6 eps a^2/b^4 + ...", ratio)
 
 
-def flows(run):
+def flows(run: Run) -> list[int]:
     """Indices of the schedules (A): gradient flow from the start."""
     return [index for index, made in _made(run) if made.flows and made.length == 0]
 
 
-def annealers(run):
+def annealers(run: Run) -> list[int]:
     """Indices of the schedules (B): one step at 3/2, or at 2/sharpness, then flow; else what goes by that name."""
     wanted = {"absolute": 1.5, "sharpness": 2.0}
     found = [(index, made) for index, made in _made(run) if made.flows and made.length == 1]
@@ -203,7 +209,7 @@ def _made(run):
     return [(place[made.name], made) for made, _ in run.config.schedules() if made.name in place]
 
 
-def check(run):
+def check(run: Run) -> Verdict:
     """Measure the claim on a run, as a `Verdict`: its share of seeds, its factor 2, and the seeds beside it.
 
     Undecided where (A) or (B) is not in the grid, the run is not finished, no level is low enough for the start, or the
@@ -227,7 +233,7 @@ def check(run):
     return verdict(f"{CLAIM} {ROLES}", findings, finished=done.all())
 
 
-def controls():
+def controls() -> list[Control]:
     """The same check where each of its parts must fail."""
     few = ("seeds.count", 1024)
     stable = [{"kind": "constant", "learning_rate": 0.75, "steps": 1}, {"kind": "flow"}]
@@ -297,7 +303,7 @@ class _Pair:
         low_enough = (self._level <= HIGHEST_LEVEL) & (FIRST_ORDER_ROOM * worst <= LARGEST_TOLERANCE)
         return low_enough & (self._level > 0.0) & (self._level >= LEFT_BY_ROUNDING * flat)
 
-    def findings(self, everything):
+    def findings(self, everything: bool) -> list[Finding]:
         """[Finding, ...]: each measurement beside the theory and the tolerance."""
         if self._at_target:
             return [_undecided("the start is theta_star, so there is nothing to learn")]

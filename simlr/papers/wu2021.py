@@ -16,12 +16,18 @@ error is lam_1 over how far from optimal it is. Where rows are not quite orthogo
 others a little, which limits how far down this reaches.
 """
 
+from functools import partial
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ..claims.verdict import UNDECIDED, Control, Finding, Verdict, at_least, at_most, verdict
 from ..inputs import rules
 from ..inputs.parameters import Parameter
-from ..problems.source import Problem, Source, empty_batch
+from ..problems.source import Batch, Problem, Source, empty_batch
+from ..store.run import Run
 
 SOURCE = "Wu, Zou, Braverman, Gu (2021), arXiv:2011.02538, abstract, the two-dimensional example and main theorems"
 CLAIM = (
@@ -89,21 +95,21 @@ REACHED = 1  # of the run file's `status`
 class _Rows(Source):
     """Draws of n rows of given lengths; an error is told by what it has in their span, in the Hessian's axes."""
 
-    def __init__(self, parameters, folder):
-        self._setting, self._dimension = parameters["setting"], parameters["dimension"]
+    def __init__(self, parameters: dict[str, Any], folder: Path):
+        self._setting, self._ambient = parameters["setting"], parameters["dimension"]
         middle = [] if self._setting == PLANE else [parameters["middle"]] * (parameters["rows"] - 2)
         self._squares = np.array([1.0, *middle, 1.0 / parameters["condition"]])
-        self.axes = self._squares.size
-        if self._setting == SPHERE and self._dimension < self.axes:
-            rules.refuse("problem.dimension", f"at least rows = {self.axes}", self._dimension)
+        self.dimension = self._squares.size
+        if self._setting == SPHERE and self._ambient < self.dimension:
+            rules.refuse("problem.dimension", f"at least rows = {self.dimension}", self._ambient)
 
     def _cosines(self, root, draw):
         """<x_i, x_j> of the rows brought to length 1, (n, n)."""
         if self._setting != SPHERE:
-            return np.eye(self.axes)
+            return np.eye(self.dimension)
         from ..kernels.draws import SAMPLE, fill_normal
 
-        normals = np.empty((self.axes, self._dimension))
+        normals = np.empty((self.dimension, self._ambient))
         fill_normal(normals.reshape(-1), root, draw, SAMPLE, 0)
         products = np.einsum("ik,jk->ij", normals, normals, optimize=False)
         lengths = np.sqrt(np.diag(products))
@@ -115,37 +121,34 @@ class _Rows(Source):
 
         cosines = self._cosines(root, draw)
         lengths = np.sqrt(self._squares)
-        values, vectors = np.empty(self.axes), np.empty((self.axes, self.axes))
+        values, vectors = np.empty(self.dimension), np.empty((self.dimension, self.dimension))
         symmetric_eigen(cosines * lengths[:, None] * lengths, values, vectors)
         return values, vectors.T, cosines
 
-    def draw(self, root, draws, workers):
+    def draw(self, root: int, draws: NDArray[np.int64], workers: int) -> Batch:
         """H = (2/n) X^T X has the eigenvalues 2/n times those of X X^T, and the axes Q = X^T V / sqrt(values)."""
         from ..kernels.draws import TARGET, uniforms
 
-        batch = empty_batch(draws.size, self.axes)
-        signs = np.where(uniforms(root, draws, TARGET, self.axes) < 0.5, -1.0, 1.0)
+        batch = empty_batch(draws.size, self.dimension)
+        signs = np.where(uniforms(root, draws, TARGET, self.dimension) < 0.5, -1.0, 1.0)
         for k, draw in enumerate(draws.tolist()):
             values, vectors, cosines = self._axes_of(root, draw)
-            batch.curvature[k] = 2.0 / self.axes * values
+            batch.curvature[k] = 2.0 / self.dimension * values
             # Q^T of the start's error, sum_i +-x_i / ||x_i||.
             products = np.sqrt(self._squares) * (cosines * signs[k]).sum(axis=1)
             batch.initial_residual[k] = (vectors * products[:, None]).sum(axis=0) / np.sqrt(values)
-        batch.curvature_axes[:] = batch.test_matrix[:] = np.eye(self.axes)
+        batch.curvature_axes[:] = batch.test_matrix[:] = np.eye(self.dimension)
         return batch
 
-    def rows(self, root, draws, batch, workers):
+    def rows(
+        self, root: int, draws: NDArray[np.int64], batch: Batch, workers: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """X Q = V sqrt(values); w* fits every row."""
-        found = np.empty((draws.size, self.axes, self.axes))
+        found = np.empty((draws.size, self.dimension, self.dimension))
         for k, draw in enumerate(draws.tolist()):
             values, vectors, _ = self._axes_of(root, draw)
             found[k] = vectors * np.sqrt(values)
         return found, np.zeros(found.shape[:2])
-
-
-def _two_or_more(key, value):
-    """A whole number >= 2."""
-    return rules.count(key, value, least=2)
 
 
 PROBLEM = Problem(
@@ -158,7 +161,7 @@ PROBLEM = Problem(
             PLANE,
             "plane (2 orthogonal rows), orthogonal (n of them), or sphere (n random directions)",
         ),
-        Parameter("rows", _two_or_more, 8, "n, where not in the plane"),
+        Parameter("rows", partial(rules.count, least=2), 8, "n, where not in the plane"),
         Parameter("dimension", rules.count, 100000, "d, on the sphere: random directions have cosines of d^(-1/2)"),
         Parameter("middle", rules.positive, 0.5, "squared length of all rows but the longest (1) and the shortest"),
         Parameter("condition", rules.positive, 10.0, "1 / squared length of the shortest row"),
@@ -170,7 +173,7 @@ PROBLEM = Problem(
 # ---- the check ----
 
 
-def roles(run):
+def roles(run: Run) -> dict[tuple[str, str], int]:
     """{(schedule's name in the grid, "gd", "replacement" or "epochs"): index in the run}, the first of each."""
     place = {str(name): index for index, name in enumerate(run["schedule"])}
     found = {}
@@ -181,7 +184,7 @@ def roles(run):
     return found
 
 
-def check(run):
+def check(run: Run) -> Verdict:
     """Rayleigh quotients of the error at every level, setting by setting, and how far from optimal that is."""
     found = roles(run)
     needed = [(ANNEALED, "gd"), *((ANNEALED, sampling) for sampling in ("replacement", "epochs"))]
@@ -218,15 +221,15 @@ class _Ends:
         with np.errstate(all="ignore"):
             quotient = 2.0 * run["train_loss"][:, seeds] / run["test_loss"][:, seeds]
         self._quotient = np.where(reached, quotient, np.nan)
-        curvature = run["curvature"][seeds]
-        self._top, self._bottom = np.nanmax(curvature, axis=1)[:, None], np.nanmin(curvature, axis=1)[:, None]
+        self._top = run["sharpness"][seeds][:, None]
+        self._bottom = np.nanmin(run["curvature"][seeds], axis=1)[:, None]
         self.spread = float(np.median(self._top / self._bottom))
 
-    def over_top(self, index):
+    def over_top(self, index: int) -> NDArray[np.float64]:
         """Of one schedule: 1 where the error lies along the top eigenvector, and the point is optimal."""
         return self._quotient[index] / self._top
 
-    def over_bottom(self, index):
+    def over_bottom(self, index: int) -> NDArray[np.float64]:
         """Of one schedule: 1 where the error lies along the bottom eigenvector."""
         return self._quotient[index] / self._bottom
 
@@ -255,7 +258,7 @@ def _worst(values):
     return float(np.quantile(values, UNLUCKY, axis=0).min())
 
 
-def controls():
+def controls() -> list[Control]:
     """A small rate from the start, batches of all rows, and rows that are far from orthogonal."""
     near = GRID.replace('["plane", "orthogonal", "sphere"]', '"sphere"\ndimension = 16')
     return [
@@ -271,7 +274,7 @@ def controls():
 # ---- pictures ----
 
 
-def pictures(run):
+def pictures(run: Run) -> list:
     """The paths in the plane, and the Rayleigh quotient as the train loss falls."""
     found = roles(run)
     shown = [(key, found[key]) for key in _SHOWN if key in found]
@@ -322,7 +325,7 @@ def _quotients(run, shown, settings):
     recorded = run["recorded_seed"].tolist()
     for axes, (label, own) in zip(panels, settings, strict=True):
         place = recorded.index(own[0])
-        top = np.nanmax(run["curvature"][own[0]])
+        top = run["sharpness"][own[0]]
         for i, (key, index) in enumerate(shown):
             train = run["trajectory_train_loss"][index, place]
             look = {"color": style.COLOURS[i + 1], "linestyle": style.DASHES[i], "linewidth": 1.8}

@@ -1,6 +1,7 @@
 """The problem kind `dataset`: least squares on the user's own table, or on features of its rows."""
 
 import math
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from ..inputs.parameters import REQUIRED, Parameter
 from . import features, lapack
 from .source import Batch, Problem, Quadratic, Sloped, Source, empty_batch
 
-# Each at its number in kernels.regression: RAW, TRAIN, ALL (which is not imported before something is drawn).
+# Each at its number in kernels.problems.regression: RAW, TRAIN, ALL (which is not imported before something is drawn).
 _STANDARDIZE = "none", "train", "all"
 # Within these, the square of a length scale is a float, and so is anything divided by it.
 _SHORTEST, _LONGEST = 1e-100, 1e100
@@ -41,7 +42,7 @@ class _Dataset(Source):
         path = Path(folder) / parameters["file"]
         self._columns = self._read(path, parameters)
         self.identity = datafiles.digest(path)
-        self.axes = self._columns.shape[0] - 1
+        self.dimension = self._columns.shape[0] - 1
         rows = self._columns.shape[1]
         self._train, self._validation = parameters["train_rows"], parameters["validation_rows"]
         self._test = parameters["test_rows"] or rows - self._train - self._validation
@@ -72,28 +73,27 @@ class _Dataset(Source):
             raise InputError(f"{path}: features {inputs.shape} and {name} {target.shape} must have the same rows")
         return np.ascontiguousarray(np.vstack([inputs.T, target]))
 
+    @cached_property
+    def _split(self):
+        """What the kernels draw from."""
+        from ..kernels.problems.regression import Split
+
+        rows = self._train, self._validation, self._test
+        return Split(self._columns, *rows, self._standardize, self._label_noise)
+
     def draw(self, root, draws, workers):
         """Splits `draws`: the stable argsort of one uniform a row; train rows, validation rows, held-out rows."""
         from ..kernels.jit import launch
         from ..kernels.problems import regression
 
-        batch = empty_batch(draws.size, self.axes)
-        problem = (
-            *(batch.curvature, batch.curvature_axes, batch.initial_residual, batch.train_minimiser),
-            *(batch.test_matrix, batch.offset, batch.train_floor, batch.test_floor),
-        )
-        tasks = np.zeros(2, np.int64)
-        launch(
-            *(regression.split_sweep, self._columns, root, draws, self._train),
-            *(self._train + self._validation, self._test),
-            *(self._standardize, self._label_noise, problem, tasks, workers),
-        )
+        batch = empty_batch(draws.size, self.dimension)
+        launch(regression.split_sweep, self._split, root, draws, batch, np.zeros(2, np.int64), workers)
         batch.target[:] = np.nan
         return batch
 
     def _own(self, batch):
         """Curvature axes (N, d, d) and train minimiser (N, d) of a Batch that may have more axes than the source."""
-        d = self.axes
+        d = self.dimension
         return np.ascontiguousarray(batch.curvature_axes[:, :d, :d]), np.ascontiguousarray(batch.train_minimiser[:, :d])
 
     def validation(self, root, draws, batch, workers):
@@ -101,10 +101,10 @@ class _Dataset(Source):
         from ..kernels.jit import launch
         from ..kernels.problems import regression
 
-        shape = draws.size, self.axes
-        found = Quadratic(np.zeros((*shape, self.axes)), np.zeros(shape), np.zeros(draws.size))
-        known = self._columns, root, draws, self._train, self._validation, self._standardize, *self._own(batch)
-        launch(regression.validation_sweep, *known, *found, np.zeros(2, np.int64), workers)
+        shape = draws.size, self.dimension
+        found = Quadratic(np.zeros((*shape, self.dimension)), np.zeros(shape), np.zeros(draws.size))
+        known = self._split, root, draws, *self._own(batch)
+        launch(regression.validation_sweep, *known, found, np.zeros(2, np.int64), workers)
         return found
 
     def rows(self, root, draws, batch, workers):
@@ -112,10 +112,10 @@ class _Dataset(Source):
         from ..kernels.jit import launch
         from ..kernels.problems import regression
 
-        z, rho = np.empty((draws.size, self._train, self.axes)), np.empty((draws.size, self._train))
+        z, rho = np.empty((draws.size, self._train, self.dimension)), np.empty((draws.size, self._train))
         tasks = np.zeros(2, np.int64)
-        known = self._columns, root, draws, self._standardize, self._label_noise
-        launch(regression.rows_sweep, *known, *self._own(batch), z, rho, tasks, workers)
+        known = self._split, root, draws, *self._own(batch)
+        launch(regression.rows_sweep, *known, z, rho, tasks, workers)
         return z, rho
 
 
@@ -132,14 +132,14 @@ class _Featured(_Dataset):
             raise InputError(f"problem.feature_count must be a whole number >= 1 for features = {kind!r}, got 0")
         else:
             self._map = features.RandomFeatures(kind, count, length_scale)
-        self.axes = self._map.axes
+        self.dimension = self._map.dimension
         self._check_memory(kind)
 
     def _check_memory(self, kind):
         """Refuse what takes more than there is: at most so many matrices (d, d) and (rows, d) at a time."""
         rows = self._train + self._validation + self._test
-        needed = 8 * self.axes * (SQUARES_AT_ONCE * self.axes + TALL_AT_ONCE * rows)
-        size = f"{self.axes} features of {rows} rows" if kind in features.DRAWN else f"{self._train} train rows"
+        needed = 8 * self.dimension * (SQUARES_AT_ONCE * self.dimension + TALL_AT_ONCE * rows)
+        size = f"{self.dimension} features of {rows} rows" if kind in features.DRAWN else f"{self._train} train rows"
         resources.check_memory(needed, f"problem: {size} take, with features = {kind!r},")
 
     def _stretch(self, root, draw, first, count):
@@ -147,8 +147,7 @@ class _Featured(_Dataset):
         from ..kernels.problems.features import fill_stretch
 
         out = np.empty((count, self._columns.shape[0]))
-        noise = self._label_noise if first < self._train else 0.0
-        fill_stretch(self._columns, root, draw, self._train, first, self._standardize, noise, out)
+        fill_stretch(self._split, root, draw, first, out)
         return out
 
     def draw(self, root, draws, workers):
@@ -164,7 +163,7 @@ class _Featured(_Dataset):
         del spectrum  # it may be large
         found = self._held_out(root, draw, train, self._train + self._validation, self._test, axes, curvature)
         matrix, slope, constant = found
-        unknown = np.full(self.axes, np.nan)
+        unknown = np.full(self.dimension, np.nan)
         return curvature, axes, -best, axes @ best, matrix, best, floor, constant, unknown, slope
 
     def _held_out(self, root, draw, train, first, count, axes, curvature):
@@ -174,7 +173,7 @@ class _Featured(_Dataset):
 
     def _known(self, root, draws, batch):
         """What is known of every draw: (draw, its train rows, Q, curvature, residual at the start)."""
-        d = self.axes
+        d = self.dimension
         for n, draw in enumerate(draws):
             parts = batch.curvature_axes[n, :d, :d], batch.curvature[n, :d], batch.initial_residual[n, :d]
             yield draw, self._stretch(root, draw, 0, self._train), *parts

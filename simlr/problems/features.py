@@ -12,50 +12,53 @@ norm in the kernel's space. Kernel gradient descent is descent on these rows:
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import RunError
 from . import lapack
 
+Floats = NDArray[np.float64]
+
 MAPS = "linear", "relu", "fourier", "rbf"
-# Those of which a number is drawn, each at its number in kernels.features: RELU, FOURIER.
+# Those of which a number is drawn, each at its number in kernels.problems.features: RELU, FOURIER.
 DRAWN = "relu", "fourier"
 
 
 class Spectrum(NamedTuple):
     """The train rows' features (n, d) = left diag(root) Q[:, :k]^T, k <= d; those of one draw."""
 
-    curvature: np.ndarray  # (d,) 2/n root^2, the largest first; what counts as 0 is 0
-    axes: np.ndarray  # (d, d) Q
-    left: np.ndarray  # (n, k)
-    root: np.ndarray  # (k,)
+    curvature: Floats  # (d,) 2/n root^2, the largest first; what counts as 0 is 0
+    axes: Floats  # (d, d) Q
+    left: Floats  # (n, k)
+    root: Floats  # (k,)
 
 
 class RandomFeatures:
     """p random features of a kind of DRAWN, drawn anew for every seed."""
 
-    def __init__(self, kind, count, length_scale):
-        self._number, self.axes, self._length_scale = DRAWN.index(kind), count, length_scale
+    def __init__(self, kind: str, count: int, length_scale: float):
+        self._number, self.dimension, self._length_scale = DRAWN.index(kind), count, length_scale
 
     def _of(self, rows, root, draw):
         """Features (n, p) of rows (n, D + 1)."""
         from ..kernels.problems.features import fill_features
 
-        out = np.empty((len(rows), self.axes))
+        out = np.empty((len(rows), self.dimension))
         fill_features(rows, root, draw, self._number, self._length_scale, out)
         return _finite(out, draw)
 
-    def spectrum(self, train, root, draw):
-        """The `Spectrum` of the train rows."""
+    def spectrum(self, train: Floats, root: int, draw: int) -> Spectrum:
+        """The `Spectrum` of the train rows (n, D + 1), the target last."""
         left, root_of, right = _decomposed(lapack.singular, self._of(train, root, draw), draw)
-        curvature = np.zeros(self.axes)
+        curvature = np.zeros(self.dimension)
         curvature[: root_of.size] = 2.0 / len(train) * root_of**2
         return Spectrum(_without_null(curvature, len(train)), np.ascontiguousarray(right.T), left, root_of)
 
-    def along(self, rows, train, root, draw, axes, curvature):
+    def along(self, rows: Floats, train: Floats, root: int, draw: int, axes: Floats, curvature: Floats) -> Floats:
         """Features (m, d) of any rows in the curvature's axes."""
         return self._of(rows, root, draw) @ axes
 
-    def train_along(self, train, root, draw, axes, curvature):
+    def train_along(self, train: Floats, root: int, draw: int, axes: Floats, curvature: Floats) -> Floats:
         """Those of the train rows (n, d)."""
         return self._of(train, root, draw) @ axes
 
@@ -63,8 +66,8 @@ class RandomFeatures:
 class GaussianKernel:
     """k(x, y) = exp(-|x - y|^2 / (2 ell^2)) between n train rows: n axes."""
 
-    def __init__(self, train_rows, length_scale):
-        self.axes, self._length_scale = train_rows, length_scale
+    def __init__(self, train_rows: int, length_scale: float):
+        self.dimension, self._length_scale = train_rows, length_scale
 
     def _between(self, rows, others):
         """The kernel (n, m) between rows."""
@@ -74,23 +77,24 @@ class GaussianKernel:
         fill_kernel(rows, others, self._length_scale, out)
         return out
 
-    def spectrum(self, train, root, draw):
-        """The `Spectrum` of the train rows."""
-        values, axes = _decomposed(lapack.symmetric_eigen, self._between(train, train), draw)
-        curvature = _without_null(2.0 / self.axes * values, self.axes)
+    def spectrum(self, train: Floats, root: int, draw: int) -> Spectrum:
+        """The `Spectrum` of the train rows (n, D + 1), the target last."""
+        values, vectors = _decomposed(lapack.symmetric_eigen, self._between(train, train), draw)
+        axes = np.ascontiguousarray(vectors.T)
+        curvature = _without_null(2.0 / self.dimension * values, self.dimension)
         return Spectrum(curvature, axes, axes, self._roots(curvature))
 
     def _roots(self, curvature):
         """Singular values of K^(1/2)."""
-        return np.sqrt(0.5 * self.axes * curvature)
+        return np.sqrt(0.5 * self.dimension * curvature)
 
-    def along(self, rows, train, root, draw, axes, curvature):
+    def along(self, rows: Floats, train: Floats, root: int, draw: int, axes: Floats, curvature: Floats) -> Floats:
         """Features (m, d) of any rows in the curvature's axes: K_(z, train) Q diag(root)^-1."""
-        found, roots = self._between(rows, train) @ axes, self._roots(curvature)
-        found *= np.where(roots > 0.0, 1.0 / np.where(roots > 0.0, roots, 1.0), 0.0)
-        return found
+        features, roots = self._between(rows, train) @ axes, self._roots(curvature)
+        features *= np.where(roots > 0.0, 1.0 / np.where(roots > 0.0, roots, 1.0), 0.0)
+        return features
 
-    def train_along(self, train, root, draw, axes, curvature):
+    def train_along(self, train: Floats, root: int, draw: int, axes: Floats, curvature: Floats) -> Floats:
         """Those of the train rows (n, d)."""
         return axes * self._roots(curvature)
 
@@ -111,12 +115,11 @@ def _decomposed(decompose, matrix, draw):
 
 
 def _without_null(curvature, rows):
-    """The curvature with what is at or below max(n, d) 2^-52 of the largest set to 0."""
-    least = max(rows, curvature.size) * 2.0**-52 * max(curvature[0], 0.0)
-    return np.where(curvature > least, curvature, 0.0)
+    """The curvature (d,) of so many rows with 0 in place of what counts as null."""
+    return np.where(curvature > lapack.null_bound(curvature[0], rows, curvature.size), curvature, 0.0)
 
 
-def minimum(spectrum, target):
+def minimum(spectrum: Spectrum, target: Floats) -> tuple[Floats, float]:
     """Q^T theta_hat (d,), theta_hat the train minimiser nearest to 0, and the mean squared error (1/n) that is left."""
     known = spectrum.curvature[: spectrum.root.size] > 0.0
     along = np.where(known, spectrum.left.T @ target, 0.0)
@@ -126,7 +129,7 @@ def minimum(spectrum, target):
     return best, np.mean(left_over * left_over)
 
 
-def held_out(features, target):
+def held_out(features: Floats, target: Floats) -> tuple[Floats, Floats, float]:
     """M (d, d), slope b (d,) and constant of the mean squared error of y on rows of features (m, d): c + y^T (b + M y).
 
     y is measured from 0, where the error is the mean square of the targets.

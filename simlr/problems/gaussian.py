@@ -9,15 +9,17 @@ Statistics 50(2), doi:10.1214/21-AOS2133, with a test covariance of its own.
 import math
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError, show
 from ..inputs import datafiles, rules
 from ..inputs.parameters import REQUIRED, Parameter
-from . import covariances
+from . import covariances, lapack
 from .covariances import ISOTROPIC, POWER_LAW, SPIKED, WORDS, word_or_numbers
-from .source import Problem, Quadratic, Source, empty_batch
+from .source import Batch, Problem, Quadratic, Source, empty_batch
 
 SAME, RANDOM, ONES, ZERO = "train", "random", "ones", "zero"
 LARGEST_BYTES = 1 << 30  # of one draw, in each thread
@@ -41,7 +43,7 @@ class _Gaussian(Source):
 
     validation_needs = "whose validation_rows are 0"
 
-    def __init__(self, parameters, folder):
+    def __init__(self, parameters: dict[str, Any], folder: Path):
         _check_companions(parameters)
         self._parameters, self._rows = parameters, parameters["train_rows"]
         self._held_out = parameters["validation_rows"]
@@ -49,11 +51,11 @@ class _Gaussian(Source):
             self.validation = None
         arrays = {key: covariances.read(key, parameters[key], folder) for key in READ}  # None of a word
         arrays = {key: array for key, array in arrays.items() if array is not None}
-        self.axes = _dimension(parameters, arrays)
+        self.dimension = _dimension(parameters, arrays)
         self._check_size()
         self._train = self._covariance("train", arrays)
         self._test = self._covariance("test", arrays)
-        self._target, self._start = (arrays.get(key, np.zeros(self.axes)) for key in ("target", "start"))
+        self._target, self._start = (arrays.get(key, np.zeros(self.dimension)) for key in ("target", "start"))
         self._target_given = "target" in arrays
         sizes = {"target": self._target, "start": self._start}
         for key, values in (sizes | {key: parameters[key] for key in ("target_norm", "label_noise")}).items():
@@ -64,7 +66,7 @@ class _Gaussian(Source):
 
     def _check_size(self):
         """Refuse, before anything of that size is made, what cannot be held for one draw."""
-        rows, d = max(self._rows, self._held_out), self.axes
+        rows, d = max(self._rows, self._held_out), self.dimension
         needed = 8 * (2 * rows * (d + 1) + MATRICES_OF_A_DRAW * d * d)
         if needed > LARGEST_BYTES:
             raise InputError(
@@ -80,7 +82,7 @@ class _Gaussian(Source):
         elif value == SAME:
             found = self._train
         else:
-            found = covariances.shaped(side, value, self._parameters, self.axes)
+            found = covariances.shaped(side, value, self._parameters, self.dimension)
         return covariances.scaled(key, found, scale)
 
     def _check_source(self):
@@ -91,13 +93,13 @@ class _Gaussian(Source):
         setting, values = f"target_source = {source}", self._train[0]
         if len(self._train) > 1:
             values = np.linalg.eigvalsh(self._train)
-            values = np.where(values > self.axes * 2.0**-52 * values[-1], values, 0.0)  # as the kernels count
+            values = np.where(values > lapack.null_bound(values[-1], self.dimension, self.dimension), values, 0.0)
         largest = covariances.powers(setting, values, source / 2.0).max()
         if not covariances.LEAST <= largest <= covariances.MOST:
             raise InputError(f"problem.{setting}: the powers of the eigenvalues are out of range, up to {largest:.3g}")
         if self._parameters["target"] == ONES and len(self._train) > 1:
             turned = abs(self._train.sum(axis=0)).max()
-            if turned <= self.axes * 2.0**-52 * values[-1]:
+            if turned <= lapack.null_bound(values[-1], self.dimension, self.dimension):
                 raise InputError(f"problem.{setting}: the matrix of train_covariance takes the vector of ones to 0")
 
     @cached_property
@@ -106,15 +108,15 @@ class _Gaussian(Source):
         from ..kernels.problems.gaussian import Population
 
         power = self._parameters["target_source"] / 2.0
-        prior = np.ones((1, self.axes)) if not power else self._train_power(power)
+        prior = np.ones((1, self.dimension)) if not power else self._train_power(power)
         word, norm = self._parameters["target"], self._parameters["target_norm"]
         if self._target_given:
-            vector, prior = self._target, np.empty((0, self.axes))
+            vector, prior = self._target, np.empty((0, self.dimension))
         elif word == RANDOM:
             vector, prior = self._target, prior * (norm / _length(prior))
         else:
-            vector = np.array([math.fsum(row) for row in prior]) if len(prior) == self.axes else prior[0]
-            vector, prior = vector * (norm / _length(vector)), np.empty((0, self.axes))
+            vector = np.array([math.fsum(row) for row in prior]) if len(prior) == self.dimension else prior[0]
+            vector, prior = vector * (norm / _length(vector)), np.empty((0, self.dimension))
         return Population(
             self._train_power(0.5), self._test, vector, prior, self._start, self._parameters["label_noise"]
         )
@@ -127,45 +129,45 @@ class _Gaussian(Source):
 
         return spectral_power(self._train.copy(), power)
 
-    def draw(self, root, draws, workers):
+    def draw(self, root: int, draws: NDArray[np.int64], workers: int) -> Batch:
         """The quadratics of the train sets `draws`."""
         from ..kernels.jit import launch
         from ..kernels.problems import gaussian
 
-        batch = empty_batch(draws.size, self.axes)
-        problem = (
-            *(batch.curvature, batch.curvature_axes, batch.initial_residual, batch.train_minimiser),
-            *(batch.test_matrix, batch.offset, batch.train_floor, batch.test_floor, batch.target),
-        )
+        batch = empty_batch(draws.size, self.dimension)
         tasks = np.zeros(2, np.int64)
-        launch(gaussian.draw_sweep, self._population, self._rows, root, draws, problem, tasks, workers)
+        launch(gaussian.draw_sweep, self._population, self._rows, root, draws, batch, tasks, workers)
         return batch
 
-    def _own(self, batch):
-        """Target, curvature axes and train minimiser of a Batch that may have more axes than the source."""
-        d = self.axes
-        own = batch.target[:, :d], batch.curvature_axes[:, :d, :d], batch.train_minimiser[:, :d]
-        return tuple(np.ascontiguousarray(values) for values in own)
+    def _fit(self, batch):
+        """The `Fit` of a Batch that may have more axes than the source."""
+        from ..kernels.problems.gaussian import Fit
 
-    def validation(self, root, draws, batch, workers):
+        d = self.dimension
+        parts = batch.target[:, :d], batch.curvature_axes[:, :d, :d], batch.train_minimiser[:, :d]
+        return Fit(*map(np.ascontiguousarray, parts))
+
+    def validation(self, root: int, draws: NDArray[np.int64], batch: Batch, workers: int) -> Quadratic:
         """The mean squared error on validation rows, drawn as the train rows are."""
         from ..kernels.jit import launch
         from ..kernels.problems import gaussian
 
-        shape = draws.size, self.axes
-        found = Quadratic(np.zeros((*shape, self.axes)), np.zeros(shape), np.zeros(draws.size))
-        known = self._population, self._held_out, root, draws, *self._own(batch)
-        launch(gaussian.held_out_sweep, *known, *found, np.zeros(2, np.int64), workers)
-        return found
+        shape = draws.size, self.dimension
+        quadratic = Quadratic(np.zeros((*shape, self.dimension)), np.zeros(shape), np.zeros(draws.size))
+        drawn = self._population, self._held_out, root, draws, self._fit(batch)
+        launch(gaussian.held_out_sweep, *drawn, quadratic, np.zeros(2, np.int64), workers)
+        return quadratic
 
-    def rows(self, root, draws, batch, workers):
+    def rows(
+        self, root: int, draws: NDArray[np.int64], batch: Batch, workers: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The train rows of `draws`, drawn again."""
         from ..kernels.jit import launch
         from ..kernels.problems import gaussian
 
-        z, rho = np.empty((draws.size, self._rows, self.axes)), np.empty((draws.size, self._rows))
-        known = self._population, root, draws, *self._own(batch)
-        launch(gaussian.seen_rows_sweep, *known, z, rho, np.zeros(2, np.int64), workers)
+        z, rho = np.empty((draws.size, self._rows, self.dimension)), np.empty((draws.size, self._rows))
+        drawn = self._population, root, draws, self._fit(batch)
+        launch(gaussian.seen_rows_sweep, *drawn, z, rho, np.zeros(2, np.int64), workers)
         return z, rho
 
 

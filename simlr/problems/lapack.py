@@ -8,8 +8,10 @@ import contextlib
 import ctypes
 import functools
 import threading
+from collections.abc import Callable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 # (set, get) of the libraries that NumPy is built with: OpenBLAS as in its wheels, as elsewhere, and MKL.
 _SETTERS = (
@@ -23,8 +25,14 @@ _one_at_a_time = threading.RLock()
 
 
 @functools.cache
-def _thread_functions():
-    """(set, get) of the library's number of threads, or None where it has neither: one that has no threads, mostly."""
+def thread_functions() -> tuple[Callable[[int], None], Callable[[], int]] | None:
+    """The functions (set, get) of the number of threads of NumPy's BLAS; None where it has none.
+
+    NumPy has no call for it, environment variables count only before it is loaded, and threadpoolctl, which does the
+    same as here, would be one more package that simlr cannot do without. So the library is asked directly, through the
+    extension module that NumPy linked with it. That module is private to NumPy: should its name or its symbols change,
+    nothing would fail here, but BLAS would have its threads back and bits would depend on them; so a test asks for it.
+    """
     from numpy.linalg import _umath_linalg
 
     # Names are looked for in the library and in all that it was linked with.
@@ -36,9 +44,9 @@ def _thread_functions():
 
 
 @contextlib.contextmanager
-def one_thread():
+def one_thread() -> Iterator[None]:
     """One thread for BLAS and LAPACK for the duration; other threads of ours wait for their turn."""
-    functions = _thread_functions()
+    functions = thread_functions()
     with _one_at_a_time:
         before = functions[1]() if functions else 1
         try:
@@ -50,17 +58,57 @@ def one_thread():
                 functions[0](before)
 
 
-def symmetric_eigen(matrix):
-    """Eigenvalues (d,), the largest first, and eigenvectors as columns (d, d) of a symmetric matrix; LinAlgError.
+def symmetric_eigen(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Eigenvalues and eigenvectors of a symmetric matrix, by LAPACK's divide and conquer.
 
     Takes 5 d^2 numbers of memory beside the matrix.
+
+    Parameters
+    ----------
+    matrix : (d, d)
+
+    Returns
+    -------
+    values : (d,)
+        The largest first.
+    vectors : (d, d)
+        Row i is the eigenvector of value i, as in `simlr.kernels.problems.spectrum.symmetric_eigen`; a view.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        Where the iteration does not converge.
     """
-    values, axes = np.linalg.eigh(matrix)
-    return np.ascontiguousarray(values[::-1]), np.ascontiguousarray(axes[:, ::-1])
+    values, columns = np.linalg.eigh(matrix)
+    return np.ascontiguousarray(values[::-1]), columns.T[::-1]
 
 
-def singular(rows):
-    """U (n, k), s (k,) and V^T (p, p) of rows (n, p) = U diag(s) V^T, k = min(n, p), s_1 the largest; LinAlgError."""
+def singular(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """The singular value decomposition U diag(s) V^T of rows (n, p), k = min(n, p).
+
+    Returns
+    -------
+    left : (n, k)
+        U.
+    values : (k,)
+        s, the largest first.
+    right : (p, p)
+        V^T, whole: its rows beyond k are the axes that no row has a part in.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        Where the iteration does not converge.
+    """
     count = min(rows.shape)
     left, values, right = np.linalg.svd(rows, full_matrices=rows.shape[1] > count)
     return left[:, :count], values, right
+
+
+def null_bound(largest: float, rows: int, dimension: int) -> float:
+    """The size at or below which an eigenvalue of a matrix (d, d), made of so many rows, counts as null.
+
+    max(n, d) 2^-52 times the largest eigenvalue: what rounding alone can make of 0. Its equal in compiled code is
+    `simlr.kernels.problems.spectrum.null_bound`, which cannot be had here without loading Numba.
+    """
+    return max(rows, dimension) * 2.0**-52 * max(largest, 0.0)

@@ -1,13 +1,15 @@
 """The problem kind `quadratic`: the user's own arrays."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..inputs import datafiles, rules
 from ..inputs.parameters import REQUIRED, Parameter
-from .source import Problem, Quadratic, Source, empty_batch
+from .source import Batch, Problem, Quadratic, Source, empty_batch
 
 
 class _Quadratic(Source):
@@ -15,7 +17,7 @@ class _Quadratic(Source):
 
     validation_needs = "whose file has no array validation_matrix"
 
-    def __init__(self, parameters, folder):
+    def __init__(self, parameters: dict[str, Any], folder: Path):
         path = Path(folder) / parameters["file"]
         self._path = path
         self._arrays = datafiles.read_arrays(path, ("curvature", "residual", *_OPTIONAL))
@@ -27,7 +29,7 @@ class _Quadratic(Source):
             raise InputError(f"{path}: array 'curvature' must have shape (N, d) or (d,), got {curvature.shape}")
         if curvature.min() < 0.0:
             raise InputError(f"{path}: array 'curvature' must be >= 0, got {curvature.min()}")
-        self.axes = curvature.shape[-1]
+        self.dimension = curvature.shape[-1]
         # One of the two may be common to all seeds; the other then says how many there are.
         self.limit = next((len(array) for array in (curvature, residual) if array.ndim == 2), 1)
         self._shapes = self._expected_shapes()
@@ -38,7 +40,7 @@ class _Quadratic(Source):
             self.validation = None
 
     def _expected_shapes(self):
-        n, d = self.limit, self.axes
+        n, d = self.limit, self.dimension
         vectors = dict.fromkeys(("curvature", "residual", "offset", "validation_offset"), (n, d))
         matrices = dict.fromkeys(("test_matrix", "validation_matrix"), (n, d, d))
         return vectors | matrices | dict.fromkeys(("train_floor", "test_floor", "validation_floor"), (n,))
@@ -51,25 +53,25 @@ class _Quadratic(Source):
             raise InputError(f"{self._path}: array {name!r} must have shape {expected}, got {array.shape}")
         return np.broadcast_to(array, shape)
 
-    def draw(self, root, draws, workers):
+    def draw(self, root: int, draws: NDArray[np.int64], workers: int) -> Batch:
         """Rows `draws` of the arrays; the curvature axes are the coordinates."""
-        batch = empty_batch(draws.size, self.axes)
+        batch = empty_batch(draws.size, self.dimension)
         taken = {name: array[draws] for name, array in self._arrays.items()}
         batch.curvature[:] = taken["curvature"]
         batch.initial_residual[:] = taken["residual"]
         batch.offset[:] = taken.get("offset", 0.0)
-        batch.test_matrix[:] = taken.get("test_matrix", 0.5 * np.eye(self.axes))
+        batch.test_matrix[:] = taken.get("test_matrix", 0.5 * np.eye(self.dimension))
         batch.train_floor[:] = taken.get("train_floor", 0.0)
         batch.test_floor[:] = taken.get("test_floor", 0.0)
-        batch.curvature_axes[:] = np.eye(self.axes)
+        batch.curvature_axes[:] = np.eye(self.dimension)
         batch.target[:] = -batch.offset
         return batch
 
-    def validation(self, root, draws, batch, workers):
+    def validation(self, root: int, draws: NDArray[np.int64], batch: Batch, workers: int) -> Quadratic:
         """The validation quadratics of rows `draws`; offset and floor are 0 where the file has none."""
         taken = {name: self._arrays[name][draws] for name in _VALIDATION if name in self._arrays}
         matrix = np.array(taken["validation_matrix"])
-        offset = np.array(taken.get("validation_offset", np.zeros((draws.size, self.axes))))
+        offset = np.array(taken.get("validation_offset", np.zeros((draws.size, self.dimension))))
         return Quadratic(matrix, offset, np.array(taken.get("validation_floor", np.zeros(draws.size))))
 
 

@@ -1,7 +1,7 @@
 """Learning problems that can be solved exactly: each is a train quadratic and a test quadratic a seed.
 
-The registry of problem kinds; `sources` says what a kind is made of, and each kind has its module. Kinds that belong
-to one published claim live in `simlr.papers`.
+The registry of problem kinds: each has its module beside this one, and an entry here; `source` says what a kind is made
+of. Kinds that belong to one published claim live in `simlr.papers`, and are found there by name.
 """
 
 from ..errors import unknown
@@ -9,19 +9,33 @@ from ..inputs import rules
 from .dataset import DATASET
 from .gaussian import GAUSSIAN
 from .quadratic import QUADRATIC
+from .source import Problem
 
 _GENERIC = {problem.kind: problem for problem in (GAUSSIAN, QUADRATIC, DATASET)}
 
 
-def kinds():
+def kinds() -> list[str]:
     """The names of all problem kinds."""
     from ..claims.registry import papers_having
 
     return [*_GENERIC, *papers_having("PROBLEM")]
 
 
-def find(key, kind):
-    """The Problem of a kind; InputError where there is none."""
+def find(key: str, kind: str) -> Problem:
+    """The Problem of a kind.
+
+    Parameters
+    ----------
+    key
+        Where the kind stands in a grid, for the message: "problem.kind".
+    kind
+        Its name: one of `kinds()`.
+
+    Raises
+    ------
+    InputError
+        Where there is no such kind; it names the nearest.
+    """
     from ..claims.registry import load_paper, paper_names
 
     if not isinstance(kind, str):

@@ -1,47 +1,18 @@
 """What a problem kind is made of: its parameters, the source that draws, and the quadratics that it draws.
 
 A problem kind is a `Problem`: its parameters, and `prepare`, which checks them, reads what is to be read, and returns
-an object that draws.
+an object that draws. docs/adding-a-problem.md walks through one.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-
-@dataclass(frozen=True)
-class Problem:
-    """A kind of problem."""
-
-    kind: str
-    meaning: str
-    parameters: tuple
-    prepare: Callable  # (parameters, folder of the grid file) -> an object with the attributes of `Source`
-    check: Callable | None = None  # ({parameter: value, or list of values}): refuses what no single parameter shows
-
-
-class Source:
-    """What `prepare` returns. Draw number k with a root is a pure function of (root, k)."""
-
-    axes = 0  # d
-    limit = None  # the number of different draws, where there are only so many
-    identity = ""  # digest of the files behind it; a run is resumed only where it is the same
-
-    # Where mini-batches can be drawn, a method (root, draws, their Batch, workers) -> the train rows in curvature axes,
-    # z (N, n, d) = Q^T x, and their labels' residuals, rho (N, n) = y - <x, theta_hat>.
-    rows = None
-
-    # Where there is a validation set, a method (root, draws, their Batch, workers) -> the `Quadratic` of these draws,
-    # or their `Sloped`; the Batch may have more axes than the source, all 0.
-    validation = None
-    # What such a set takes, for who asks for one in vain.
-    validation_needs = "which has none"
-
-    def draw(self, root, draws, workers):
-        """The `Batch` of these draws, (N,) int64."""
-        raise NotImplementedError
+from ..inputs.parameters import Parameter
 
 
 class Batch(NamedTuple):
@@ -53,37 +24,82 @@ class Batch(NamedTuple):
     measured from a theta_star of one's own, the start, say, and b is the gradient of the test loss there.
     """
 
-    curvature: np.ndarray  # (N, d) lam
-    curvature_axes: np.ndarray  # (N, d, d) Q, columns are axes
-    initial_residual: np.ndarray  # (N, d) r at the start
-    train_minimiser: np.ndarray  # (N, d) theta_hat
-    test_matrix: np.ndarray  # (N, d, d) M
-    offset: np.ndarray  # (N, d) delta = Q^T (theta_hat - theta_star)
-    train_floor: np.ndarray  # (N,)
-    test_floor: np.ndarray  # (N,) the test loss at y = 0: the smallest, where there is no slope
-    target: np.ndarray  # (N, d) theta_star, NaN where it is not known
-    test_slope: np.ndarray | None = None  # (N, d) b; None where it is 0
+    curvature: NDArray[np.float64]  # (N, d) lam
+    curvature_axes: NDArray[np.float64]  # (N, d, d) Q, columns are axes
+    initial_residual: NDArray[np.float64]  # (N, d) r at the start
+    train_minimiser: NDArray[np.float64]  # (N, d) theta_hat
+    test_matrix: NDArray[np.float64]  # (N, d, d) M
+    offset: NDArray[np.float64]  # (N, d) delta = Q^T (theta_hat - theta_star)
+    train_floor: NDArray[np.float64]  # (N,)
+    test_floor: NDArray[np.float64]  # (N,) the test loss at y = 0: the smallest, where there is no slope
+    target: NDArray[np.float64]  # (N, d) theta_star, NaN where it is not known
+    test_slope: NDArray[np.float64] | None = None  # (N, d) b; None where it is 0
 
 
 class Quadratic(NamedTuple):
     """A loss of N draws in the axes of their Batch: floor + (r + offset)^T M (r + offset). Float64."""
 
-    matrix: np.ndarray  # (N, d, d) M
-    offset: np.ndarray  # (N, d)
-    floor: np.ndarray  # (N,)
+    matrix: NDArray[np.float64]  # (N, d, d) M
+    offset: NDArray[np.float64]  # (N, d)
+    floor: NDArray[np.float64]  # (N,)
 
 
 class Sloped(NamedTuple):
     """A loss as that of a Batch with a slope: floor + y^T (b + M y), y = r + offset. Float64."""
 
-    matrix: np.ndarray  # (N, d, d) M
-    offset: np.ndarray  # (N, d)
-    floor: np.ndarray  # (N,)
-    slope: np.ndarray  # (N, d) b
+    matrix: NDArray[np.float64]  # (N, d, d) M
+    offset: NDArray[np.float64]  # (N, d)
+    floor: NDArray[np.float64]  # (N,)
+    slope: NDArray[np.float64]  # (N, d) b
 
 
-def empty_batch(count, axes):
-    """A Batch of zeros without a slope, to be filled."""
-    vector, matrix = (count, axes), (count, axes, axes)
+def empty_batch(count: int, dimension: int) -> Batch:
+    """A Batch of zeros for so many draws, without a slope, to be filled."""
+    vector, matrix = (count, dimension), (count, dimension, dimension)
     shapes = (vector, matrix, vector, vector, matrix, vector, (count,), (count,), vector)
     return Batch(*(np.zeros(shape) for shape in shapes))
+
+
+class Source:
+    """What `prepare` returns. Draw number k with a root is a pure function of (root, k).
+
+    Attributes
+    ----------
+    dimension : int
+        d, the number of axes.
+    limit : int or None
+        The number of different draws, where there are only so many.
+    identity : str
+        Digest of the files behind it; a run is resumed only where it is the same.
+    rows : method or None
+        Where mini-batches can be drawn, (root, draws, their Batch, workers) -> the train rows in curvature axes,
+        z (N, n, d) = Q^T x, and their labels' residuals, rho (N, n) = y - <x, theta_hat>.
+    validation : method or None
+        Where there is a validation set, (root, draws, their Batch, workers) -> the `Quadratic` of these draws, or their
+        `Sloped`; the Batch may have more axes than the source, all 0.
+    validation_needs : str
+        What such a set takes, for who asks for one in vain.
+    """
+
+    dimension: int = 0
+    limit: int | None = None
+    identity: str = ""
+    rows = None
+    validation = None
+    validation_needs: str = "which has none"
+
+    def draw(self, root: int, draws: NDArray[np.int64], workers: int) -> Batch:
+        """The `Batch` of these draws, (N,), by so many threads, whose number changes no bit."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A kind of problem."""
+
+    kind: str
+    meaning: str
+    parameters: tuple[Parameter, ...]
+    prepare: Callable[[dict[str, Any], Path], Source]  # (parameters, folder of the grid file)
+    # ({parameter: value, or list of values}): refuses what no single parameter shows
+    check: Callable[[dict[str, Any]], None] | None = None

@@ -390,8 +390,42 @@ def test_residuals_at_the_stops_have_no_test_minimiser(run_grid, tmp_path):
 # ---- one thread ----
 
 
+def test_the_threads_of_openblas_are_found():
+    """Where NumPy says that it has OpenBLAS, its module and symbols are where they are looked for."""
+    name = np.show_config(mode="dicts")["Build Dependencies"]["blas"].get("name", "")
+    if "openblas" not in name:
+        pytest.skip(f"this NumPy's BLAS is {name or 'unknown'}, not OpenBLAS")
+    setter, getter = lapack.thread_functions()
+    before = getter()
+    assert before >= 1
+    try:
+        setter(1)
+        assert getter() == 1
+    finally:
+        setter(before)
+
+
+def test_what_counts_as_null_is_the_same_in_compiled_code():
+    from simlr.kernels.problems.spectrum import null_bound
+
+    for largest, rows, d in ((1.0, 3, 7), (2.5e-9, 400, 64), (0.0, 1, 1), (-1.0, 2, 2)):
+        assert null_bound(largest, rows, d) == lapack.null_bound(largest, rows, d)
+
+
+def test_eigenvectors_are_rows_in_both_decompositions():
+    from simlr.kernels.problems.spectrum import symmetric_eigen
+
+    x = np.random.default_rng(3).standard_normal((30, 6))
+    matrix = x.T @ x
+    values, vectors = np.empty(6), np.empty((6, 6))
+    symmetric_eigen(matrix.copy(), values, vectors)
+    for found, rows in ((values, vectors), lapack.symmetric_eigen(matrix)):
+        assert (np.diff(found) <= 0.0).all()
+        np.testing.assert_allclose(rows @ matrix, found[:, None] * rows, rtol=0, atol=1e-12 * found[0])
+
+
 def test_blas_has_one_thread_for_the_duration():
-    functions = lapack._thread_functions()
+    functions = lapack.thread_functions()
     if functions is None:
         pytest.skip("this NumPy's BLAS has no number of threads")
     setter, getter = functions

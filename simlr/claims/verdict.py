@@ -1,6 +1,7 @@
 """What is claimed, what is measured, and what follows: findings and verdicts."""
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 HOLDS, FAILS, UNDECIDED, NOT_RUN = "holds", "does not hold", "undecided", "not run"
 
@@ -9,21 +10,21 @@ class Finding(NamedTuple):
     """One measurement beside what the paper says. Numbers, or texts where a number does not say it."""
 
     what: str  # what was measured, and where
-    measured: object
-    paper: object  # the paper's figure, or the theory's; "" where there is none
-    tolerance: object = ""  # how far off it may be, or what it must satisfy
+    measured: float | str
+    paper: float | str  # the paper's figure, or the theory's; "" where there is none
+    tolerance: float | str = ""  # how far off it may be, or what it must satisfy
     outcome: str = HOLDS  # HOLDS, FAILS, UNDECIDED, or NOT_RUN where something that is optional is missing
     note: str = ""
 
-    def cells(self):
+    def cells(self) -> tuple[str, ...]:
         """What a table has of it: texts of what, measured, paper, tolerance and outcome."""
-        return (self.what, *(told(value) for value in self[1:4]), self.outcome)
+        return (self.what, *(measurement_text(value) for value in self[1:4]), self.outcome)
 
-    def record(self):
+    def record(self) -> dict[str, Any]:
         """{column: value}, as the CSV has it."""
         return self._asdict()
 
-    def __str__(self):
+    def __str__(self) -> str:
         what, measured, paper, tolerance, _ = self.cells()
         parts = [f"{what}: {measured}" if measured else what]
         parts += [f"theory {paper}"] if paper else []
@@ -37,10 +38,10 @@ class Verdict(NamedTuple):
 
     outcome: str  # HOLDS, FAILS or UNDECIDED
     claim: str
-    findings: tuple  # of Finding
+    findings: tuple[Finding, ...]
 
     @property
-    def lines(self):
+    def lines(self) -> tuple[str, ...]:
         """The findings as texts."""
         return tuple(map(str, self.findings))
 
@@ -50,44 +51,48 @@ class Control(NamedTuple):
 
     name: str
     why: str
-    overrides: tuple = ()  # ((dotted key, value), ...) put into GRID, as --set does
+    overrides: tuple[tuple[str, Any], ...] = ()  # ((dotted key, value), ...) put into GRID, as --set does
     grid: str = ""  # a whole TOML in place of GRID
 
 
-def verdict(claim, findings, finished=True):
-    """The `Verdict` of some findings: one failure is enough, else one that is undecided; what is not run counts for
-    nothing. Of a run that is not finished nothing is decided."""
+def verdict(claim: str, findings: Iterable[Finding], finished: bool = True) -> Verdict:
+    """The `Verdict` of some findings.
+
+    One that fails is enough to fail, else one that is undecided to be undecided; what is not run counts for nothing. Of
+    a run that is not `finished`, or without a finding that counts, nothing is decided.
+    """
+    findings = tuple(findings)
     outcomes = {finding.outcome for finding in findings} - {NOT_RUN}
     if not finished or not outcomes:
-        return Verdict(UNDECIDED, claim, tuple(findings))
+        return Verdict(UNDECIDED, claim, findings)
     outcome = next((outcome for outcome in (FAILS, UNDECIDED) if outcome in outcomes), HOLDS)
-    return Verdict(outcome, claim, tuple(findings))
+    return Verdict(outcome, claim, findings)
 
 
-def near(what, measured, paper, tolerance, relative=False, note=""):
+def near(what: str, measured: float, paper: float, tolerance: float, relative: bool = False, note: str = "") -> Finding:
     """The finding that a number is the paper's: |measured - paper| <= tolerance, times |paper| where relative."""
     room = tolerance * abs(paper) if relative else tolerance
-    text = f"{told(tolerance)} relative" if relative else tolerance
+    text = f"{measurement_text(tolerance)} relative" if relative else tolerance
     return Finding(what, measured, paper, text, outcome_of(abs(measured - paper) <= room), note)
 
 
-def at_most(what, measured, bound, note=""):
+def at_most(what: str, measured: float, bound: float, note: str = "") -> Finding:
     """The finding that a number is at or below the paper's bound."""
-    return Finding(what, measured, f"<= {told(bound)}", "", outcome_of(measured <= bound), note)
+    return Finding(what, measured, f"<= {measurement_text(bound)}", "", outcome_of(measured <= bound), note)
 
 
-def at_least(what, measured, bound, note=""):
+def at_least(what: str, measured: float, bound: float, note: str = "") -> Finding:
     """The finding that a number is at or above the paper's bound."""
-    return Finding(what, measured, f">= {told(bound)}", "", outcome_of(measured >= bound), note)
+    return Finding(what, measured, f">= {measurement_text(bound)}", "", outcome_of(measured >= bound), note)
 
 
-def outcome_of(holds):
+def outcome_of(holds: bool) -> str:
     """HOLDS or FAILS; a NaN compares as false, so it fails."""
     return HOLDS if holds else FAILS
 
 
-def told(value):
-    """A measurement as text: numbers in six digits."""
+def measurement_text(value: float | str) -> str:
+    """A measurement as text: numbers in six digits, whole ones below a million without a point."""
     if isinstance(value, str):
         return value
     number = float(value)

@@ -3,6 +3,7 @@
 from ..cli import signals  # noqa: I001 - first: it minds signals from then on
 
 import json
+import os
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -19,22 +20,22 @@ from ._judging import ending, judge, table
 
 
 def _parser():
-    made = Parser(
+    parser = Parser(
         "papers",
         "Run published claims and their negative controls, and judge them: one table.",
         "0 every claim holds and no control does, 1 otherwise, 2 bad usage, 130 interrupted",
     )
-    made.add_argument("papers", nargs="*", metavar="NAME", help="the papers to run (default: all)")
-    made.add_argument("--json", action="store_true", help="print JSON in place of the table")
-    made.add_argument("--out", metavar="DIR", help="keep the run files, DIR/<name>.h5 (default: they are removed)")
-    made.add_argument("--overwrite", action="store_true", help="replace run files in DIR")
-    made.add_argument("--threads", metavar="N", type=positive, help="threads to compute with (default: all)")
-    made.add_argument("--list", action="store_true", help="print the papers and their claims; run nothing")
-    made.add_argument("--quiet", action="store_true", help="no progress")
-    return made
+    parser.add_argument("papers", nargs="*", metavar="NAME", help="the papers to run (default: all)")
+    parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
+    parser.add_argument("--out", metavar="DIR", help="keep the run files, DIR/<name>.h5 (default: they are removed)")
+    parser.add_argument("--overwrite", action="store_true", help="replace run files in DIR")
+    parser.add_argument("--threads", metavar="N", type=positive, help="threads to compute with (default: all)")
+    parser.add_argument("--list", action="store_true", help="print the papers and their claims; run nothing")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    return parser
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """The command; returns the exit status."""
     options = _parser().parse_args(arguments)
     kept = "finished runs are kept in " + options.out if options.out else "nothing is kept"
@@ -77,13 +78,13 @@ def _judged(name, folder, options):
                 shown[what] = held.enter_context(progress.shown("parts", options.quiet))
             shown[what](done, total)
 
-        found = judge(name, folder / f"{name}.h5", options.threads, options.overwrite, tell)
+        one = judge(name, folder / f"{name}.h5", options.threads, options.overwrite, tell)
     if not options.out:
-        found.file = ""
-    return found
+        one.file = ""
+    return one
 
 
-def command():
+def command() -> int:
     """The command as a process of its own; returns the exit status."""
     return signals.finished(main)
 

@@ -7,16 +7,39 @@ i of the residual V^T (Y - f) by 1 - eta 2 w_i/n at every step. So it is a quadr
 
 import importlib.util
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from ..config.study import Task
+from ..store.run import Run
 
 MOST_STEPS = 10**9
 SCORES = "accuracy", "held_out_loss", "digits_top_share"
 
 
-def stops(curvature, residual, rates, stop, threads, unit="absolute"):
-    """The `Run` of constant rates (S,) on quadratics (N, d), with the residuals at the stops."""
+def stops(
+    curvature: NDArray[np.float64],
+    residual: NDArray[np.float64],
+    rates: Sequence[float],
+    stop: dict[str, Any],
+    threads: int | None,
+    unit: str = "absolute",
+) -> Run:
+    """Run constant rates on quadratics, with the residuals at the stops.
+
+    Parameters
+    ----------
+    curvature, residual : (N, d)
+        Of the quadratics, and of the start along its axes.
+    rates : (S,)
+        In `unit`: "absolute", or "sharpness" for multiples of 1/sharpness.
+    stop
+        The level, as the grid's [stop] has it: {"train_loss": [...]}.
+    """
     from ..config.grid import GridConfig
     from ..grid.job import run
 
@@ -36,7 +59,7 @@ def stops(curvature, residual, rates, stop, threads, unit="absolute"):
         return run(GridConfig.from_tables(tables, folder), threads=threads)
 
 
-def load_digits():
+def load_digits() -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     """Pixels (rows, 64) as whole numbers from 0 to 16, and digits (rows,), of scikit-learn; None without it.
 
     The file inside the package is read as it is: importing scikit-learn takes seconds, and SciPy with it.
@@ -51,7 +74,7 @@ def load_digits():
     return table[:, :-1], table[:, -1]
 
 
-def digits_study(task):
+def digits_study(task: Task) -> dict[str, Any]:
     """Accuracy and square loss on the rows held out, and the share of the train loss along the top eigenvector.
 
     (scale, rate, digits_level, split) each; NaN where nothing is run.
@@ -91,11 +114,11 @@ def _regression(task, kernel, labels, orders):
     values, vectors, targets = [], [], []
     for order in orders:
         train = order[:n]
-        value, rows = np.empty(n), np.empty((n, n))
-        symmetric_eigen(np.ascontiguousarray(kernel[np.ix_(train, train)]), value, rows)
+        value, axes = np.empty(n), np.empty((n, n))
+        symmetric_eigen(np.ascontiguousarray(kernel[np.ix_(train, train)]), value, axes)
         values.append(np.maximum(value, 0.0))
-        vectors.append(rows)
-        targets.append(np.einsum("in,nc->ic", rows, labels[train], optimize=False))
+        vectors.append(axes)
+        targets.append(np.einsum("in,nc->ic", axes, labels[train], optimize=False))
     values, size = np.array(values), np.sqrt((np.array(targets) ** 2).sum(axis=-1))
     rooted = np.sqrt(np.where(values > 0.0, values, np.inf))
     stop = {"train_loss": list(own["digits_levels"])}

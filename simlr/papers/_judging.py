@@ -1,12 +1,16 @@
 """The command `python -m simlr.papers`: run every paper and its controls, judge them, and print one table."""
 
+import math
 import textwrap
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from ..analysis.verdict import verdict_of
 from ..claims.registry import load_paper
-from ..claims.verdict import FAILS, HOLDS, Verdict, told
+from ..claims.verdict import FAILS, HOLDS, Control, Finding, Verdict, measurement_text
 from ..config.reading import read
 from ..errors import InputError
 from ..report.tables import FINDING_HEADER, Table
@@ -23,17 +27,17 @@ class Judged:
 
     name: str
     verdict: Verdict
-    controls: list  # of (papers.Control, papers.Verdict)
+    controls: list[tuple[Control, Verdict]]
     seconds: float
     file: str  # the run file, "" where it was not kept
 
     @property
-    def passed(self):
+    def passed(self) -> bool:
         """Whether the claim holds, and every control, of which there is at least one, finds that it does not there."""
         failed = [verdict.outcome == FAILS for _, verdict in self.controls]
         return self.verdict.outcome == HOLDS and bool(failed) and all(failed)
 
-    def record(self):
+    def record(self) -> dict[str, Any]:
         """All of it as nested dicts, for JSON."""
         paper = load_paper(self.name)
         return {
@@ -59,53 +63,73 @@ class Judged:
         }
 
 
-def _record(finding):
-    """A finding for JSON: numbers stay numbers, but those that JSON lacks."""
-    return {key: value if isinstance(value, str) else _number(value) for key, value in finding._asdict().items()}
-
-
-def _number(value):
-    number = float(value)
-    return number if number - number == 0.0 else told(number)
+def _record(finding: Finding) -> dict[str, float | str]:
+    """A finding for JSON: numbers stay numbers, but infinities and NaN, which JSON lacks."""
+    cells = finding.record()
+    for key, value in cells.items():
+        if not isinstance(value, str):
+            cells[key] = float(value) if math.isfinite(value) else measurement_text(value)
+    return cells
 
 
 # ---- running ----
 
 
-def judge(name, out, threads=None, overwrite=False, tell=None):
-    """Run one paper into the run file `out`, and its controls in memory: the `Judged`.
+def judge(
+    name: str,
+    out: str | Path,
+    threads: int | None = None,
+    overwrite: bool = False,
+    tell: Callable[[str, int, int], None] | None = None,
+) -> Judged:
+    """Run one paper into the run file `out`, and its controls in memory, and judge them.
 
-    `tell` is a function of (what runs, done, all).
+    Parameters
+    ----------
+    name
+        Of a module of `simlr.papers`.
+    out
+        The run file, which `overwrite` replaces.
+    threads
+        To compute with; None = all.
+    tell
+        What is called with (what runs, parts done, parts in all).
+
+    Raises
+    ------
+    InputError
+        Where there is no check of the paper's grid, or the file exists.
     """
     from ..grid.job import run
 
     begin, paper = time.monotonic(), load_paper(name)
-    run(read(paper.GRID), out, threads=threads, overwrite=overwrite, progress=_told(tell, name))
+    run(read(paper.GRID), out, threads=threads, overwrite=overwrite, progress=_progress(tell, name))
     verdict = _verdict(load(out))
     controls = []
     for control in paper.controls():
         config = read(control.grid or paper.GRID, control.overrides)
-        made = run(config, threads=threads, progress=_told(tell, f"{name}, control {control.name!r}"))
-        controls.append((control, _verdict(made)))
+        outcome = run(config, threads=threads, progress=_progress(tell, f"{name}, control {control.name!r}"))
+        controls.append((control, _verdict(outcome)))
     return Judged(name, verdict, controls, time.monotonic() - begin, str(out))
 
 
-def _told(tell, what):
+def _progress(tell, what):
+    """`tell` as the function of (done, all) that a run calls."""
     return (lambda done, total: tell(what, done, total)) if tell else None
 
 
 def _verdict(run):
     """The verdict of a run that is a paper's."""
-    found = verdict_of(run)
-    if found is None:
+    verdict = verdict_of(run)
+    if verdict is None:
         raise InputError(f"{run.config.name}: belongs to no paper with a check")
-    return found
+    return verdict
 
 
 # ---- the table ----
 
 
-def table(judged):
+def table(judged: list[Judged]) -> Table:
     """One `Table` of all papers: every finding beside the paper's figure, every control, and what comes of it."""
     lines, notes = [], []
     for one in judged:
@@ -126,7 +150,7 @@ def _control_line(control, verdict):
     return (MARK + control.name, "", "must not hold", as_due, verdict.outcome)
 
 
-def ending(judged):
+def ending(judged: list[Judged]) -> str:
     """The last line: how many hold."""
     passed = sum(one.passed for one in judged)
     seconds = sum(one.seconds for one in judged)

@@ -15,16 +15,17 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 
-def multiplicity(d, degree):
+def multiplicity(d: int, degree: int) -> int:
     """N(d, l), the number of spherical harmonics of degree l in dimension d >= 3: a whole number."""
     if degree == 0:
         return 1
     return (2 * degree + d - 2) * math.comb(degree + d - 3, degree - 1) // degree
 
 
-def relu_eigenvalue(d, degree):
+def relu_eigenvalue(d: int, degree: int) -> float:
     """mu_l of relu in dimension d >= 3, float64."""
     if degree == 0:
         return math.exp(math.lgamma(d / 2) - math.lgamma((d + 1) / 2)) / (2.0 * math.sqrt(math.pi))
@@ -39,11 +40,11 @@ def relu_eigenvalue(d, degree):
 class Teachers(NamedTuple):
     """ReLU teachers of one width, fitted to f*(x) = sqrt(d) x_1 on the whole population: one a seed."""
 
-    captured: np.ndarray  # (N,) ||f||^2 = <f, f*>; the loss is 1 - captured
-    energies: np.ndarray  # (N, L + 1) the square of f's part in the harmonics of degree 0 .. L
+    captured: NDArray[np.float64]  # (N,) ||f||^2 = <f, f*>; the loss is 1 - captured
+    energies: NDArray[np.float64]  # (N, L + 1) the square of f's part in the harmonics of degree 0 .. L
 
 
-def teachers(root, seeds, d, width, degrees):
+def teachers(root: int, seeds: int, d: int, width: int, degrees: int) -> Teachers:
     """The `Teachers` of seeds 0 .. seeds - 1, exact but for rounding; degrees: L. NaN where K is singular."""
     from ..kernels.jit import launch
     from ..kernels.papers.teachers import teachers_sweep

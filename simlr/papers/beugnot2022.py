@@ -16,13 +16,16 @@ fall.
 Gradient descent here is simlr's own, in closed form, on the problem kind `quadratic`, with engine = "closed-form".
 """
 
+from typing import Any
+
 import numpy as np
 
-from ..claims.verdict import NOT_RUN, Control, Finding, at_least, at_most, near, outcome_of, verdict
-from ..config.study import Study
+from ..claims.verdict import NOT_RUN, Control, Finding, Verdict, at_least, at_most, near, outcome_of, verdict
+from ..config.study import Study, Task
 from ..inputs import rules
 from ..inputs.parameters import Parameter
 from ..store.file_format import Field
+from ..store.run import Run
 from ._beugnot import digits_study, stops
 
 SOURCE = "Beugnot, Mairal, Rudi (2022), arXiv:2202.13733, theorem 5 and the experiments on kernel regression"
@@ -54,7 +57,7 @@ PRACTICAL_WINDOW, PRACTICAL_LEVEL = 0.1, 1e-3
 INSTALL = 'needs scikit-learn: pip install "simlr[papers]"'
 
 
-def large_rate(kappa, window):
+def large_rate(kappa: float, window: float) -> float:
     """2/(sigma_1 + w sigma_n) for sigma_1 = 1: large for 0 < w < 1, small for w > 1."""
     return 2.0 / (1.0 + window / kappa)
 
@@ -137,7 +140,7 @@ def _practical(task):
 # ---- the study ----
 
 
-def measure(task):
+def measure(task: Task) -> dict[str, Any]:
     """The theorem's regime, the practical one, and the digits."""
     steps = 3 + len(task.parameters["scales"])
     found = _theorem(task)
@@ -208,7 +211,7 @@ STUDY = Study(
 # ---- the check ----
 
 
-def check(run):
+def check(run: Run) -> Verdict:
     """The theorem at the lowest level, the gain at ordinary ones, and the gain in accuracy."""
     return verdict(CLAIM, [*_theorem_findings(run), *_practical_findings(run), *_digits_findings(run)])
 
@@ -227,7 +230,8 @@ def _theorem_findings(run):
     impure = kappa * abs(1.0 - at["top_share"]) + abs(1.0 - at["bottom_share"])
     room = 2.0 * np.max(impure) + ROUNDING
     worst = pure.flat[np.argmax(abs(np.log(pure)))]
-    note = f"{counted.sum()} of {counted.size} runs have F >= alpha/2 at both stops; up to {_most_steps(run):,} steps"
+    most_steps = int(max(run["small_steps"].max(), run["large_steps"].max()))
+    note = f"{counted.sum()} of {counted.size} runs have F >= alpha/2 at both stops; up to {most_steps:,} steps"
     return [
         at_most(f"R_l/R_s in units of kappa_U/kappa_T {where}, largest", np.nanmax(scaled, initial=0.0), BOUND, note)
         if counted.any()
@@ -236,10 +240,6 @@ def _theorem_findings(run):
         at_least(f"share of F along the top eigenvector {where}, large rate", at["top_share"].min(), 1.0 - PURE),
         at_least(f"share of F along the bottom eigenvector {where}, small rate", at["bottom_share"].min(), 1.0 - PURE),
     ]
-
-
-def _most_steps(run):
-    return int(max(run["small_steps"].max(), run["large_steps"].max()))
 
 
 def _practical_findings(run):
@@ -283,7 +283,7 @@ def _digits_findings(run):
     return found
 
 
-def controls():
+def controls() -> list[Control]:
     """Settings in which the mechanism, or one of its parts, is taken away."""
     without = (("seeds.count", 20), ("study.splits", 0))
     return [
@@ -313,7 +313,7 @@ def controls():
 # ---- the pictures ----
 
 
-def pictures(run):
+def pictures(run: Run) -> list:
     """The ratio against the condition number with its gain at ordinary levels, and accuracy against the rate."""
     drawn = [_rates_picture(run)]
     return [*drawn, _digits_picture(run)] if int(run["digits_rows"]) else drawn

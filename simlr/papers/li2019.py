@@ -14,14 +14,17 @@ So S ends with the higher error on test points that hold P only (section 3, theo
 
 import math
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..claims.verdict import FAILS, HOLDS, UNDECIDED, Control, Finding, verdict
-from ..config.study import Study
+from ..claims.verdict import FAILS, HOLDS, UNDECIDED, Control, Finding, Verdict, verdict
+from ..config.study import Study, Task
 from ..inputs import rules
 from ..inputs.parameters import Parameter
 from ..store.file_format import Field
+from ..store.run import Run
 
 SOURCE = "Li, Wei, Ma (2019), arXiv:1907.04595, NeurIPS 2019, section 3"
 CLAIM = (
@@ -111,7 +114,7 @@ ARRAYS = (
 )
 
 
-def measure(task):
+def measure(task: Task) -> dict[str, Any]:
     """Train both schedules on every seed's points, from the same start."""
     from ..kernels.papers import network
 
@@ -150,7 +153,7 @@ def _launch(task, sweep, *arguments):
 
 
 def _drawn(task):
-    """Points and starts of all seeds, as `kernels.patterns.empty` lays them out, and their sharpness."""
+    """Points and starts of all seeds, as `kernels.papers.patterns.empty` lays them out, and their sharpness."""
     from ..kernels.papers import patterns
 
     given = task.parameters
@@ -218,7 +221,7 @@ STUDY = Study(
 # ---- how it is judged ----
 
 
-def check(run):
+def check(run: Run) -> Verdict:
     """Errors and order of learning, paired over the seeds whose two networks end at the same train loss."""
     same = same_loss(run)
     found = [_pairs(run, same)]
@@ -235,7 +238,7 @@ def check(run):
     return verdict(CLAIM, found)
 
 
-def same_loss(run):
+def same_loss(run: Run) -> NDArray[np.bool_]:
     """Which seeds count, bool (N,): both networks stopped at the level, with losses equal to SAME_LOSS."""
     loss = run["train_loss"]
     return (run["status"] == REACHED).all(axis=0) & (abs(loss[0] - loss[1]) <= SAME_LOSS * loss.max(axis=0))
@@ -252,7 +255,7 @@ def _pairs(run, same):
     )
 
 
-def chance(wins, losses):
+def chance(wins: int, losses: int) -> float:
     """One-sided p of the sign test: of fair coins, wins + losses of them, `wins` or more show heads."""
     count = wins + losses
     return sum(math.comb(count, k) for k in range(wins, count + 1)) / 2**count
@@ -274,7 +277,7 @@ def _paired(what, error):
     return _judged(f"{what}, S above L-S", wins, losses, f"{wins} of {wins + losses}", "higher", note)
 
 
-def learnt(run):
+def learnt(run: Run) -> NDArray[np.float64]:
     """Steps at which the patterns were learnt, float (S, N, 2); infinity where they never were."""
     steps = run["learnt_step"].astype(float)
     return np.where(steps < 0, np.inf, steps)
@@ -292,7 +295,7 @@ def _order(run, schedule, same):
     return _judged(what, wins, losses, f"{wins} of {wins + losses}", "first", note)
 
 
-def controls():
+def controls() -> list[Control]:
     """Settings in which there is nothing to gain by learning P first, or nothing that makes it first."""
     few = ("seeds.count", 12)
     apart = (("study.only_p", 80), ("study.both", 0), ("study.only_q", 20), few)
@@ -309,7 +312,7 @@ def controls():
 # ---- the picture of a talk ----
 
 
-def pictures(run):
+def pictures(run: Run) -> list:
     """Errors of the pairs, and in what order each schedule learns the two patterns; none where there is no pair."""
     from ..report.figures import style
 

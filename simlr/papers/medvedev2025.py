@@ -15,14 +15,18 @@ Psi = (1, s, .., s), s = d^{-2/3}, f*(x) = x_1; there lam_1 = 1, all others are 
 the law of a quotient of chi-squares of M and d - M degrees of freedom: not even the units need be drawn.
 """
 
-import numpy as np
+from typing import Any
 
-from ..claims.verdict import Control, at_least, at_most, near, verdict
-from ..config.study import Study
+import numpy as np
+from numpy.typing import NDArray
+
+from ..claims.verdict import Control, Verdict, at_least, at_most, near, verdict
+from ..config.study import Study, Task
 from ..inputs import rules
 from ..inputs.parameters import Parameter
 from ..schedules.rules import ascending
 from ..store.file_format import Field
+from ..store.run import Run
 from . import _sphere
 
 SOURCE = "Medvedev et al. (2025), arXiv:2503.02877, abstract and main theorems"
@@ -67,18 +71,18 @@ class Student:
     part. `converged`: the losses (N,) once all parts are learned.
     """
 
-    def __init__(self, rates, captured, energies):
+    def __init__(self, rates: NDArray[np.float64], captured: NDArray[np.float64], energies: NDArray[np.float64]):
         self._rates, self._captured, self._energies = np.asarray(rates), captured[:, None], energies
         self.converged = (1.0 - captured) ** 2 + (energies[:, 0] - captured**2) + energies[:, 1:].sum(axis=1)
 
-    def losses(self, times):
+    def losses(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
         """L_ST at times (N, K), or (K,) for all teachers: (N, K)."""
         learned = -np.expm1(-np.asarray(times)[..., None] * self._rates)
         own = learned[..., 0]
         target = (1.0 - own * self._captured) ** 2 + own**2 * (self._energies[:, :1] - self._captured**2)
         return target + (learned[..., 1:] ** 2 * self._energies[:, None, 1:]).sum(axis=-1)
 
-    def best(self):
+    def best(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(time, loss) of each teacher's student at the best time to stop, (N,) each: zooming in on a grid of times."""
         low, high = np.full(self._captured.shape, 1e-3), np.full(self._captured.shape, 1e3)
         rows = np.arange(low.size)
@@ -91,20 +95,20 @@ class Student:
         return times[rows, place], found[rows, place]
 
 
-def relu_student(d, teachers):
+def relu_student(d: int, teachers: _sphere.Teachers) -> Student:
     """The `Student` of `simlr.papers._sphere.Teachers`."""
     parts = [1, *(degree for degree in range(DEGREES + 1) if degree != 1)]
     rates = np.array([_sphere.relu_eigenvalue(d, degree) ** 2 for degree in parts])
     return Student(rates / rates[0], teachers.captured, teachers.energies[:, parts])
 
 
-def linear_student(scale, teacher_loss):
+def linear_student(scale: float, teacher_loss: NDArray[np.float64]) -> Student:
     """The `Student` of linear teachers of such losses, (N,), all directions but the target's having variance scale."""
     captured = 1.0 - teacher_loss
     return Student([1.0, scale], captured, np.stack([captured**2, captured * teacher_loss], axis=1))
 
 
-def linear_teacher_losses(root, seeds, d, width, scale):
+def linear_teacher_losses(root: int, seeds: int, d: int, width: int, scale: float) -> NDArray[np.float64]:
     """L_TE of linear teachers, (seeds,): draws of its law; of seed k by the stream (root, k, FEATURES, d) of NumPy."""
     from ..kernels.draws import FEATURES
 
@@ -117,7 +121,7 @@ def linear_teacher_losses(root, seeds, d, width, scale):
     return found
 
 
-def measure(task):
+def measure(task: Task) -> dict[str, Any]:
     """Teachers of every width in every dimension, and their students."""
     asked = task.parameters
     dimensions, widths, larger = ([int(n) for n in asked[key]] for key in ("dimensions", "widths", "linear_dimensions"))
@@ -196,21 +200,22 @@ STUDY = Study(
 # ---- the check ----
 
 
-def exponent(teacher, student):
+def exponent(teacher: NDArray[np.float64], student: NDArray[np.float64]) -> float:
     """The slope of log L_ST on log L_TE by least squares; NaN for fewer than 3 teachers."""
     if teacher.size < 3:
         return np.nan
     return float(np.polyfit(np.log(teacher.ravel()), np.log(student.ravel()), 1)[0])
 
 
-def check(run):
+def check(run: Run) -> Verdict:
     """The powers, the limit of the gain, and what is left of it at convergence."""
     linear = run["linear_teacher_loss"], run["linear_student_loss"]
     fitted = run["teacher_loss"] <= LARGEST_FITTED
-    findings = [
-        _relu_exponent(d, run["teacher_loss"][i][fitted[i]], run["student_loss"][i][fitted[i]])
-        for i, d in enumerate(run["dimension"])
-    ]
+    findings = []
+    for i, d in enumerate(run["dimension"]):
+        teacher, student = run["teacher_loss"][i][fitted[i]], run["student_loss"][i][fitted[i]]
+        what = f"ReLU, d = {d}: exponent of L_ST in L_TE"
+        findings.append(at_least(what, exponent(teacher, student), RELU_EXPONENT, _covers(teacher)))
     findings.append(
         near(
             "linear: exponent of L_ST in L_TE", exponent(*linear), LINEAR_EXPONENT, LINEAR_ROOM, note=_covers(linear[0])
@@ -219,23 +224,20 @@ def check(run):
     pairs = [(run["teacher_loss"][fitted], run["student_loss"][fitted], run["converged_loss"][fitted])]
     pairs.append((*linear, run["linear_converged_loss"]))
     teacher, student, converged = (np.concatenate([pair[i].ravel() for pair in pairs]) for i in range(3))
+    left = converged / teacher
+    farthest = left[np.argmax(abs(left - 1.0))]
     findings += [
         at_least("smallest L_ST / L_TE^2 of all students", (student / teacher**2).min(), 1.0 - ROUNDING, LIMIT),
         at_most("largest L_ST / L_TE of all students", (student / teacher).max(), 1.0 - ROUNDING),
         near(
-            "L_ST / L_TE at convergence, farthest from 1", _farthest(converged / teacher), 1.0, UNFOLLOWED, note=BEYOND
+            "L_ST / L_TE at convergence, farthest from 1",
+            farthest,
+            1.0,
+            UNFOLLOWED,
+            note=BEYOND,
         ),
     ]
     return verdict(CLAIM, findings)
-
-
-def _relu_exponent(d, teacher, student):
-    what = f"ReLU, d = {d}: exponent of L_ST in L_TE"
-    return at_least(what, exponent(teacher, student), RELU_EXPONENT, _covers(teacher))
-
-
-def _farthest(ratios):
-    return ratios[np.argmax(abs(ratios - 1.0))]
 
 
 def _covers(teacher):
@@ -245,7 +247,7 @@ def _covers(teacher):
     )
 
 
-def controls():
+def controls() -> list[Control]:
     """No early stopping, and no spectrum to stop early in."""
     few = (("study.widths", [64, 128, 256]), ("seeds.count", 3))
     return [
@@ -260,7 +262,7 @@ def controls():
 # ---- pictures ----
 
 
-def pictures(run):
+def pictures(run: Run) -> list:
     """Student against teacher loss, and the student's loss in time."""
     return [_powers(run), _courses(run)]
 

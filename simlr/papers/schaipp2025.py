@@ -10,16 +10,19 @@ to a number. The paper's Theorem 9 bounds it: where the rate is 1 up to step T_0
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
-from ..claims.verdict import Control, Finding, at_least, at_most, near, verdict
-from ..config.study import Study
+from ..claims.verdict import Control, Finding, Verdict, at_least, at_most, near, verdict
+from ..config.study import Study, Task
 from ..inputs import rules
 from ..inputs.parameters import Parameter
 from ..schedules import bounds, checking
 from ..schedules.rules import ascending
+from ..schedules.schedule import Schedule
 from ..store.file_format import Field
+from ..store.run import Run
 
 SOURCE = "Schaipp et al. (2025), arXiv:2501.18965, Theorems 1 and 9 and the comparison of schedules at T = 400"
 CLAIM = (
@@ -46,7 +49,7 @@ GROWTH_LIMIT = 0.01
 ROUNDING = 1e-12
 
 
-def schedule(name, steps, parameters):
+def schedule(name: str, steps: int, parameters: dict[str, Any]) -> Schedule:
     """A schedule of the paper, with base rate 1, as a `simlr.schedules.Schedule` of `steps` steps."""
     final, cooldown = parameters["final"], max(1, int(parameters["cooldown"] * (steps + 1)))
     decaying = {"learning_rate": 1.0, "end_learning_rate": final, "steps": steps}
@@ -61,7 +64,7 @@ def schedule(name, steps, parameters):
     return checking.build(name, name, "absolute", [checking.check_phase(name, table)], steps)
 
 
-def measure(task):
+def measure(task: Task) -> dict[str, Any]:
     """Bounds at every horizon, and their course at one."""
     horizons = [int(steps) for steps in task.parameters["horizons"]]
     shown = task.parameters["shown"]
@@ -86,7 +89,7 @@ def measure(task):
     return found
 
 
-def theorem_9(steps, cooldown):
+def theorem_9(steps: int, cooldown: float) -> float:
     """The paper's bound on Omega_T at gamma*, D = G = 1, for a linear cooldown over that part of T + 1 steps."""
     length = min(max(1, int(cooldown * (steps + 1))), steps)
     start = steps + 1 - length  # T_0, the last step at the full rate
@@ -139,7 +142,7 @@ STUDY = Study(
 # ---- the check ----
 
 
-def check(run):
+def check(run: Run) -> Verdict:
     """Closed forms at every horizon, growth with log T at the last, and the figures at T = 400."""
     horizons, best = run["horizon"], run["best_bound"]
     scaled = {name: horizons * best[i] ** 2 for i, name in enumerate(NAMES)}  # T Omega_T^2
@@ -148,6 +151,7 @@ def check(run):
     over = f"over log T, T = {horizons[-2]} to {horizons[-1]}"
     growth = {name: float(np.diff(own[-2:])[0] / np.diff(np.log(horizons[-2:]))[0]) for name, own in scaled.items()}
     wsd, constant = (NAMES.index(name) for name in ("warmup-stable-decay", "constant"))
+    fall = float(np.diff(np.log(run["best_rate"][wsd][-2:]))[0] / np.diff(np.log(horizons[-2:]))[0])
     findings = [
         at_most("constant: T Omega_T^2 against 1 + H_{T-1}, worst relative error", worst, ROUNDING),
         near(f"constant: growth of T Omega_T^2 {over}", growth["constant"], 1.0, 0.01),
@@ -163,16 +167,10 @@ def check(run):
             float(best[wsd, -1] / best[constant, -1]),
             1.0,
         ),
-        _fall_of_best_rate(horizons, run["best_rate"][wsd]),
+        near("warmup-stable-decay: exponent of gamma* in T", fall, -0.5, 0.01),
         _ratio_of_best_rates(run),
     ]
     return verdict(CLAIM, findings)
-
-
-def _fall_of_best_rate(horizons, rates):
-    """The exponent of gamma* in T."""
-    exponent = float(np.diff(np.log(rates[-2:]))[0] / np.diff(np.log(horizons[-2:]))[0])
-    return near("warmup-stable-decay: exponent of gamma* in T", exponent, -0.5, 0.01)
 
 
 def _ratio_of_best_rates(run):
@@ -182,7 +180,7 @@ def _ratio_of_best_rates(run):
     return Finding(what, float(cosine / wsd), "", "", note="told, not judged")
 
 
-def controls():
+def controls() -> list[Control]:
     """Cooldowns that are none: the logarithm is back."""
     end = "near the end the rate is then as good as constant, at a tenth of the base rate, and the logarithm returns"
     short = "a cooldown over a single step, whatever T, leaves the constant rate as it is"
@@ -195,7 +193,7 @@ def controls():
 # ---- pictures ----
 
 
-def pictures(run):
+def pictures(run: Run) -> list:
     """The schedules beside their bounds at one T, and the bound's constant against T."""
     return [_courses(run), _scaling(run)]
 

@@ -54,8 +54,10 @@ JIT_FILE = Path("kernels/jit.py")
 JIT_NAMES = {"jit", "njit", "vectorize", "guvectorize", "stencil", "cfunc"}
 JIT_OPTIONS = {"fastmath", "nogil", "parallel", "error_model", "boundscheck", "forceinline", "inline", "cache"}
 
-LONGEST_FUNCTION = 60
+LONGEST_FUNCTION = 45
 LONGEST_FILE = 400
+MOST_FILES = 18
+MOST_ARGUMENTS, MOST_ARGUMENTS_OF_A_CELL = 10, 12
 
 
 class Import(NamedTuple):
@@ -139,19 +141,6 @@ def at(path, line, text):
     return f"{path}:{line}: {text}"
 
 
-@of_each_file
-def test_imports_follow_the_direction_of_flow(path):
-    part = part_of(dotted(path))
-    assert part in LAYERS, f"{path} is in no folder of LAYERS"
-    below = LAYERS[LAYERS.index(part) :]
-    wrong = [
-        at(path, found.line, f"{part} may not import {found.name}: it does not stand below")
-        for found in imports_of(path)
-        if part_of(found.name) not in {*below, None, "__version__"}
-    ]
-    assert not wrong, "\n".join(wrong)
-
-
 MODULES = {dotted(path): path for path in CODE}
 
 
@@ -160,6 +149,19 @@ def module_of(name):
     while name and name not in MODULES:
         name = name.rpartition(".")[0]
     return name
+
+
+@of_each_file
+def test_imports_follow_the_direction_of_flow(path):
+    part = part_of(dotted(path))
+    assert part in LAYERS, f"{path} is in no folder of LAYERS"
+    below = LAYERS[LAYERS.index(part) :]
+    wrong = [
+        at(path, found.line, f"{part} may not import {found.name}: it does not stand below")
+        for found in imports_of(path)
+        if part_of(module_of(found.name)) not in {*below, None}
+    ]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_no_import_leads_back():
@@ -257,6 +259,55 @@ def test_no_long_file(path):
     assert length <= LONGEST_FILE, f"{path} has {length} lines, over {LONGEST_FILE}"
 
 
+@of_each_file
+def test_no_function_takes_too_much(path):
+    """A cell of a kernel works on what its sweep holds, and may take a little more."""
+    most = MOST_ARGUMENTS_OF_A_CELL if path.parts[0] == "kernels" else MOST_ARGUMENTS
+    wrong = [
+        at(path, function.lineno, f"{function.name} takes {count} arguments, over {most}")
+        for function in functions_of(path)
+        if (count := len(arguments_of(function))) > most
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def arguments_of(function):
+    return [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+
+
+def is_method(function):
+    return bool(function.args.args) and function.args.args[0].arg in ("self", "cls")
+
+
+@of_each_file
+def test_public_functions_are_annotated(path):
+    """What a type checker can check; what is compiled has the types that Numba finds."""
+    if path.parts[0] == "kernels":
+        pytest.skip("compiled")
+    wrong = []
+    for found in public_definitions(tree_of(path)):
+        if isinstance(found, ast.ClassDef):
+            continue
+        taken = arguments_of(found)[is_method(found) :]
+        bare = [one.arg for one in taken if one.annotation is None] + ["return"] * (found.returns is None)
+        if bare:
+            wrong.append(at(path, found.lineno, f"{found.name} has no annotation of {', '.join(bare)}"))
+    assert not wrong, "\n".join(wrong)
+
+
+def test_folders_are_small_enough_to_be_seen():
+    """Papers are one file each, however many."""
+    folders = {path.parent for path in CODE} - {Path("simlr/papers")}
+    counted = {str(folder): len([path for path in CODE if path.parent == folder]) for folder in folders}
+    assert not {folder: count for folder, count in counted.items() if count > MOST_FILES}
+
+
+def test_test_files_have_names_of_their_own():
+    """pytest imports them by their base names."""
+    names = [path.name for path in sources("tests") if path.name.startswith("test_")]
+    assert len(names) == len(set(names))
+
+
 BUILD_FILES = [Path(name) for name in ("Makefile", "setup.cfg", "pyproject.toml", ".ci/run", ".gitignore", "LICENSE")]
 
 
@@ -347,7 +398,7 @@ def test_lazy_names_are_listed_and_unknown_ones_refused(tmp_path):
         assert getattr(simlr, name)
 
 
-@pytest.mark.parametrize("command", ["grid", "merge", "papers", "report", "bench"])
+@pytest.mark.parametrize("command", ["grid", "merge", "papers", "report", "bench", "__main__"])
 def test_commands_start_without_a_warning(command, tmp_path):
     if not ((ROOT / f"simlr/{command}.py").exists() or (ROOT / f"simlr/{command}").is_dir()):
         pytest.skip(f"there is no simlr/{command}.py")

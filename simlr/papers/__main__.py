@@ -3,7 +3,6 @@
 from ..cli import signals  # noqa: I001 - first: it minds signals from then on
 
 import json
-import os
 import sys
 import tempfile
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""Run files and grids of former days: they load, verify and report, and give the same numbers when they are run again."""
+"""Run files and grids of former days: they load, verify and report, and run again they give the same numbers."""
 
 import shutil
 from pathlib import Path
@@ -55,4 +55,4 @@ def test_a_grid_is_still_understood(path):
     shipped = read(ROOT / "data" / path.name)
     kept = simlr.GridConfig.from_toml(path.read_text(encoding="utf-8"))
     assert kept.name == shipped.name
-    assert Plan(kept, ((2, 3),) * len(kept.problem_combinations()[1])).cells
+    assert Plan.of_grid(kept, ((2, 3),) * len(kept.problem_combinations()[1])).cells

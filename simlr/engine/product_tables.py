@@ -1,40 +1,37 @@
 """Tables of prod_t (1 - eta_t lam) for the stages of a grid's schedules: made once and kept while used."""
 
-from collections import OrderedDict
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..kernels import arrays
 from ..kernels.descent.products import ALLOWED as ALLOWED_MISFIT
 from ..kernels.descent.products import FRACTIONS, LARGEST_CAP, NODES, POINTS, REACH, fit_rows, row_sweep
+from ..plan.kept import Kept
 from ..plan.stages import row_spacing
+from ..schedules.schedule import Schedule
 
 KEPT_BYTES = 128 << 20
 
 
 class ProductTables:
-    """Makes the pieces and tables of a stage, for `kernels.leaps`; `launch` runs a sweep over all its tasks."""
+    """Makes the pieces and tables of a stage of the closed form; `launch` runs a sweep over all its tasks."""
 
-    def __init__(self, schedules, launch):
+    def __init__(self, schedules: list[Schedule], launch: Callable):
         self._schedules, self._launch = schedules, launch
-        self._kept = OrderedDict()
-        self._kept_bytes = 0
+        self._kept = Kept(KEPT_BYTES, _size)
 
-    def stage(self, rows, stages, number):
+    def stage(
+        self, rows: NDArray[np.int64], stages: list[list], number: int
+    ) -> tuple[tuple[NDArray, NDArray, NDArray], arrays.Products]:
         """((eta, steps, table) (S, P), Products) of one stage of the schedules `rows`, whose stages are given."""
         key = (*rows[[0, -1]].tolist(), number)
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        made = self._make(rows, [own[number] if number < len(own) else [] for own in stages])
-        self._kept[key] = made
-        self._kept_bytes += _size(made)
-        while self._kept_bytes > KEPT_BYTES and len(self._kept) > 1:
-            self._kept_bytes -= _size(self._kept.popitem(last=False)[1])
-        return made
+        own = [stage[number] if number < len(stage) else [] for stage in stages]
+        return self._kept.get(key, lambda: self._make(rows, own))
 
     @staticmethod
-    def duration(pieces, products):
+    def duration(pieces: tuple[NDArray, NDArray, NDArray], products: arrays.Products) -> NDArray[np.float64]:
         """The time (S,) that the pieces of a stage take, added up in order as the kernels do."""
         last_row = np.append(products.first_row[1:], products.time.size) - 1
         total = np.zeros(pieces[0].shape[0])
@@ -73,7 +70,7 @@ class ProductTables:
         return eta, time, coefficient, cap if misfit <= ALLOWED_MISFIT else 0.0, every
 
 
-def no_products():
+def no_products() -> arrays.Products:
     """Tables where no piece needs one."""
     return _join([])
 

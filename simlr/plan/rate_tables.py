@@ -1,6 +1,5 @@
 """Learning-rate tables: the rates of all schedules, a chunk of steps at a time, computed once and kept while used."""
 
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +8,8 @@ from numpy.typing import NDArray
 
 from ..schedules.registry import Array
 from ..schedules.schedule import Schedule
+
+from .kept import Kept
 
 CHUNK = 4096
 KEPT_BYTES = 64 << 20
@@ -30,7 +31,7 @@ class RateTables:
 
     def __init__(self, schedules: Sequence[Schedule]) -> None:
         self._schedules = schedules
-        self._kept, self._kept_bytes = OrderedDict(), 0
+        self._kept = Kept(KEPT_BYTES, lambda made: sum(table.nbytes for table in made))
         self._last = None, None
         self._whole = {}
         self._pieces = {}
@@ -121,17 +122,7 @@ class RateTables:
 
         Where a schedule has fewer steps, zeros follow.
         """
-        key = rows, first, last
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        tables = self._tabulated(*key)
-        self._kept[key] = tables
-        self._kept_bytes += sum(table.nbytes for table in tables)
-        while self._kept_bytes > KEPT_BYTES:
-            _, dropped = self._kept.popitem(last=False)
-            self._kept_bytes -= sum(table.nbytes for table in dropped)
-        return tables
+        return self._kept.get((rows, first, last), lambda: self._tabulated(rows, first, last))
 
     def _tabulated(self, rows, first, last):
         """The tables of `span`, made anew."""

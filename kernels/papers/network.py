@@ -28,12 +28,12 @@ from ..block_products import add_product, set_product
 from ..draws import NETWORK_NOISE, fill_normal
 from ..intrinsics import claim, fma
 from ..jit import cell, inline, sweep, worker
+from ..status import DIVERGED, NOT_RUN, OUT_OF_STEPS, REACHED
 
 # Outputs nearer to 0 than this are of rounding: at the start, where f = 0, half of the test points count as wrong.
 TIE = 1e-9
 # Training has diverged where not (train loss <= this).
 LIMIT = 1e100
-NOT_DONE, REACHED, OUT_OF_STEPS, DIVERGED = 0, 1, 2, 3
 # What is measured at a moment: losses on train points, and shares of test points on the wrong side.
 TRAIN_LOSS, FIRST_LOSS, SECOND_LOSS, FIRST_ERROR, SECOND_ERROR, BOTH_ERROR = 0, 1, 2, 3, 4, 5
 MEASURES = 6
@@ -262,12 +262,12 @@ def note_learnt(measures, limit, step, learnt):
 
 @cell
 def outcome(rules, step, loss, switched):
-    """The status of a network at this step, NOT_DONE where it goes on."""
+    """The status of a network at this step, NOT_RUN where it goes on."""
     if not loss <= LIMIT:
         return DIVERGED
     if switched >= 0 and loss <= rules.stop_loss:
         return REACHED
-    return OUT_OF_STEPS if step >= rules.max_steps else NOT_DONE
+    return OUT_OF_STEPS if step >= rules.max_steps else NOT_RUN
 
 
 @cell
@@ -324,14 +324,14 @@ def train_network(x1, x2, points, rules, networks, root, s, d, steps, scratch):
             switched = step
         status = outcome(rules, step, measures[TRAIN_LOSS], switched)
         due = moment < rules.moments.size and rules.moments[moment] == step
-        if due or status != NOT_DONE:
+        if due or status != NOT_RUN:
             test_errors(x1, x2, points, d, first, second, shrunk, scratch)
         if due:
             copy_measures(measures, networks.measured[s, d, moment])
             moment += 1
-        if status != NOT_DONE:
+        if status != NOT_RUN:
             copy_measures(measures, networks.final[s, d])
-        if status != NOT_DONE or step == last:
+        if status != NOT_RUN or step == last:
             break
         eta = rules.rate[s, 1 if switched >= 0 else 0]
         backward(x1, x2, points, d, first, second, scratch, eta, rules.decay[s])
@@ -355,7 +355,7 @@ def train_worker(x1, x2, points, rules, networks, root, steps, tasks):
         if task >= schedules * seeds:
             return
         s, d = task % schedules, task // schedules
-        if networks.status[s, d] == NOT_DONE:
+        if networks.status[s, d] == NOT_RUN:
             train_network(x1, x2, points, rules, networks, root, s, d, steps, scratch)
 
 

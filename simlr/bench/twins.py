@@ -15,7 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-REACHED, OUT_OF_STEPS, DIVERGED = 1, 2, 3
+from ..kernels.status import DIVERGED, OUT_OF_STEPS, REACHED
+
 LIMIT = 1e100
 
 

@@ -23,6 +23,7 @@ from ..claims.verdict import FAILS, HOLDS, UNDECIDED, Control, Finding, Verdict,
 from ..config.study import Study, Task
 from ..inputs import rules
 from ..inputs.parameters import Parameter
+from ..kernels.status import REACHED
 from ..store.file_format import Field
 from ..store.run import Run
 
@@ -50,7 +51,6 @@ count = 32
 
 SMALL, LARGE = 0, 1
 SCHEDULES, PATTERNS = ["S", "L-S"], ["P", "Q"]
-REACHED = 1
 SAME_LOSS = 0.02  # relative
 FEWEST_PAIRS = 10
 SIGNIFICANT = 1e-3

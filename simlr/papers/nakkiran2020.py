@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ..claims.verdict import HOLDS, UNDECIDED, Control, Finding, Verdict, outcome_of, verdict
 from ..inputs import rules
 from ..inputs.parameters import Parameter
+from ..kernels.status import REACHED
 from ..problems.source import Batch, Problem, Source, empty_batch
 from ..store.run import Run
 
@@ -148,7 +149,6 @@ PROBLEM = Problem(
 # ---- the check ----
 
 ROLES = "(A) is gradient flow; (B) is one step at learning rate 3/2 or 2/sharpness, then flow."
-REACHED = 1  # of the run file's `status`
 HIGHEST_LEVEL = 1e-3
 # |A/B - 2| may be this much times eps a^2 / b^4: the theory's 6, and room for the next order.
 FIRST_ORDER, FIRST_ORDER_ROOM = 6.0, 6.5

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from ..claims.verdict import UNDECIDED, Control, Finding, Verdict, at_least, at_most, verdict
 from ..inputs import rules
 from ..inputs.parameters import Parameter
+from ..kernels.status import REACHED
 from ..problems.source import Batch, Problem, Source, empty_batch
 from ..store.run import Run
 
@@ -86,7 +87,6 @@ GRID = _GRID.format(first=MODERATE, batch=1)
 ANNEALED, SMALL_RATE = "annealed", "small"
 NEARLY = 0.1
 UNLUCKY = 0.05  # of the seeds, whose rows are drawn in an odd order, count for nothing: the claim is one of probability
-REACHED = 1  # of the run file's `status`
 
 
 # ---- the problem ----

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from ..schedules.registry import Array
 from ..schedules.schedule import Schedule
-
 from .kept import Kept
 
 CHUNK = 4096

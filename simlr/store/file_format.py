@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ..config.stop import PATIENCE
 from ..errors import show
+from ..kernels import status as outcomes
 from ..plan.engines import CLOSED_FORM, MIXED
 from ..plan.plan import Plan
 
@@ -20,8 +21,9 @@ STATUS_MEANINGS = (
     *("not_run", "reached", "out_of_steps", "diverged", "level_at_or_below_train_floor"),
     *("budget_spent", "validation_stopped"),
 )
-STATUS_NOT_RUN, STATUS_REACHED, STATUS_OUT_OF_STEPS, STATUS_DIVERGED, STATUS_AT_FLOOR = range(5)
-STATUS_BUDGET_SPENT, STATUS_VALIDATION_STOPPED = 5, 6
+STATUS_NOT_RUN, STATUS_REACHED = outcomes.NOT_RUN, outcomes.REACHED
+STATUS_OUT_OF_STEPS, STATUS_DIVERGED, STATUS_AT_FLOOR = outcomes.OUT_OF_STEPS, outcomes.DIVERGED, outcomes.AT_FLOOR
+STATUS_BUDGET_SPENT, STATUS_VALIDATION_STOPPED = outcomes.BUDGET_SPENT, outcomes.VALIDATION_STOPPED
 # level kind -> the outcomes whose losses are the rule's own. The best look of a run that ended before its patience did
 # is the best of the whole run.
 OWN_OUTCOMES = {

@@ -34,6 +34,9 @@ from llvmlite import binding
 # half as fast as one. Read when OpenMP is loaded, which is at the first launch; what the user has set stays.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 OPTIONS = {"nogil": True, "fastmath": False, "error_model": "numpy"}
+# Numba's switch for code without its runtime, NRT, which counts references. It is no documented option, and there is no
+# other that does the same: a test says when it is gone.
+UNCOUNTED = {"_nrt": False}
 STALE_SECONDS = 30 * 86400
 
 _log = logging.getLogger("simlr.kernels")
@@ -245,15 +248,16 @@ def _compiled(function, **options):
 def cell(function):
     """Decorator: compile one cell's work, IEEE-strict and without the GIL; callable from Python and from kernels.
 
-    It may not allocate, nor call what does, and references to its arrays are not counted. Each count is an atomic
-    addition, and two threads that called a short function with twenty arrays spent most of their time on them.
+    It may not allocate, nor call what does, and references to its arrays are not counted, nor those to the arrays of
+    its named tuples: whoever calls it holds them meanwhile. Each count is an atomic addition, and two threads that
+    called a short function with twenty arrays spent most of their time on them.
     """
-    return _compiled(function, _nrt=False)
+    return _compiled(function, **UNCOUNTED)
 
 
 def inline(function):
     """Decorator: the same, always inlined into its callers: arguments beyond a few go over the stack."""
-    return _compiled(function, _nrt=False, forceinline=True)
+    return _compiled(function, forceinline=True, **UNCOUNTED)
 
 
 def worker(function):
@@ -279,14 +283,6 @@ def threads():
     """The number of threads that a launch uses."""
     available = numba.config.NUMBA_NUM_THREADS
     return available if _wanted_threads is None else max(1, min(_wanted_threads, available))
-
-
-def threading_layer():
-    """The layer that ran the parallel launches of this process, such as "omp"; "" before the first."""
-    try:
-        return numba.threading_layer()
-    except ValueError:
-        return ""
 
 
 def launch(sweep_function, *arguments):

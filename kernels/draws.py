@@ -93,19 +93,6 @@ def uniform_at(root, seed, purpose, step, index):
 
 
 @cell
-def fill_raw(out, root, seed, purpose, step):
-    """Fill `out`, (n,) uint64, with the first n words of a stream: Philox.random_raw(n)."""
-    whole = out.size & ~3
-    for first in range(0, whole, 4):
-        words = philox_block(root, seed, purpose, step, first >> 2)
-        out[first], out[first + 1], out[first + 2], out[first + 3] = words
-    if whole < out.size:
-        words = philox_block(root, seed, purpose, step, whole >> 2)
-        for lane in range(out.size - whole):
-            out[whole + lane] = words[lane]
-
-
-@cell
 def fill_uniform(out, root, seed, purpose, step):
     """Fill `out`, (n,) float64, with uniforms of [0, 1): Generator(Philox).random(n)."""
     whole = out.size & ~3
@@ -208,42 +195,19 @@ def fill_normal(out, root, seed, purpose, step):
             filled, used = next_normals(out, filled, words, stream, used)
 
 
-@cell
-def merge_runs(order, scratch, keys, start, middle, stop):
-    """Merge the sorted runs order[start:middle] and order[middle:stop] by key; of equal keys the left one is first."""
-    left, right = start, middle
-    for place in range(start, stop):
-        if right >= stop or (left < middle and keys[order[left]] <= keys[order[right]]):
-            scratch[place] = order[left]
-            left += 1
-        else:
-            scratch[place] = order[right]
-            right += 1
-    for place in range(start, stop):
-        order[place] = scratch[place]
-
-
 @worker
 def fill_order(out, root, seed, purpose, step):
     """Fill `out`, (n,) int64, with a random order of 0 .. n-1: the stable argsort of the stream's first n uniforms.
 
     np.argsort(Generator(Philox(key=[root, seed], counter=[0, step, purpose, 0])).random(n), kind="stable")
     """
-    count = out.size
-    keys = np.empty(count, np.float64)
+    keys = np.empty(out.size)
     fill_uniform(keys, root, seed, purpose, step)
-    for index in range(count):
-        out[index] = index
-    scratch = np.empty(count, np.int64)
-    width = 1
-    while width < count:
-        for start in range(0, count - width, 2 * width):
-            merge_runs(out, scratch, keys, start, start + width, min(start + 2 * width, count))
-        width *= 2
+    out[:] = np.argsort(keys, kind="mergesort")
 
 
 @cell
-def _fill_rows(out, root, seeds, purpose):
+def _fill_streams(out, root, seeds, purpose):
     """Row k of `out` (N, n) from step 0 of the stream of seeds[k]."""
     for k in range(seeds.size):
         fill_uniform(out[k], root, seeds[k], purpose, 0)
@@ -252,5 +216,5 @@ def _fill_rows(out, root, seeds, purpose):
 def uniforms(root, seeds, purpose, count):
     """`count` uniforms of [0, 1) for each of the seeds, float64 (N, count): the start of each one's stream."""
     out = np.empty((seeds.size, count))
-    _fill_rows(out, root, seeds, purpose)
+    _fill_streams(out, root, seeds, purpose)
     return out

@@ -10,7 +10,7 @@ from numba import prange
 
 from naive.draws import order, philox, uniforms, words, ziggurat_edges
 from simlr.kernels import draws, ziggurat
-from simlr.kernels.jit import launch, set_threads, sweep
+from simlr.kernels.jit import launch, set_threads, sweep, worker
 
 ONES = 2**64 - 1
 
@@ -73,7 +73,7 @@ addresses = st.tuples(whole_numbers, whole_numbers, st.integers(0, 6), st.intege
 def test_words_and_uniforms_are_those_of_the_twin_and_of_numpy(address, count):
     root, seed, purpose, step = address
     expected = words(int(root), int(seed), purpose, step, count)
-    assert filled(draws.fill_raw, count, *address, dtype=np.uint64).tolist() == expected
+    assert [draws.word_at(*address, index) for index in range(count)] == expected
     assert numpy_stream(*address).bit_generator.random_raw(count).tolist() == expected
     uniform = filled(draws.fill_uniform, count, *address)
     assert uniform.tolist() == uniforms(int(root), int(seed), purpose, step, count)
@@ -122,16 +122,21 @@ def test_normals_of_many_short_streams_have_numpy_bits():
 
 def test_a_prefix_does_not_depend_on_the_length():
     stream = (5, 6, draws.FEATURES, 0)
-    for fill, dtype in ((draws.fill_normal, np.float64), (draws.fill_raw, np.uint64)):
-        long = filled(fill, 1000, *stream, dtype=dtype)
-        assert all(np.array_equal(filled(fill, n, *stream, dtype=dtype), long[:n]) for n in (0, 1, 2, 3, 4, 5, 999))
+    for fill in (draws.fill_normal, draws.fill_uniform):
+        long = filled(fill, 1000, *stream)
+        assert all(np.array_equal(filled(fill, n, *stream), long[:n]) for n in (0, 1, 2, 3, 4, 5, 999))
 
 
-def test_equal_keys_keep_their_order():
-    keys = np.array([0.5, 0.25, 0.5, 0.25, 0.5])
-    places, scratch = np.array([1, 0, 3, 2, 4]), np.empty(5, np.int64)
-    draws.merge_runs(places, scratch, keys, 0, 2, 5)
-    assert places.tolist() == np.argsort(keys, kind="stable").tolist()
+@worker
+def _order_of(keys):
+    """As fill_order sorts its keys."""
+    return np.argsort(keys, kind="mergesort")
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 20, 21, 1000])
+def test_equal_keys_keep_their_order(count):
+    keys = np.random.default_rng(count).integers(0, 3, count) / 4
+    assert _order_of(keys).tolist() == np.argsort(keys, kind="stable").tolist()
 
 
 def test_a_long_order_is_a_permutation():

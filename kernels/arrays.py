@@ -1,7 +1,7 @@
 """What the kernels are given and what they fill, as named tuples of arrays.
 
 Letters of the shapes: S schedules, N seeds of one block, E levels, K recorded moments, R recorded seeds of the block,
-d axes, T steps of one chunk. Every array is C-contiguous; floats are float64, counts int64, statuses uint8.
+d dimensions, T steps of one chunk. Every array is C-contiguous; floats are float64, counts int64, statuses uint8.
 
 A cell (one schedule with one seed) is carried as x = sqrt(lam) r, so that 2 (train loss - floor) = sum_i x_i^2.
 """
@@ -10,11 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-# The outcome of a cell at a level.
-NOT_RUN, REACHED, OUT_OF_STEPS, DIVERGED, AT_FLOOR, BUDGET_SPENT, VALIDATION_STOPPED = 0, 1, 2, 3, 4, 5, 6
-
-# In `decided`: the cell has diverged and takes part in nothing more.
-GONE = 1 << 30
+# In `decided`: the run of the cell has ended, whatever levels are left, and it takes part in nothing more.
+ENDED = 1 << 30
 
 # A run has diverged at the first step where not (train loss <= 1e100); beside that, no floor counts.
 DIVERGED_SUM = 2e100
@@ -65,7 +62,7 @@ class Course(NamedTuple):
     """Where every cell stands, and where it passed its levels and moments."""
 
     x: np.ndarray  # (S, N, d) now
-    decided: np.ndarray  # (S, N) levels decided so far, or GONE
+    decided: np.ndarray  # (S, N) levels decided so far, or ENDED
     status: np.ndarray  # (S, N, E) in the order of `threshold`
     stop_step: np.ndarray  # (S, N, E)
     stop_time: np.ndarray  # (S, N, E) in the schedule's unit
@@ -75,7 +72,7 @@ class Course(NamedTuple):
 
 def empty_course(x, levels, recorded, points):
     """The course of every cell before its first step: x (S, N, d), E levels, R recorded seeds, K moments (NaN)."""
-    cells, axes = x.shape[:2], x.shape[2]
+    cells, dimension = x.shape[:2], x.shape[2]
     shape = (*cells, levels)
     return Course(
         x=x,
@@ -83,8 +80,8 @@ def empty_course(x, levels, recorded, points):
         status=np.zeros(shape, np.uint8),
         stop_step=np.zeros(shape, np.int64),
         stop_time=np.zeros(shape),
-        stop_x=np.zeros((*shape, axes)),
-        record_x=np.full((cells[0], recorded, points, axes), np.nan),
+        stop_x=np.zeros((*shape, dimension)),
+        record_x=np.full((cells[0], recorded, points, dimension), np.nan),
     )
 
 
@@ -107,7 +104,7 @@ class Landscape(NamedTuple):
     test_slope: np.ndarray  # (N, d) its gradient there
 
 
-# What follows is for the walks of `stochastic`, which carry r itself: noise moves null directions too.
+# What follows is for the steps of `stochastic`, which carry r itself: noise moves null directions too.
 
 
 class Method(NamedTuple):
@@ -128,7 +125,7 @@ class Noise(NamedTuple):
     batch: int  # rows of a mini-batch, >= 1
     sigma: np.ndarray  # (S,) of additive noise
     draw: np.ndarray  # (N,) the seed that names the streams
-    axes: np.ndarray  # (N,) axes that the seed has; noise leaves those beyond alone
+    dimension: np.ndarray  # (N,) axes that the seed has; noise leaves those beyond alone
 
 
 class Rows(NamedTuple):
@@ -150,7 +147,7 @@ class State(NamedTuple):
 class Passages(NamedTuple):
     """Where every cell passed its levels and moments: residuals, and beside them the averages, if any."""
 
-    decided: np.ndarray  # (S, N) levels decided so far, or GONE
+    decided: np.ndarray  # (S, N) levels decided so far, or ENDED
     status: np.ndarray  # (S, N, E) in the order of `threshold`
     stop_step: np.ndarray  # (S, N, E)
     stop_time: np.ndarray  # (S, N, E) in the schedule's unit
@@ -160,34 +157,34 @@ class Passages(NamedTuple):
     record_average: np.ndarray  # (S, R, K, d)
 
 
-def empty_walk(r, levels, recorded, points, moving=True, averaging=True):
+def empty_passages(r, levels, recorded, points, moving=True, averaging=True):
     """State and Passages before the first step: r (S, N, d), E levels, R recorded seeds, K moments (NaN).
 
     The velocity starts at 0 and the average at r; each is left out where the launch has no use for it.
     """
-    cells, axes = r.shape[:2], r.shape[2]
-    shape, kept = (*cells, levels), axes if averaging else 0
-    state = State(r, np.zeros((*cells, axes if moving else 0)), r[..., :kept].copy())
+    cells, dimension = r.shape[:2], r.shape[2]
+    shape, kept = (*cells, levels), dimension if averaging else 0
+    state = State(r, np.zeros((*cells, dimension if moving else 0)), r[..., :kept].copy())
     passages = Passages(
         decided=np.zeros(cells, np.int64),
         status=np.zeros(shape, np.uint8),
         stop_step=np.zeros(shape, np.int64),
         stop_time=np.zeros(shape),
-        stop_r=np.zeros((*shape, axes)),
+        stop_r=np.zeros((*shape, dimension)),
         stop_average=np.zeros((*shape, kept)),
-        record_r=np.full((cells[0], recorded, points, axes), np.nan),
+        record_r=np.full((cells[0], recorded, points, dimension), np.nan),
         record_average=np.full((cells[0], recorded, points, kept), np.nan),
     )
     return state, passages
 
 
-# And this for looks at a validation loss, from x or from r: see `validation`.
+# And this for checks of a validation loss, from x or from r: see `validation`.
 
 
-class Looks(NamedTuple):
-    """What the cells were at the looks of one window of steps. W looks."""
+class Checks(NamedTuple):
+    """What the cells were at the validation checks of one window of steps. W checks."""
 
-    step: np.ndarray  # (S, W) ascending, -1 where there is no look
+    step: np.ndarray  # (S, W) ascending, -1 where there is no check
     time: np.ndarray  # (S, W) in the schedule's unit
     where: np.ndarray  # (S, N, W, d) x or r
     average: np.ndarray  # (S, N, W, d) averaged r; last axis 0 where nothing is averaged
@@ -206,23 +203,31 @@ class Validation(NamedTuple):
 class Patience(NamedTuple):
     """The rule that all cells of a launch are stopped by."""
 
-    looks: np.ndarray  # (E,) looks in a row without an improvement, ascending
+    patience: np.ndarray  # (E,) checks in a row without an improvement, ascending
     min_delta: float  # an improvement is larger than this
-    restore: int  # 1: a stopped cell is what it was at its best look; 0: at the look that stopped it
+    restore: int  # 1: a stopped cell is what it was at its best check; 0: at the check that stopped it
+
+
+class Runs(NamedTuple):
+    """What early stopping sees of a Course or Passages."""
+
+    decided: np.ndarray  # (S, N) ENDED where the run is over
+    status: np.ndarray  # (S, N, 1)
+    stop_step: np.ndarray  # (S, N, 1)
 
 
 class Watch(NamedTuple):
-    """What is known of every cell from the looks so far, and where each patience ended."""
+    """What is known of every cell from the checks so far, and where each patience ended."""
 
     best_loss: np.ndarray  # (S, N)
-    wait: np.ndarray  # (S, N) looks since the best one
+    wait: np.ndarray  # (S, N) checks since the best one
     decided: np.ndarray  # (S, N) patiences that have ended
     best_step: np.ndarray  # (S, N)
     best_time: np.ndarray  # (S, N) in the schedule's unit
     best: np.ndarray  # (S, N, 1, d) x or r
     best_average: np.ndarray  # (S, N, 1, d) last axis 0 where nothing is averaged
-    status: np.ndarray  # (S, N, E) in the order of `Patience.looks`
-    look_step: np.ndarray  # (S, N, E) step of the look that stopped the cell
+    status: np.ndarray  # (S, N, E) in the order of `Patience.patience`
+    check_step: np.ndarray  # (S, N, E) step of the check that stopped the cell
     stop_step: np.ndarray  # (S, N, E) step of the iterate that is given
     stop_time: np.ndarray  # (S, N, E) in the schedule's unit
     stop: np.ndarray  # (S, N, E, d) x or r
@@ -230,7 +235,7 @@ class Watch(NamedTuple):
 
 
 def empty_watch(where, average, levels):
-    """A Watch before the first look: where and average (S, N, d) at the start, E levels."""
+    """A Watch before the first check: where and average (S, N, d) at the start, E levels."""
     cells = where.shape[:2]
     return Watch(
         best_loss=np.full(cells, np.inf),
@@ -241,7 +246,7 @@ def empty_watch(where, average, levels):
         best=where[:, :, None].copy(),
         best_average=average[:, :, None].copy(),
         status=np.zeros((*cells, levels), np.uint8),
-        look_step=np.zeros((*cells, levels), np.int64),
+        check_step=np.zeros((*cells, levels), np.int64),
         stop_step=np.zeros((*cells, levels), np.int64),
         stop_time=np.zeros((*cells, levels)),
         stop=np.zeros((*cells, levels, where.shape[2])),

@@ -1,82 +1,87 @@
-"""Early stopping on a validation loss, looked at now and then, with every patience in one pass.
+"""Early stopping on a validation loss, checked now and then, with every patience in one pass.
 
-Look k of a cell has the loss v_k, the start being look 0. With b the best loss so far (infinite before the start), a
-look improves on it where
+Check k of a cell has the loss v_k, the start being check 0. With b the best loss so far (infinite before the start), a
+check improves on it where
 
     v_k + min_delta < b,
 
-which neither NaN nor infinity does. A cell with patience p stops at the first look at which the last p looks have not
-improved on the best; the best look is then the same for every patience that is still waiting, so one count of waiting
+which neither NaN nor infinity does. A cell with patience p stops at the first check at which the last p checks have not
+improved on the best; the best check is then the same for every patience that is still waiting, so one count of waiting
 decides all of them. The start does not count as waiting, whatever its loss.
 
 The losses are quadratics of what the cells are carried as, x = sqrt(lam) r or r itself:
 
     y = unit where + shift = r + delta,    v = floor + y^T (b + M y).
 
-Looks lie side by side in SIMD lanes; the sums are in one order whatever their number.
+Checks lie side by side in SIMD lanes; the sums are in one order whatever their number.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 
-from .arrays import DIVERGED, GONE, VALIDATION_STOPPED
+from .arrays import ENDED
 from .intrinsics import fma
-from .jit import cell, sweep, worker
+from .jit import cell, inline, sweep, worker
+from .quadratic_forms import triangular_forms
+from .status import DIVERGED, VALIDATION_STOPPED
 from .tasks import NONE_LEFT, claim_cells
 
 SEEDS_A_TASK = 64
-# The best look came before this window.
+# The best check came before this window.
 EARLIER = -1
 
 
-@cell
-def watch(losses, count, patience, min_delta, best, wait, decided, kept_at, stopped_at):
-    """Follow the losses of some looks, the first `count`; return best, wait, decided, and the look kept last.
+class Scratch(NamedTuple):
+    """What a thread works with, W checks and E patiences."""
 
-    best, wait and decided are what the looks before left (infinity, -1 and 0 before the start). For every patience that
-    ends, kept_at is the look that is best then (EARLIER: none of these) and stopped_at the look at which it ends.
+    y: np.ndarray  # (d, W)
+    part: np.ndarray  # (W,)
+    losses: np.ndarray  # (W,)
+    best_at: np.ndarray  # (E,)
+    stopped_at: np.ndarray  # (E,)
+
+
+@cell
+def follow_losses(losses, count, patience, min_delta, best, wait, decided, best_at, stopped_at):
+    """Follow the losses of the first `count` checks; return best, wait, decided, and the last check that improved.
+
+    best, wait and decided are what the checks before left (infinity, -1 and 0 before the start). For every patience
+    that ends, best_at is the check that is best then (EARLIER: none of these), stopped_at the check at which it ends.
     """
-    kept = EARLIER
+    improved = EARLIER
     for k in range(count):
         if losses[k] + min_delta < best:
-            best, wait, kept = losses[k], 0, k
+            best, wait, improved = losses[k], 0, k
             continue
         wait += 1
         while decided < patience.size and wait >= patience[decided]:
-            kept_at[decided], stopped_at[decided] = kept, k
+            best_at[decided], stopped_at[decided] = improved, k
             decided += 1
         if decided == patience.size:
             break
-    return best, wait, decided, kept
+    return best, wait, decided, improved
 
 
 @cell
-def weigh_looks(where, s, n, count, unit, shift, matrix, floor, slope, y, part, losses):
-    """losses[k] = floor + y_k^T (b + M y_k) of the looks of one cell; y (d, W) and part (W,) are scratch."""
+def validation_losses(checks, validation, s, n, count, scratch):
+    """losses[k] = floor + y_k^T (b + M y_k) of the checks of one cell."""
+    y, losses = scratch.y, scratch.losses
     for i in range(y.shape[0]):
         for k in range(count):
-            y[i, k] = fma(where[s, n, k, i], unit[n, i], shift[n, i])
+            y[i, k] = fma(checks.where[s, n, k, i], validation.unit[n, i], validation.shift[n, i])
+    triangular_forms(y, validation.slope, validation.matrix, n, count, scratch.part, losses)
     for k in range(count):
-        losses[k] = 0.0
-    for i in range(y.shape[0]):
-        for k in range(count):
-            part[k] = fma(matrix[n, i, i], y[i, k], slope[n, i])
-        for j in range(i):
-            weight = matrix[n, i, j]
-            for k in range(count):
-                part[k] = fma(weight, y[j, k], part[k])
-        for k in range(count):
-            losses[k] = fma(part[k], y[i, k], losses[k])
-    for k in range(count):
-        losses[k] += floor[n]
+        losses[k] += validation.floor[n]
 
 
 @cell
-def looks_made(step, s, n, course_status, course_step):
-    """How many looks of a window a cell was there for: neither ended nor diverged."""
+def checks_made(step, s, n, runs):
+    """How many checks of a window a cell was there for: neither ended nor diverged; step (S, W)."""
     count = 0
     while count < step.shape[1] and step[s, count] >= 0:
-        if course_status[s, n, 0] == DIVERGED and step[s, count] >= course_step[s, n, 0]:
+        if runs.status[s, n, 0] == DIVERGED and step[s, count] >= runs.stop_step[s, n, 0]:
             break
         count += 1
     return count
@@ -90,89 +95,93 @@ def copy_cell(source, s, n, k, target, m):
 
 
 @cell
-def stop_at_look(look_step, look_time, where, average, s, n, k, level, stop_step, stop_time, stop, stop_average):
-    """What a cell is given as at one level: what it was at look k of the window."""
-    stop_step[s, n, level] = look_step[s, k]
-    stop_time[s, n, level] = look_time[s, k]
-    copy_cell(where, s, n, k, stop, level)
-    copy_cell(average, s, n, k, stop_average, level)
+def stop_at_check(checks, watch, s, n, k, level):
+    """What a cell is given as at one level: what it was at check k of the window."""
+    watch.stop_step[s, n, level] = checks.step[s, k]
+    watch.stop_time[s, n, level] = checks.time[s, k]
+    copy_cell(checks.where, s, n, k, watch.stop, level)
+    copy_cell(checks.average, s, n, k, watch.stop_average, level)
 
 
 @cell
-def stop_at_best(best_step, best_time, best, best_average, s, n, level, stop_step, stop_time, stop, stop_average):
-    """What a cell is given as at one level: what it was at its best look, in an earlier window."""
-    stop_step[s, n, level] = best_step[s, n]
-    stop_time[s, n, level] = best_time[s, n]
-    copy_cell(best, s, n, 0, stop, level)
-    copy_cell(best_average, s, n, 0, stop_average, level)
+def stop_at_best(watch, s, n, level):
+    """What a cell is given as at one level: what it was at its best check, in an earlier window."""
+    watch.stop_step[s, n, level] = watch.best_step[s, n]
+    watch.stop_time[s, n, level] = watch.best_time[s, n]
+    copy_cell(watch.best, s, n, 0, watch.stop, level)
+    copy_cell(watch.best_average, s, n, 0, watch.stop_average, level)
 
 
 @cell
-def keep_best(look_step, look_time, where, average, s, n, k, best_step, best_time, best, best_average):
-    """Note look k of the window as the best so far."""
-    best_step[s, n], best_time[s, n] = look_step[s, k], look_time[s, k]
-    copy_cell(where, s, n, k, best, 0)
-    copy_cell(average, s, n, k, best_average, 0)
+def note_best(checks, watch, s, n, k):
+    """Note check k of the window as the best so far."""
+    watch.best_step[s, n], watch.best_time[s, n] = checks.step[s, k], checks.time[s, k]
+    copy_cell(checks.where, s, n, k, watch.best, 0)
+    copy_cell(checks.average, s, n, k, watch.best_average, 0)
 
 
 @cell
-def look_at_seeds(looks, validation, rule, known, gone, s, first, last, y, part, losses, kept_at, stopped_at):
-    """Follow some seeds with schedule s through the looks of a window."""
-    step, time, where, average = looks
-    unit, shift, matrix, floor, slope = validation
-    patience, min_delta, restore = rule
-    best_loss, wait, decided, best_step, best_time, best, best_average = known[:7]
-    status, look_step, stop_step, stop_time, stop, stop_average = known[7:]
-    course_decided, course_status, course_step = gone
+def end_patiences(checks, rule, watch, s, n, first, last, scratch):
+    """Write where the patiences first..last - 1 of a cell ended."""
+    for level in range(first, last):
+        watch.status[s, n, level] = VALIDATION_STOPPED
+        watch.check_step[s, n, level] = checks.step[s, scratch.stopped_at[level]]
+        k = scratch.best_at[level] if rule.restore == 1 else scratch.stopped_at[level]
+        if k == EARLIER:
+            stop_at_best(watch, s, n, level)
+        else:
+            stop_at_check(checks, watch, s, n, k, level)
+
+
+@inline
+def check_cell(checks, validation, rule, watch, runs, s, n, scratch):
+    """Follow one cell through the checks of a window."""
+    before = watch.decided[s, n]
+    count = checks_made(checks.step, s, n, runs)
+    if before == rule.patience.size or count == 0:
+        return
+    validation_losses(checks, validation, s, n, count, scratch)
+    watch.best_loss[s, n], watch.wait[s, n], after, improved = follow_losses(
+        scratch.losses, count, rule.patience, rule.min_delta,
+        watch.best_loss[s, n], watch.wait[s, n], before, scratch.best_at, scratch.stopped_at,
+    )  # fmt: skip
+    end_patiences(checks, rule, watch, s, n, before, after, scratch)
+    if improved != EARLIER:
+        note_best(checks, watch, s, n, improved)
+    watch.decided[s, n] = after
+    if after == rule.patience.size:
+        runs.decided[s, n] = ENDED
+
+
+@cell
+def check_seeds(checks, validation, rule, watch, runs, s, first, last, scratch):
+    """Follow the seeds first..last - 1 through the checks of a window."""
     for n in range(first, last):
-        before = decided[s, n]
-        if before == patience.size:
-            continue
-        count = looks_made(step, s, n, course_status, course_step)
-        if count == 0:
-            continue
-        weigh_looks(where, s, n, count, unit, shift, matrix, floor, slope, y, part, losses)
-        best_loss[s, n], wait[s, n], after, kept = watch(
-            losses, count, patience, min_delta, best_loss[s, n], wait[s, n], before, kept_at, stopped_at
-        )
-        for level in range(before, after):
-            status[s, n, level] = VALIDATION_STOPPED
-            look_step[s, n, level] = step[s, stopped_at[level]]
-            k = kept_at[level] if restore == 1 else stopped_at[level]
-            if k == EARLIER:
-                stop_at_best(
-                    best_step, best_time, best, best_average, s, n, level, stop_step, stop_time, stop, stop_average
-                )
-            else:
-                stop_at_look(step, time, where, average, s, n, k, level, stop_step, stop_time, stop, stop_average)
-        if kept != EARLIER:
-            keep_best(step, time, where, average, s, n, kept, best_step, best_time, best, best_average)
-        decided[s, n] = after
-        if after == patience.size:
-            course_decided[s, n] = GONE
+        check_cell(checks, validation, rule, watch, runs, s, n, scratch)
 
 
 @worker
-def look_worker(looks, validation, rule, known, gone, tasks):
+def validation_worker(checks, validation, rule, watch, runs, tasks):
     """Claim tasks of a few seeds with one schedule each."""
-    width = looks.step.shape[1]
-    y, part, losses = np.empty((looks.where.shape[3], width)), np.empty(width), np.empty(width)
-    kept_at, stopped_at = np.empty(rule.looks.size, np.int64), np.empty(rule.looks.size, np.int64)
+    width, patiences = checks.step.shape[1], rule.patience.size
+    scratch = Scratch(
+        np.empty((checks.where.shape[3], width)), np.empty(width), np.empty(width),
+        np.empty(patiences, np.int64), np.empty(patiences, np.int64),
+    )  # fmt: skip
     while tasks[1] == 0:
-        s, first, last = claim_cells(tasks, looks.step.shape[0], looks.where.shape[1], SEEDS_A_TASK)
+        s, first, last = claim_cells(tasks, checks.step.shape[0], checks.where.shape[1], SEEDS_A_TASK)
         if s == NONE_LEFT:
             return
-        look_at_seeds(looks, validation, rule, known, gone, s, first, last, y, part, losses, kept_at, stopped_at)
+        check_seeds(checks, validation, rule, watch, runs, s, first, last, scratch)
 
 
 @sweep
-def look_sweep(looks, validation, rule, known, gone, tasks, workers):
-    """Look at the validation loss of every cell at each look of a window, and end the patiences that are exhausted.
+def validation_sweep(checks, validation, rule, watch, runs, tasks, workers):
+    """Check the validation loss of every cell at each check of a window, and end the patiences that are exhausted.
 
-    Parameters: `Looks`, `Validation`, `Patience` of `arrays`; known, the `Watch`, updated; gone, (decided (S, N),
-    status and stop_step (S, N, 1)) of the cells' Course or Passages, which say where a cell diverged: from that step on
-    it is not looked at; decided becomes GONE where no patience is left; tasks and workers as in
-    `descent.descend_sweep`.
+    Parameters: `Checks`, `Validation`, `Patience`, `Watch` of `arrays`, the last updated; runs, the `Runs` of the
+    cells' Course or Passages, which say where a cell diverged: from that step on it is not checked; decided becomes
+    ENDED where no patience is left; tasks and workers as in `descent.recurrence.descend_sweep`.
     """
     for _ in prange(workers):
-        look_worker(looks, validation, rule, known, gone, tasks)
+        validation_worker(checks, validation, rule, watch, runs, tasks)

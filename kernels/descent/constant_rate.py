@@ -17,32 +17,50 @@ Divergence. {k : q(k) <= limit} is an interval too, and holds 0, so the first in
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from ..arrays import DIVERGED, DIVERGED_SUM, GONE, REACHED
+from ..arrays import DIVERGED_SUM, ENDED
 from ..intrinsics import fma
-from ..jit import cell
-from .recurrence import bar_of, next_moment, write_levels
+from ..jit import cell, inline
+from ..pool import bar_of, is_done, next_moment
+from ..status import DIVERGED, REACHED
+from .recurrence import write_levels
 
 MOST_ITERATIONS = 200
 CLOSE_ENOUGH = 1e-3
 
 
+class ConstantRate(NamedTuple):
+    """A piece of one schedule at one rate, and what a thread works with to take cells through it."""
+
+    eta: float
+    steps: int
+    before: int  # steps before the piece
+    elapsed: float  # time before the piece, in the schedule's unit
+    known: np.ndarray  # (d,) the lam for which decay and odd_sign stand
+    decay: np.ndarray  # (d,) -log |f_i|
+    odd_sign: np.ndarray  # (d,) the sign of f_i
+    x: np.ndarray  # (d,) where the cell stands before the piece
+    y: np.ndarray  # (d,) scratch
+
+
 @cell
-def set_decay(scale, n, eta, known, decay, odd_sign):
-    """decay_i = -log |f_i| and the sign of f_i for seed n's axes; `known` is the lam for which they stand already."""
-    for i in range(decay.size):
-        if scale[n, i] == known[i]:
+def set_decay(piece, scale, n):
+    """Set decay and odd_sign for seed n; scale (N, d)."""
+    for i in range(piece.x.size):
+        lam = scale[n, i]
+        if lam == piece.known[i]:
             continue
-        factor = fma(-eta, scale[n, i], 1.0)
-        decay[i] = -math.log(abs(factor)) if factor != 0.0 else np.inf
-        odd_sign[i] = -1.0 if factor < 0.0 else 1.0
-        known[i] = scale[n, i]
+        factor = fma(-piece.eta, lam, 1.0)
+        piece.decay[i] = -math.log(abs(factor)) if factor != 0.0 else np.inf
+        piece.odd_sign[i] = -1.0 if factor < 0.0 else 1.0
+        piece.known[i] = lam
 
 
 @cell
-def grown(x, decay, k):
+def decayed(x, decay, k):
     """x exp(-decay k), without 0 times infinity."""
     if x == 0.0 or k == 0.0 or decay == 0.0:
         return x
@@ -50,12 +68,12 @@ def grown(x, decay, k):
 
 
 @cell
-def leap_sums(x, decay, k):
+def decayed_sums(x, decay, k):
     """q(k) and -q'(k) / 2 = sum_i decay_i x_i(k)^2."""
     total = 0.0
     slope = 0.0
     for i in range(x.size):
-        y = grown(x[i], decay[i], k)
+        y = decayed(x[i], decay[i], k)
         total = fma(y, y, total)
         if y != 0.0:
             slope = fma(decay[i] * y, y, slope)
@@ -71,7 +89,7 @@ def newton_time(x, decay, threshold, start, last):
         if decay[i] == np.inf and x[i] != 0.0 and start == 0:
             k = 1.0
     for _ in range(MOST_ITERATIONS):
-        total, slope = leap_sums(x, decay, k)
+        total, slope = decayed_sums(x, decay, k)
         if total <= threshold or k > last:
             return k
         if not slope > 0.0 or not total <= DIVERGED_SUM:
@@ -92,10 +110,10 @@ def first_passage(x, decay, threshold, start, last):
     if not real <= last:
         real = float(last)
     k = max(start + 1, math.ceil(real))
-    while k - 1 > start and leap_sums(x, decay, float(k - 1))[0] <= threshold:
+    while k - 1 > start and decayed_sums(x, decay, float(k - 1))[0] <= threshold:
         k -= 1
     while k <= last:
-        total, slope = leap_sums(x, decay, float(k))
+        total, slope = decayed_sums(x, decay, float(k))
         if total <= threshold:
             return k
         if not slope > 0.0:
@@ -107,12 +125,12 @@ def first_passage(x, decay, threshold, start, last):
 @cell
 def first_divergence(x, decay, last):
     """The first integer k with 0 < k <= last and not q(k) <= the limit, given q(0) at or below it; else last + 1."""
-    if leap_sums(x, decay, float(last))[0] <= DIVERGED_SUM:
+    if decayed_sums(x, decay, float(last))[0] <= DIVERGED_SUM:
         return last + 1
     inside, outside = 0, last
     while outside - inside > 1:
         middle = (inside + outside) // 2
-        if leap_sums(x, decay, float(middle))[0] <= DIVERGED_SUM:
+        if decayed_sums(x, decay, float(middle))[0] <= DIVERGED_SUM:
             inside = middle
         else:
             outside = middle
@@ -120,61 +138,63 @@ def first_divergence(x, decay, last):
 
 
 @cell
-def leap(x, decay, odd_sign, k, out):
-    """out_i = f_i^k x_i."""
-    for i in range(x.size):
-        y = grown(x[i], decay[i], float(k))
-        out[i] = y * odd_sign[i] if k % 2 == 1 else y
+def jump(piece, k):
+    """y_i = f_i^k x_i."""
+    for i in range(piece.x.size):
+        y = decayed(piece.x[i], piece.decay[i], float(k))
+        piece.y[i] = y * piece.odd_sign[i] if k % 2 == 1 else y
 
 
 @cell
-def pass_levels(
-    x, y, decay, odd_sign, eta, last, before, elapsed, n, threshold, decided, status, stop_step, stop_time, stop_x
-):
-    """Write the levels that seed n passes at steps 1..last of a phase; y (d,) is scratch."""
+def pass_levels(piece, last, cells, course, s, n):
+    """Write the levels that a cell passes at steps 1..last of a piece."""
     k = 0
-    while decided[n] < threshold.shape[1]:
-        bar = bar_of(n, threshold, decided)
-        if k == 0 or leap_sums(x, decay, float(k))[0] > bar:
-            k = first_passage(x, decay, bar, k, last)
+    while course.decided[s, n] < cells.threshold.shape[1]:
+        bar = bar_of(cells, course.decided, s, n)
+        if k == 0 or decayed_sums(piece.x, piece.decay, float(k))[0] > bar:
+            k = first_passage(piece.x, piece.decay, bar, k, last)
             if k > last:
                 return
-        leap(x, decay, odd_sign, k, y)
-        time = elapsed + eta * k
-        write_levels(y, decided[n], decided[n] + 1, REACHED, before + k, time, n, status, stop_step, stop_time, stop_x)
-        decided[n] += 1
+        jump(piece, k)
+        level, time = course.decided[s, n] + 1, piece.elapsed + piece.eta * k
+        write_levels(course, s, n, piece.y, level, REACHED, piece.before + k, time)
+        course.decided[s, n] = level
 
 
 @cell
-def record_phase(x, y, decay, odd_sign, last, before, row, record_step, record_x):
-    """Write the recorded moments that lie at steps 1..last of a phase."""
-    slot, moment = next_moment(record_step, 0, before)
-    while moment <= last:
-        leap(x, decay, odd_sign, moment, y)
-        for i in range(x.size):
-            record_x[row, slot, i] = y[i]
-        slot, moment = next_moment(record_step, slot + 1, before)
+def record_moments(piece, last, cells, rates, course, s, n):
+    """Write the recorded moments of a cell that lie at steps 1..last of a piece."""
+    slot, moment = next_moment(rates, s, 0, piece.before)
+    while moment - piece.before <= last:
+        jump(piece, moment - piece.before)
+        for i in range(piece.y.size):
+            course.record_x[s, cells.row[n], slot, i] = piece.y[i]
+        slot, moment = next_moment(rates, s, slot + 1, piece.before)
+
+
+@inline
+def take_cell(piece, cells, rates, course, s, n):
+    """Take one cell through a piece."""
+    set_decay(piece, cells.scale[rates.unit[s]], n)
+    for i in range(piece.x.size):
+        piece.x[i] = course.x[s, n, i]
+    end = first_divergence(piece.x, piece.decay, piece.steps)
+    last = min(piece.steps, end - 1)
+    pass_levels(piece, last, cells, course, s, n)
+    if cells.row[n] >= 0:
+        record_moments(piece, last, cells, rates, course, s, n)
+    jump(piece, min(piece.steps, end))
+    for i in range(piece.y.size):
+        course.x[s, n, i] = piece.y[i]
+    if end <= piece.steps:
+        step, time = piece.before + end, piece.elapsed + piece.eta * end
+        write_levels(course, s, n, piece.y, cells.threshold.shape[1], DIVERGED, step, time)
+        course.decided[s, n] = ENDED
 
 
 @cell
-def leap_phase(
-    x, y, decay, odd_sign, eta, steps, before, elapsed, n, row, record_step,
-    threshold, decided, status, stop_step, stop_time, stop_x, record_x,
-):  # fmt: skip
-    """Take seed n, which stands at x, through `steps` steps at the rate eta; y (d,) is scratch."""
-    end = first_divergence(x, decay, steps)
-    last = min(steps, end - 1)
-    pass_levels(
-        x, y, decay, odd_sign, eta, last, before, elapsed, n, threshold, decided, status, stop_step, stop_time, stop_x
-    )
-    if row >= 0:
-        record_phase(x, y, decay, odd_sign, last, before, row, record_step, record_x)
-    leap(x, decay, odd_sign, min(steps, end), y)
-    for i in range(x.size):
-        x[i] = y[i]
-    if end <= steps:
-        write_levels(
-            x, decided[n], threshold.shape[1], DIVERGED, before + end, elapsed + eta * end, n,
-            status, stop_step, stop_time, stop_x,
-        )  # fmt: skip
-        decided[n] = GONE
+def take_constant_rate(piece, cells, rates, course, s, first, last):
+    """Take the seeds first..last - 1 through a piece."""
+    for n in range(first, last):
+        if not is_done(cells, rates, course.decided, s, n, piece.before):
+            take_cell(piece, cells, rates, course, s, n)

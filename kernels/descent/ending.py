@@ -5,8 +5,9 @@ import math
 import numpy as np
 from numba import prange
 
-from ..arrays import AT_FLOOR, GONE, OUT_OF_STEPS, REACHED
+from ..arrays import ENDED
 from ..jit import cell, sweep, worker
+from ..status import AT_FLOOR, OUT_OF_STEPS, REACHED
 from ..tasks import NONE_LEFT, claim_cells
 from .flow import crossing_time
 from .recurrence import write_levels
@@ -15,63 +16,55 @@ SEEDS_A_TASK = 64
 
 
 @cell
-def flow_to(x, lam, tau, n, k, moments):
-    """moments[n, k]_i = exp(-lam_i tau) x_i; at tau = inf only what lies along null directions is left."""
-    for i in range(x.size):
-        moments[n, k, i] = x[i] * math.exp(-lam[i] * tau) if lam[i] > 0.0 else x[i]
+def flow(x, lam, tau, i):
+    """Coordinate i after the flow time tau: exp(-lam_i tau) x_i; at tau = inf only null directions are left."""
+    return x[i] * math.exp(-lam[i] * tau) if lam[i] > 0.0 else x[i]
 
 
 @cell
-def cross_levels(x, lam, unit, elapsed, steps, n, threshold, decided, status, stop_step, stop_time, stop_x):
-    """Let seed n flow through the levels that it has not passed; unit turns flow time into the schedule's unit."""
+def cross_levels(x, lam, unit, elapsed, cells, rates, course, s, n):
+    """Let a cell flow through the levels that it has not passed; unit turns flow time into the schedule's unit."""
     tau = 0.0
-    for k in range(decided[n], threshold.shape[1]):
-        tau = crossing_time(x, lam, threshold[n, k], tau) if threshold[n, k] > 0.0 else np.inf
-        status[n, k] = REACHED if tau < np.inf else OUT_OF_STEPS
-        stop_step[n, k] = steps
-        stop_time[n, k] = elapsed + tau * unit
-        flow_to(x, lam, tau, n, k, stop_x)
+    for k in range(course.decided[s, n], cells.threshold.shape[1]):
+        tau = crossing_time(x, lam, cells.threshold[n, k], tau) if cells.threshold[n, k] > 0.0 else np.inf
+        course.status[s, n, k] = REACHED if tau < np.inf else OUT_OF_STEPS
+        course.stop_step[s, n, k] = rates.length[s]
+        course.stop_time[s, n, k] = elapsed + tau * unit
+        for i in range(x.size):
+            course.stop_x[s, n, k, i] = flow(x, lam, tau, i)
 
 
 @cell
-def record_flow(x, lam, unit, record_time, row, record_x):
-    """Record the moments that lie in the flow."""
-    for slot in range(record_time.size):
-        if record_time[slot] >= 0.0:
-            flow_to(x, lam, record_time[slot] / unit, row, slot, record_x)
+def record_flow(x, lam, unit, flows, course, s, row):
+    """Record the moments that lie in the flow, in a row of the recorded seeds."""
+    for slot in range(flows.record_time.shape[1]):
+        if flows.record_time[s, slot] >= 0.0:
+            tau = flows.record_time[s, slot] / unit
+            for i in range(x.size):
+                course.record_x[s, row, slot, i] = flow(x, lam, tau, i)
 
 
 @worker
 def finish_seeds(curvature, cells, rates, course, flows, elapsed, s, first, last):
     """End the cells of some seeds with schedule s."""
-    threshold, row, record_time = cells.threshold, cells.row, flows.record_time[s]
-    x_now, decided, status = course.x[s], course.decided[s], course.status[s]
-    stop_step, stop_time, stop_x, record_x = (
-        course.stop_step[s],
-        course.stop_time[s],
-        course.stop_x[s],
-        course.record_x[s],
-    )
-    steps, flowing = rates.length[s], flows.flows[s] == 1
+    flowing = flows.flows[s] == 1
     x, lam = np.empty(curvature.shape[1]), np.empty(curvature.shape[1])
     for n in range(first, last):
-        recorded = flowing and row[n] >= 0 and record_x.shape[1] > 0
-        if decided[n] == GONE or (decided[n] >= threshold.shape[1] and not recorded):
+        recorded = flowing and cells.row[n] >= 0 and course.record_x.shape[2] > 0
+        decided = course.decided[s, n]
+        if decided == ENDED or (decided >= cells.threshold.shape[1] and not recorded):
             continue
         sharpness = 0.0
         for i in range(x.size):
-            x[i], lam[i] = x_now[n, i], curvature[n, i]
+            x[i], lam[i] = course.x[s, n, i], curvature[n, i]
             sharpness = max(sharpness, lam[i])
         unit = sharpness if rates.unit[s] == 1 and sharpness > 0.0 else 1.0
         if flowing:
-            cross_levels(x, lam, unit, elapsed, steps, n, threshold, decided, status, stop_step, stop_time, stop_x)
+            cross_levels(x, lam, unit, elapsed, cells, rates, course, s, n)
         else:
-            write_levels(
-                x, decided[n], threshold.shape[1], OUT_OF_STEPS, steps, elapsed, n,
-                status, stop_step, stop_time, stop_x,
-            )  # fmt: skip
+            write_levels(course, s, n, x, cells.threshold.shape[1], OUT_OF_STEPS, rates.length[s], elapsed)
         if recorded:
-            record_flow(x, lam, unit, record_time, row[n], record_x)
+            record_flow(x, lam, unit, flows, course, s, cells.row[n])
 
 
 @worker

@@ -26,6 +26,7 @@ from numba import prange
 
 from ..intrinsics import claim, fma
 from ..jit import cell, inline, sweep, worker
+from .unrolled import EIGHT, load_eight, product_of_eight
 
 REACH = 0.3
 NODES = 16
@@ -53,14 +54,11 @@ def log_products(eta, first, last, lam, logs):
     for start in range(first, last, GROUP):
         product[:] = 1.0
         end = min(start + GROUP, last)
-        whole = start + (end - start) // 8 * 8
-        for t in range(start, whole, 8):
-            e0, e1, e2, e3 = -eta[t], -eta[t + 1], -eta[t + 2], -eta[t + 3]
-            e4, e5, e6, e7 = -eta[t + 4], -eta[t + 5], -eta[t + 6], -eta[t + 7]
+        whole = start + (end - start) // EIGHT * EIGHT
+        for t in range(start, whole, EIGHT):
+            e = load_eight(eta, t)
             for p in range(POINTS):
-                early = (fma(e0, lam[p], 1.0) * fma(e1, lam[p], 1.0)) * (fma(e2, lam[p], 1.0) * fma(e3, lam[p], 1.0))
-                late = (fma(e4, lam[p], 1.0) * fma(e5, lam[p], 1.0)) * (fma(e6, lam[p], 1.0) * fma(e7, lam[p], 1.0))
-                product[p] *= early * late
+                product[p] *= product_of_eight(e, lam[p])
         for t in range(whole, end):
             for p in range(POINTS):
                 product[p] *= fma(-eta[t], lam[p], 1.0)

@@ -11,142 +11,158 @@ beyond 2 / lam_i may grow it again, by hundreds of powers of ten, into a diverge
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from ..arrays import DIVERGED_SUM, GONE
+from ..arrays import DIVERGED_SUM, ENDED
 from ..intrinsics import fma
 from ..jit import cell, inline
+from ..pool import NEVER, bar_of, is_done, next_moment
 from .products import REACH, log_product, set_weights
-from .recurrence import bar_of, decide, next_moment, square_sum
+from .recurrence import decide, square_sum
+from .unrolled import EIGHT, load_eight, product_of_eight, sum_of_eight
 
 SMALLEST_NORMAL = 2.0**-1022
-HOP = 8
-# Between rows that are farther apart than this, a guess saves looks; so many of Newton's steps make a good one.
+# Between rows that are farther apart than this, a guess saves looking at rows; so many of Newton's steps make a good
+# one.
 FAR = 256
 FLOW_ITERATIONS = 4
 
 
+class Tabulated(NamedTuple):
+    """A tabulated piece of one schedule, of J rows, and what a thread works with to take cells through it."""
+
+    eta: np.ndarray  # (steps,)
+    time: np.ndarray  # (J + 1,) sum of the piece's rates before each row
+    coefficient: np.ndarray  # (J + 1, NODES)
+    every: int  # steps from one row to the next
+    cap: float  # the largest lam that the table is for
+    before: int  # steps before the piece
+    elapsed: float  # time before the piece, in the schedule's unit
+    known: np.ndarray  # (d,) the lam for which the weights stand
+    weight: np.ndarray  # (d, NODES)
+    base: np.ndarray  # (d,) log of the product up to the row at which x stands
+    x: np.ndarray  # (d,) where the cell stands
+    y: np.ndarray  # (d,) scratch
+    ahead: np.ndarray  # (d,) scratch
+
+
 @cell
-def walk(x, scale, n, eta, first, last, time, before, threshold, decided, status, stop_step, stop_time, stop_x):
+def step_singly(piece, x, first, last, time, cells, rates, course, s, n):
     """Take the steps first..last - 1 of a piece one by one and decide levels; return the time after them."""
-    bar = bar_of(n, threshold, decided)
+    unit, bar = rates.unit[s], bar_of(cells, course.decided, s, n)
     for t in range(first, last):
         energy = 0.0
         for i in range(x.size):
-            x[i] *= fma(-eta[t], scale[n, i], 1.0)
+            x[i] *= fma(-piece.eta[t], cells.scale[unit, n, i], 1.0)
             energy = fma(x[i], x[i], energy)
-        time += eta[t]
+        time += piece.eta[t]
         if energy <= bar or not energy <= DIVERGED_SUM:
-            decide(x, energy, before + t + 1, time, n, threshold, decided, status, stop_step, stop_time, stop_x)
-            if decided[n] == GONE:
+            decide(cells, course, s, n, x, energy, piece.before + t + 1, time)
+            if course.decided[s, n] == ENDED:
                 return time
-            bar = bar_of(n, threshold, decided)
+            bar = bar_of(cells, course.decided, s, n)
     return time
 
 
 @inline
-def hop_above(x, scale, n, eta, first, last, time, bar, ahead):
-    """Take HOP steps at a time from step `first` on, while sum_i x_i^2, which never grows, stays above the bar.
+def step_above(piece, scale, n, first, last, time, bar):
+    """Take y EIGHT steps at a time from step `first` on, while sum_i y_i^2, which never grows, stays above the bar.
 
-    Factors are multiplied among themselves first, since x would wait for each of them. `ahead` (d,) is scratch. Returns
-    the step and the time reached.
+    Factors are multiplied among themselves first, since y would wait for each of them. Returns the step and the time
+    reached.
     """
-    while first + HOP <= last:
-        e0, e1, e2, e3 = eta[first], eta[first + 1], eta[first + 2], eta[first + 3]
-        e4, e5, e6, e7 = eta[first + 4], eta[first + 5], eta[first + 6], eta[first + 7]
+    eta, y, ahead = piece.eta, piece.y, piece.ahead
+    while first + EIGHT <= last:
+        e = load_eight(eta, first)
         energy = 0.0
-        for i in range(x.size):
-            lam = scale[n, i]
-            early = (fma(-e0, lam, 1.0) * fma(-e1, lam, 1.0)) * (fma(-e2, lam, 1.0) * fma(-e3, lam, 1.0))
-            late = (fma(-e4, lam, 1.0) * fma(-e5, lam, 1.0)) * (fma(-e6, lam, 1.0) * fma(-e7, lam, 1.0))
-            ahead[i] = x[i] * (early * late)
+        for i in range(y.size):
+            ahead[i] = y[i] * product_of_eight(e, scale[n, i])
             energy = fma(ahead[i], ahead[i], energy)
         if energy <= bar:
             break
-        for i in range(x.size):
-            x[i] = ahead[i]
-        time += ((e0 + e1) + (e2 + e3)) + ((e4 + e5) + (e6 + e7))
-        first += HOP
+        for i in range(y.size):
+            y[i] = ahead[i]
+        time += sum_of_eight(e)
+        first += EIGHT
     return first, time
 
 
 @inline
-def is_tabulated(x, scale, n, cap):
+def is_tabulated(piece, scale, n):
     """Whether seed n moves only along axes that the table is for; what has died out elsewhere is set to 0.
 
     Died out is what lies below the normal numbers and cannot grow again in this piece: max eta lam <= 2.
     """
+    x = piece.x
     for i in range(x.size):
-        if scale[n, i] > cap and x[i] != 0.0:
-            if abs(x[i]) >= SMALLEST_NORMAL or scale[n, i] * REACH > 2.0 * cap:
+        if scale[n, i] > piece.cap and x[i] != 0.0:
+            if abs(x[i]) >= SMALLEST_NORMAL or scale[n, i] * REACH > 2.0 * piece.cap:
                 return False
             x[i] = 0.0
     return True
 
 
 @cell
-def keep_moment(x, row, slot, record_x):
+def record_moment(x, course, s, row, slot):
     """Write one recorded moment."""
     for i in range(x.size):
-        record_x[row, slot, i] = x[i]
+        course.record_x[s, row, slot, i] = x[i]
 
 
 @inline
-def walk_to_table(
-    x, scale, n, eta, every, cap, before, elapsed, row, record_step, slot,
-    threshold, decided, status, stop_step, stop_time, stop_x, record_x,
-):  # fmt: skip
-    """Step seed n from the start of a piece to the first row at which it is_tabulated: (step, next slot)."""
-    t = 0
-    slot, moment = next_moment(record_step, slot, before)
-    time = elapsed
-    while t < eta.size and not (t % every == 0 and is_tabulated(x, scale, n, cap)):
-        end = min(t // every * every + every, eta.size)
-        end = min(end, moment) if row >= 0 else end
-        time = walk(x, scale, n, eta, t, end, time, before, threshold, decided, status, stop_step, stop_time, stop_x)
+def step_to_table(piece, cells, rates, course, s, n):
+    """Step a cell from the start of a piece to the first row at which it is_tabulated: (step, next slot)."""
+    row, steps, scale = cells.row[n], piece.eta.size, cells.scale[rates.unit[s]]
+    t, time = 0, piece.elapsed
+    slot, moment = next_moment(rates, s, 0, piece.before) if row >= 0 else (0, NEVER)
+    while t < steps and not (t % piece.every == 0 and is_tabulated(piece, scale, n)):
+        end = min(t // piece.every * piece.every + piece.every, steps, moment - piece.before)
+        time = step_singly(piece, piece.x, t, end, time, cells, rates, course, s, n)
         t = end
-        if decided[n] == GONE:
+        if course.decided[s, n] == ENDED:
             break
-        if t == moment and row >= 0:
-            keep_moment(x, row, slot, record_x)
-            slot, moment = next_moment(record_step, slot + 1, before)
+        if t == moment - piece.before:
+            record_moment(piece.x, course, s, row, slot)
+            slot, moment = next_moment(rates, s, slot + 1, piece.before)
     return t, slot
 
 
 @inline
-def slide(x, base, coefficient, row, weight, y):
-    """y_i = x_i P(lam_i) from the row of `base` to this one; returns sum_i y_i^2."""
+def jump(piece, row):
+    """y_i = x_i P(lam_i) from the row at which x stands to this one; returns sum_i y_i^2."""
+    x, y = piece.x, piece.y
     energy = 0.0
     for i in range(x.size):
         y[i] = 0.0
         if x[i] != 0.0:
-            y[i] = x[i] * math.exp(log_product(coefficient, row, weight, i) - base[i])
+            y[i] = x[i] * math.exp(log_product(piece.coefficient, row, piece.weight, i) - piece.base[i])
         energy = fma(y[i], y[i], energy)
     return energy
 
 
 @inline
-def row_by_flow(x, scale, n, time, start, first, last, bar):
+def row_by_flow(piece, scale, n, start, first, last, bar):
     """About the row from `first` to `last` at which sum_i x_i^2, which stands at x in row `start`, falls to the bar.
 
     It is where a gradient flow would have fallen so far in the time of the steps: log(1 - eta lam) is -eta lam but for
-    its square. A look at a long table waits for the memory, this does not.
+    its square. Looking at a row of a long table waits for the memory, this does not.
     """
     tau = 0.0
     for _ in range(FLOW_ITERATIONS):
         total, slope = 0.0, 0.0
-        for i in range(x.size):
-            y = x[i] * math.exp(-scale[n, i] * tau)
+        for i in range(piece.x.size):
+            y = piece.x[i] * math.exp(-scale[n, i] * tau)
             total = fma(y, y, total)
             slope = fma(scale[n, i] * y, y, slope)
         if not slope > 0.0:
             break
         tau += 0.5 * total / slope * math.log(total / bar)
-    tau += time[start]
+    tau += piece.time[start]
     while last - first > 1:
         row = (first + last) // 2
-        if time[row] <= tau:
+        if piece.time[row] <= tau:
             first = row
         else:
             last = row
@@ -154,23 +170,23 @@ def row_by_flow(x, scale, n, time, start, first, last, bar):
 
 
 @inline
-def last_row_above(x, scale, n, base, coefficient, time, start, first, last, weight, y, bar, excess, shortfall):
+def last_row_above(piece, scale, n, start, first, last, bar, excess, shortfall):
     """The last row from `first` (above the bar) to `last` (not above it) with sum_i x_i^2 > bar; x is of row `start`.
 
-    excess and shortfall are log(sum / bar) at both. Where there are many rows between, the first look is at the one
-    that `row_by_flow` finds, the second beside it. Then the rows are narrowed by the false position of the Illinois
-    method, log sum being almost straight in time, and by halving at every third look, which bounds their number.
+    excess and shortfall are log(sum / bar) at both. Where there are many rows between, the first trial is the one that
+    `row_by_flow` finds, the second beside it. Then the rows are narrowed by the false position of the Illinois method,
+    log sum being almost straight in time, and by halving at every third trial, which bounds their number.
     """
-    guess = row_by_flow(x, scale, n, time, start, first, last, bar) if last - first > FAR else -1
-    looks = 0
+    guess = row_by_flow(piece, scale, n, start, first, last, bar) if last - first > FAR else -1
+    trials = 0
     while last - first > 1:
-        looks += 1
+        trials += 1
         row = (first + last) // 2
-        if guess >= 0 and looks <= 2:
-            row = max(guess, first + 1) if looks == 1 else (first + 1 if first >= guess else last - 1)
-        elif looks % 3 != 0 and shortfall > -np.inf:
+        if guess >= 0 and trials <= 2:
+            row = max(guess, first + 1) if trials == 1 else (first + 1 if first >= guess else last - 1)
+        elif trials % 3 != 0 and shortfall > -np.inf:
             row = min(max(first + int((last - first) * (excess / (excess - shortfall))), first + 1), last - 1)
-        above = math.log(slide(x, base, coefficient, row, weight, y) / bar)
+        above = math.log(jump(piece, row) / bar)
         if above > 0.0:
             first, excess, shortfall = row, above, 0.5 * shortfall
         else:
@@ -179,83 +195,91 @@ def last_row_above(x, scale, n, base, coefficient, time, start, first, last, wei
 
 
 @inline
-def pass_tabulated(
-    x, y, ahead, scale, n, base, weight, eta, time, coefficient, every, first, before, elapsed,
-    threshold, decided, status, stop_step, stop_time, stop_x,
-):  # fmt: skip
-    """Decide the levels that seed n passes after row `first`, where it stands at x; whether y is left at the end."""
-    start, last = first, time.size - 1
+def step_from_row(piece, row, bar, cells, rates, course, s, n):
+    """Step y from a row above the bar until it passes a level; whether it did before the end of the piece."""
+    scale, steps, level = cells.scale[rates.unit[s]], piece.eta.size, course.decided[s, n]
+    t, time = row * piece.every, piece.elapsed + piece.time[row]
+    # One row is enough but for rounding at its end.
+    while course.decided[s, n] == level and t < steps:
+        end = min(t // piece.every * piece.every + piece.every, steps)
+        t, time = step_above(piece, scale, n, t, end, time, bar)
+        time = step_singly(piece, piece.y, t, end, time, cells, rates, course, s, n)
+        t = end
+    return course.decided[s, n] != level
+
+
+@inline
+def pass_levels(piece, first, cells, rates, course, s, n):
+    """Decide the levels that a cell passes after row `first`, where it stands at x; whether y is left at the end."""
+    scale, start, last = cells.scale[rates.unit[s]], first, piece.time.size - 1
     at_end = True
-    highest = square_sum(x)
-    lowest = slide(x, base, coefficient, last, weight, y)
-    while decided[n] < threshold.shape[1]:
-        bar = bar_of(n, threshold, decided)
+    highest, lowest = square_sum(piece.x), jump(piece, last)
+    while course.decided[s, n] < cells.threshold.shape[1]:
+        bar = bar_of(cells, course.decided, s, n)
         if not lowest <= bar:
             break
         at_end = False
         excess, shortfall = math.log(highest / bar), math.log(lowest / bar) if lowest > 0.0 else -np.inf
-        first = last_row_above(
-            x, scale, n, base, coefficient, time, start, first, last, weight, y, bar, excess, shortfall
-        )
-        highest = slide(x, base, coefficient, first, weight, y)
-        t, level = first * every, decided[n]
-        moment = elapsed + time[first]
-        # One row is enough but for rounding at its end.
-        while decided[n] == level and t < eta.size:
-            end = min(t // every * every + every, eta.size)
-            t, moment = hop_above(y, scale, n, eta, t, end, moment, bar, ahead)
-            moment = walk(
-                y, scale, n, eta, t, end, moment, before, threshold, decided, status, stop_step, stop_time, stop_x
-            )
-            t = end
-        if decided[n] == level:
+        first = last_row_above(piece, scale, n, start, first, last, bar, excess, shortfall)
+        highest = jump(piece, first)
+        if not step_from_row(piece, first, bar, cells, rates, course, s, n):
             break
     return at_end
 
 
 @cell
-def record_tabulated(x, y, scale, n, base, weight, eta, coefficient, every, before, row, record_step, slot, record_x):
-    """Write the recorded moments that are left in a piece."""
-    slot, moment = next_moment(record_step, slot, before)
-    while moment <= eta.size:
-        j = moment // every if moment < eta.size else coefficient.shape[0] - 1
-        slide(x, base, coefficient, j, weight, y)
-        for t in range(j * every, moment):
+def record_moments(piece, slot, cells, rates, course, s, n):
+    """Write the recorded moments of a cell that are left in a piece, from `slot` on."""
+    unit, y = rates.unit[s], piece.y
+    slot, moment = next_moment(rates, s, slot, piece.before)
+    while moment - piece.before <= piece.eta.size:
+        end = moment - piece.before
+        row = end // piece.every if end < piece.eta.size else piece.coefficient.shape[0] - 1
+        jump(piece, row)
+        for t in range(row * piece.every, end):
             for i in range(y.size):
-                y[i] *= fma(-eta[t], scale[n, i], 1.0)
-        keep_moment(y, row, slot, record_x)
-        slot, moment = next_moment(record_step, slot + 1, before)
+                y[i] *= fma(-piece.eta[t], cells.scale[unit, n, i], 1.0)
+        record_moment(y, course, s, cells.row[n], slot)
+        slot, moment = next_moment(rates, s, slot + 1, piece.before)
 
 
 @inline
-def glide_phase(
-    x, y, ahead, known, weight, base, scale, n, eta, time, coefficient, every, cap, before, elapsed, row, record_step,
-    threshold, decided, status, stop_step, stop_time, stop_x, record_x,
-):  # fmt: skip
-    """Take seed n, which stands at x, through a tabulated piece; `known` is the lam for which weights stand already."""
-    t, slot = walk_to_table(
-        x, scale, n, eta, every, cap, before, elapsed, row, record_step, 0,
-        threshold, decided, status, stop_step, stop_time, stop_x, record_x,
-    )  # fmt: skip
-    if t >= eta.size or decided[n] == GONE:
-        return
-    first = t // every
-    for i in range(x.size):
-        if scale[n, i] != known[i] and x[i] != 0.0:
-            set_weights(scale[n, i], cap, weight[i])
-            known[i] = scale[n, i]
+def set_base(piece, row, scale, n):
+    """Set weights and base for seed n, which stands at x in this row."""
+    for i in range(piece.x.size):
+        if scale[n, i] != piece.known[i] and piece.x[i] != 0.0:
+            set_weights(scale[n, i], piece.cap, piece.weight[i])
+            piece.known[i] = scale[n, i]
         # Row 0 is that of no steps.
-        base[i] = log_product(coefficient, first, weight, i) if first > 0 and x[i] != 0.0 else 0.0
-    at_end = pass_tabulated(
-        x, y, ahead, scale, n, base, weight, eta, time, coefficient, every, first, before, elapsed,
-        threshold, decided, status, stop_step, stop_time, stop_x,
-    )  # fmt: skip
-    if row >= 0:
-        at_end = False
-        record_tabulated(
-            x, y, scale, n, base, weight, eta, coefficient, every, before, row, record_step, slot, record_x
-        )
-    if not at_end:
-        slide(x, base, coefficient, time.size - 1, weight, y)
+        moved = row > 0 and piece.x[i] != 0.0
+        piece.base[i] = log_product(piece.coefficient, row, piece.weight, i) if moved else 0.0
+
+
+@inline
+def take_cell(piece, cells, rates, course, s, n):
+    """Take one cell through a piece."""
+    x, y = piece.x, piece.y
     for i in range(x.size):
-        x[i] = y[i]
+        x[i] = course.x[s, n, i]
+    t, slot = step_to_table(piece, cells, rates, course, s, n)
+    if t < piece.eta.size and course.decided[s, n] != ENDED:
+        row = t // piece.every
+        set_base(piece, row, cells.scale[rates.unit[s]], n)
+        at_end = pass_levels(piece, row, cells, rates, course, s, n)
+        if cells.row[n] >= 0:
+            at_end = False
+            record_moments(piece, slot, cells, rates, course, s, n)
+        if not at_end:
+            jump(piece, piece.time.size - 1)
+        for i in range(x.size):
+            x[i] = y[i]
+    for i in range(x.size):
+        course.x[s, n, i] = x[i]
+
+
+@cell
+def take_tabulated(piece, cells, rates, course, s, first, last):
+    """Take the seeds first..last - 1 through a piece."""
+    for n in range(first, last):
+        if not is_done(cells, rates, course.decided, s, n, piece.before):
+            take_cell(piece, cells, rates, course, s, n)

@@ -1,13 +1,12 @@
 """The excess train loss from residuals: sum_i lam_i r_i^2 = 2 (train loss - floor), in one order and rounding."""
 
-from ..arrays import DIVERGED_SUM
 from ..intrinsics import fma
 from ..jit import cell
 
 
 @cell
 def curved_sum(lam, r):
-    """sum_i lam_i r_i^2 of one cell, with the bits that weigh_lanes gives it."""
+    """sum_i lam_i r_i^2 of one cell, with the bits that curved_sums gives it."""
     total = 0.0
     for i in range(r.size):
         total = fma(lam[i] * r[i], r[i], total)
@@ -15,14 +14,10 @@ def curved_sum(lam, r):
 
 
 @cell
-def weigh_lanes(lam, r, energy, bar, filled):
-    """energy = sum_i lam_i r_i^2 of every lane; tells whether one is at or below its bar, or beyond the limit."""
+def curved_sums(lam, r, energy, filled):
+    """energy = sum_i lam_i r_i^2 of every lane; arrays (d, width)."""
     for lane in range(filled):
         energy[lane] = lam[0, lane] * r[0, lane] * r[0, lane]
     for i in range(1, lam.shape[0]):
         for lane in range(filled):
             energy[lane] = fma(lam[i, lane] * r[i, lane], r[i, lane], energy[lane])
-    alarms = 0
-    for lane in range(filled):
-        alarms += (energy[lane] <= bar[lane]) | (not energy[lane] <= DIVERGED_SUM)
-    return alarms > 0

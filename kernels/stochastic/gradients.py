@@ -23,6 +23,9 @@ holds one seed.
 """
 
 import math
+from typing import NamedTuple
+
+import numpy as np
 
 from ..block_products import QUAD, add_block
 from ..draws import BATCH, GRADIENT_NOISE, fill_normal, fill_order, fill_uniform
@@ -30,6 +33,31 @@ from ..intrinsics import fma
 from ..jit import cell, inline, worker
 
 NO_NOISE, ISOTROPIC, HESSIAN, WITH_REPLACEMENT, SHUFFLED = 0, 1, 2, 3, 4
+
+
+class Drawn(NamedTuple):
+    """What is drawn for the steps of one pool, from step to step; 0 rows where none are drawn."""
+
+    normal: np.ndarray  # (axes that the seed has,)
+    noise: np.ndarray  # (d,)
+    order: np.ndarray  # (rows that the seed has,) of this epoch
+    uniform: np.ndarray  # (batch,)
+    picked: np.ndarray  # (batch,) rows
+    batch_z: np.ndarray  # (b, d), b the batch rounded up to a multiple of QUAD
+    batch_weighted: np.ndarray  # (b, d)
+    batch_rho: np.ndarray  # (b,)
+    misfit: np.ndarray  # (QUAD, width) scratch
+
+
+@worker
+def make_drawn(dimension, own_dimension, batch, rows, width):
+    """Nothing drawn yet; batch and rows are 0 where no rows, or no orders of them, are drawn."""
+    padded = (batch + QUAD - 1) // QUAD * QUAD
+    return Drawn(
+        np.zeros(own_dimension), np.zeros(dimension), np.zeros(rows, np.int64), np.zeros(batch),
+        np.zeros(batch, np.int64), np.zeros((padded, dimension)), np.zeros((padded, dimension)), np.zeros(padded),
+        np.zeros((QUAD, width)),
+    )  # fmt: skip
 
 
 @cell
@@ -41,60 +69,68 @@ def exact_lanes(lam, r, gradient, filled):
 
 
 @cell
-def pushed_lanes(lam, r, push, sigma, gradient, filled):
-    """g = lam r + sigma push, with one push (d,) for all lanes and a sigma (width,) for each."""
+def noisy_lanes(lam, r, noise, sigma, gradient, filled):
+    """g = lam r + sigma noise, with one noise (d,) for all lanes and a sigma (width,) for each."""
     for i in range(r.shape[0]):
         for lane in range(filled):
-            gradient[i, lane] = fma(sigma[lane], push[i], lam[i, lane] * r[i, lane])
+            gradient[i, lane] = fma(sigma[lane], noise[i], lam[i, lane] * r[i, lane])
 
 
 @cell
-def draw_push(kind, root, draw, step, curvature, normal, push):
-    """push (d,): standard normals, or sqrt(lam) of them; 0 along the axes beyond normal.size, which the seed lacks."""
-    fill_normal(normal, root, draw, GRADIENT_NOISE, step)
-    for i in range(normal.size):
-        push[i] = math.sqrt(curvature[i]) * normal[i] if kind == HESSIAN else normal[i]
+def draw_noise(drawn, noise, curvature, n, step):
+    """drawn.noise: standard normals, or sqrt(lam) of them; 0 along the axes beyond drawn.normal, which seed n lacks."""
+    fill_normal(drawn.normal, noise.root, noise.draw[n], GRADIENT_NOISE, step)
+    for i in range(drawn.normal.size):
+        normal = drawn.normal[i]
+        drawn.noise[i] = math.sqrt(curvature[n, i]) * normal if noise.kind == HESSIAN else normal
 
 
 @cell
-def pick_rows(uniform, root, draw, step, picked, rows):
-    """picked (batch,): rows with replacement; uniform (batch,) is scratch."""
-    fill_uniform(uniform, root, draw, BATCH, step)
-    for j in range(picked.size):
-        picked[j] = int(uniform[j] * rows)
+def rows_with_replacement(drawn, noise, n, count, step):
+    """drawn.picked (batch,): some of the first `count` rows of seed n."""
+    fill_uniform(drawn.uniform, noise.root, noise.draw[n], BATCH, step)
+    for j in range(drawn.picked.size):
+        drawn.picked[j] = int(drawn.uniform[j] * count)
 
 
-@worker
-def deal_rows(order, root, draw, step, fresh, picked):
-    """Put the rows of this step of a shuffled epoch into picked; return how many. A fresh order (n,) is drawn at need.
+@inline
+def steps_an_epoch(rows, batch):
+    """The steps in which all rows are taken once."""
+    return (rows + batch - 1) // batch
 
-    `fresh` says that the order in hand may be another epoch's.
-    """
-    batches = (order.size + picked.size - 1) // picked.size
-    epoch, place = step // batches, step % batches
-    if fresh or place == 0:
-        fill_order(order, root, draw, BATCH, epoch)
-    first = place * picked.size
+
+@cell
+def rows_of_epoch(drawn, step):
+    """Put the rows of this step into drawn.picked, from the order of its epoch; return how many."""
+    order, picked = drawn.order, drawn.picked
+    first = step % steps_an_epoch(order.size, picked.size) * picked.size
     count = min(picked.size, order.size - first)
     for j in range(count):
         picked[j] = order[first + j]
     return count
 
 
+@worker
+def order_epoch(drawn, noise, n, step):
+    """Draw the order of the rows of seed n in the epoch of this step."""
+    epoch = step // steps_an_epoch(drawn.order.size, drawn.picked.size)
+    fill_order(drawn.order, noise.root, noise.draw[n], BATCH, epoch)
+
+
 @cell
-def gather_rows(z, rho, which, picked, count, batch_z, batch_pull, batch_rho):
-    """Copy the picked rows side by side: batch_z (b, d), batch_pull = (2/count) batch_z, batch_rho (b,).
+def gather_rows(drawn, rows, which, count):
+    """Copy the first `count` of drawn.picked side by side: batch_z (b, d), (2/count) batch_z, batch_rho (b,).
 
     b is a multiple of QUAD; rows beyond `count` are 0, and add nothing to a gradient.
     """
     weight = 2.0 / count
-    for j in range(batch_rho.size):
-        row = picked[j] if j < count else 0
+    for j in range(drawn.batch_rho.size):
+        row = drawn.picked[j] if j < count else 0
         present = 1.0 if j < count else 0.0
-        for i in range(z.shape[2]):
-            batch_z[j, i] = present * z[which, row, i]
-            batch_pull[j, i] = weight * batch_z[j, i]
-        batch_rho[j] = present * rho[which, row]
+        for i in range(rows.z.shape[2]):
+            drawn.batch_z[j, i] = present * rows.z[which, row, i]
+            drawn.batch_weighted[j, i] = weight * drawn.batch_z[j, i]
+        drawn.batch_rho[j] = present * rows.rho[which, row]
 
 
 @inline
@@ -111,7 +147,7 @@ def first_misfits(z, rho, j, r, misfit, filled):
 
 
 @inline
-def add_axis(z, j, i, r, misfit, filled):
+def misfit_axis(z, j, i, r, misfit, filled):
     """misfit += z_i r_i for the rows j .. j + 3 and all lanes."""
     z0, z1, z2, z3 = z[j, i], z[j + 1, i], z[j + 2, i], z[j + 3, i]
     for lane in range(filled):
@@ -123,17 +159,17 @@ def add_axis(z, j, i, r, misfit, filled):
 
 
 @inline
-def pull_axis(pull, j, i, misfit, gradient, filled):
-    """gradient_i += sum over the rows j .. j + 3 of pull_i misfit."""
-    p0, p1, p2, p3 = pull[j, i], pull[j + 1, i], pull[j + 2, i], pull[j + 3, i]
+def gradient_axis(weighted, j, i, misfit, gradient, filled):
+    """gradient_i += sum over the rows j .. j + 3 of weighted_i misfit."""
+    p0, p1, p2, p3 = weighted[j, i], weighted[j + 1, i], weighted[j + 2, i], weighted[j + 3, i]
     for lane in range(filled):
         total = fma(p1, misfit[1, lane], fma(p0, misfit[0, lane], gradient[i, lane]))
         gradient[i, lane] = fma(p3, misfit[3, lane], fma(p2, misfit[2, lane], total))
 
 
 @cell
-def batch_lanes(z, pull, rho, r, misfit, gradient, filled):
-    """g = sum_j pull_j (<z_j, r> - rho_j) over gathered rows, QUAD at a time; misfit (QUAD, width) is scratch.
+def batch_lanes(z, weighted, rho, r, misfit, gradient, filled):
+    """g = sum_j weighted_j (<z_j, r> - rho_j) over gathered rows, QUAD at a time; misfit (QUAD, width) is scratch.
 
     Sums run over axis after axis and row after row; that several are taken at once spares loads and stores, which
     bound the speed, and changes no bits.
@@ -149,33 +185,30 @@ def batch_lanes(z, pull, rho, r, misfit, gradient, filled):
         for i in range(1, whole, 4):
             add_block(z, j, i, r, i, misfit, 0, filled)
         for i in range(whole, axes):
-            add_axis(z, j, i, r, misfit, filled)
+            misfit_axis(z, j, i, r, misfit, filled)
         for i in range(0, quartered, 4):
-            add_block(pull.T, i, j, misfit, 0, gradient, i, filled)
+            add_block(weighted.T, i, j, misfit, 0, gradient, i, filled)
         for i in range(quartered, axes):
-            pull_axis(pull, j, i, misfit, gradient, filled)
+            gradient_axis(weighted, j, i, misfit, gradient, filled)
 
 
-@worker
-def gradient_lanes(
-    kind, root, draw, step, fresh, lam, r, sigma, curvature, normal, push,
-    z, rho, which, rows, order, uniform, picked, batch_z, batch_pull, batch_rho, misfit, gradient, filled,
-):  # fmt: skip
-    """The gradient (d, width) of all lanes at their r, for step number `step`.
+@inline
+def gradient_lanes(pool, drawn, launch, n, step, filled):
+    """The gradient (d, width) of all lanes of a pool at their r, for step number `step`.
 
-    For kinds with noise all lanes are cells of the seed whose stream is `draw`, curvature (d,), rows z[which] and
-    rho[which], of which it has `rows`.
+    For kinds with noise all lanes are cells of seed n; drawn.order is that of this epoch.
     """
-    if kind == NO_NOISE:
-        exact_lanes(lam, r, gradient, filled)
-    elif kind in (ISOTROPIC, HESSIAN):
-        draw_push(kind, root, draw, step, curvature, normal, push)
-        pushed_lanes(lam, r, push, sigma, gradient, filled)
+    noise, rows = launch.noise, launch.rows
+    if noise.kind == NO_NOISE:
+        exact_lanes(pool.lam, pool.r, pool.gradient, filled)
+    elif noise.kind in (ISOTROPIC, HESSIAN):
+        draw_noise(drawn, noise, launch.cells.scale[0], n, step)
+        noisy_lanes(pool.lam, pool.r, drawn.noise, pool.sigma, pool.gradient, filled)
     else:
-        count = picked.size
-        if kind == WITH_REPLACEMENT:
-            pick_rows(uniform, root, draw, step, picked, rows)
+        count = drawn.picked.size
+        if noise.kind == WITH_REPLACEMENT:
+            rows_with_replacement(drawn, noise, n, rows.count[n], step)
         else:
-            count = deal_rows(order, root, draw, step, fresh, picked)
-        gather_rows(z, rho, which, picked, count, batch_z, batch_pull, batch_rho)
-        batch_lanes(batch_z, batch_pull, batch_rho, r, misfit, gradient, filled)
+            count = rows_of_epoch(drawn, step)
+        gather_rows(drawn, rows, n if rows.z.shape[0] > 1 else 0, count)
+        batch_lanes(drawn.batch_z, drawn.batch_weighted, drawn.batch_rho, pool.r, drawn.misfit, pool.gradient, filled)

@@ -1,38 +1,78 @@
 """A pool of cells in SIMD lanes: filling it, noting what happens in a lane, and emptying it.
 
-A cell is (s, n), schedule and seed. The pool's own arrays come in three tuples:
-
-columns  lam, r, velocity, average (d, width), and rates (steps, width)
-numbers  bar, scale, beta, sigma, decay (width,)
-places   schedule, seed, moment, slot, tail_start (width,) int64
-
-bar is what the energy must fall to next, scale what turns rates into absolute ones, moment the next step to record and
-slot its place. A lane whose schedule is IDLE holds no cell. What all threads share is passed array by array, since
-taking an array out of a tuple costs a reference count, which threads would fight for.
+A cell is (s, n), schedule and seed. A lane whose schedule is IDLE holds no cell; all else in it is 0, so that what is
+computed there stays 0 and raises no alarm.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
-from ..arrays import DIVERGED, DIVERGED_SUM, GONE, REACHED
+from ..arrays import DIVERGED_SUM, ENDED, Cells, Method, Noise, Passages, Rates, Rows, State
 from ..jit import cell, worker
-from .energies import weigh_lanes
+from ..pool import NEVER, bar_of, is_done, levels_passed, next_moment
+from .energies import curved_sums
 
 IDLE = -1
-NEVER = 1 << 62
 
 
-@cell
-def is_done(s, n, step, threshold, decided, row, length, last_record):
-    """Whether no level, no recorded moment, or no step of the schedule is left to cell (s, n)."""
-    if decided[s, n] == GONE or step >= length[s]:
-        return True
-    return decided[s, n] >= threshold.shape[1] and (row[n] < 0 or step >= last_record[s])
+class Launch(NamedTuple):
+    """All that a launch is given."""
+
+    cells: Cells
+    rates: Rates
+    method: Method
+    noise: Noise
+    rows: Rows
+    state: State
+    passages: Passages
 
 
-@cell
-def bar_of(s, n, threshold, decided):
-    """What the energy of cell (s, n) must fall to next; -1, which it never does, after its last level."""
-    return threshold[n, decided[s, n]] if decided[s, n] < threshold.shape[1] else -1.0
+class Members(NamedTuple):
+    """The cells of one pool: the schedules first..last - 1 with one seed, or these seeds with one schedule."""
+
+    first: int
+    last: int
+    other: int  # that seed, or that schedule
+    across: bool  # whether they are schedules
+
+
+class Pool(NamedTuple):
+    """What the lanes hold."""
+
+    lam: np.ndarray  # (d, width)
+    r: np.ndarray  # (d, width)
+    velocity: np.ndarray  # (d, width), or (0, width) where nothing moves by a velocity
+    average: np.ndarray  # (d, width), or (0, width) where nothing is averaged
+    gradient: np.ndarray  # (d, width) scratch
+    rates: np.ndarray  # (steps, width) absolute rates of some steps
+    energy: np.ndarray  # (width,) sum_i lam_i r_i^2
+    bar: np.ndarray  # (width,) what the energy must fall to next
+    alarm: np.ndarray  # (width,) uint8
+    unit: np.ndarray  # (width,) absolute rates are those of the schedule, divided by it
+    beta: np.ndarray  # (width,)
+    sigma: np.ndarray  # (width,)
+    decay: np.ndarray  # (width,)
+    past: np.ndarray  # (width,) scratch of the averages
+    present: np.ndarray  # (width,) scratch of the averages
+    schedule: np.ndarray  # (width,)
+    seed: np.ndarray  # (width,)
+    moment: np.ndarray  # (width,) the next step to record
+    slot: np.ndarray  # (width,) its place
+    tail_start: np.ndarray  # (width,)
+
+
+@worker
+def make_pool(dimension, moving, averaging, steps, width):
+    """An empty pool; velocity and average have as many axes as are asked for."""
+    return Pool(
+        np.zeros((dimension, width)), np.zeros((dimension, width)), np.zeros((moving, width)),
+        np.zeros((averaging, width)), np.zeros((dimension, width)), np.zeros((steps, width)),
+        np.zeros(width), np.full(width, -1.0), np.zeros(width, np.uint8), np.ones(width),
+        np.zeros(width), np.zeros(width), np.zeros(width), np.zeros(width), np.zeros(width),
+        np.full(width, IDLE), np.full(width, IDLE), np.full(width, NEVER), np.zeros(width, np.int64),
+        np.zeros(width, np.int64),
+    )  # fmt: skip
 
 
 @cell
@@ -48,241 +88,204 @@ def sharpness_of(curvature, n):
 
 
 @cell
-def put_cell(lane, s, n, source, target):
+def read_lane(lane, source, s, n, target):
     """Lane of target (d, width) = source[s, n] (d,)."""
     for i in range(target.shape[0]):
         target[i, lane] = source[s, n, i]
 
 
 @cell
-def take_cell(lane, s, n, source, target):
+def write_lane(lane, source, target, s, n):
     """target[s, n] (d,) = lane of source (d, width)."""
     for i in range(source.shape[0]):
         target[s, n, i] = source[i, lane]
 
 
 @cell
-def keep_cell(lane, a, b, k, source, target):
-    """target[a, b, k] (d,) = lane of source (d, width)."""
+def write_lane_at(lane, source, target, s, n, k):
+    """target[s, n, k] (d,) = lane of source (d, width)."""
     for i in range(source.shape[0]):
-        target[a, b, k, i] = source[i, lane]
+        target[s, n, k, i] = source[i, lane]
 
 
 @cell
-def clear_lane(lane, columns, numbers, places):
-    """Zero everything of a lane, so that what is still computed in it stays 0 and alarms nobody."""
-    for column in columns:
+def clear_lane(pool, lane):
+    """Zero everything of a lane."""
+    for column in (pool.lam, pool.r, pool.velocity, pool.average, pool.rates):
         for i in range(column.shape[0]):
             column[i, lane] = 0.0
-    for number in numbers:
+    for number in (pool.beta, pool.sigma, pool.decay):
         number[lane] = 0.0
-    bar, scale = numbers[:2]
-    bar[lane], scale[lane] = -1.0, 1.0
-    schedule, _, moment, _, _ = places
-    schedule[lane], moment[lane] = IDLE, NEVER
+    for number in (pool.seed, pool.slot, pool.tail_start):
+        number[lane] = 0
+    pool.bar[lane], pool.unit[lane] = -1.0, 1.0
+    pool.schedule[lane], pool.moment[lane] = IDLE, NEVER
 
 
 @cell
-def store_lane(lane, columns, places, state_r, state_velocity, state_average):
+def store_lane(pool, lane, state):
     """Put the cell in a lane back among all cells."""
-    _, r, velocity, average, _ = columns
-    s, n = places[0][lane], places[1][lane]
-    take_cell(lane, s, n, r, state_r)
-    take_cell(lane, s, n, velocity, state_velocity)
-    take_cell(lane, s, n, average, state_average)
+    s, n = pool.schedule[lane], pool.seed[lane]
+    write_lane(lane, pool.r, state.r, s, n)
+    write_lane(lane, pool.velocity, state.velocity, s, n)
+    write_lane(lane, pool.average, state.average, s, n)
 
 
 @cell
-def next_moment(lane, s, step, record_step, places):
-    """Move the lane's slot on to the first moment after `step`."""
-    _, _, moment, slot, _ = places
-    k = slot[lane]
-    while k < record_step.shape[1] and 0 <= record_step[s, k] <= step:
-        k += 1
-    slot[lane] = k
-    moment[lane] = record_step[s, k] if k < record_step.shape[1] and record_step[s, k] >= 0 else NEVER
+def load_lane(pool, lane, launch, s, n, step):
+    """Put cell (s, n) into a lane, with `step` steps behind it."""
+    cells, rates, method, noise, _, state, passages = launch
+    clear_lane(pool, lane)
+    read_lane(lane, state.r, s, n, pool.r)
+    read_lane(lane, state.velocity, s, n, pool.velocity)
+    read_lane(lane, state.average, s, n, pool.average)
+    read_lane(lane, cells.scale, 0, n, pool.lam)
+    pool.bar[lane] = bar_of(cells, passages.decided, s, n)
+    pool.unit[lane] = sharpness_of(cells.scale[0], n) if rates.unit[s] else 1.0
+    pool.beta[lane], pool.sigma[lane], pool.decay[lane] = method.beta[s], noise.sigma[s], method.decay[s]
+    pool.schedule[lane], pool.seed[lane], pool.tail_start[lane] = s, n, method.tail_start[s]
+    if cells.row[n] >= 0:
+        pool.slot[lane], pool.moment[lane] = next_moment(rates, s, 0, step)
+
+
+@cell
+def leave_lane(pool, lane, launch):
+    """Let the cell in a lane leave the pool."""
+    store_lane(pool, lane, launch.state)
+    clear_lane(pool, lane)
 
 
 # ---- all lanes ----
 
 
-@worker
-def make_pool(axes, moving, averaging, steps, width):
-    """An empty pool's columns, numbers and places; velocity and average have as many axes as are asked for."""
-    columns = (
-        np.zeros((axes, width)), np.zeros((axes, width)), np.zeros((moving, width)), np.zeros((averaging, width)),
-        np.zeros((steps, width)),
-    )  # fmt: skip
-    numbers = (np.full(width, -1.0), np.ones(width), np.zeros(width), np.zeros(width), np.zeros(width))
-    none = np.full(width, IDLE)
-    places = (none, none.copy(), np.full(width, NEVER), np.zeros(width, np.int64), np.zeros(width, np.int64))
-    return columns, numbers, places
-
-
 @cell
-def load_cells(
-    first, last, other, across, step, curvature, unit, threshold, row, length, record_step, last_record, decided,
-    betas, sigmas, decays, tail_starts, state_r, state_velocity, state_average, columns, numbers, places,
-):  # fmt: skip
-    """Fill the pool with the cells that have steps to take; return how many.
-
-    They are the schedules first..last - 1 with the seed `other` where `across`, else these seeds with that schedule.
-    """
-    lam, r, velocity, average, _ = columns
-    bar, scale, beta, sigma, decay = numbers
-    schedule, seed, _, slot, tail_start = places
+def load_cells(pool, members, launch, step):
+    """Fill the pool with the cells that have steps to take; return how many."""
     count = 0
-    for own in range(first, last):
-        s, n = (own, other) if across else (other, own)
-        if is_done(s, n, step, threshold, decided, row, length, last_record):
-            continue
-        clear_lane(count, columns, numbers, places)
-        put_cell(count, s, n, state_r, r)
-        put_cell(count, s, n, state_velocity, velocity)
-        put_cell(count, s, n, state_average, average)
-        for i in range(lam.shape[0]):
-            lam[i, count] = curvature[n, i]
-        bar[count], scale[count] = bar_of(s, n, threshold, decided), sharpness_of(curvature, n) if unit[s] else 1.0
-        beta[count], sigma[count], decay[count] = betas[s], sigmas[s], decays[s]
-        schedule[count], seed[count], slot[count], tail_start[count] = s, n, 0, tail_starts[s]
-        if row[n] >= 0:
-            next_moment(count, s, step, record_step, places)
-        count += 1
-    for lane in range(count, bar.size):
-        clear_lane(lane, columns, numbers, places)
+    for own in range(members.first, members.last):
+        s, n = (own, members.other) if members.across else (members.other, own)
+        if not is_done(launch.cells, launch.rates, launch.passages.decided, s, n, step):
+            load_lane(pool, count, launch, s, n, step)
+            count += 1
+    for lane in range(count, pool.bar.size):
+        clear_lane(pool, lane)
     return count
 
 
 @cell
-def store_cells(count, columns, places, state_r, state_velocity, state_average):
+def store_cells(pool, count, state):
     """Put all cells of the pool back."""
     for lane in range(count):
-        if places[0][lane] != IDLE:
-            store_lane(lane, columns, places, state_r, state_velocity, state_average)
+        if pool.schedule[lane] != IDLE:
+            store_lane(pool, lane, state)
 
 
 @cell
-def lay_out_rates(count, eta, t, steps, scale, schedule, rates):
-    """rates (SEGMENT, width), row k = the absolute rate of step t + k of the chunk in every lane that holds a cell."""
+def lay_out_rates(pool, count, eta, t, steps):
+    """Row k of the pool's rates = the absolute rate of step t + k of the chunk in every lane that holds a cell."""
     for lane in range(count):
-        s = schedule[lane]
+        s = pool.schedule[lane]
         if s != IDLE:
             for k in range(steps):
-                rates[k, lane] = eta[s, t + k] / scale[lane]
+                pool.rates[k, lane] = eta[s, t + k] / pool.unit[lane]
 
 
 @cell
-def nearest(count, length, places):
-    """The last step up to which no lane's schedule ends, and the next moment of any lane."""
-    schedule, _, moment, _, _ = places
-    end = soonest = NEVER
+def first_end(pool, count, length):
+    """The last step up to which no lane's schedule ends."""
+    end = NEVER
     for lane in range(count):
-        if schedule[lane] != IDLE:
-            end = min(end, length[schedule[lane]])
-        soonest = min(soonest, moment[lane])
-    return end, soonest
+        if pool.schedule[lane] != IDLE:
+            end = min(end, length[pool.schedule[lane]])
+    return end
 
 
 @cell
-def decide(
-    lane, s, n, step, time, energy, threshold, r, average,
-    decided, status, stop_step, stop_time, stop_r, stop_average,
-):  # fmt: skip
+def first_moment(pool, count):
+    """The next moment to record in any lane."""
+    soonest = NEVER
+    for lane in range(count):
+        soonest = min(soonest, pool.moment[lane])
+    return soonest
+
+
+@cell
+def decide(pool, lane, cells, passages, s, n, step, time):
     """Write the levels that cell (s, n) has passed; where it has diverged, all that are left."""
-    diverged = not energy <= DIVERGED_SUM
-    k = decided[s, n]
-    while k < threshold.shape[1] and (diverged or energy <= threshold[n, k]):
-        status[s, n, k] = DIVERGED if diverged else REACHED
-        stop_step[s, n, k] = step
-        stop_time[s, n, k] = time
-        keep_cell(lane, s, n, k, r, stop_r)
-        keep_cell(lane, s, n, k, average, stop_average)
-        k += 1
-    decided[s, n] = GONE if diverged else k
+    last, outcome = levels_passed(cells, passages.decided, s, n, pool.energy[lane])
+    for level in range(passages.decided[s, n], last):
+        passages.status[s, n, level] = outcome
+        passages.stop_step[s, n, level] = step
+        passages.stop_time[s, n, level] = time
+        write_lane_at(lane, pool.r, passages.stop_r, s, n, level)
+        write_lane_at(lane, pool.average, passages.stop_average, s, n, level)
+    passages.decided[s, n] = last if pool.energy[lane] <= DIVERGED_SUM else ENDED
 
 
 @cell
-def answer_alarms(
-    count, step, t, energy, time, threshold, row, length, last_record, columns, numbers, places,
-    decided, status, stop_step, stop_time, stop_r, stop_average, state_r, state_velocity, state_average,
-):  # fmt: skip
-    """Decide levels in the lanes that passed one or diverged; return how many cells left the pool."""
-    _, r, _, average, _ = columns
-    bar = numbers[0]
-    schedule, seed, moment, _, _ = places
+def answer_alarms(pool, count, launch, step, t):
+    """Decide levels in the lanes with an alarm after step t of the chunk; return how many cells left the pool."""
+    cells, rates, decided = launch.cells, launch.rates, launch.passages.decided
     left = 0
     for lane in range(count):
-        if schedule[lane] == IDLE or (energy[lane] > bar[lane] and energy[lane] <= DIVERGED_SUM):
+        if pool.alarm[lane] == 0 or pool.schedule[lane] == IDLE:
             continue
-        s, n = schedule[lane], seed[lane]
-        decide(
-            lane, s, n, step, time[s, t + 1], energy[lane], threshold, r, average,
-            decided, status, stop_step, stop_time, stop_r, stop_average,
-        )  # fmt: skip
-        bar[lane] = bar_of(s, n, threshold, decided)
+        s, n = pool.schedule[lane], pool.seed[lane]
+        decide(pool, lane, cells, launch.passages, s, n, step, rates.time[s, t + 1])
+        pool.bar[lane] = bar_of(cells, decided, s, n)
         # A cell that is to be recorded at this very step leaves afterwards, unless it has diverged.
-        stays = moment[lane] == step and decided[s, n] != GONE
-        if not stays and is_done(s, n, step, threshold, decided, row, length, last_record):
-            store_lane(lane, columns, places, state_r, state_velocity, state_average)
-            clear_lane(lane, columns, numbers, places)
+        stays = pool.moment[lane] == step and decided[s, n] != ENDED
+        if not stays and is_done(cells, rates, decided, s, n, step):
+            leave_lane(pool, lane, launch)
             left += 1
     return left
 
 
 @cell
-def record_lanes(
-    count, step, threshold, row, length, record_step, last_record, columns, numbers, places,
-    decided, record_r, record_average, state_r, state_velocity, state_average,
-):  # fmt: skip
+def record(pool, lane, passages, s, row, slot):
+    """Record the cell in a lane, of schedule s, in a row of the recorded seeds."""
+    write_lane_at(lane, pool.r, passages.record_r, s, row, slot)
+    write_lane_at(lane, pool.average, passages.record_average, s, row, slot)
+
+
+@cell
+def record_lanes(pool, count, launch, step):
     """Record the lanes whose moment this is; return how many cells left the pool."""
-    _, r, _, average, _ = columns
-    schedule, seed, moment, slot, _ = places
+    cells, rates, passages = launch.cells, launch.rates, launch.passages
     left = 0
     for lane in range(count):
-        if moment[lane] != step:
+        if pool.moment[lane] != step:
             continue
-        s, n = schedule[lane], seed[lane]
-        keep_cell(lane, s, row[n], slot[lane], r, record_r)
-        keep_cell(lane, s, row[n], slot[lane], average, record_average)
-        next_moment(lane, s, step, record_step, places)
-        if is_done(s, n, step, threshold, decided, row, length, last_record):
-            store_lane(lane, columns, places, state_r, state_velocity, state_average)
-            clear_lane(lane, columns, numbers, places)
+        s, n, slot = pool.schedule[lane], pool.seed[lane], pool.slot[lane]
+        record(pool, lane, passages, s, cells.row[n], slot)
+        pool.slot[lane], pool.moment[lane] = next_moment(rates, s, slot, step)
+        if is_done(cells, rates, passages.decided, s, n, step):
+            leave_lane(pool, lane, launch)
             left += 1
     return left
 
 
 @cell
-def end_lanes(count, step, length, columns, numbers, places, state_r, state_velocity, state_average):
+def end_lanes(pool, count, launch, step):
     """Let the cells leave whose schedules end here; return how many."""
-    schedule = places[0]
     left = 0
     for lane in range(count):
-        if schedule[lane] != IDLE and step >= length[schedule[lane]]:
-            store_lane(lane, columns, places, state_r, state_velocity, state_average)
-            clear_lane(lane, columns, numbers, places)
+        if pool.schedule[lane] != IDLE and step >= launch.rates.length[pool.schedule[lane]]:
+            leave_lane(pool, lane, launch)
             left += 1
     return left
 
 
 @cell
-def start_cells(
-    first, last, other, across, curvature, threshold, row, columns, energy, bar,
-    decided, status, stop_step, stop_time, stop_r, stop_average, record_r, record_average, state_r, state_average,
-):  # fmt: skip
+def start_cells(pool, members, launch):
     """Step 0: runs beyond the limit, levels met at the start, the first recorded moment. Lane 0 is scratch."""
-    lam, r, _, average, _ = columns
-    for own in range(first, last):
-        s, n = (own, other) if across else (other, own)
-        put_cell(0, s, n, state_r, r)
-        put_cell(0, s, n, state_average, average)
-        for i in range(lam.shape[0]):
-            lam[i, 0] = curvature[n, i]
-        weigh_lanes(lam, r, energy, bar, 1)
-        decide(
-            0, s, n, 0, 0.0, energy[0], threshold, r, average,
-            decided, status, stop_step, stop_time, stop_r, stop_average,
-        )  # fmt: skip
-        if row[n] >= 0 and record_r.shape[2] > 0:
-            keep_cell(0, s, row[n], 0, r, record_r)
-            keep_cell(0, s, row[n], 0, average, record_average)
+    cells, passages = launch.cells, launch.passages
+    for own in range(members.first, members.last):
+        s, n = (own, members.other) if members.across else (members.other, own)
+        read_lane(0, launch.state.r, s, n, pool.r)
+        read_lane(0, launch.state.average, s, n, pool.average)
+        read_lane(0, cells.scale, 0, n, pool.lam)
+        curved_sums(pool.lam, pool.r, pool.energy, 1)
+        decide(pool, 0, cells, passages, s, n, 0, 0.0)
+        if cells.row[n] >= 0 and passages.record_r.shape[2] > 0:
+            record(pool, 0, passages, s, cells.row[n], 0)

@@ -1,8 +1,11 @@
 """Computing one block of seeds with every schedule: from problems and rates to the arrays of the run file."""
 
+from collections.abc import Callable
 from time import perf_counter
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..config.stop import LOSS_KINDS, VALIDATION
 from ..kernels import arrays, jit
@@ -10,13 +13,14 @@ from ..kernels.descent.ending import mark_out_of_reach
 from ..kernels.iterates import iterates_sweep
 from ..kernels.losses import losses_sweep
 from ..plan.engines import CLOSED_FORM, MIXED, RECURRENCE, STOCHASTIC
+from ..plan.plan import Plan
 from ..plan.stages import batches, longest_table
-from ..problems.source import Sloped
-from .block_inputs import _end_to_end, _pad, _Seeds
+from ..problems.source import Batch, Sloped, Source
+from .block_inputs import BlockSeeds, end_to_end, pad
 from .buffers import Buffers
-from .deterministic import Descending
-from .stochastic import Walk, kind_of, losses
-from .stop_rules import Stops
+from .deterministic import ExactDescent
+from .stochastic import Stochastic, kind_of, losses
+from .stop_rules import StopRules
 
 
 class Stopped(Exception):
@@ -26,22 +30,22 @@ class Stopped(Exception):
 class Engine:
     """Computes blocks of a plan. `stop()`, from any thread, makes the kernels in hand return at their next task."""
 
-    def __init__(self, plan, sources, threads=None):
+    def __init__(self, plan: Plan, sources: list[Source], threads: int | None = None):
         self._plan, self._sources = plan, sources
         jit.set_threads(threads)
         self._workers = jit.threads()
         self._tasks = np.zeros(2, np.int64)
         self.seconds = {}  # by the sweep's name: where the time went
-        self._descending = Descending(plan, self.launch, self._workers)
+        self._exact = ExactDescent(plan, self.launch, self._workers)
         self._by_loss = plan.config.level_kind in LOSS_KINDS
-        self._stops = Stops(plan, self._descending, self.launch, self._workers)
+        self._stops = StopRules(plan, self._exact, self.launch, self._workers)
         self._buffers = Buffers(plan)
 
-    def stop(self):
+    def stop(self) -> None:
         """Ask for an end, soon."""
         self._tasks[1] = 1
 
-    def launch(self, sweep, *arguments):
+    def launch(self, sweep: Callable, *arguments: Any) -> None:
         """Run one sweep over all its tasks; Stopped where it was told to."""
         self._tasks[0] = 0
         begin = perf_counter()
@@ -50,34 +54,34 @@ class Engine:
         if self._tasks[1]:
             raise Stopped
 
-    def block(self, first, last):
+    def block(self, first: int, last: int) -> dict[str, NDArray]:
         """The arrays of seeds first..last - 1 by dataset name, in the run file's types; see `give_back`."""
         batch = self.problems(first, last)
         validation = self._validation(first, last, batch)
-        seeds = _Seeds(self._plan, batch, validation, first, last, self._buffers)
+        seeds = BlockSeeds(self._plan, batch, validation, first, last, self._buffers)
         results = self._buffers.take(last - first, seeds.recorded.size)
         for rows in self._batches():
             if self._plan.engines[rows[0]] == STOCHASTIC:
-                self._write_walk(seeds, rows, results)
+                self._write_stochastic(seeds, rows, results)
             else:
                 self._write_descent(seeds, rows, results)
         if self._plan.stop_residual:
             seeds.mark_absent_axes(results["stop_residual"])
         return seeds.all_arrays(results)
 
-    def give_back(self, arrays):
+    def give_back(self, arrays: dict[str, NDArray]) -> None:
         """Let another block have the memory of a block's arrays, once they have been written."""
         self._buffers.give_back(arrays)
 
-    def problems(self, first, last):
+    def problems(self, first: int, last: int) -> Batch:
         """The problems of these seeds, as one Batch; axes that a seed lacks have curvature and residual 0."""
         parts = []
         for source, draws, _ in self._parts(first, last):
             own = source.draw(self._plan.config.seeds["root"], draws, self._workers)
             if own.test_slope is None:
                 own = own._replace(test_slope=np.zeros_like(own.offset))
-            parts.append(_pad(own, self._plan.dimension - source.dimension))
-        return _end_to_end(parts)
+            parts.append(pad(own, self._plan.axes - source.dimension))
+        return end_to_end(parts)
 
     def _parts(self, first, last):
         """(source, draws, where they lie in the block) of every problem combination that these seeds touch."""
@@ -95,8 +99,8 @@ class Engine:
             quadratic = source.validation(self._plan.config.seeds["root"], draws, own, self._workers)
             if not isinstance(quadratic, Sloped):
                 quadratic = Sloped(*quadratic, np.zeros_like(quadratic.offset))
-            parts.append(_pad(quadratic, self._plan.dimension - source.dimension))
-        return _end_to_end(parts)
+            parts.append(pad(quadratic, self._plan.axes - source.dimension))
+        return end_to_end(parts)
 
     def _batches(self):
         """The schedules in batches of one engine each, as arrays of their indices."""
@@ -116,17 +120,17 @@ class Engine:
         self._write_no_averages(rows, results)
         recorded = self._plan.points and seeds.recorded.size
         if self._by_loss or recorded:
-            course, (rates, phase) = seeds.start(rows.size), self._descending.rates(rows)
-            self._descending.run(seeds.landscape.curvature, seeds.cells, course, rows, rates, phase)
+            course, (rates, phase) = seeds.start(rows.size), self._exact.rates(rows)
+            self._exact.run(seeds.landscape.curvature, seeds.cells, course, rows, rates, phase)
             mark_out_of_reach(seeds.cells, course)
-        stops = course._asdict() if self._by_loss else self._stops.of_descent(seeds, rows)
+        stops = course._asdict() if self._by_loss else self._stops.of_exact_descent(seeds, rows)
         self._write_stops(seeds, rows, stops, results)
         if recorded:
             self._write_trajectories(seeds, rows, course, results)
 
     def _write_stops(self, seeds, rows, stops, results):
         """What is known at the stops, in the levels' own order, into the results' rows."""
-        everyone, back = np.arange(seeds.axes.size), np.argsort(seeds.order)
+        everyone, back = np.arange(seeds.dimension.size), np.argsort(seeds.order)
         found = self._found(seeds, rows, stops)
         if (seeds.order == np.arange(back.size)).all():
             train, test, place = results["train_loss"], results["test_loss"], rows
@@ -154,7 +158,7 @@ class Engine:
         landscape = seeds.landscape._replace(
             offset=held_out.offset, test_matrix=held_out.matrix, test_floor=held_out.floor, test_slope=held_out.slope
         )
-        return {"validation_loss": losses(landscape, np.arange(seeds.axes.size), residual, self.launch)[1]}
+        return {"validation_loss": losses(landscape, np.arange(seeds.dimension.size), residual, self.launch)[1]}
 
     def _write_trajectories(self, seeds, rows, course, results):
         """Losses, and iterates where they are wanted, at the recorded moments, into the results' rows."""
@@ -166,29 +170,29 @@ class Engine:
 
     def _write_iterates(self, seeds, rows, residual, clear, results):
         """theta at the recorded moments, into the results' rows; the residuals become NaN where `clear` is true."""
-        axes, minimiser = seeds.recorded_frame()
-        self.launch(iterates_sweep, axes, minimiser, residual, clear, rows, results["trajectory_iterate"])
+        eigenvectors, minimiser = seeds.recorded_frame()
+        self.launch(iterates_sweep, eigenvectors, minimiser, residual, clear, rows, results["trajectory_iterate"])
 
-    def _write_walk(self, seeds, rows, results):
-        """Walk the cells of some schedules, and write what is known at their stops and recorded moments."""
+    def _write_stochastic(self, seeds, rows, results):
+        """Take the stochastic steps of some schedules, and write what is known at their stops and recorded moments."""
         recorded = self._plan.points and seeds.recorded.size
         if self._by_loss or recorded:
-            rates, _ = self._descending.rates(rows)
-            passages = Walk(self._plan, seeds, rows, seeds.cells, self._plan.points, self._rows_of, self.launch).run(
-                rates
-            )
+            rates, _ = self._exact.rates(rows)
+            passages = Stochastic(
+                self._plan, seeds, rows, seeds.cells, self._plan.points, self._rows_of, self.launch
+            ).run(rates)
             mark_out_of_reach(seeds.cells, passages)
-        stops = passages._asdict() if self._by_loss else self._stops.of_walk(seeds, rows, self._rows_of)
-        everyone, back = np.arange(seeds.axes.size), np.argsort(seeds.order)
+        stops = passages._asdict() if self._by_loss else self._stops.of_stochastic(seeds, rows, self._rows_of)
+        everyone, back = np.arange(seeds.dimension.size), np.argsort(seeds.order)
         found = self._found(seeds, rows, stops) | self._validation_losses(seeds, stops["stop_r"])
-        found |= self._walk_losses(seeds, everyone, "", stops["stop_r"], stops["stop_average"])
+        found |= self._stochastic_losses(seeds, everyone, "", stops["stop_r"], stops["stop_average"])
         for name, values in found.items():
             results[name][rows] = values[..., back]
         if self._plan.stop_residual:
             results["stop_residual"][rows] = stops["stop_r"][:, :, back]
         if recorded:
             moments = passages.record_r, passages.record_average
-            for name, values in self._walk_losses(seeds, seeds.recorded, "trajectory_", *moments).items():
+            for name, values in self._stochastic_losses(seeds, seeds.recorded, "trajectory_", *moments).items():
                 results[name][rows] = values
             if self._plan.config.record["iterates"]:
                 self._write_iterates(seeds, rows, passages.record_r, False, results)
@@ -200,7 +204,7 @@ class Engine:
             if "average_" in name:
                 values[rows] = np.nan
 
-    def _walk_losses(self, seeds, which, prefix, residual, average):
+    def _stochastic_losses(self, seeds, which, prefix, residual, average):
         """Losses of the last iterates of some seeds, and of their averages where some schedule has one."""
         train, test = losses(seeds.landscape, which, residual, self.launch)
         found = {f"{prefix}train_loss": train, f"{prefix}test_loss": test}

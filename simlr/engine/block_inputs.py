@@ -1,39 +1,46 @@
 """The problems of a block as arrays: those of different sizes padded, end to end."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ..kernels import arrays
+from ..plan.plan import Plan
+from ..problems.source import Batch, Sloped
 from ..store import file_format
+from .buffers import Buffers
 from .thresholds import initial_train_loss, thresholds
 
 
-def _pad(batch, lacking):
-    """A named tuple of arrays along seeds and axes with the axes that it lacks: zeros."""
+def pad(batch: Any, lacking: int) -> Any:
+    """A named tuple of arrays (N,), (N, d) and (N, d, d) with so many axes more, all zeros."""
     if not lacking:
         return batch
     widths = {1: [(0, 0)], 2: [(0, 0), (0, lacking)], 3: [(0, 0), (0, lacking), (0, lacking)]}
     return batch._make(np.pad(values, widths[values.ndim]) for values in batch)
 
 
-def _end_to_end(parts):
+def end_to_end(parts: list[Any]) -> Any:
     """Named tuples of arrays along seeds, as one."""
     if len(parts) == 1:  # which may be large
         return parts[0]._make(map(np.ascontiguousarray, parts[0]))
     return parts[0]._make(np.ascontiguousarray(np.concatenate(columns)) for columns in zip(*parts, strict=True))
 
 
-class _Seeds:
+class BlockSeeds:
     """The seeds of one block, as the kernels want them."""
 
-    def __init__(self, plan, batch, validation, first, last, buffers):
+    def __init__(self, plan: Plan, batch: Batch, validation: Sloped | None, first: int, last: int, buffers: Buffers):
+        """The seeds first..last - 1 of a plan, their problems, and where a validation set stops runs its losses."""
         self._plan, self._batch, self._buffers = plan, batch, buffers
-        self.validation = validation  # Sloped, or None
+        self.validation = validation
         self.first, self.last = first, last
         pieces = plan.pieces(first, last)
         self.draws = np.concatenate([np.arange(a, b, dtype=np.int64) for _, _, a, b in pieces])
-        self.axes = np.concatenate([np.full(b - a, plan.sizes[i][0], np.int64) for i, _, a, b in pieces])
+        self.dimension = np.concatenate([np.full(b - a, plan.sizes[i][0], np.int64) for i, _, a, b in pieces])
         count, most = batch.curvature.shape
-        self._absent = np.arange(most) >= self.axes[:, None]  # the axes that each seed lacks, (N, d)
+        self._absent = np.arange(most) >= self.dimension[:, None]  # the axes that each seed lacks, (N, d)
         self.sharpness = batch.curvature.max(axis=1)
         self.unit = np.where(self.sharpness > 0.0, self.sharpness, 1.0)[:, None]
         self.order, threshold = thresholds(plan.config, batch.train_floor, initial_train_loss(batch))
@@ -47,32 +54,32 @@ class _Seeds:
             *(batch.train_floor, batch.test_floor, batch.test_slope),
         )
 
-    def start(self, schedules):
-        """The course of every cell before its first step."""
+    def start(self, schedules: int) -> arrays.Course:
+        """The course of every cell of so many schedules before its first step."""
         x = self.start_x(schedules)
         course = arrays.empty_course(x, self.cells.threshold.shape[1], 0, 0)
         shape = (schedules, self.recorded.size, self._plan.points, x.shape[2])
         return course._replace(record_x=self._buffers.moments(shape))
 
-    def start_x(self, schedules):
+    def start_x(self, schedules: int) -> NDArray[np.float64]:
         """x = sqrt(lam) r of every cell before its first step, (S, N, d)."""
         x = np.sqrt(self._batch.curvature) * self._batch.initial_residual
         return np.broadcast_to(x, (schedules, *x.shape)).copy()
 
-    def problems(self, seeds):
+    def problems(self, seeds: slice) -> Batch:
         """The problems of some of these seeds."""
         return self._batch._make(values[seeds] for values in self._batch)
 
-    def absolute_time(self, rows, time):
-        """Times (S, N, E) of some schedules in absolute learning rates."""
+    def absolute_time(self, rows: NDArray[np.int64], time: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Times (S, N, E) of the schedules `rows` (S,) in absolute learning rates."""
         in_sharpness = np.array([self._plan.schedules[s].unit == "sharpness" for s in rows])[:, None, None]
         return np.where(in_sharpness & (time > 0.0), time / self.unit, time) if in_sharpness.any() else time
 
-    def recorded_frame(self):
+    def recorded_frame(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Q (R, d, d) and theta_hat (R, d) of the seeds that are recorded."""
         return self._batch.curvature_axes[self.recorded], self._batch.train_minimiser[self.recorded]
 
-    def all_arrays(self, results):
+    def all_arrays(self, results: dict[str, NDArray]) -> dict[str, NDArray]:
         """The results beside the problem's own datasets; axes that a seed lacks are NaN."""
         problem = {"sharpness": self.sharpness, **self._batch._asdict(), **self._of_test_minimiser()}
         names = [field.name for field in file_format.block_fields(self._plan) if field.name not in results]
@@ -84,7 +91,7 @@ class _Seeds:
         floor, offset = self._batch.test_floor, self._batch.offset
         return {"test_floor": np.where(known, floor, np.nan), "offset": np.where(known[:, None], offset, np.nan)}
 
-    def mark_absent_axes(self, residuals):
+    def mark_absent_axes(self, residuals: NDArray[np.float64]) -> None:
         """NaN, in place, beyond each seed's own number of axes; residuals (S, N, E, d)."""
         seeds, axes = np.nonzero(self._absent)
         residuals[:, seeds, :, axes] = np.nan

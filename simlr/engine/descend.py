@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
 from ..plan.rate_tables import CHUNK
@@ -14,14 +15,17 @@ class Descent(NamedTuple):
     S schedules, N seeds, E levels, d axes; status 1 reached, 2 out of steps, 3 diverged, 4 level at or below the floor.
     """
 
-    stop_step: np.ndarray  # (S, N, E) int64
-    status: np.ndarray  # (S, N, E) uint8
-    train_loss: np.ndarray  # (S, N, E) float64
-    test_loss: np.ndarray  # (S, N, E) float64
-    residual: np.ndarray  # (S, N, E, d) float64
+    stop_step: NDArray[np.int64]  # (S, N, E)
+    status: NDArray[np.uint8]  # (S, N, E)
+    train_loss: NDArray[np.float64]  # (S, N, E)
+    test_loss: NDArray[np.float64]  # (S, N, E)
+    residual: NDArray[np.float64]  # (S, N, E, d)
 
 
-def descend(curvature, residual, learning_rate, levels, test_matrix=None):
+def descend(
+    curvature: ArrayLike, residual: ArrayLike, learning_rate: ArrayLike, levels: ArrayLike,
+    test_matrix: ArrayLike | None = None,
+) -> Descent:  # fmt: skip
     """Run r_i <- (1 - eta_t lam_i) r_i until train loss = 1/2 sum_i lam_i r_i^2 is at or below each level.
 
     Parameters
@@ -32,9 +36,14 @@ def descend(curvature, residual, learning_rate, levels, test_matrix=None):
     levels : (E,), train losses >= 0 (a single number is one level).
     test_matrix : (d, d) or (N, d, d); the test loss is r^T M r. Default M = I/2.
 
-    Returns a `Descent`. The check is made at every step, step 0 (the start) included. A cell has diverged at the first
-    step where not (train loss <= 1e100). Raises InputError (a ValueError) for wrong shapes, negative curvature,
-    rates or levels, and values that are not finite.
+    Returns
+    -------
+    A `Descent`. The check is made at every step, step 0 (the start) included. A cell has diverged at the first step
+    where not (train loss <= 1e100).
+
+    Raises
+    ------
+    InputError (a ValueError) for wrong shapes, negative curvature, rates or levels, and values that are not finite.
     """
     curvature = _array("curvature", curvature, 2, least=0.0)
     residual = _array("residual", residual, 2)
@@ -46,15 +55,15 @@ def descend(curvature, residual, learning_rate, levels, test_matrix=None):
     return _descend(curvature, residual, eta, levels, matrix)
 
 
-def _array(name, values, axes, least=-np.inf):
+def _array(name, values, ndim, least=-np.inf):
     """A finite C-contiguous float64 array with a number of axes, none of them empty."""
     try:
         # Writable, though nothing is written: the kernels would be compiled once more for read-only arrays.
         array = np.require(values, np.float64, ["C", "A", "W"])
     except (TypeError, ValueError):
         raise InputError(f"{name} must be an array of numbers") from None
-    if array.ndim != axes or array.size == 0:
-        raise InputError(f"{name} must have {axes} axes, none empty, got shape {array.shape}")
+    if array.ndim != ndim or array.size == 0:
+        raise InputError(f"{name} must have {ndim} axes, none empty, got shape {array.shape}")
     if not np.isfinite(array).all():
         raise InputError(f"{name} must be finite")
     if array.min() < least:
@@ -62,51 +71,62 @@ def _array(name, values, axes, least=-np.inf):
     return array
 
 
-def _test_matrix(matrix, seeds, axes):
+def _test_matrix(matrix, seeds, dimension):
     """M as (1, d, d) or (N, d, d)."""
     if matrix is None:
-        return 0.5 * np.eye(axes)[None]
+        return 0.5 * np.eye(dimension)[None]
     matrix = _array("test_matrix", matrix, np.ndim(matrix) if np.ndim(matrix) in (2, 3) else 2)
-    if matrix.shape not in ((axes, axes), (seeds, axes, axes)):
-        raise InputError(f"test_matrix must have shape {(axes, axes)} or {(seeds, axes, axes)}, got {matrix.shape}")
-    return matrix.reshape(-1, axes, axes)
+    if matrix.shape not in ((dimension, dimension), (seeds, dimension, dimension)):
+        shapes = f"{(dimension, dimension)} or {(seeds, dimension, dimension)}"
+        raise InputError(f"test_matrix must have shape {shapes}, got {matrix.shape}")
+    return matrix.reshape(-1, dimension, dimension)
 
 
 def _descend(curvature, residual, eta, levels, matrix):
     """The same for checked arrays."""
-    from ..kernels import arrays
     from ..kernels.descent.ending import finish_sweep, mark_out_of_reach
-    from ..kernels.descent.recurrence import descend_sweep
     from ..kernels.losses import losses_sweep
+    from .deterministic import step_through
+    from .thresholds import highest_first
 
-    (seeds, axes), (schedules, steps), count = curvature.shape, eta.shape, levels.size
-    order = np.argsort(-levels, kind="stable")
-    threshold = np.where(levels[order] > 0.0, 2.0 * levels[order], -1.0)
-    zeros, no_steps = np.zeros(seeds), np.zeros((schedules, 0), np.int64)
-    cells = arrays.Cells(
-        np.broadcast_to(curvature, (2, seeds, axes)).copy(),
-        np.broadcast_to(threshold, (seeds, count)).copy(),
-        np.full(seeds, -1, np.int64),
-    )
-    x = np.broadcast_to(np.sqrt(curvature) * residual, (schedules, seeds, axes)).copy()
-    course = arrays.empty_course(x, count, 0, 0)
-    length, none = np.full(schedules, steps, np.int64), np.zeros(schedules, np.int64)
-    for first in range(0, steps, CHUNK):
-        part = np.ascontiguousarray(eta[:, first : first + CHUNK])
-        rates = arrays.Rates(part, np.zeros((schedules, part.shape[1] + 1)), none, length, no_steps, none)
-        _launch(descend_sweep, cells, rates, course, first)
-        if (course.decided >= count).all():
-            break
-    if (course.decided < count).any():
-        flows = arrays.Flows(none, np.zeros((schedules, 0)))
+    order, schedules = highest_first(levels), eta.shape[0]
+    cells, rates, course, flows, landscape = _arrays(curvature, residual, eta, levels[order], matrix)
+    step_through(_spans(eta), cells, rates, course, _launch)
+    if (course.decided < levels.size).any():
         _launch(finish_sweep, curvature, cells, rates, course, flows, np.zeros(schedules))
     mark_out_of_reach(cells, course)
-    nothing = np.zeros_like(residual)
-    landscape = arrays.Landscape(curvature, residual, nothing, matrix, zeros, zeros, nothing)
     train, test = np.empty(course.status.shape), np.empty(course.status.shape)
-    everyone, everything = np.arange(seeds), np.arange(schedules)
+    everyone, everything = np.arange(len(curvature)), np.arange(schedules)
     _launch(losses_sweep, landscape, everyone, course.stop_x, True, everything, train, test)
     return _in_order_given(order, Descent(course.stop_step, course.status, train, test, course.stop_x))
+
+
+def _arrays(curvature, residual, eta, levels, matrix):
+    """What the kernels take: nothing is recorded, nothing flows, floors and minimisers are 0; levels highest first."""
+    from ..kernels import arrays
+    from .thresholds import energies
+
+    (seeds, dimension), (schedules, steps) = curvature.shape, eta.shape
+    cells = arrays.Cells(
+        np.broadcast_to(curvature, (2, seeds, dimension)).copy(),
+        np.broadcast_to(energies(levels), (seeds, levels.size)).copy(),
+        np.full(seeds, -1, np.int64),
+    )
+    length, none = np.full(schedules, steps, np.int64), np.zeros(schedules, np.int64)
+    nothing = np.zeros((schedules, 0))
+    rates = arrays.Rates(nothing, nothing, none, length, np.zeros((schedules, 0), np.int64), none)
+    x = np.broadcast_to(np.sqrt(curvature) * residual, (schedules, seeds, dimension)).copy()
+    course = arrays.empty_course(x, levels.size, 0, 0)
+    zeros, origin = np.zeros(seeds), np.zeros_like(residual)
+    landscape = arrays.Landscape(curvature, residual, origin, matrix, zeros, zeros, origin)
+    return cells, rates, course, arrays.Flows(none, nothing), landscape
+
+
+def _spans(eta):
+    """The rates (S, T) a chunk of steps at a time; times are not asked for."""
+    for first in range(0, eta.shape[1], CHUNK):
+        part = np.ascontiguousarray(eta[:, first : first + CHUNK])
+        yield first, part, np.zeros((part.shape[0], part.shape[1] + 1))
 
 
 def _launch(sweep, *arguments):

@@ -5,7 +5,7 @@ import numpy as np
 from ..kernels import jit
 
 
-def environment():
+def environment() -> dict[str, str]:
     """What the bits of a run depend on besides the grid, for the run file's attributes."""
     import platform
     from importlib.metadata import version

@@ -4,17 +4,19 @@ A budget is a moment that is recorded of every seed, in a run without levels; cl
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..kernels import arrays
+from ..kernels.arrays import Cells, Rates
+from ..kernels.status import BUDGET_SPENT, DIVERGED, OUT_OF_STEPS
 
 
-def without_levels(cells):
+def without_levels(cells: Cells) -> Cells:
     """Cells that no level stops but one, never reached, at which a divergence is noted; all have their moments kept."""
     seeds = cells.row.size
     return cells._replace(threshold=np.full((seeds, 1), -1.0), row=np.arange(seeds))
 
 
-def rates_to(rates, budgets):
+def rates_to(rates: Rates, budgets: NDArray[np.int64]) -> Rates:
     """Rates as far as the largest of the budgets (E,), ascending; the moments are the start and the budgets."""
     length = np.minimum(rates.length, budgets[-1])
     moments = np.append(0, budgets)
@@ -22,22 +24,33 @@ def rates_to(rates, budgets):
     return rates._replace(length=length, record_step=record_step, last_record=record_step.max(axis=1))
 
 
-def stopped(budgets, times, length, end, moments):
-    """What the cells were when each budget was spent, in the fields of a Course or Passages.
+def stopped(
+    budgets: NDArray[np.int64], times: NDArray[np.float64], length: NDArray[np.int64], end: tuple,
+    moments: dict[str, NDArray[np.float64]],
+) -> dict[str, NDArray]:  # fmt: skip
+    """What the cells were after each budget, in the fields of a Course or Passages.
 
-    Parameters: budgets (E,); times (S, E), of so many steps; length (S,) of the schedules, in steps; end, (status,
-    step, time, {field: (S, N, 1, ..)}) where a cell without levels diverged or ended; moments, {field: (S, N, E + 1,
-    ..)} at the start and the budgets. Returns {field: (S, N, E, ..)}. A schedule that has fewer steps than the budget
-    ends out of steps, and is what it was at its end.
+    Parameters
+    ----------
+    budgets : (E,) steps, ascending.
+    times : (S, E) of so many steps, in the schedules' units.
+    length : (S,) steps of the schedules.
+    end : (status, step, time, {field: (S, N, 1, ..)}) where a cell without levels diverged or ended.
+    moments : {field: (S, N, E + 1, ..)} at the start and the budgets.
+
+    Returns
+    -------
+    {field: (S, N, E, ..)}. A schedule that has fewer steps than the budget ends out of steps, and is what it was at its
+    end.
     """
     status, step, time, last = end
-    diverged = (status == arrays.DIVERGED) & (step <= budgets)
-    spent = ~diverged & (budgets <= length[:, None])[:, None, :]
-    outcome = np.where(diverged, arrays.DIVERGED, arrays.OUT_OF_STEPS)
+    diverged = (status == DIVERGED) & (step <= budgets)
+    complete = ~diverged & (budgets <= length[:, None])[:, None, :]
+    outcome = np.where(diverged, DIVERGED, OUT_OF_STEPS)
     found = {
-        "status": np.where(spent, arrays.BUDGET_SPENT, outcome).astype(np.uint8),
-        "stop_step": np.where(spent, budgets, step),
-        "stop_time": np.where(spent, times[:, None, :], time),
+        "status": np.where(complete, BUDGET_SPENT, outcome).astype(np.uint8),
+        "stop_step": np.where(complete, budgets, step),
+        "stop_time": np.where(complete, times[:, None, :], time),
     }
-    given = {name: np.where(spent[..., None], moments[name][:, :, 1:], last[name]) for name in last}
+    given = {name: np.where(complete[..., None], moments[name][:, :, 1:], last[name]) for name in last}
     return found | {name: np.ascontiguousarray(values) for name, values in given.items()}

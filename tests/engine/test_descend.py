@@ -372,7 +372,7 @@ ENGINES = ["recurrence", "closed-form"]
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("steps", [1, 63, 64, 4095, 4096, 4097, 8193])
-def test_chunks_and_leaps_stop_at_exact_steps(run_arrays, steps, engine):
+def test_chunks_and_closed_forms_stop_at_exact_steps(run_arrays, steps, engine):
     rate = 0.001
     wanted = np.array([k for k in EDGES if k <= steps + 1])
     loss = 0.5 * np.exp(2.0 * wanted * np.log1p(-rate))
@@ -391,7 +391,7 @@ def test_chunks_and_leaps_stop_at_exact_steps(run_arrays, steps, engine):
     mode=st.sampled_from(["stable", "unstable", "edge"]),
     lengths=st.lists(st.integers(1, 700), min_size=1, max_size=4),
 )
-def test_leaps_are_the_recurrence(run_arrays, number, axes, mode, lengths):
+def test_closed_forms_are_the_recurrence(run_arrays, number, axes, mode, lengths):
     """Phases of constant rates in closed form and step by step: the same stops, divergences and moments."""
     rng = np.random.default_rng(number)
     curvature, residual = draw_quadratics(rng, 6, axes, nulls=True)
@@ -434,7 +434,7 @@ def test_a_million_steps_near_the_limit_of_stability(run_arrays, engine):
 
 
 @pytest.mark.parametrize("rate", [1e-3, 1e-6, 3e-9])
-def test_leaps_over_a_billion_steps(run_arrays, rate):
+def test_closed_forms_over_a_billion_steps(run_arrays, rate):
     """The first k with f^(2k) / 2 at or below the level, f = 1 - eta lam rounded once, by sixty digits."""
     steps, level = 10**10, 1e-9
     factor = float(1 - Fraction(rate) * Fraction(0.7))

@@ -115,14 +115,14 @@ def test_noise_is_common_to_all_schedules_and_averages_only_watch(run):
     assert np.isfinite(run["average_test_loss"][run["schedule_optimizer"] != "gd"]).all()
 
 
-def test_without_noise_and_momentum_a_walk_is_descent():
+def test_without_noise_and_momentum_stochastic_steps_are_exact_descent():
     text = GRID[: GRID.index("[[optimizer]]")]
     plain = simlr.run(grid(text + '[[optimizer]]\nkind = "gd"\n'))
-    walked = simlr.run(
+    stochastic = simlr.run(
         grid(text + '[[optimizer]]\nkind = "momentum"\nmomentum = 0.0\n[[noise]]\nkind = "gradient"\nsigma = 0.0\n')
     )
-    np.testing.assert_array_equal(walked.stop_step, plain.stop_step)
-    np.testing.assert_allclose(walked.test_loss, plain.test_loss, rtol=1e-11)
+    np.testing.assert_array_equal(stochastic.stop_step, plain.stop_step)
+    np.testing.assert_allclose(stochastic.test_loss, plain.test_loss, rtol=1e-11)
 
 
 def rows_of_split(seed):

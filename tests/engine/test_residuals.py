@@ -33,7 +33,7 @@ def assert_losses_are_those_of_the_file(run):
 @pytest.mark.parametrize(
     "changes",
     [{}, {"engine": "recurrence"}, {"schedule": DESCENTS, "optimizer": METHODS}, UNORDERED],
-    ids=["leaps", "steps", "walks", "levels in no order"],
+    ids=["closed form", "recurrence", "stochastic", "levels in no order"],
 )  # fmt: skip
 def test_residuals_give_the_losses_again(changes):
     assert_losses_are_those_of_the_file(simlr.run(runs.grid(**KEPT, **changes)))

@@ -32,22 +32,22 @@ RULES = {
 
 
 def followed(curve, patiences, min_delta, window):
-    """The kernel's rule on a curve, a window of looks at a time: [(best look, stop look or None), ...]."""
+    """The kernel's rule on a curve, a window of checks at a time: [(best check, stop check or None), ...]."""
     patience = np.array(patiences)
-    kept_at, stopped_at = np.empty(patience.size, np.int64), np.empty(patience.size, np.int64)
-    best, wait, decided, best_look = np.inf, -1, 0, 0
+    best_at, stopped_at = np.empty(patience.size, np.int64), np.empty(patience.size, np.int64)
+    best, wait, decided, best_check = np.inf, -1, 0, 0
     found = [None] * patience.size
     for first in range(0, len(curve), window):
         part, before = np.array(curve[first : first + window]), decided
-        best, wait, decided, kept = validation.watch(
-            part, part.size, patience, min_delta, best, wait, decided, kept_at, stopped_at
+        best, wait, decided, improved = validation.follow_losses(
+            part, part.size, patience, min_delta, best, wait, decided, best_at, stopped_at
         )
         for k in range(before, decided):
-            found[k] = best_look if kept_at[k] == validation.EARLIER else first + kept_at[k], first + stopped_at[k]
-        best_look = best_look if kept == validation.EARLIER else first + kept
+            found[k] = best_check if best_at[k] == validation.EARLIER else first + best_at[k], first + stopped_at[k]
+        best_check = best_check if improved == validation.EARLIER else first + improved
         if decided == patience.size:
             break
-    return [one or (best_look, None) for one in found]
+    return [one or (best_check, None) for one in found]
 
 
 # Few values, so that ties and falls of exactly min_delta abound; and what is no number.
@@ -164,7 +164,7 @@ def check_budgets(run, budgets, rates, s=0):
     for n, (path, diverged) in enumerate(paths(rates)):
         problem = problem_of(n)
         for e, budget in enumerate(budgets):
-            outcome, step = naive_stopping.spent(budget, len(path) - 1, diverged)
+            outcome, step = naive_stopping.at_budget(budget, len(path) - 1, diverged)
             losses = (lambda r: naive.train_loss(problem, r)), (lambda r: naive.test_loss(problem, r))  # noqa: B023
             check_cell(run, s, n, e, path, outcome, step, *losses)
             np.testing.assert_allclose(run.stop_time[s, n, e], math.fsum(rates[:step]), rtol=1e-9, atol=1e-300)
@@ -287,32 +287,32 @@ def run_start(run, n):
     return run.train_floor[n] + 0.5 * float(np.sum(run.curvature[n] * run.initial_residual[n] ** 2))
 
 
-# ---- walks ----
+# ---- stochastic steps ----
 
-WALKS = {
+STOCHASTIC = {
     "optimizer": [{"kind": "momentum", "momentum": 0.8, "average": "exponential", "average_decay": 0.9}],
     "noise": [{"kind": "gradient", "sigma": [0.0, 0.3]}],
 }
 
 
-def walked(sigma, rates):
+def noisy_momentum(sigma, rates):
     """The iterates of momentum with noise, of every seed."""
     found = []
     for n in range(SEEDS):
         gradient = naive_stochastic.isotropic(ARRAYS["curvature"][n], sigma, 0, n)
-        found.append(naive_stochastic.walk(gradient, ARRAYS["residual"][n], rates, "momentum", 0.8))
+        found.append(naive_stochastic.iterates(gradient, ARRAYS["residual"][n], rates, "momentum", 0.8))
     return found
 
 
 @pytest.mark.parametrize("restore", [True, False])
-def test_walks_stop_where_loops_do(run_arrays, restore):
+def test_stochastic_steps_stop_where_loops_do(run_arrays, restore):
     rates, rule = [0.05] * 150, {"patience": [4, 12], "every": 5, "min_delta": 1e-6, "restore": restore}
     schedule = [{"kind": "constant", "learning_rate": 0.05, "steps": 150}]
-    run = run_arrays(ARRAYS, schedule, None, stop={"validation": rule}, **WALKS)
-    spent = run_arrays(ARRAYS, schedule, None, stop={"steps": [60, 150, 500]}, **WALKS)
+    run = run_arrays(ARRAYS, schedule, None, stop={"validation": rule}, **STOCHASTIC)
+    spent = run_arrays(ARRAYS, schedule, None, stop={"steps": [60, 150, 500]}, **STOCHASTIC)
     outcomes = set()
     for s, sigma in enumerate([0.0, 0.3]):
-        for n, path in enumerate(walked(sigma, rates)):
+        for n, path in enumerate(noisy_momentum(sigma, rates)):
             average = naive_stochastic.exponential(path, 0.9)
             problem, held_out = problem_of(n), validation_of(n)
             losses = (lambda r: naive.train_loss(problem, r)), (lambda r: naive.test_loss(problem, r))  # noqa: B023
@@ -326,7 +326,7 @@ def test_walks_stop_where_loops_do(run_arrays, restore):
                 wanted = naive.test_loss(problem, average[step])
                 np.testing.assert_allclose(run.average_test_loss[s, n, e], wanted, rtol=1e-9)
             for e, budget in enumerate([60, 150, 500]):
-                outcome, step = naive_stopping.spent(budget, 150, False)
+                outcome, step = naive_stopping.at_budget(budget, 150, False)
                 check_cell(spent, s, n, e, path, outcome, step, *losses)
                 wanted = naive.test_loss(problem, average[step])
                 np.testing.assert_allclose(spent.average_test_loss[s, n, e], wanted, rtol=1e-9)
@@ -334,7 +334,7 @@ def test_walks_stop_where_loops_do(run_arrays, restore):
 
 
 def test_validation_rows_stand_between_train_rows_and_test_rows(run_grid):
-    """Mini-batches on real rows, looked at on the same split's validation rows: a loop in theta, in NumPy alone."""
+    """Mini-batches on real rows, checked on the same split's validation rows: a loop in theta, in NumPy alone."""
     problem = {"kind": "dataset", "file": "diabetes.csv", "train_rows": 30, "validation_rows": 25, "test_rows": 40}
     rule = {"patience": [3, 10], "every": 4, "min_delta": 1e-4}
     tables = {"seeds": {"count": 5, "root": 9}, "noise": [{"kind": "none"}, {"kind": "minibatch", "batch_size": 3}]}
@@ -347,7 +347,7 @@ def test_validation_rows_stand_between_train_rows_and_test_rows(run_grid):
         rows = naive.standardized(table, train)
         (x, y), (vx, vy), (zx, zy) = ((rows[own, :-1], rows[own, -1]) for own in (train, held_out[:25], held_out[25:]))
         exact = naive.descend_rows(x, y, np.zeros(10), [0.02] * 120)
-        noisy = naive_stochastic.walk(naive_stochastic.with_replacement(x, y, 3, 9, n), np.zeros(10), [0.02] * 120)
+        noisy = naive_stochastic.iterates(naive_stochastic.with_replacement(x, y, 3, 9, n), np.zeros(10), [0.02] * 120)
         for s, path in enumerate([exact, noisy]):
             for e, patience in enumerate(rule["patience"]):
                 outcome, step, end = naive_stopping.validated(
@@ -408,7 +408,7 @@ def bits_grid(rule, methods, block_seeds=0):
     return simlr.GridConfig.from_tables(tables | {"stop": RULES[rule], "run": {"block_seeds": block_seeds}})
 
 
-@pytest.mark.parametrize("methods", ["", METHODS], ids=["descent", "walks"])
+@pytest.mark.parametrize("methods", ["", METHODS], ids=["exact", "stochastic"])
 @pytest.mark.parametrize("rule", RULES)
 def test_bits_depend_on_neither_threads_nor_blocks_nor_interruptions(tmp_path, rule, methods):
     whole = simlr.run(bits_grid(rule, methods))

@@ -90,18 +90,18 @@ def engines():
 
 
 def test_both_engines_stop_at_the_same_steps(engines):
-    stepped, leapt = engines
-    assert set(stepped.engine) == {1, 3} and set(leapt.engine) == {2}
-    np.testing.assert_array_equal(stepped.status, leapt.status)
-    np.testing.assert_array_equal(stepped.stop_step, leapt.stop_step)
+    stepped, skipped = engines
+    assert set(stepped.engine) == {1, 3} and set(skipped.engine) == {2}
+    np.testing.assert_array_equal(stepped.status, skipped.status)
+    np.testing.assert_array_equal(stepped.stop_step, skipped.stop_step)
 
 
 @pytest.mark.parametrize(
     "name", ["train_loss", "test_loss", "stop_time", "trajectory_train_loss", "trajectory_test_loss"]
 )
 def test_both_engines_agree(engines, name):
-    stepped, leapt = engines
-    np.testing.assert_allclose(leapt[name], stepped[name], rtol=1e-10, atol=1e-300)
+    stepped, skipped = engines
+    np.testing.assert_allclose(skipped[name], stepped[name], rtol=1e-10, atol=1e-300)
 
 
 def test_closed_forms_do_not_depend_on_the_blocks():
@@ -157,9 +157,9 @@ def varying():
 
 
 def test_products_stop_at_the_same_steps(varying):
-    stepped, leapt, mixed = varying
-    assert set(stepped.engine) == {1, 3} and set(leapt.engine) == {2} and set(mixed.engine) == {3}
-    for run in (leapt, mixed):
+    stepped, skipped, mixed = varying
+    assert set(stepped.engine) == {1, 3} and set(skipped.engine) == {2} and set(mixed.engine) == {3}
+    for run in (skipped, mixed):
         np.testing.assert_array_equal(stepped.status, run.status)
         np.testing.assert_array_equal(stepped.stop_step, run.stop_step)
 

@@ -42,10 +42,11 @@ def test_every_width_of_lanes():
     """Compiled for processors with narrower lanes, in processes of their own."""
     code = "import test_lanes; print(test_lanes.digest())"
     folder = os.path.dirname(os.path.abspath(__file__))
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests/support")])
     started = [
         subprocess.Popen(
             [sys.executable, "-c", code], cwd=folder, stdout=subprocess.PIPE, text=True,
-            env=environment(NUMBA_CPU_NAME=name, NUMBA_CPU_FEATURES="", PYTHONPATH=str(ROOT)),
+            env=environment(NUMBA_CPU_NAME=name, NUMBA_CPU_FEATURES="", PYTHONPATH=path),
         )
         for name in WIDTHS
     ]  # fmt: skip

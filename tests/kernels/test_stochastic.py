@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import pytest
-import walks
+import stochastic_steps
 
 from naive import stochastic as naive
 from simlr.kernels import arrays, draws, jit
@@ -33,7 +33,7 @@ def assert_close(found, expected, largest):
 
 @functools.cache
 def problem_of(axes, rows=37):
-    return walks.draw_rows(np.random.default_rng(axes), rows, axes)
+    return stochastic_steps.draw_rows(np.random.default_rng(axes), rows, axes)
 
 
 def twin_gradient(noise, problem, sigma, batch):
@@ -48,17 +48,17 @@ def twin_gradient(noise, problem, sigma, batch):
 
 
 def twin_residuals(noise, problem, theta, rates, optimizer, beta, sigma, batch):
-    """Residuals of the twin's walk from theta, along the Hessian's axes."""
+    """Residuals of the twin's iterates from theta, along the Hessian's axes."""
     gradient = twin_gradient(noise, problem, sigma, batch)
     if noise in ("with_replacement", "shuffled"):
-        return problem.residual(naive.walk(gradient, theta, rates, optimizer, beta))
-    return naive.walk(gradient, problem.residual(theta), rates, optimizer, beta)
+        return problem.residual(naive.iterates(gradient, theta, rates, optimizer, beta))
+    return naive.iterates(gradient, problem.residual(theta), rates, optimizer, beta)
 
 
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("axes", SIZES)
-def test_every_walk_is_the_twin_s_over_ten_thousand_steps(axes, optimizer, noise):
+def test_every_iterate_is_the_twin_s_over_ten_thousand_steps(axes, optimizer, noise):
     """With varying rates and both averages; more axes than rows at d = 50, so that null directions are there."""
     problem, rng = problem_of(axes), np.random.default_rng(1)
     theta = rng.normal(size=axes)
@@ -71,8 +71,10 @@ def test_every_walk_is_the_twin_s_over_ten_thousand_steps(axes, optimizer, noise
     options = {"optimizer": optimizer, "beta": beta, "noise": noise, "sigma": sigma, "batch": batch, "root": ROOT}
     options |= {"draw": [DRAW], "record": MOMENTS, "z": problem.z[None], "rho": problem.rho[None]}
     residual = problem.residual(theta)
-    tail = walks.walk(problem.curvature, residual, rates, average="tail", tail_start=start, **options)
-    blend = walks.walk(problem.curvature, residual, rates, average="exponential", decay=decay, **options)
+    tail = stochastic_steps.take_steps(problem.curvature, residual, rates, average="tail", tail_start=start, **options)
+    blend = stochastic_steps.take_steps(
+        problem.curvature, residual, rates, average="exponential", decay=decay, **options
+    )
     blended = naive.exponential(expected, decay)
     for k, t in enumerate(MOMENTS):
         assert_close(tail.record_r[0, 0, k], expected[t], largest)
@@ -90,7 +92,9 @@ def test_every_walk_is_the_twin_s_over_ten_thousand_steps(axes, optimizer, noise
 def test_powers_of_the_companion_matrix(axes, optimizer):
     curvature, residual = np.linspace(0.001, 1.0, axes), np.linspace(-1.0, 1.0, axes) + 0.01
     eta, beta = 1.2, 0.8
-    found = walks.walk(curvature, residual, np.full(STEPS, eta), optimizer=optimizer, beta=beta, record=MOMENTS)
+    found = stochastic_steps.take_steps(
+        curvature, residual, np.full(STEPS, eta), optimizer=optimizer, beta=beta, record=MOMENTS
+    )
     for k, t in enumerate(MOMENTS):
         for i in range(axes):
             power = naive.companion_power(optimizer, eta, curvature[i], beta, t)
@@ -99,7 +103,9 @@ def test_powers_of_the_companion_matrix(axes, optimizer):
 
 def test_at_a_constant_rate_momentum_is_the_heavy_ball():
     curvature, residual = np.array([0.01, 0.3, 1.0]), np.array([1.0, -2.0, 3.0])
-    found = walks.walk(curvature, residual, np.full(STEPS, 1.7), optimizer="momentum", beta=0.7, record=MOMENTS)
+    found = stochastic_steps.take_steps(
+        curvature, residual, np.full(STEPS, 1.7), optimizer="momentum", beta=0.7, record=MOMENTS
+    )
     expected = naive.heavy_ball(naive.exact(curvature), residual, 1.7, 0.7, STEPS)
     assert_close(found.record_r[0, 0], expected[MOMENTS], np.abs(expected).max())
 
@@ -108,8 +114,8 @@ def test_at_a_constant_rate_momentum_is_the_heavy_ball():
 def test_averages_of_a_geometric_sequence(start):
     lam, eta, decay = 0.004, 0.5, 0.97
     rates, options = np.full(STEPS, eta), {"record": MOMENTS, "tail_start": start, "decay": decay}
-    tail = walks.walk([lam], [1.0], rates, average="tail", **options).record_average.ravel()
-    blend = walks.walk([lam], [1.0], rates, average="exponential", **options).record_average.ravel()
+    tail = stochastic_steps.take_steps([lam], [1.0], rates, average="tail", **options).record_average.ravel()
+    blend = stochastic_steps.take_steps([lam], [1.0], rates, average="exponential", **options).record_average.ravel()
     f, t = 1.0 - eta * lam, np.array(MOMENTS)
     count = np.maximum(t - start + 1, 1)
     assert_close(tail, np.where(t < start, f**t, f**start * (1 - f**count) / (count * (1 - f))), 1.0)
@@ -130,17 +136,17 @@ def assert_moments(sample, mean, second):
         assert (np.abs(found.mean(axis=0) - expected) <= 4 * error).all()
 
 
-def walk_many(curvature, residual, rates, **options):
-    """r after every step count of a walk on MANY seeds, (N, d)."""
+def steps_of_many(curvature, residual, rates, **options):
+    """r after every step count on MANY seeds, (N, d)."""
     tile = np.tile(residual, (MANY, 1))
-    return walks.walk(np.tile(curvature, (MANY, 1)), tile, rates, root=ROOT, **options)
+    return stochastic_steps.take_steps(np.tile(curvature, (MANY, 1)), tile, rates, root=ROOT, **options)
 
 
 @pytest.mark.parametrize("noise", ["isotropic", "hessian"])
 def test_additive_noise_has_its_moments(noise):
     curvature, residual, rates = np.array([1.0, 0.3, 0.0]), np.array([1.0, -1.0, 0.5]), np.linspace(1.2, 0.4, 12)
     sigmas = np.array([0.5, 0.05])
-    found = walk_many(curvature, residual, np.tile(rates, (2, 1)), noise=noise, sigma=sigmas).r
+    found = steps_of_many(curvature, residual, np.tile(rates, (2, 1)), noise=noise, sigma=sigmas).r
     for s, sigma in enumerate(sigmas):
         covariance = sigma**2 * (np.diag(curvature) if noise == "hessian" else np.eye(3))
         mean, second = residual, np.outer(residual, residual)
@@ -155,7 +161,7 @@ def test_additive_noise_has_its_moments(noise):
 
 def test_momentum_through_noise_has_its_moments():
     curvature, residual, rates = np.array([1.0, 0.2]), np.array([1.0, -1.0]), np.linspace(0.9, 0.3, 15)
-    found = walk_many(curvature, residual, rates, optimizer="momentum", beta=0.6, noise="isotropic", sigma=0.4)
+    found = steps_of_many(curvature, residual, rates, optimizer="momentum", beta=0.6, noise="isotropic", sigma=0.4)
     start = np.concatenate([residual, np.zeros(2)])
     mean, second = start, np.outer(start, start)
     for eta in rates:
@@ -167,7 +173,7 @@ def test_momentum_through_noise_has_its_moments():
 def test_batches_with_replacement_have_their_moments(batch):
     problem = problem_of(2, rows=9)
     residual, rates = problem.residual(np.array([2.0, -1.0])), np.linspace(0.2, 0.05, 12)
-    found = walk_many(
+    found = steps_of_many(
         problem.curvature, residual, rates, noise="with_replacement", batch=batch, z=problem.z[None],
         rho=problem.rho[None],
     )  # fmt: skip
@@ -213,16 +219,20 @@ def test_seeds_with_their_own_rows():
     theta, rates, own = np.array([1.0, 2.0, -1.0]), np.full(40, 0.03), [8, 11, 6]
     curvature, residual = [p.curvature for p in problems], [p.residual(theta) for p in problems]
     for noise, make in (("shuffled", naive.shuffled), ("with_replacement", naive.with_replacement)):
-        found = walks.walk(curvature, residual, rates, noise=noise, z=z, rho=rho, row_count=own, root=ROOT)
+        found = stochastic_steps.take_steps(
+            curvature, residual, rates, noise=noise, z=z, rho=rho, row_count=own, root=ROOT
+        )
         for n, problem in enumerate(problems):
-            expected = naive.walk(make(problem.x, problem.y, 4, ROOT, n), theta, rates)[-1]
+            expected = naive.iterates(make(problem.x, problem.y, 4, ROOT, n), theta, rates)[-1]
             assert_close(found.r[0, n], problem.residual(expected), 10.0)
 
 
 def test_axes_that_a_seed_lacks_stay_where_they_are():
-    found = walks.walk([[1.0, 0.5, 0.0, 0.0]], [[1.0, 1.0, 0.0, 0.0]], np.full(20, 0.1), noise="isotropic", axes=2)
+    found = stochastic_steps.take_steps(
+        [[1.0, 0.5, 0.0, 0.0]], [[1.0, 1.0, 0.0, 0.0]], np.full(20, 0.1), noise="isotropic", dimension=2
+    )
     np.testing.assert_array_equal(found.r[0, 0, 2:], 0.0)
-    alone = walks.walk([[1.0, 0.5]], [[1.0, 1.0]], np.full(20, 0.1), noise="isotropic")
+    alone = stochastic_steps.take_steps([[1.0, 0.5]], [[1.0, 1.0]], np.full(20, 0.1), noise="isotropic")
     np.testing.assert_array_equal(found.r[0, 0, :2], alone.r[0, 0])
 
 
@@ -253,7 +263,7 @@ def test_stops_are_the_twin_s(noise, optimizer):
     curvature, residual = rng.uniform(0.1, 1.0, (5, 3)), rng.normal(size=(5, 3))
     rates = np.array([0.02, 0.3, 1.0, 7.0])[:, None] * rng.uniform(0.5, 1.0, (4, 300))
     levels, beta, sigma = [5.0, 0.1, 0.01, 1e-9], 0.5, 0.05
-    found = walks.walk(
+    found = stochastic_steps.take_steps(
         curvature, residual, rates, optimizer=optimizer, beta=beta, noise=noise, sigma=sigma, levels=levels,
         average="tail", tail_start=3, root=ROOT,
     )  # fmt: skip
@@ -261,7 +271,7 @@ def test_stops_are_the_twin_s(noise, optimizer):
     seen = set()
     for s, n in np.ndindex(4, 5):
         with np.errstate(over="ignore", invalid="ignore"):
-            iterates = naive.walk(make(curvature[n], sigma, ROOT, n), residual[n], rates[s], optimizer, beta)
+            iterates = naive.iterates(make(curvature[n], sigma, ROOT, n), residual[n], rates[s], optimizer, beta)
         for k, level in enumerate(levels):
             passage = first_passage(curvature[n], iterates, level)
             seen.add(passage and passage[0])
@@ -283,12 +293,12 @@ def test_schedules_of_different_lengths_and_moments():
     rng = np.random.default_rng(6)
     curvature, residual, rates = rng.uniform(0.1, 1.0, (2, 3)), rng.normal(size=(2, 3)), rng.uniform(0, 0.5, (3, 90))
     lengths, record = [90, 33, 64], [[0, 1, 50, 90], [0, 5, 33, -1], [0, 63, 64, -1]]
-    found = walks.walk(
+    found = stochastic_steps.take_steps(
         curvature, residual, rates, noise="isotropic", lengths=lengths, record=record, average="tail", tail_start=10,
         cuts=[40, 64], root=ROOT,
     )  # fmt: skip
     for s, n in np.ndindex(3, 2):
-        iterates = naive.walk(naive.isotropic(curvature[n], 0.1, ROOT, n), residual[n], rates[s, : lengths[s]])
+        iterates = naive.iterates(naive.isotropic(curvature[n], 0.1, ROOT, n), residual[n], rates[s, : lengths[s]])
         assert_close(found.r[s, n], iterates[-1], 3.0)
         assert_close(found.average[s, n], naive.tail(iterates, 10, lengths[s]), 3.0)
         for k, step in enumerate(record[s]):
@@ -299,7 +309,9 @@ def test_schedules_of_different_lengths_and_moments():
 
 
 def test_recording_goes_on_after_the_last_level():
-    found = walks.walk([[1.0], [1.0]], [[1.0], [1.0]], np.full(30, 0.5), levels=[0.01], record=[0, 10, 20], recorded=1)
+    found = stochastic_steps.take_steps(
+        [[1.0], [1.0]], [[1.0], [1.0]], np.full(30, 0.5), levels=[0.01], record=[0, 10, 20], recorded=1
+    )
     np.testing.assert_array_equal(found.record_r.ravel(), 0.5 ** np.array([0.0, 10.0, 20.0]))
     np.testing.assert_array_equal(found.r.ravel(), [0.5**20, 0.5**3])
     assert found.stop_step.ravel().tolist() == [3, 3]
@@ -308,12 +320,14 @@ def test_recording_goes_on_after_the_last_level():
 def test_rates_in_units_of_sharpness():
     rng = np.random.default_rng(7)
     curvature, residual, rates = rng.uniform(0.1, 4.0, (3, 2)), rng.normal(size=(3, 2)), rng.uniform(0, 1.5, (2, 50))
-    found = walks.walk(curvature, residual, rates, unit=[1, 0], noise="hessian", sigma=0.2, root=ROOT)
+    found = stochastic_steps.take_steps(curvature, residual, rates, unit=[1, 0], noise="hessian", sigma=0.2, root=ROOT)
     for n in range(3):
         own = rates[0] / curvature[n].max()
-        expected = naive.walk(naive.hessian(curvature[n], 0.2, ROOT, n), residual[n], own)[-1]
+        expected = naive.iterates(naive.hessian(curvature[n], 0.2, ROOT, n), residual[n], own)[-1]
         assert_close(found.r[0, n], expected, 3.0)
-        absolute = walks.walk(curvature[n], residual[n], rates[1], noise="hessian", sigma=0.2, root=ROOT, draw=[n])
+        absolute = stochastic_steps.take_steps(
+            curvature[n], residual[n], rates[1], noise="hessian", sigma=0.2, root=ROOT, draw=[n]
+        )
         np.testing.assert_array_equal(found.r[1, n], absolute.r[0, 0])
 
 
@@ -321,7 +335,9 @@ def test_losses_from_residuals():
     """The formula, and that a stop is never above its level."""
     rng = np.random.default_rng(8)
     curvature, residual = rng.uniform(0.0, 1.0, (70, 3)), rng.normal(size=(70, 3))
-    found = walks.walk(curvature, residual, np.full((2, 200), 0.4), noise="hessian", levels=[0.3, 0.05], sigma=0.1)
+    found = stochastic_steps.take_steps(
+        curvature, residual, np.full((2, 200), 0.4), noise="hessian", levels=[0.3, 0.05], sigma=0.1
+    )
     matrix, floor = rng.normal(size=(70, 3, 3)), rng.uniform(size=70)
     offset, slope = rng.normal(size=(2, 70, 3))
     landscape = arrays.Landscape(curvature, residual, offset, matrix, np.zeros(70), floor, slope)

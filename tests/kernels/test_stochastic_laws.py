@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import walks
+import stochastic_steps
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -27,7 +27,7 @@ sizes = st.fixed_dictionaries(
 
 
 class Grid:
-    """Random walks: arrays by seed and by schedule, of which any part can be run by itself."""
+    """Random problems: arrays by seed and by schedule, of which any part can be run by itself."""
 
     def __init__(self, number, schedules, seeds, axes, steps, rows=7):
         rng = np.random.default_rng(number)
@@ -51,14 +51,14 @@ class Grid:
         self.draw = rng.integers(0, 1000, seeds)
 
     def run(self, schedules=slice(None), seeds=slice(None), curvature=None, **options):
-        """The walk of some schedules and seeds."""
+        """The steps of some schedules and seeds."""
         own = ["eta", "beta", "decay", "sigma", "tail_start", "lengths", "record", "unit"]
         arrays = {name: getattr(self, name)[schedules] for name in own}
         arrays |= {name: getattr(self, name)[seeds] for name in ("residual", "z", "rho", "draw")}
         curvature = self.curvature if curvature is None else curvature
         arrays |= {"levels": self.levels, "batch": 3, "root": -5}
         arrays["eta"] = arrays["eta"].copy()
-        return walks.walk(curvature=curvature[seeds], **{**arrays, **options})
+        return stochastic_steps.take_steps(curvature=curvature[seeds], **{**arrays, **options})
 
 
 # ---- the same bits ----
@@ -68,7 +68,7 @@ class Grid:
 def test_chunks_are_of_no_account(number, size, kind, data):
     grid = Grid(number, **size)
     cuts = sorted(data.draw(st.sets(st.integers(1, size["steps"] - 1), max_size=4)))
-    walks.assert_equal(grid.run(**kind, cuts=cuts), grid.run(**kind))
+    stochastic_steps.assert_equal(grid.run(**kind, cuts=cuts), grid.run(**kind))
 
 
 @given(number=numbers, size=sizes, kind=kinds)
@@ -77,7 +77,7 @@ def test_the_order_and_choice_of_schedules_and_seeds_are_of_no_account(number, s
     whole, rng = grid.run(**kind), np.random.default_rng(number)
     schedules = rng.permutation(size["schedules"])[: rng.integers(1, size["schedules"] + 1)]
     seeds = rng.permutation(size["seeds"])[: rng.integers(1, size["seeds"] + 1)]
-    walks.assert_equal(grid.run(schedules, seeds, **kind), whole, schedules, seeds)
+    stochastic_steps.assert_equal(grid.run(schedules, seeds, **kind), whole, schedules, seeds)
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -89,7 +89,7 @@ def test_a_cell_alone_has_the_bits_it_has_in_pools_that_are_full(axes, noise):
     whole = grid.run(**kind)
     for s, n in ((0, 0), (7, 149), (149, 8), (64, 64)):
         own, other = slice(s, s + 1), slice(n, n + 1)
-        walks.assert_equal(grid.run(own, other, **kind), whole, own, other)
+        stochastic_steps.assert_equal(grid.run(own, other, **kind), whole, own, other)
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -97,7 +97,7 @@ def test_a_cell_alone_has_the_bits_it_has_in_pools_that_are_full(axes, noise):
 def test_the_number_of_threads_is_of_no_account(optimizer, noise):
     grid = Grid(4, 40, 40, 3, 300)
     kind = {"noise": noise, "optimizer": optimizer, "average": "exponential"}
-    walks.assert_equal(grid.run(**kind, threads=1), grid.run(**kind, threads=2))
+    stochastic_steps.assert_equal(grid.run(**kind, threads=1), grid.run(**kind, threads=2))
 
 
 # ---- laws ----
@@ -108,15 +108,17 @@ def test_without_memory_momentum_is_gradient_descent(number, size, noise, optimi
     grid = Grid(number, **size)
     plain, rolling = grid.run(noise=noise), grid.run(noise=noise, optimizer=optimizer, beta=0.0)
     # A diverging velocity may be infinite, and 0 times infinity is not a number: only then do they part.
-    walks.assert_equal(plain._replace(r=rolling.r, velocity=rolling.velocity), rolling)
-    calm = plain.decided != walks.arrays.GONE
+    stochastic_steps.assert_equal(plain._replace(r=rolling.r, velocity=rolling.velocity), rolling)
+    calm = plain.decided != stochastic_steps.arrays.ENDED
     np.testing.assert_array_equal(plain.r[calm], rolling.r[calm])
 
 
 @given(number=numbers, size=sizes, kind=kinds, noise=st.sampled_from(["isotropic", "hessian"]))
 def test_noise_of_size_zero_is_no_noise(number, size, kind, noise):
     grid = Grid(number, **size)
-    walks.assert_equal(grid.run(**{**kind, "noise": noise}, sigma=0.0), grid.run(**{**kind, "noise": "none"}))
+    stochastic_steps.assert_equal(
+        grid.run(**{**kind, "noise": noise}, sigma=0.0), grid.run(**{**kind, "noise": "none"})
+    )
 
 
 @given(number=numbers, size=sizes, kind=kinds)
@@ -135,7 +137,7 @@ def test_averages_without_memory_are_the_last_iterate(number, size, kind):
     if kind["average"] != "none":
         reached = found.status == 1
         np.testing.assert_array_equal(found.stop_average[reached], found.stop_r[reached])
-        calm = found.decided != walks.arrays.GONE
+        calm = found.decided != stochastic_steps.arrays.ENDED
         np.testing.assert_array_equal(found.average[calm], found.r[calm])
 
 
@@ -156,7 +158,9 @@ def test_scaling_curvature_and_rates_by_powers_of_four(number, size, kind, power
     options |= {"z": np.sqrt(c) * grid.z, "rho": np.sqrt(c) * grid.rho}
     one, other = grid.run(**kind), grid.run(**kind, **options, curvature=c * grid.curvature)
     # The limit of 1e100 does not scale.
-    assume(not ((one.decided == walks.arrays.GONE) | (other.decided == walks.arrays.GONE)).any())
+    assume(
+        not ((one.decided == stochastic_steps.arrays.ENDED) | (other.decided == stochastic_steps.arrays.ENDED)).any()
+    )
     for name in ("r", "average", "decided", "status", "stop_step", "stop_r", "stop_average", "record_r"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
@@ -164,17 +168,17 @@ def test_scaling_curvature_and_rates_by_powers_of_four(number, size, kind, power
 @given(number=numbers, optimizer=st.sampled_from(OPTIMIZERS), batch=st.sampled_from([9, 10, 64]))
 def test_one_batch_of_all_rows_is_the_full_gradient(number, optimizer, batch):
     rng = np.random.default_rng(number)
-    problem = walks.draw_rows(rng, 9, 3)
+    problem = stochastic_steps.draw_rows(rng, 9, 3)
     rates, residual = rng.uniform(0.0, 0.3, (2, 60)), problem.residual(rng.normal(size=3))
     options = {"optimizer": optimizer, "beta": 0.5, "z": problem.z[None], "rho": problem.rho[None], "batch": batch}
-    full = walks.walk(problem.curvature, residual, rates, **options)
-    epochs = walks.walk(problem.curvature, residual, rates, noise="shuffled", **options)
+    full = stochastic_steps.take_steps(problem.curvature, residual, rates, **options)
+    epochs = stochastic_steps.take_steps(problem.curvature, residual, rates, noise="shuffled", **options)
     np.testing.assert_allclose(epochs.r, full.r, rtol=0.0, atol=1e-11 * max(1.0, np.abs(full.r).max()))
 
 
 @given(number=numbers, noise=st.sampled_from(NOISES[1:]))
 def test_every_schedule_meets_the_same_noise(number, noise):
-    """Equal schedules, wherever they stand, have equal walks; another draw has another one."""
+    """Equal schedules, wherever they stand, have equal iterates; another draw has others."""
     grid = Grid(number, 1, 2, 3, 20)
     twice = {"eta": np.tile(grid.eta, (9, 1)), "beta": 0.5, "decay": 0.5, "sigma": 0.2, "tail_start": 0, "unit": 0}
     twice |= {"lengths": 20, "record": None, "levels": [-1.0], "noise": noise}
@@ -192,5 +196,5 @@ def test_roots_of_any_sign_name_streams(number):
     for root in (-1, 0, 2**62):
         found = grid.run(**options, root=root)
         gradient = naive.isotropic(grid.curvature[0], 0.3, root, int(grid.draw[0]))
-        expected = naive.walk(gradient, grid.residual[0], grid.eta[0])[-1]
+        expected = naive.iterates(gradient, grid.residual[0], grid.eta[0])[-1]
         np.testing.assert_allclose(found.r[0, 0], expected, rtol=1e-9)

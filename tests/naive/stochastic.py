@@ -1,6 +1,6 @@
-"""Slow, obvious twins of the walks: optimisers, averages and noisy gradients. Imports nothing of simlr.
+"""Slow, obvious twins of the stochastic steps: optimisers, averages and noisy gradients. Imports nothing of simlr.
 
-Noise is drawn with NumPy's own generators. A walk on rows lives in theta and knows no eigenvalue.
+Noise is drawn with NumPy's own generators. On rows they live in theta and know no eigenvalue.
 """
 
 import math
@@ -66,7 +66,7 @@ def shuffled(x, y, batch, root, draw):
 # ---- optimisers ----
 
 
-def walk(gradient, start, rates, optimizer="gd", beta=0.0):
+def iterates(gradient, start, rates, optimizer="gd", beta=0.0):
     """The iterates before the first step and after each, as an array (T + 1, d)."""
     theta, v = np.array(start, dtype=float), np.zeros(len(start))
     found = [theta]

@@ -7,14 +7,14 @@ import math
 
 
 def early_stopping(losses, patience, min_delta):
-    """(the best look, the look at which it stops or None) of one patience on a curve; entry 0 is the start."""
-    best, best_look = math.inf, 0
-    for look, loss in enumerate(losses):
+    """(the best check, the check at which it stops or None) of one patience on a curve; entry 0 is the start."""
+    best, best_check = math.inf, 0
+    for check, loss in enumerate(losses):
         if loss + min_delta < best:
-            best, best_look = loss, look
-        elif look - max(best_look, 0) >= patience:
-            return best_look, look
-    return best_look, None
+            best, best_check = loss, check
+        elif check - max(best_check, 0) >= patience:
+            return best_check, check
+    return best_check, None
 
 
 def validated(losses, last, diverged, every, patience, min_delta, restore):
@@ -22,16 +22,16 @@ def validated(losses, last, diverged, every, patience, min_delta, restore):
 
     last is the number of steps taken, the diverging one included; outcome is "stopped", "ended" or "diverged".
     """
-    looks = [t for t in range(0, last + 1, every) if not (diverged and t == last)]
-    best, stop = early_stopping([losses(t) for t in looks], patience, min_delta)
+    checks = [t for t in range(0, last + 1, every) if not (diverged and t == last)]
+    best, stop = early_stopping([losses(t) for t in checks], patience, min_delta)
     if stop is not None:
-        return "stopped", looks[best if restore else stop], looks[stop]
+        return "stopped", checks[best if restore else stop], checks[stop]
     if diverged:
         return "diverged", last, last
-    return "ended", looks[best] if restore else last, last
+    return "ended", checks[best] if restore else last, last
 
 
-def spent(budget, last, diverged):
+def at_budget(budget, last, diverged):
     """(outcome, step) of a run of `last` steps after a budget of steps."""
     if diverged and last <= budget:
         return "diverged", last

@@ -81,7 +81,7 @@ def test_a_walk_is_that_of_rows_in_full_dimension(sampling):
     walker = {"replacement": naive.with_replacement, "epochs": naive.shuffled}[sampling]
     for draw in range(3):
         x, error = rows_of(2, draw, squares, d)
-        walk = naive.walk(walker(x, np.zeros(8), 1, 2, draw), error, rates)
+        walk = naive.iterates(walker(x, np.zeros(8), 1, 2, draw), error, rates)
         for place, step in enumerate((200, 260)):
             twin = walk[step]
             assert made["test_loss"][0, draw, place] == pytest.approx(twin @ twin, rel=1e-9)

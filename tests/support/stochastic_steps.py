@@ -1,4 +1,4 @@
-"""Walks for tests: arrays for the kernels from a few keywords, and one launch for every chunk of steps."""
+"""Stochastic steps for tests: arrays for the kernels from a few keywords, and one launch for every chunk of steps."""
 
 import itertools
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 
 from simlr.kernels import arrays, jit
 from simlr.kernels.stochastic import averages, gradients, optimizers
-from simlr.kernels.stochastic import walk as recurrence
+from simlr.kernels.stochastic.steps import stochastic_sweep
 
 OPTIMIZERS = {"gd": optimizers.GRADIENT_DESCENT, "momentum": optimizers.MOMENTUM, "nesterov": optimizers.NESTEROV}
 AVERAGES = {"none": averages.NO_AVERAGE, "tail": averages.TAIL, "exponential": averages.EXPONENTIAL}
@@ -20,8 +20,8 @@ NOISES = {
 }
 
 
-class Walk(NamedTuple):
-    """All that a walk leaves: State and Passages."""
+class Left(NamedTuple):
+    """All that the steps leave: State and Passages."""
 
     r: np.ndarray
     velocity: np.ndarray
@@ -57,12 +57,12 @@ def rows_of(seeds, axes, z, rho, row_count):
     return arrays.Rows(np.ascontiguousarray(z), np.ascontiguousarray(rho), count)
 
 
-def walk(
+def take_steps(
     curvature, residual, eta, *, optimizer="gd", beta=0.9, average="none", tail_start=0, decay=0.9, noise="none",
-    sigma=0.1, batch=4, root=0, draw=None, axes=None, z=None, rho=None, row_count=None, levels=(-1.0,), record=None,
-    recorded=None, lengths=None, unit=0, cuts=(), threads=None,
+    sigma=0.1, batch=4, root=0, draw=None, dimension=None, z=None, rho=None, row_count=None, levels=(-1.0,),
+    record=None, recorded=None, lengths=None, unit=0, cuts=(), threads=None,
 ):  # fmt: skip
-    """Walk S schedules eta (S, T) on N seeds, curvature and residual (N, d), launched anew at each of the cuts.
+    """Take the steps of S schedules eta (S, T) on N seeds, curvature and residual (N, d), launched anew at each cut.
 
     The default level is out of reach, so that every step is taken.
     """
@@ -79,10 +79,10 @@ def walk(
         spread(decay, schedules),
     )  # fmt: skip
     draw = np.arange(seeds) if draw is None else np.asarray(draw, np.int64)
-    axes = spread(size if axes is None else axes, seeds, np.int64)
-    source = arrays.Noise(NOISES[noise], root, batch, spread(sigma, schedules), draw, axes)
+    dimension = spread(size if dimension is None else dimension, seeds, np.int64)
+    source = arrays.Noise(NOISES[noise], root, batch, spread(sigma, schedules), draw, dimension)
     start = np.broadcast_to(residual, (schedules, seeds, size)).copy()
-    state, passages = arrays.empty_walk(
+    state, passages = arrays.empty_passages(
         start, len(levels), recorded, record.shape[1], optimizer != "gd", average != "none"
     )
     rows = rows_of(seeds, size, z, rho, row_count)
@@ -93,11 +93,11 @@ def walk(
             chunk = plan._replace(eta=eta[:, first:last].copy(), time=time[:, first : last + 1].copy())
             tasks = np.zeros(2, np.int64)
             jit.launch(
-                recurrence.walk_sweep, cells, chunk, method, source, rows, state, passages, first, tasks, jit.threads()
+                stochastic_sweep, cells, chunk, method, source, rows, state, passages, first, tasks, jit.threads()
             )
     finally:
         jit.set_threads(None)
-    return Walk(*state, *passages)
+    return Left(*state, *passages)
 
 
 def assert_equal(one, other, schedules=slice(None), seeds=slice(None)):

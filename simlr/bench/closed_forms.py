@@ -65,19 +65,19 @@ def _one_closed_form(bench, key, name, schedule, steps, seeds):
         _long_grid(bench, "recurrence", schedule, steps, seeds), ("descend_sweep",), repeats
     )
     leaping, leapt = _kernel_seconds(
-        _long_grid(bench, "closed-form", schedule, steps, seeds), ("leap_sweep", "row_sweep"), repeats
+        _long_grid(bench, "closed-form", schedule, steps, seeds), ("closed_form_sweep", "row_sweep"), repeats
     )
     worst = np.max(np.abs(leapt.test_loss / stepped.test_loss - 1.0))
     apart = int(np.max(np.abs(leapt.stop_step - stepped.stop_step)))
-    both = leaping["leap_sweep"] + leaping["row_sweep"]
-    ratios = {"the stepping kernel": stepping["descend_sweep"] / leaping["leap_sweep"]}
+    both = leaping["closed_form_sweep"] + leaping["row_sweep"]
+    ratios = {"the stepping kernel": stepping["descend_sweep"] / leaping["closed_form_sweep"]}
     if leaping["row_sweep"] > 0.0:
         ratios["the stepping kernel, tables included"] = stepping["descend_sweep"] / both
     how = (
         f"{seeds} seeds, {steps} steps, mean stop {stepped.stop_step.mean():.0f}; losses differ by {worst:.1e}, "
         f"stops by {apart}"
     )
-    rate = float(stepped.stop_step.sum()) / leaping["leap_sweep"]
+    rate = float(stepped.stop_step.sum()) / leaping["closed_form_sweep"]
     yield Figure(f"closed.{key}", name, rate, "cell-steps/s in effect", ratios, "exponentials, latency", how)
 
 
@@ -93,8 +93,8 @@ def closed_form_growth(bench: Bench) -> Iterator[Figure]:
         }
         for key, schedule in cases.items():
             config = _long_grid(bench, "closed-form", schedule, steps, seeds)
-            best, _ = _kernel_seconds(config, ("leap_sweep",), bench.pick(7, 1))
-            cell = 1e9 * best["leap_sweep"] / seeds
+            best, _ = _kernel_seconds(config, ("closed_form_sweep",), bench.pick(7, 1))
+            cell = 1e9 * best["closed_form_sweep"] / seeds
             ratios = {"1000 steps": cell / first.setdefault(key, cell)}
             yield Figure(
                 f"growth.{key}.{steps}", f"{key}, {steps} steps", cell, "ns a cell", ratios, "exponentials, latency",
@@ -139,7 +139,7 @@ def walks(bench: Bench) -> Iterator[Figure]:
         "sgd": ("mini-batches of 8 of 442 rows, d = 10", noisy_peers.sgd_case(64, 64, steps)),
     }
     for key, (name, case) in cases.items():
-        contestants = {"ours": partial(_walk, *case.ours)}
+        contestants = {"ours": partial(_take_steps, *case.ours)}
         if bench.with_jax:
             contestants["jax"] = case.jax()
         best = machine.race(contestants, bench.pick(4, 1))
@@ -151,15 +151,15 @@ def walks(bench: Bench) -> Iterator[Figure]:
         )  # fmt: skip
 
 
-def _walk(cells, rates, method, noise, rows, residual):
-    """All steps of one launch of `walk_sweep`, from the start."""
+def _take_steps(cells, rates, method, noise, rows, residual):
+    """All steps of one launch of `stochastic_sweep`, from the start."""
     from ..kernels import arrays, jit
-    from ..kernels.stochastic.walk import walk_sweep
+    from ..kernels.stochastic.steps import stochastic_sweep
 
     start = np.broadcast_to(residual, (rates.eta.shape[0], *residual.shape)).copy()
-    state, passages = arrays.empty_walk(start, 1, 0, 0, moving=False, averaging=False)
+    state, passages = arrays.empty_passages(start, 1, 0, 0, moving=False, averaging=False)
     tasks = np.zeros(2, np.int64)
-    jit.launch(walk_sweep, cells, rates, method, noise, rows, state, passages, 0, tasks, jit.threads())
+    jit.launch(stochastic_sweep, cells, rates, method, noise, rows, state, passages, 0, tasks, jit.threads())
     return state.r
 
 

@@ -15,7 +15,7 @@ ROWS = 442
 
 
 class Case(NamedTuple):
-    """One piece of work: the arguments of our own walk, and a function that makes JAX's."""
+    """One piece of work: the arguments of our own steps, and a function that makes JAX's."""
 
     ours: tuple
     jax: Any
@@ -27,8 +27,8 @@ def _rates(schedules, steps):
     return shape * (np.arange(1, schedules + 1) / schedules)[:, None]
 
 
-def _walk_arguments(curvature, residual, rates, kind, batch, rows):
-    """(Cells, Rates, Method, Noise, Rows, residual) of a walk of plain gradient descent; one level, never reached."""
+def _stochastic_arguments(curvature, residual, rates, kind, batch, rows):
+    """(Cells, Rates, Method, Noise, Rows, residual) of plain gradient descent with noise; one level, never reached."""
     from ..kernels import arrays
     from ..kernels.stochastic import averages, optimizers
 
@@ -58,7 +58,7 @@ def noise_case(axes: int, seeds: int, schedules: int, steps: int) -> Case:
     curvature, residual = generator.uniform(0.2, 1.4, (seeds, axes)), generator.normal(size=(seeds, axes))
     rates = _rates(schedules, steps)
     rows = np.zeros((1, 0, axes)), np.zeros((1, 0)), np.zeros(seeds, np.int64)
-    ours = _walk_arguments(curvature, residual, rates, gradients.ISOTROPIC, 1, rows)
+    ours = _stochastic_arguments(curvature, residual, rates, gradients.ISOTROPIC, 1, rows)
     return Case(ours, partial(_jax_noise, curvature, residual, rates))
 
 
@@ -75,7 +75,7 @@ def sgd_case(seeds: int, schedules: int, steps: int) -> Case:
     table = np.broadcast_to(table[0], (seeds, ROWS, 10)).copy(), *table[1:]
     rates = _rates(schedules, steps)
     spectra = np.broadcast_to(curvature, (seeds, 10)).copy()
-    ours = _walk_arguments(spectra, -minimiser @ axes, rates, gradients.WITH_REPLACEMENT, BATCH, table)
+    ours = _stochastic_arguments(spectra, -minimiser @ axes, rates, gradients.WITH_REPLACEMENT, BATCH, table)
     index = generator.integers(0, ROWS, (steps, seeds, BATCH))
     return Case(ours, partial(_jax_sgd, rows, targets, rates, index))
 

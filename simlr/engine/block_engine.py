@@ -80,7 +80,7 @@ class Engine:
             own = source.draw(self._plan.config.seeds["root"], draws, self._workers)
             if own.test_slope is None:
                 own = own._replace(test_slope=np.zeros_like(own.offset))
-            parts.append(pad(own, self._plan.axes - source.dimension))
+            parts.append(pad(own, self._plan.dimension - source.dimension))
         return end_to_end(parts)
 
     def _parts(self, first, last):
@@ -99,7 +99,7 @@ class Engine:
             quadratic = source.validation(self._plan.config.seeds["root"], draws, own, self._workers)
             if not isinstance(quadratic, Sloped):
                 quadratic = Sloped(*quadratic, np.zeros_like(quadratic.offset))
-            parts.append(pad(quadratic, self._plan.axes - source.dimension))
+            parts.append(pad(quadratic, self._plan.dimension - source.dimension))
         return end_to_end(parts)
 
     def _batches(self):

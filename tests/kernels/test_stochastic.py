@@ -186,17 +186,23 @@ def test_batches_with_replacement_have_their_moments(batch):
 # ---- batches ----
 
 
+def noise_of_batches(batch):
+    """The noise of one seed's mini-batches, whose streams are those of ROOT and DRAW."""
+    return arrays.Noise(gradients.SHUFFLED, ROOT, batch, np.zeros(1), np.array([DRAW]), np.ones(1, np.int64))
+
+
 @pytest.mark.parametrize(("count", "batch"), [(12, 4), (13, 4), (5, 5), (5, 8), (7, 1), (442, 8)])
 def test_every_row_comes_once_an_epoch(count, batch):
-    order, picked = np.zeros(count, np.int64), np.zeros(batch, np.int64)
+    drawn, noise = gradients.make_drawn(1, 1, batch, count, 1), noise_of_batches(batch)
     batches = -(-count // batch)
     epochs = []
     for epoch in range(3):
         dealt = []
         for step in range(epoch * batches, (epoch + 1) * batches):
-            size = gradients.deal_rows(order, ROOT, DRAW, step, False, picked)
-            assert picked[:size].tolist() == naive.dealt(ROOT, DRAW, step, batch, count).tolist()
-            dealt += picked[:size].tolist()
+            gradients.order_epoch(drawn, noise, 0, step)
+            size = gradients.rows_of_epoch(drawn, step)
+            assert drawn.picked[:size].tolist() == naive.dealt(ROOT, DRAW, step, batch, count).tolist()
+            dealt += drawn.picked[:size].tolist()
         assert sorted(dealt) == list(range(count))
         epochs.append(tuple(dealt))
     assert len(set(epochs)) == 3
@@ -204,10 +210,10 @@ def test_every_row_comes_once_an_epoch(count, batch):
 
 @pytest.mark.parametrize("count", [1, 3, 64, 442, 1000])
 def test_rows_with_replacement_are_the_twin_s(count):
-    uniform, picked = np.zeros(9), np.zeros(9, np.int64)
+    drawn, noise = gradients.make_drawn(1, 1, 9, 0, 1), noise_of_batches(9)
     for step in range(50):
-        gradients.pick_rows(uniform, ROOT, DRAW, step, picked, count)
-        assert picked.tolist() == naive.picked(ROOT, DRAW, step, 9, count)
+        gradients.rows_with_replacement(drawn, noise, 0, count, step)
+        assert drawn.picked.tolist() == naive.picked(ROOT, DRAW, step, 9, count)
 
 
 def test_seeds_with_their_own_rows():

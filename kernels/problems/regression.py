@@ -33,6 +33,23 @@ class Split(NamedTuple):
 
 
 @cell
+def mean_and_spread_of_close(column, rows):
+    """The same of numbers that lie close together, by their differences from the first, which are exact.
+
+    A column that is constant but for the rounding of its mean has nothing to be scaled by: its spread is 1.
+    """
+    first, shift = column[rows[0]], 0.0
+    for row in rows:
+        shift += column[row] - first
+    shift /= rows.size
+    square = 0.0
+    for row in rows:
+        square = fma(column[row] - first - shift, column[row] - first - shift, square)
+    mean, spread = first + shift, math.sqrt(square / rows.size)
+    return mean, spread if spread > 2.0**-50 * abs(mean) else 1.0
+
+
+@cell
 def mean_and_spread(column, rows):
     """Mean and standard deviation (1/n) of a column over some rows; a constant column has spread 1."""
     mean = 0.0
@@ -43,8 +60,9 @@ def mean_and_spread(column, rows):
     for row in rows:
         square = fma(column[row] - mean, column[row] - mean, square)
     spread = math.sqrt(square / rows.size)
-    # A column that is constant but for rounding has nothing to be scaled by.
-    return mean, spread if spread > 1e-12 * abs(mean) else 1.0
+    if spread > rows.size * 2.0**-52 * abs(mean):  # more than the sum's rounding can have moved the mean
+        return mean, spread
+    return mean_and_spread_of_close(column, rows)
 
 
 @cell

@@ -60,6 +60,8 @@ def positive(key: str, value: Any) -> float:
 
 def count(key: str, value: Any, least: int = 1, most: int = LARGEST_COUNT) -> int:
     """A whole number from `least` to `most`."""
+    if isinstance(value, float) and value.is_integer() and value >= least:
+        raise InputError(f"{key} must be a whole number >= {least}, got {show(value)}: write {int(value)}")
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         refuse(key, f"a whole number >= {least}", value)
     if value > most:

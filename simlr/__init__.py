@@ -21,6 +21,7 @@ __version__ = "0.1.0"
 # The public names, and where each is: module:name, or a module.
 _PUBLIC = {
     "GridConfig": "simlr.config.grid:GridConfig",
+    "read_table": "simlr.inputs.tables:read_table",
     "descend": "simlr.engine.descend:descend",
     "load": "simlr.store.read:load",
     "run": "simlr.grid.job:run",

@@ -39,12 +39,14 @@ LAYERS = (
 MAY_LOAD_NUMBA = ("simlr.kernels", "simlr.engine", "simlr.grid.cluster", "simlr.bench")
 # package -> the only folders or files that may import it.
 OWNED_PACKAGES = {
-    "h5py": ("simlr.store", "simlr.inputs.datafiles"),  # run files; and other people's
+    "h5py": ("simlr.store", "simlr.inputs.arrays"),  # run files; and other people's
     "numba": ("simlr.kernels",),
     "llvmlite": ("simlr.kernels",),
     "tqdm": ("simlr.cli.progress",),
     "matplotlib": ("simlr.report.figures.style",),
     "jax": ("simlr.bench",),
+    "pandas": ("simlr.inputs.columnar",),
+    "pyarrow": ("simlr.inputs.columnar",),
     "dask": ("simlr.grid.cluster",),
     "distributed": ("simlr.grid.cluster",),
 }

@@ -116,6 +116,10 @@ class VectorRule:
         return self.check(key, value)
 
 
+class ListRule(VectorRule):
+    """A rule for lists whose values may be words: only a list of lists is an axis of a grid. Also a decorator."""
+
+
 def vector(length: int | None = None) -> VectorRule:
     """The rule that the value is a list of finite numbers, of a given length where one is given."""
     size = f"a list of {length} finite numbers" if length else "a list of finite numbers, not empty"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError, unknown
-from ..inputs import datafiles, rules
+from ..inputs import rules, vectors
 
 ISOTROPIC, POWER_LAW, SPIKED = WORDS = ("isotropic", "power_law", "spiked")
 SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".csv")
@@ -45,7 +45,7 @@ def read(key, value, folder):
     """The array of a list or a file: (m,), or (m, k) where a file has several lines and columns; None for a word."""
     if isinstance(value, str) and not is_file(value):
         return None
-    array = datafiles.read_array(Path(folder) / value, key) if is_file(value) else np.array(value, np.float64)
+    array = vectors.read_array(Path(folder) / value, key) if is_file(value) else np.array(value, np.float64)
     if array.ndim not in (1, 2) or not array.size:
         raise InputError(f"problem.{key}: {value} must hold a vector or a matrix, got shape {array.shape}")
     return array.ravel() if 1 in array.shape else array

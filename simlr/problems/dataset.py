@@ -8,15 +8,58 @@ import numpy as np
 
 from .. import resources
 from ..errors import InputError
-from ..inputs import datafiles, rules
+from ..inputs import rules, tables
+from ..inputs.dialects import GUESS, Options
 from ..inputs.parameters import REQUIRED, Parameter
 from . import features, lapack
 from .source import Batch, Problem, Quadratic, Sloped, Source, empty_batch
 
 # Each at its number in kernels.problems.regression: RAW, TRAIN, ALL (which is not imported before something is drawn).
 _STANDARDIZE = "none", "train", "all"
+_SCALING = {
+    "none": "not scaled",
+    "train": "mean 0 and spread 1 over the train rows",
+    "all": "mean 0 and spread 1 over all rows, held-out ones too",
+}
 # Within these, the square of a length scale is a float, and so is anything divided by it.
 _SHORTEST, _LONGEST = 1e-100, 1e100
+
+
+def _wanted(parameters):
+    """What is wanted of the file."""
+    text = Options(**{key: parameters[key] for key in ("separator", "decimal", "comment", "header", "encoding")})
+    chosen = {
+        key: parameters[key] for key in ("target", "columns", "drop", "categorical", "missing", "fillers", "array")
+    }
+    return tables.Wanted(**chosen, text=text)
+
+
+@rules.ListRule
+def _columns_rule(key, value):
+    """A list of columns, each by its name or number, which may be empty; a single one may stand by itself."""
+    values = value if isinstance(value, list | tuple) else [value]
+    return tuple(_target_rule(f"{key}: each value", one) for one in values)
+
+
+@rules.ListRule
+def _fillers_rule(key, value):
+    """GUESS, or a list of numbers, which may be empty."""
+    if value == GUESS:
+        return value
+    values = value if isinstance(value, list | tuple) else [value]
+    return tuple(rules.finite(f"{key}: each value", one) for one in values)
+
+
+def _header_rule(key, value):
+    """true, false or GUESS."""
+    return value if value == GUESS else rules.flag(key, value)
+
+
+def _separator_rule(key, value):
+    """GUESS, or one letter; a blank stands for any number of blanks and tabs."""
+    if value != GUESS and (not isinstance(value, str) or len(value) != 1 or value in '"\r\n'):
+        rules.refuse(key, "one letter that parts columns, as ';' or '\\t', or 'guess'", value)
+    return value
 
 
 def _target_rule(key, value):
@@ -39,39 +82,44 @@ class _Dataset(Source):
     validation_needs = "whose validation_rows are 0"
 
     def __init__(self, parameters, folder):
-        path = Path(folder) / parameters["file"]
-        self._columns = self._read(path, parameters)
-        self.identity = datafiles.digest(path)
-        self.dimension = self._columns.shape[0] - 1
-        rows = self._columns.shape[1]
+        table = tables.of_file(Path(folder) / parameters["file"], _wanted(parameters))
+        self._table, self._columns, self.identity = table, table.columns, table.digest
+        self._kind = parameters["standardize"]
+        self._standardize = _STANDARDIZE.index(self._kind)
+        self._intercept = "intercept by the train rows' means" if self._kind == "train" else "no intercept"
+        if parameters["intercept"]:
+            self._add_intercept(parameters["features"])
+        self.dimension, rows = self._columns.shape[0] - 1, table.rows
         self._train, self._validation = parameters["train_rows"], parameters["validation_rows"]
         self._test = parameters["test_rows"] or rows - self._train - self._validation
         if not self._validation:
             self.validation = None
-        self._standardize = _STANDARDIZE.index(parameters["standardize"])
         self._label_noise = parameters["label_noise"]
         if self._train + self._validation + max(self._test, 1) > rows:
             named = ("train_rows", *(("validation_rows",) if self._validation else ()), "test_rows")
             wanted = " and ".join(f"{name} = {parameters[name]}" for name in named)
-            raise InputError(f"problem: {wanted} need more than the {rows} rows of {path}")
+            raise InputError(f"problem: {wanted} need more than the {rows} rows of {table.path}")
 
-    @staticmethod
-    def _read(path, parameters):
-        """Columns (d + 1, rows), the target last."""
-        if path.suffix not in (".npz", ".h5", ".hdf5"):
-            return datafiles.read_table(path, parameters["target"], parameters["header"])
-        name = parameters["target"] if isinstance(parameters["target"], str) else "target"
-        wanted = {"features": 2, name: 1}
-        arrays = datafiles.read_arrays(path, wanted)
-        for name, axes in wanted.items():
-            if name not in arrays:
-                raise InputError(f"{path}: array {name!r} is missing")
-            if arrays[name].ndim != axes:
-                raise InputError(f"{path}: array {name!r} must have {axes} axes, got shape {arrays[name].shape}")
-        inputs, target = arrays["features"], arrays[name]
-        if not inputs.size or len(inputs) != len(target):
-            raise InputError(f"{path}: features {inputs.shape} and {name} {target.shape} must have the same rows")
-        return np.ascontiguousarray(np.vstack([inputs.T, target]))
+    def _add_intercept(self, kind_of_features):
+        """A column of ones behind the features, standardised over all rows beforehand where that is asked for.
+
+        Centred on the train rows, the features have an intercept, as the targets do: the best one is 0.
+        """
+        if kind_of_features != "linear":
+            raise InputError(f"problem.intercept goes with features = 'linear', got {kind_of_features!r}")
+        if self._kind == "train":
+            return
+        values, self._intercept = self._columns, "intercept by a column of ones"
+        if self._kind == "all":
+            mean, spread = values.mean(axis=1, keepdims=True), values.std(axis=1, keepdims=True)
+            low, high = values.min(axis=1, keepdims=True), values.max(axis=1, keepdims=True)
+            values = (values - mean) / np.where(low == high, 1.0, spread)
+            self._standardize = _STANDARDIZE.index("none")
+        self._columns = np.ascontiguousarray(np.vstack([values[:-1], np.ones((1, values.shape[1])), values[-1:]]))
+
+    def describe(self):
+        """What was read, how it is scaled, and whether there is an intercept, in one line."""
+        return f"{self._table.describe()}; {_SCALING[self._kind]}; {self._intercept}"
 
     @cached_property
     def _split(self):
@@ -245,17 +293,45 @@ DATASET = Problem(
             "file",
             rules.text,
             REQUIRED,
-            "CSV, or NPZ / HDF5 with features (rows, d) and target (rows,)",
+            "CSV or the like (docs/tables.md), or NPZ / HDF5 with features (rows, d) and target (rows,)",
         ),
         Parameter(
             "target", _target_rule, -1, "target column of a CSV: its name, or its number; of NPZ / HDF5 an array's name"
         ),
-        Parameter("header", rules.flag, True, "whether the first line of a CSV names the columns"),
+        Parameter("columns", _columns_rule, (), "features to take, by name or number; [] = all"),
+        Parameter("drop", _columns_rule, (), "features to leave out, by name or number"),
+        Parameter(
+            "categorical",
+            _columns_rule,
+            (),
+            "columns of words that become one of 0 and 1 a word; a target of two: -1, 1",
+        ),
+        Parameter(
+            "missing",
+            rules.one_of(*tables.MISSING),
+            GUESS,
+            "rows with gaps: refuse, drop, or mean (of the column in their place); guess drops up to nine tenths",
+        ),
+        Parameter(
+            "fillers", _fillers_rule, GUESS, "numbers that stand for no value, as [-999]; guess refuses what looks so"
+        ),
+        Parameter("separator", _separator_rule, GUESS, "of columns: ',', ';', '\\t', '|' or ' ' (blanks); or guess"),
+        Parameter("decimal", rules.one_of(GUESS, ".", ","), GUESS, "decimal mark: . or ,"),
+        Parameter("comment", rules.text, GUESS, "what a comment line begins with; or none"),
+        Parameter("header", _header_rule, GUESS, "whether the first line names the columns: true, false or guess"),
+        Parameter("encoding", rules.text, GUESS, "of the text, as latin-1; guess is UTF-8 or what a mark says"),
+        Parameter("array", rules.text, GUESS, "the array of features of NPZ / HDF5; guess is features, or what fits"),
         Parameter(
             "standardize",
             rules.one_of("train", "all", "none"),
             "train",
             "features and target to mean 0 and spread 1 over the train rows, over all rows, or not at all",
+        ),
+        Parameter(
+            "intercept",
+            rules.flag,
+            False,
+            "a column of ones; without it there is an intercept with standardize = train alone, by the means",
         ),
         Parameter("train_rows", rules.count, REQUIRED, "rows to train on"),
         Parameter(

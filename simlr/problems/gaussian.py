@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, show
-from ..inputs import datafiles, rules
+from ..inputs import formats, rules
 from ..inputs.parameters import REQUIRED, Parameter
 from . import covariances, lapack
 from .covariances import ISOTROPIC, POWER_LAW, SPIKED, WORDS, word_or_numbers
@@ -62,7 +62,7 @@ class _Gaussian(Source):
             covariances.check_size(key, values)
         self._check_source()
         files = dict.fromkeys(parameters[key] for key in READ if covariances.is_file(parameters[key]))
-        self.identity = " ".join(datafiles.digest(Path(folder) / file) for file in files)
+        self.identity = " ".join(formats.digest(Path(folder) / file) for file in files)
 
     def _check_size(self):
         """Refuse, before anything of that size is made, what cannot be held for one draw."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..inputs import datafiles, rules
+from ..inputs import arrays, formats, rules
 from ..inputs.parameters import REQUIRED, Parameter
 from .source import Batch, Problem, Quadratic, Source, empty_batch
 
@@ -20,10 +20,10 @@ class _Quadratic(Source):
     def __init__(self, parameters: dict[str, Any], folder: Path):
         path = Path(folder) / parameters["file"]
         self._path = path
-        self._arrays = datafiles.read_arrays(path, ("curvature", "residual", *_OPTIONAL))
+        self._arrays = arrays.read_arrays(path, ("curvature", "residual", *_OPTIONAL))
         for name in ("curvature", "residual"):
             if name not in self._arrays:
-                raise InputError(f"{path}: array {name!r} is missing")
+                raise InputError(f"{path}: array {name!r} is missing; {arrays.known(arrays.shapes(path))}")
         curvature, residual = self._arrays["curvature"], self._arrays["residual"]
         if curvature.ndim not in (1, 2) or curvature.size == 0:
             raise InputError(f"{path}: array 'curvature' must have shape (N, d) or (d,), got {curvature.shape}")
@@ -35,7 +35,7 @@ class _Quadratic(Source):
         self._shapes = self._expected_shapes()
         for name, array in self._arrays.items():
             self._arrays[name] = self._spread(name, array)
-        self.identity = datafiles.digest(path)
+        self.identity = formats.digest(path)
         if "validation_matrix" not in self._arrays:
             self.validation = None
 

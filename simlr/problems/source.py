@@ -88,6 +88,10 @@ class Source:
     validation = None
     validation_needs: str = "which has none"
 
+    def describe(self) -> str:
+        """What was read from files, in one line; "" where nothing was."""
+        return ""
+
     def draw(self, root: int, draws: NDArray[np.int64], workers: int) -> Batch:
         """The `Batch` of these draws, (N,), by so many threads, whose number changes no bit."""
         raise NotImplementedError

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, unknown
-from ..inputs import datafiles, rules
+from ..inputs import rules, vectors
 from ..inputs.parameters import REQUIRED, Parameter, read_parameters
 from ..inputs.parameters import check_keys as refuse_unknown_keys
 from . import optimal  # optimal and shapes enter their kinds
@@ -19,7 +19,7 @@ from .rules import RULES, rate_list
 from .schedule import FLOW, Phase, Schedule
 
 MOST_VARYING_STEPS = 1 << 33  # their sum is taken, and takes a minute
-FILE_KEYS = ("file", "column")  # of a table, in place of its rates
+FILE_KEYS = ("file", "column", "header")  # of a table, in place of its rates
 
 
 def kinds() -> list[str]:
@@ -114,18 +114,21 @@ def read_file(key: str, table: Any, folder: str | Path = ".") -> Any:
         raise InputError(f"{key} (kind 'table'): file is missing")
     name, column = rules.text(f"{key}.file", table["file"]), table.get("column", -1)
     path = Path(folder) / name
-    rates = _rates_in(key, path, column, "column" in table)
+    header = table.get("header", "guess")
+    if header != "guess":
+        rules.flag(f"{key}.header", header)
+    rates = _rates_in(key, path, column, "column" in table, header)
     rest = {k: v for k, v in table.items() if k not in FILE_KEYS}
     return {**rest, "learning_rates": rates, "source": name + (f", column {column}" if "column" in table else "")}
 
 
-def _rates_in(key, path, column, column_given):
+def _rates_in(key, path, column, column_given, header):
     """The rates in a file."""
     if path.suffix == ".npy" and column_given:
         raise InputError(f"{key}.column: an NPY file has no columns")
     if isinstance(column, bool) or not isinstance(column, int | str):
         rules.refuse(f"{key}.column", "a column's name or number", column)
-    values = datafiles.read_vector(path) if path.suffix == ".npy" else datafiles.read_column(path, column)
+    values = vectors.read_vector(path) if path.suffix == ".npy" else vectors.read_column(path, column, header)
     return rate_list(f"{path}: learning_rates", values)
 
 

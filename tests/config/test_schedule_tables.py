@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import simlr
 from simlr.config.grid import GridConfig
 from simlr.errors import InputError
-from simlr.inputs import datafiles
+from simlr.inputs import vectors
 from simlr.schedules.registry import Rates
 from simlr.schedules.rules import MOST_RATES
 from simlr.schedules.tabulation import from_callable, tabulate
@@ -188,7 +188,7 @@ def test_wrong_columns_and_keys(tables):
 
 def test_a_column_of_a_csv_is_found_beside_a_byte_order_mark(tmp_path):
     (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbf rate , other\r\n1,2\r\n")
-    assert datafiles.read_column(tmp_path / "x.csv", "rate") == [1.0]
+    assert vectors.read_column(tmp_path / "x.csv", "rate") == [1.0]
 
 
 def test_tabulate_reads_files_of_the_working_folder(tables, monkeypatch):

@@ -18,7 +18,8 @@ import runs
 import simlr
 from simlr import merge
 from simlr.errors import InputError
-from simlr.inputs import datafiles, toml
+from simlr.inputs import arrays as array_files
+from simlr.inputs import formats, tables, toml, vectors
 from simlr.report import __main__
 from simlr.store import verify
 
@@ -58,11 +59,11 @@ def test_arrays_that_claim_more_than_there_is(count, folder):
     with pytest.raises(
         InputError, match=r"rates\.npy: the array in it claims shape \(1\d*,\), more than the file holds"
     ):
-        datafiles.read_vector("rates.npy")
+        vectors.read_vector("rates.npy")
     with zipfile.ZipFile("arrays.npz", "w") as archive:
         archive.writestr("a.npy", claiming(count))
     with pytest.raises(InputError, match=r"arrays\.npz: the array 'a' claims shape"):
-        datafiles.read_arrays("arrays.npz", ("a",))
+        array_files.read_arrays("arrays.npz", ("a",))
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device"])
@@ -74,9 +75,9 @@ def test_files_that_never_end_are_not_begun(kind, folder, capsys):
         else:
             os.symlink("/dev/zero", name)
     refusals = [
-        *(lambda: toml.read(Path("grid.toml")), lambda: datafiles.read_table("table.csv", -1, True)),
-        *(lambda: datafiles.digest("table.csv"), lambda: datafiles.read_vector("rates.npy")),
-        *(lambda: datafiles.read_arrays("arrays.npz", ("a",)), lambda: datafiles.read_arrays("arrays.h5", ("a",))),
+        *(lambda: toml.read(Path("grid.toml")), lambda: tables.read_table("table.csv", -1)),
+        *(lambda: formats.digest("table.csv"), lambda: vectors.read_vector("rates.npy")),
+        *(lambda: array_files.read_arrays("arrays.npz", ("a",)), lambda: array_files.read_arrays("arrays.h5", ("a",))),
         *(lambda: simlr.load("run.h5"), lambda: simlr.run(runs.grid(), "run.h5", resume=True)),
         *(lambda: simlr.run(runs.grid(), "run.h5", overwrite=True), lambda: verify.verify("run.h5")),
     ]
@@ -98,14 +99,14 @@ def test_arrays_that_would_fill_the_memory(folder, monkeypatch):
     for name in ("bomb.npz", "bomb.h5"):
         assert os.path.getsize(name) < 1 << 15
         with monkeypatch.context() as patch:
-            patch.setattr(datafiles, "LARGEST_BYTES", 5 << 20)
+            patch.setattr(array_files, "LARGEST_BYTES", 5 << 20)
             with pytest.raises(InputError, match=r"array 'c' takes 6\d* bytes, more than the 5242880"):
-                datafiles.read_arrays(name, names)
-        assert len(datafiles.read_arrays(name, names)) == 3
+                array_files.read_arrays(name, names)
+        assert len(array_files.read_arrays(name, names)) == 3
     Path("long.csv").write_text("1\n" * 100)
-    monkeypatch.setattr(datafiles, "LARGEST_TEXT", 99)
+    monkeypatch.setattr(formats, "LARGEST_TEXT", 99)
     with pytest.raises(InputError, match=r"long\.csv: has 200 bytes, more than the 99 that are read whole"):
-        datafiles.read_column("long.csv", 0)
+        vectors.read_column("long.csv", 0)
 
 
 class Harm:
@@ -118,7 +119,7 @@ class Harm:
 def test_pickles_are_never_loaded(folder):
     np.save("rates.npy", np.array([Harm()]), allow_pickle=True)
     np.savez("arrays.npz", a=np.array([Harm()]))
-    for read in (lambda: datafiles.read_vector("rates.npy"), lambda: datafiles.read_arrays("arrays.npz", ("a",))):
+    for read in (lambda: vectors.read_vector("rates.npy"), lambda: array_files.read_arrays("arrays.npz", ("a",))):
         with pytest.raises(InputError, match=r"Object arrays cannot be loaded|objects?"):
             read()
     assert not os.path.exists("harm")

@@ -1,0 +1,248 @@
+"""Arrays out of NPY, NPZ and HDF5 files, as float64, with one clear line for whatever is wrong with them."""
+
+import math
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from .. import resources
+from ..errors import InputError, show
+from . import fillers
+from .formats import HDF5, NPZ, kind_of, opened
+
+LARGEST_BYTES = 8 << 30
+BY_SUFFIX = {".npz": NPZ, ".h5": HDF5, ".hdf5": HDF5, ".hdf": HDF5, ".he5": HDF5, ".nc": HDF5, ".mat": HDF5}
+
+
+def read_arrays(path, names):
+    """The named arrays of an NPZ or HDF5 file: name -> float64 array; a name that is not there is left out.
+
+    A filler in one of them, named by an attribute or known of a program, is refused: it would be taken for a number.
+    """
+    found = _readers(path)[0](path, names)
+    for name, array in found.items():
+        _check_finite(path, name, array)
+        _refuse_filler(path, name, array)
+    return found
+
+
+def read_with_gaps(path, names):
+    """The same, NaN where the file says of a number that it stands for no value."""
+    return _readers(path)[0](path, names)
+
+
+def shapes(path):
+    """The arrays of an NPZ or HDF5 file and their shapes: {name: (shape, dtype)}."""
+    return _readers(path)[1](path)
+
+
+def read_npy(path):
+    """The array of an NPY file, without pickle, as it is."""
+    path = Path(path)
+    with opened(path, most=most_bytes()) as file:
+        try:
+            with warnings.catch_warnings(action="ignore"):  # of headers as Python 2 wrote them
+                _check_claim(path, "in it", file, path.stat().st_size)
+                file.seek(0)
+                return np.lib.format.read_array(file, allow_pickle=False)
+        except InputError:
+            raise
+        except Exception as error:  # whatever a damaged file makes its reader raise
+            raise InputError(f"{path}: not a readable NPY file: {show(str(error))}") from None
+
+
+def cast(path, name, array):
+    """An array as float64, refused where it holds anything but real numbers."""
+    if array.dtype.names and not array.dtype.hasobject:
+        array = _unstructured(path, name, array)
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{path}: array {name!r} holds {array.dtype}, not real numbers")
+    if array.dtype.kind in "iu" and array.dtype.itemsize == 8 and array.size and _is_inexact(array):
+        raise InputError(f"{path}: array {name!r} holds whole numbers over 2^53, which floats do not tell apart")
+    return np.array(array, dtype=np.float64, order="C", copy=None)
+
+
+def finite(path, name, array):
+    """The same, refused where a value is not finite or a filler."""
+    array = cast(path, name, array)
+    _check_finite(path, name, array)
+    _refuse_filler(path, name, array)
+    return array
+
+
+def most_bytes():
+    """How many bytes are read whole: of a machine's memory at most the half."""
+    return min(LARGEST_BYTES, resources.memory_limit() // 2)
+
+
+def known(arrays):
+    """Arrays and their shapes, in words."""
+    shown = ", ".join(f"{name!r} {shape}" for name, (shape, _) in list(arrays.items())[:6])
+    more = f" and {len(arrays) - 6} more" if len(arrays) > 6 else ""
+    return f"it holds {shown}{more}" if arrays else "it holds none"
+
+
+def _readers(path):
+    """The readers of arrays and of shapes, by content; by the name where the content is none that is known."""
+    path = Path(path)
+    by_name, kind = BY_SUFFIX.get(path.suffix), None
+    if os.path.exists(path) and path.suffix != ".npz":
+        kind = kind_of(path)
+    kind = kind if kind in (NPZ, HDF5) else by_name
+    if kind is None:
+        raise InputError(f"{path}: the file name must end in .npz, .h5 or .hdf5, or its content be of that kind")
+    return (_read_npz, _npz_shapes) if kind == NPZ else (_read_hdf5, _hdf5_shapes)
+
+
+def _is_inexact(array):
+    """Whether a whole number of an array is no float64."""
+    return bool(max(abs(int(array.max())), abs(int(array.min()))) > 1 << 53)
+
+
+def _unstructured(path, name, array):
+    """The fields of a structured array as columns."""
+    kinds = {array.dtype[field].kind for field in array.dtype.names}
+    if not kinds <= set("fiub") or array.ndim != 1 or any(array.dtype[f].shape for f in array.dtype.names):
+        raise InputError(f"{path}: array {name!r} holds {show(str(array.dtype), 60)}, not real numbers")
+    return np.column_stack([array[field].astype(np.float64) for field in array.dtype.names])
+
+
+def _check_finite(path, name, array):
+    if not np.isfinite(array).all():
+        raise InputError(f"{path}: array {name!r} holds values that are not finite")
+
+
+def _refuse_filler(path, name, array):
+    """Refuse a value that stands for none."""
+    filler = fillers.found_in(array.ravel()) if array.size > 1 else None
+    if filler and filler[0] in fillers.BY_PROGRAM:
+        value, what, times = filler
+        raise InputError(f"{path}: array {name!r} holds {value:g} {times} times, {what}: such rows have to go first")
+
+
+def _check_size(path, name, size):
+    """Refuse, before reading, what cannot be meant to be read whole; `size`, of this array and those before it."""
+    if size > most_bytes():
+        raise InputError(f"{path}: array {name!r} takes {size} bytes, more than the {most_bytes()} that are read whole")
+
+
+def _check_claim(path, name, file, size):
+    """Refuse an array whose header claims more than the file has: room for it would be made before it is read."""
+    shape, dtype = _npy_header(file)
+    if math.prod(shape) * dtype.itemsize > size - file.tell():
+        raise InputError(f"{path}: the array {name} claims shape {show(shape)}, more than the file holds")
+
+
+def _npy_header(file):
+    """Shape and dtype of an open NPY file."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return shape, dtype
+
+
+def _with_npz(path, work):
+    """What `work` makes of an open NPZ file, read without pickle."""
+    with opened(path) as file:
+        try:
+            with warnings.catch_warnings(action="ignore"), np.load(file, allow_pickle=False) as archive:
+                return work(archive)
+        except InputError:
+            raise
+        except Exception as error:  # whatever a damaged archive makes its reader raise
+            advice = "; array.astype(float) makes numbers of them" if "Object arrays" in str(error) else ""
+            raise InputError(f"{path}: not a readable NPZ file: {show(str(error))}{advice}") from None
+
+
+def _read_npz(path, names):
+    """NPZ without pickle."""
+
+    def work(archive):
+        found, total = {}, 0
+        sizes = {info.filename.removesuffix(".npy"): info.file_size for info in archive.zip.infolist()}
+        for name in names:
+            if name in archive.files:
+                total += sizes.get(name, 0)
+                _check_size(path, name, total)
+                with archive.zip.open(f"{name}.npy") as member:
+                    _check_claim(path, repr(name), member, sizes.get(name, 0))
+                found[name] = cast(path, name, archive[name])
+        return found
+
+    return _with_npz(path, work)
+
+
+def _npz_shapes(path):
+    def work(archive):
+        found = {}
+        for name in archive.files:
+            with archive.zip.open(f"{name}.npy") as member:
+                found[name] = _npy_header(member)
+        return found
+
+    return _with_npz(path, work)
+
+
+def _with_hdf5(path, work):
+    """What `work` makes of an open HDF5 file."""
+    import h5py
+
+    opened(path).close()
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return work(file, h5py)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a damaged file makes its reader raise
+        raise InputError(f"{path}: not a readable HDF5 file: {show(str(error))}") from None
+
+
+def _read_hdf5(path, names):
+    """Datasets of an HDF5 file."""
+
+    def work(file, h5py):
+        found, total = {}, 0
+        for name in names:
+            dataset = file.get(name)
+            if isinstance(dataset, h5py.Dataset):
+                total += dataset.size * max(dataset.dtype.itemsize, 8) if dataset.shape else 8
+                _check_size(path, name, total)
+                array = cast(path, name, np.asarray(dataset[()]))
+                found[name] = _unfilled(path, name, dataset, array)
+        return found
+
+    return _with_hdf5(path, work)
+
+
+def _hdf5_shapes(path):
+    def work(file, h5py):
+        found = {}
+
+        def note(name, item):
+            if isinstance(item, h5py.Dataset):
+                found[name] = item.shape or (), item.dtype
+
+        file.visititems(note)
+        return found
+
+    return _with_hdf5(path, work)
+
+
+def _unfilled(path, name, dataset, array):
+    """The array, NaN where it holds what the file says is no value; refused where its numbers are packed."""
+    told = dataset.attrs
+    for key, plain in (("scale_factor", 1.0), ("add_offset", 0.0)):
+        if key in told and float(np.ravel(told[key])[0]) != plain:
+            raise InputError(
+                f"{path}: array {name!r} has {key} = {float(np.ravel(told[key])[0]):g}: its numbers are packed; "
+                "write the unpacked ones"
+            )
+    given = [told[key] for key in ("_FillValue", "missing_value") if key in told]
+    own = dataset.fillvalue if dataset.dtype.kind in "fiu" else 0
+    for filler in [*given, *([own] if own != 0 else [])]:
+        for value in np.ravel(filler):
+            if isinstance(value, int | float | np.number):
+                array[array == float(value)] = np.nan
+    return array

@@ -1,0 +1,178 @@
+"""Columns of numbers out of text: read line by line into one array, which is all that is held of it."""
+
+import csv
+import math
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+
+from .. import resources
+from ..errors import InputError
+from . import dialects, numbers
+from .dialects import GUESS
+from .formats import LARGEST_TEXT, text_of
+from .frame import Frame, Text
+from .headers import header_of
+
+HEAD_LINES, HEAD_LETTERS = 200, 1 << 20
+CHUNK = 4096  # rows at a time
+MOSTLY = 0.75  # words among the first fields of a column of words
+_READ = 1 << 20
+
+
+def read(path, options=dialects.Options(), categories=()):  # noqa: B008 (a tuple)
+    """The `Frame` of a text; the columns `categories`, by name or number, are kept as words."""
+    path = Path(path)
+    encoding = None if options.encoding == GUESS else options.encoding
+    most, lines, whole = _survey(path, encoding)
+    dialect = dialects.guess(path, lines, options, whole)
+    sample = _sample(path, lines, dialect)
+    if not sample:
+        raise InputError(f"{path}: no rows of numbers")
+    header = header_of(path, sample, dialect, options)
+    if len(sample) == 1 and header.in_line:
+        raise InputError(f"{path}: no rows of numbers")
+    _check_memory(path, header.width * most)
+    frame = Frame(path, header.names, np.empty((header.width, most)), notes=[*dialect.notes, *header.notes])
+    frame.keep_words(categories)
+    filling = _Filling(frame, dialect, header, sample[header.in_line :])
+    with text_of(path, encoding) as stream:
+        filling.fill(stream)
+    return frame
+
+
+def _survey(path, encoding):
+    """How many rows there can be at most, the first lines, and whether these are all."""
+    count, letters, head = 1, 0, []
+    with text_of(path, encoding) as stream:
+        while text := stream.read(_READ):
+            head = head or [text]
+            letters += len(text)
+            count += max(text.count("\n"), text.count("\r"))
+            if letters > LARGEST_TEXT:
+                raise InputError(f"{path}: has over {LARGEST_TEXT:,} letters, more than are read whole")
+    lines = "".join(head).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    whole = letters <= _READ and len(lines) <= HEAD_LINES
+    return count, lines[:HEAD_LINES], whole
+
+
+def _check_memory(path, count):
+    """Refuse, before it is made, an array that the memory does not hold."""
+    most = resources.memory_limit() // 2
+    if 8 * count > most:
+        raise InputError(f"{path}: its numbers take {8 * count:,} bytes, more than the {most:,} that are read whole")
+
+
+def _without_comments(lines, comment):
+    """The lines with a blank one in the place of each comment, so that they are counted as the file has them."""
+    for line in lines:
+        yield "\n" if dialects.is_comment(line, comment) else line
+
+
+def _rows(path, lines, dialect):
+    """(line number, fields) of all rows that are not blank."""
+    reader = dialects.fields_of(_without_comments(lines, dialect.comment), dialect.separator)
+    try:
+        for row in reader:
+            if row and (row[0].strip() or any(field.strip() for field in row)):
+                yield reader.line_num + dialect.skipped, row
+    except csv.Error as error:
+        raise InputError(f"{path}: not a CSV file: {error}") from None
+
+
+def _sample(path, lines, dialect):
+    """The first rows, from which header and kinds of columns are seen."""
+    return list(_rows(path, [line + "\n" for line in lines[dialect.skipped :]], dialect))[:HEAD_LINES]
+
+
+class _Filling:
+    """Rows going into a Frame, by the thousand: at once where all are numbers, field by field where not."""
+
+    def __init__(self, frame, dialect, header, sample):
+        self._frame, self._dialect, self._header = frame, dialect, header
+        self._filled, self._line = 0, 0
+        for j in range(header.width):
+            held = [(line, row[j]) for line, row in sample if j < len(row) and not numbers.is_gap(row[j])]
+            words = [(line, word) for line, word in held if numbers.number_of(word, dialect.decimal) is None]
+            if words and len(words) >= MOSTLY * len(held):  # of codes, some look like numbers
+                line, first = words[0]
+                known = numbers.refusal(first, dialect.decimal), numbers.is_miswritten(first, dialect.decimal)
+                frame.texts[j] = Text(line, first.strip(), *known)
+        self._number_columns = [j for j in range(header.width) if j not in frame.texts and j not in frame.words]
+
+    def fill(self, stream):
+        """All rows of a stream."""
+        for _ in range(self._dialect.skipped):
+            stream.readline()
+        rows = _rows(self._frame.path, stream, self._dialect)
+        if self._header.in_line:
+            next(rows)
+        while chunk := list(islice(rows, CHUNK)):
+            self._check_widths(chunk)
+            self._put(chunk)
+        self._frame.cut(self._filled)
+
+    def _check_widths(self, chunk):
+        """Refuse a row that is too long or too short."""
+        width = self._header.width
+        for line, row in chunk:
+            if len(row) != width:
+                what = self._cause_of_width(row)
+                raise InputError(f"{self._frame.path}, line {line}: {len(row)} fields, expected {width}{what}")
+
+    def _cause_of_width(self, row):
+        """What may have made a row one field too long."""
+        if self._dialect.separator == "," and len(row) == self._header.width + 1:
+            return "; is a comma in a field without quotes, or decimal?"
+        return ""
+
+    def _put(self, chunk):
+        """A chunk of rows."""
+        n, values = len(chunk), self._frame.values
+        block = slice(self._filled, self._filled + n)
+        if not self._put_at_once(chunk, block):
+            for j in self._number_columns:
+                values[j, block] = [self._number(j, line, row[j]) for line, row in chunk]
+        for j in self._frame.texts:
+            values[j, block] = math.nan
+        for j, words in self._frame.words.items():
+            words.extend(row[j].strip() for _, row in chunk)
+        self._filled += n
+
+    def _put_at_once(self, chunk, block):
+        """Whether all number columns of a chunk are plain numbers, which then are in their place."""
+        columns, whole = self._number_columns, len(self._number_columns) == self._header.width
+        fields = chain.from_iterable(row if whole else [row[j] for j in columns] for _, row in chunk)
+        if self._dialect.decimal == ",":  # a point is then no part of a number
+            fields = (field.replace(".", "x").replace(",", ".") for field in fields)
+        try:
+            found = np.fromiter(map(float, fields), np.float64, len(chunk) * len(columns))
+        except ValueError:
+            return False
+        if not np.isfinite(found).all() or any("_" in "".join(row) for _, row in chunk):
+            return False
+        found = found.reshape(len(chunk), len(columns)).T
+        if whole:
+            self._frame.values[:, block] = found
+        else:
+            self._frame.values[columns, block] = found
+        return True
+
+    def _number(self, j, line, text):
+        """One field as a float; NaN where it is a gap or no number, which is noted."""
+        if self._dialect.decimal == "." and (value := numbers.plain(text)) is not None and math.isfinite(value):
+            return value
+        frame, found = self._frame, numbers.number_of(text, self._dialect.decimal)
+        if found is None:
+            frame.offences.setdefault(j, (line, numbers.refusal(text, self._dialect.decimal)))
+            return math.nan
+        value, done = found
+        if math.isnan(value):
+            frame.gaps.setdefault(j, (line, text.strip()))
+        elif math.isinf(value):
+            frame.offences.setdefault(j, (line, f"{text.strip()[:40]!r} is not finite"))
+            return math.nan
+        if done and done not in frame.notes:
+            frame.notes.append(done)
+        return value

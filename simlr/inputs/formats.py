@@ -1,0 +1,177 @@
+"""What a file is, by its first bytes and not by its name; its digest; and its text, unpacked and decoded."""
+
+import bz2
+import contextlib
+import gzip
+import hashlib
+import io
+import lzma
+import zipfile
+import zlib
+from pathlib import Path
+
+from ..errors import InputError, show
+from .files import size_of
+
+LARGEST_TEXT = 1 << 30
+TEXT, NPY, NPZ, HDF5, PARQUET, ARROW, OTHER = "text", "NPY", "NPZ", "HDF5", "Parquet", "Arrow", "other"
+_FIRST_BYTES = (
+    (b"\x93NUMPY", NPY),
+    (b"\x89HDF\r\n\x1a\n", HDF5),
+    (b"PAR1", PARQUET),
+    (b"ARROW1", ARROW),
+)
+_PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+_SAVE_AS_CSV = "save it as CSV"
+# What cannot be read, what it is called, and what to do.
+_STRANGERS = (
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook (.xls)", _SAVE_AS_CSV),
+    (b"MATLAB 5.0", "a MATLAB file before version 7.3", "save it with -v7.3, or as CSV"),
+    (b"SQLite format 3", "an SQLite database", "export the table as CSV"),
+    (b"<stata_dta>", "a Stata file", "pandas.read_stata(...).to_csv(..., index=False) makes a CSV of it"),
+    (b"RDX", "an R data file", "write.csv(..., row.names = FALSE) makes a CSV of it"),
+    (b"%PDF", "a PDF document", "a CSV of its table is needed"),
+    (b"\x28\xb5\x2f\xfd", "packed with zstd", "unpack it"),
+    (b"7z\xbc\xaf", "a 7z archive", "unpack it"),
+    (b"\x89PNG", "a picture", "a CSV of its numbers is needed"),
+    (b"ORC", "an ORC file", "pandas.read_orc(...).to_csv(..., index=False) makes a CSV of it"),
+    (b"version https://git-lfs", "a pointer of Git LFS, not the file itself", "git lfs pull fetches it"),
+)
+_EXCEL = "an Excel workbook"
+_MARKS = (
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+)
+
+
+def digest(path):
+    """SHA-256 of a file's bytes, hexadecimal."""
+    with opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def opened(path, most=None):
+    """An ordinary file of at most `most` bytes, open for reading; InputError in one line where that cannot be."""
+    size_of(path, most)
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def kind_of(path):
+    """One of the kinds above, by content; what is no readable table is refused with its name and the way out."""
+    path = Path(path)
+    with opened(path) as file:
+        head = file.read(512)
+    for first, kind in _FIRST_BYTES:
+        if head.startswith(first):
+            return kind
+    if head.startswith(b"PK"):
+        return _kind_of_zip(path)
+    for first, name, advice in _STRANGERS:
+        if head.startswith(first):
+            raise InputError(f"{path}: is {name}; {advice}")
+    if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
+        raise InputError(f"{path}: is a Python pickle, which may run anything when it is read; save it as CSV or NPZ")
+    if head.lstrip()[:1] in (b"[", b"{") and b'"' in head:
+        raise InputError(f"{path}: is JSON; pandas.read_json(...).to_csv(..., index=False) makes a CSV of it")
+    if head.lstrip()[:5].lower() in (b"<html", b"<!doc", b"<?xml"):
+        raise InputError(f"{path}: is a page of HTML or XML, perhaps of a failed download; a CSV is needed")
+    return TEXT
+
+
+def _kind_of_zip(path):
+    """NPZ, a packed CSV, or a workbook."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except Exception:  # whatever a damaged archive makes its reader raise
+        if path.suffix == ".npz":
+            return NPZ
+        raise InputError(f"{path}: begins as {_EXCEL} (.xlsx) or a ZIP archive; {_SAVE_AS_CSV}") from None
+    if any(name.endswith(".npy") for name in names) or path.suffix == ".npz":
+        return NPZ
+    if any(name.startswith("xl/") or name == "[Content_Types].xml" for name in names):
+        raise InputError(f"{path}: is {_EXCEL} (.xlsx); {_SAVE_AS_CSV}")
+    if "content.xml" in names:
+        raise InputError(f"{path}: is an OpenDocument spreadsheet; {_SAVE_AS_CSV}")
+    if len(names) != 1:
+        raise InputError(f"{path}: is a ZIP archive of {len(names)} files; one is needed: unpack it")
+    return TEXT
+
+
+def is_packed(path):
+    """Whether a text comes unpacked out of another format, so that its size is not that of the file."""
+    with opened(path) as file:
+        head = file.read(6)
+    return head.startswith((b"PK", *_PACKED))
+
+
+@contextlib.contextmanager
+def text_of(path, encoding=None):
+    """The text of a file, unpacked where it is packed, as an open stream with its own ends of lines.
+
+    Without an encoding it is what the mark at its beginning says, UTF-8 where there is none. What cannot be unpacked or
+    decoded while it is read is refused in one line.
+    """
+    try:
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(opened(path, LARGEST_TEXT))
+            raw = stack.enter_context(_unpacked(path, file))
+            stream = io.BufferedReader(raw) if not hasattr(raw, "peek") else raw
+            encoding = encoding or _guessed(path, stream.peek(4096)[:4096])
+            yield io.TextIOWrapper(stream, encoding=encoding, newline="")
+    except UnicodeDecodeError as error:
+        bad = f"'\\x{error.object[error.start]:02x}'"
+        advice = "encoding = 'latin-1' or 'cp1252' reads it" if error.encoding.startswith("utf") else "name another"
+        raise InputError(
+            f"{path}{_line_of(path, error.encoding)}: {bad} is not a number, nor a letter in {error.encoding}; {advice}"
+        ) from None
+    except (LookupError, UnicodeError):
+        raise InputError(f"{path}: encoding {show(encoding, 40)} is unknown, or not that of the file") from None
+    except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile, RuntimeError) as error:
+        raise InputError(f"{path}: cannot be unpacked: {show(str(error))}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _unpacked(path, file):
+    """The bytes of an open file as a readable stream."""
+    head = file.read(6)
+    file.seek(0)
+    for first, unpack in _PACKED.items():
+        if head.startswith(first):
+            return unpack(file)
+    if head.startswith(b"PK"):
+        archive = zipfile.ZipFile(file)
+        return archive.open(archive.namelist()[0])
+    return file
+
+
+def _guessed(path, head):
+    """The encoding that the first bytes show."""
+    for mark, encoding in _MARKS:
+        if head.startswith(mark):
+            return encoding
+    even, odd = head[::2], head[1::2]
+    for zeros, letters, name in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
+        if len(head) >= 8 and zeros.count(0) > 0.8 * len(zeros) and letters.count(0) < 0.2 * len(letters):
+            raise InputError(f"{path}: looks like UTF-16 without its mark; encoding = {name!r} reads it")
+    return "utf-8"
+
+
+def _line_of(path, encoding):
+    """', line 3', where that is the first line that is not in an encoding of whole bytes."""
+    if not encoding.replace("-", "").lower().startswith(("utf8", "ascii")) or is_packed(path):
+        return ""
+    with opened(path) as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return f", line {number}"
+    return ""

@@ -1,0 +1,111 @@
+"""Whether the first line of a table names its columns: said where it is plain, refused where it may be either."""
+
+import math
+import re
+from typing import NamedTuple
+
+from ..errors import InputError, show
+from . import numbers
+from .dialects import BLANKS, GUESS
+
+
+class Header(NamedTuple):
+    """The names of the columns."""
+
+    names: list  # "" of a column without one; empty where none has a name
+    width: int
+    in_line: bool  # whether the names are the first row
+    notes: list
+
+
+def header_of(path, sample, dialect, options):
+    """The `Header` of a table that begins with these rows, (line, fields) each."""
+    first = [field.strip() for field in sample[0][1]]
+    width = len(sample[1][1]) if len(sample) > 1 else len(first)
+    if options.header is False:
+        return Header([], len(first), False, [])
+    if options.header == GUESS and dialect.names and all(numbers.number_of(field) for field in first):
+        return Header(dialect.names, len(first), False, ["names in the comment before the rows"])
+    if len(first) == width - 1 and dialect.separator in (BLANKS, "\t"):  # as R writes a table with names of rows
+        first = ["", *first]
+    if options.header == GUESS and not _names(path, sample, first, options, dialect.decimal):
+        return Header([], len(first), False, [])
+    return Header([_unquoted(name) for name in first], len(first), True, [])
+
+
+def _unquoted(name):
+    """A name without quotes of the other kind, and without the one that pandas gives what has none."""
+    if len(name) > 1 and name[0] == name[-1] == "'":
+        name = name[1:-1].strip()
+    return "" if name.startswith("Unnamed: ") else name
+
+
+def _names(path, sample, first, options, decimal):
+    """Whether the fields of a first line are names; InputError where they may be names or numbers."""
+    is_number = [_is_number(field, decimal) for field in first]
+    named = [bool(field) and not number for field, number in zip(first, is_number, strict=True)]
+    if not any(is_number):
+        if not any(named):
+            raise InputError(f"{path}: its first line is empty; {options.way}")
+        if all(numbers.is_gap(field) or numbers.plain(field) is not None for field in first):  # nan, inf, NA
+            shown = show(",".join(first[:6]), 40)
+            raise InputError(f"{path}: its first line, {shown}, is not finite, or the names of columns; {options.way}")
+        _refuse_second_line(path, sample, decimal)
+        return True
+    if all(is_number):
+        if not _may_be_labels(first, decimal, options.numbers_only):
+            return False
+        shown = show(",".join(first[:6]), 40)
+        if options.numbers_only:
+            raise InputError(
+                f"{path}: its first line, {shown}, may be the numbers that pandas gives columns; {options.way}"
+            )
+        raise InputError(
+            f"{path}: its first line holds numbers only; where it is no header, say header = false; where it is, "
+            "header = true"
+        )
+    if not first[0] and first[1:] == [str(i) for i in range(len(first) - 1)]:  # pandas, with its row numbers
+        return True
+    above_numbers = [
+        j for j, own in enumerate(named) if own and all(_holds_number(row, j, decimal) for row in sample[1:])
+    ]
+    if len(above_numbers) > 1 and len(sample) > 2:
+        return True
+    what = "numbers and names" if any(named) else "numbers and an empty field"
+    raise InputError(f"{path}: its first line, {show(','.join(first[:6]), 40)}, holds {what}; {options.way}")
+
+
+def _is_number(field, decimal):
+    """Whether a field is a finite number: inf may be a name."""
+    found = numbers.number_of(field, decimal)
+    return found is not None and math.isfinite(found[0])
+
+
+def _holds_number(numbered, j, decimal):
+    """Whether a field of a row is a number."""
+    row = numbered[1]
+    return j < len(row) and _is_number(row[j], decimal)
+
+
+def _may_be_labels(first, decimal, numbers_only):
+    """Whether numbers may be the names of columns: counted by pandas, or in order, all different, and short."""
+    if numbers_only:
+        return first == [str(i) for i in range(len(first))]
+    values = [numbers.number_of(field, decimal)[0] for field in first]
+    if len(set(values)) < len(values) or any(re.search(r"[.,]\d{4}", field) for field in first):
+        return False
+    whole = all(value == int(value) for value in values)
+    return whole or sorted(values) in (values, values[::-1])
+
+
+def _refuse_second_line(path, sample, decimal):
+    """Refuse a line of words between the names and the numbers."""
+    rows = [row for _, row in sample[1:3]]
+    if len(rows) == 2 and not any(_is_number(field, decimal) or numbers.is_gap(field) for field in rows[0]):
+        below = [_is_number(field, decimal) for field in rows[1]]
+        if len(rows[0]) > 1 and all(below):
+            line = sample[1][0]
+            raise InputError(
+                f"{path}, line {line}: {show(rows[0][0], 40)} is not a number: a second line of names, or units? "
+                "take it out"
+            )

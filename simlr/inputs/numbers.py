@@ -1,0 +1,102 @@
+"""Single fields of a text as numbers: what is one, what is a gap, and what else it may be meant to be."""
+
+import math
+import re
+
+from ..errors import show
+
+# What other programs write where there is no value.
+GAPS = frozenset(
+    ("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none", "nil", "missing", ".", "?", "-", "--", "*", "#na")
+)
+_COMMA_NUMBER = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?$")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}([,. '\u00a0\u202f\u2009])\d{3}(\1\d{3})*([.,]\d+)?$")
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d{2}|\d{4}[qQmM:]\d")
+_FORTRAN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))[dD]([+-]?\d+)$")
+TRUTHS = {"true": 1.0, "false": 0.0}
+_MINUS = "\u2212"
+
+
+def plain(text):
+    """A field as a float, None where it is none; Python also takes 1_000, which may be a slip."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return None if "_" in text else value
+
+
+def is_gap(text):
+    """Whether a field stands for no value."""
+    return text.strip().lower() in GAPS
+
+
+def is_decimal_comma(text):
+    """Whether a field is a number with a decimal comma."""
+    return bool(_COMMA_NUMBER.match(text.strip()))
+
+
+def may_be_thousands(text):
+    """Whether a comma in a number may also set off thousands: 1,234 but not 0,234 or 12,5."""
+    return bool(re.match(r"[+-]?[1-9]\d{0,2}(,\d{3})+$", text.strip()))
+
+
+def number_of(text, decimal="."):
+    """(value, what was done to read it) of a field, NaN of a gap; None where it is no number."""
+    text = text.strip()
+    if text.lower() in GAPS:
+        return math.nan, None
+    if decimal == ",":
+        if "." in text:
+            return None
+        text = text.replace(",", ".", 1)
+    value = plain(text)
+    if value is not None:
+        return value, None
+    if text.lower() in TRUTHS:
+        return TRUTHS[text.lower()], "true read as 1, false as 0"
+    if text.startswith(_MINUS) and (value := plain("-" + text[1:])) is not None:
+        return value, "the minus sign of typesetters read as one"
+    found = _FORTRAN.match(text)
+    return (float(f"{found[1]}e{found[2]}"), "Fortran's exponents D read as E") if found else None
+
+
+def cause_of(text, decimal="."):
+    """What a field that is no number may be, with the way out; "" where nothing is to be said."""
+    text = text.strip()
+    if decimal == "." and is_decimal_comma(text) and not may_be_thousands(text):
+        return ": a decimal comma? decimal = ',' reads it"
+    if _THOUSANDS.match(text):
+        return ": thousands seem set off; write the number without, or decimal = ',' where the comma is decimal"
+    if "_" in text and plain(text.replace("_", "")) is not None:
+        return ": write it without '_'"
+    if text.endswith("%") and plain(text[:-1]) is not None:
+        return ": write it without '%'"
+    if text[:1] in "$\u20ac\u00a3" and text[1:]:
+        return ": write it without the currency"
+    if _DATE.match(text):
+        return ": a date or time? write it as a number"
+    if re.match(r"[+-]?0x[0-9a-fA-F]+$", text):
+        return ": hexadecimal; write it as a decimal number"
+    if text.count(";") or text.count("\t") or text.count("|"):
+        mark = max(";\t|", key=text.count)
+        return f": columns seem separated by {mark!r}; separator = {mark!r}"
+    if re.match(r"[<>~]\s*\d", text):
+        return ": a bound, not a number"
+    if re.match(r"[=@]", text):
+        return ": a formula; save the values"
+    if re.match(r"(grand )?total|sum|mean|average", text.lower()):
+        return ": a line of totals? take it out"
+    if text.startswith("#"):
+        return ": a comment or an error of a spreadsheet? comment = '#' leaves such lines out"
+    return ""
+
+
+def is_miswritten(text, decimal="."):
+    """Whether a field that is no number seems to be one in another writing; a date is none."""
+    return bool(cause_of(text, decimal)) and not _DATE.match(text.strip())
+
+
+def refusal(text, decimal="."):
+    """'x' is not a number, with what it may be."""
+    return f"{show(text, 40)} is not a number{cause_of(text, decimal)}"

@@ -25,6 +25,7 @@ from .startup import load_numba
 
 DEFAULT_PAPER = "nakkiran2020"
 LOCAL = "local"
+MOST_TOLD = 3  # tables, at the beginning of a run
 PROGRAM = "python -m simlr.grid"
 # Reading so much back takes a second or more: it is said beforehand.
 LONG_CHECK_BYTES = 1 << 30
@@ -163,7 +164,7 @@ def _run(options):
 
     job = Job(config, options.shard)
     if options.dry_run:
-        return _print(listing.estimate(job.plan, create.bytes_needed(job.plan), out))
+        return _print(listing.estimate(job.plan, create.bytes_needed(job.plan), out, job.data()))
     _load_compiler()
     with _workers(job, out, options) as (workers, origin):
         with _default_folder(out.parent, options.out is None):
@@ -280,6 +281,8 @@ def _execute(job, writer, blocks, out, options, workers=None):
         size = f"{len(plan.schedules)} schedules x {plan.seeds} seeds"
         name = job.config.name + (", shard {}/{}".format(*job.shard) if job.shard else "")
         tell(f"{name}: {size}, {_resources(options.threads, workers)} -> {out}")
+        for text in job.data()[:MOST_TOLD]:
+            tell(f"data: {text}")
         if not workers or options.dask == LOCAL:
             _announce_compiling(tell)
     sizes = plan.block_sizes

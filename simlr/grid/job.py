@@ -139,9 +139,15 @@ class Job:
             (field, origin.moments.get(field.name, array)) for field, array in file_format.small_datasets(self.plan)
         ]
 
+    def data(self) -> list[str]:
+        """What the problems read from files, a line each."""
+        return list(dict.fromkeys(text for source in self.sources if (text := source.describe())))
+
     def attributes(self, origin: Origin | None = None) -> dict[str, Any]:
         """The root attributes of the run file: what ran, on what, when."""
         others = {"problem_sizes": file_format.sizes_text(self.plan.sizes)}
+        if self.data():
+            others["problem_data"] = "\n".join(text[:1000] for text in self.data()[:20])
         if self.shard:
             others["shard"] = "{}/{}".format(*self.shard)
         identity = " ".join(source.identity for source in self.sources).strip()

@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..analysis import answers, summary
@@ -109,7 +110,7 @@ def _method(kind, meaning, known):
     return f"  {kind:<12} {', '.join(parameters)}".rstrip() + f"\n      {meaning}"
 
 
-def estimate(plan: Plan, needed: int, out: Path) -> str:
+def estimate(plan: Plan, needed: int, out: Path, data: Sequence[str] = ()) -> str:
     """What a grid would take: cells, steps, bytes and memory."""
     schedules_, seeds = len(plan.schedules), plan.seeds
     stop = plan.config.stop
@@ -117,6 +118,7 @@ def estimate(plan: Plan, needed: int, out: Path) -> str:
     steps = sum(min(schedule.length, most) for schedule in plan.schedules) * seeds
     lines = [
         ("grid", plan.config.name),
+        *(("data", text) for text in data),
         ("cells", f"{plan.cells:,} ({schedules_:,} schedules x {seeds:,} seeds), {plan.levels} levels each"),
         ("stop", stopping.describe(stop)),
         ("steps", f"at most {steps:,}; cells stop at their last level"),

@@ -70,6 +70,7 @@ def _provenance(run, name):
     versions = ("simlr", "numba", "numpy", "h5py", "python")
     return [
         ("run file", name),
+        *(("data", text) for text in str(told.get("problem_data", "")).splitlines()),
         ("versions", ", ".join(f"{key} {told.get(f'{key}_version', 'unknown')}" for key in versions)),
         ("kernel digest", told.get("kernel_digest", "unknown")),
         ("processor", told.get("processor", "unknown")),

@@ -256,6 +256,47 @@ def test_a_column_constant_in_the_train_rows_only(run_grid, tmp_path):
         np.testing.assert_allclose(run.test_loss[0, n, 0], held_out, rtol=1e-9)
 
 
+@pytest.mark.parametrize(("rows", "value"), [(100_001, 0.1), (1000, 1 / 3), (7, 1e100)])
+def test_a_constant_column_is_constant_whatever_its_length(rows, value):
+    """The rounding of its mean grows with the rows; it is not taken for a spread."""
+    from simlr.kernels.problems.regression import mean_and_spread
+
+    column = np.full(rows, value)
+    assert mean_and_spread(column, np.arange(rows))[1] == 1.0
+
+
+@pytest.mark.parametrize("share", [1e-11, 1e-12, 1e-13])
+def test_real_variation_is_not_called_constant(share):
+    from simlr.kernels.problems.regression import mean_and_spread
+
+    column = 1e9 * (1.0 + share * np.random.default_rng(0).normal(size=500))
+    exact = np.std((column - column[0]).astype(np.longdouble))
+    np.testing.assert_allclose(mean_and_spread(column, np.arange(500))[1], float(exact), rtol=1e-6)
+
+
+@pytest.mark.parametrize("standardize", ["none", "all"])
+def test_an_intercept_is_a_column_of_ones(run_grid, tmp_path, standardize):
+    """It fits as least squares with a constant do, on train rows whose mean is not 0."""
+    table = draw_table(np.random.default_rng(6), 30, 3)
+    write_table(tmp_path / "t.csv", table)
+    run = dataset_run(run_grid, tmp_path, intercept=True, standardize=standardize)
+    for n in range(9):
+        train = naive.split(0, n, 30, 8, 22)[0]
+        own = table if standardize == "none" else naive.standardized(table, np.arange(30))
+        x = np.column_stack([own[:, :-1], np.ones(30)])
+        best = naive.minimiser(x[train], own[train, -1], np.zeros(4))
+        np.testing.assert_allclose(run.train_minimiser[n], best, rtol=1e-8, atol=1e-9)
+    assert "intercept by a column of ones" in run.attributes["problem_data"]
+
+
+def test_an_intercept_goes_with_the_columns_themselves(tmp_path):
+    write_table(tmp_path / "t.csv", draw_table(np.random.default_rng(6), 30, 3))
+    defaults = {parameter.name: parameter.default for parameter in DATASET.parameters}
+    parameters = {**defaults, "file": "t.csv", "header": False, "train_rows": 5, "intercept": True}
+    with pytest.raises(InputError, match=r"problem\.intercept goes with features = 'linear', got 'rbf'"):
+        DATASET.prepare({**parameters, "features": "rbf"}, tmp_path)
+
+
 # ---- where the columns come from ----
 
 

@@ -105,4 +105,5 @@ class Frame:
 
     def is_empty(self, j):
         """Whether a column holds nothing at all."""
-        return j not in self.offences and j not in self.words and bool(np.isnan(self.values[j]).all())
+        held = (self.offences, self.words, self.texts)
+        return not any(j in kind for kind in held) and bool(np.isnan(self.values[j]).all())

@@ -67,7 +67,8 @@ def cause_of(text, decimal="."):
     if decimal == "." and is_decimal_comma(text) and not may_be_thousands(text):
         return ": a decimal comma? decimal = ',' reads it"
     if _THOUSANDS.match(text):
-        return ": thousands seem set off; write the number without, or decimal = ',' where the comma is decimal"
+        other = ", or decimal = ',' where the comma is decimal" if re.match(r"[+-]?\d+,\d+$", text) else ""
+        return f": thousands seem set off; write the number without{other}"
     if "_" in text and plain(text.replace("_", "")) is not None:
         return ": write it without '_'"
     if text.endswith("%") and plain(text[:-1]) is not None:
@@ -88,7 +89,7 @@ def cause_of(text, decimal="."):
     if re.match(r"(grand )?total|sum|mean|average", text.lower()):
         return ": a line of totals? take it out"
     if text.startswith("#"):
-        return ": a comment or an error of a spreadsheet? comment = '#' leaves such lines out"
+        return ": an error of a spreadsheet? leave the field empty where it has no value"
     return ""
 
 

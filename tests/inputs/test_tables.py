@@ -130,6 +130,12 @@ REFUSED = {
     "Latin-1": (text().replace("a,", "\u00e9,").encode("latin-1"), {}, "line 1: '\\xe9' is not a number, nor a letter"),
     "UTF-16 without a mark": (text().encode("utf-16-le"), {}, "UTF-16 without its mark; encoding = 'utf-16-le'"),
     "per cent": (text().replace("10.25", "10.25%"), {}, "write it without '%'"),
+    "per cent throughout": ("a,b,y\n5%,1,1\n6%,2,2\n", {}, "line 2: '5%' is not a number: write it without '%' in col"),
+    "an error": (
+        text().replace("10.25", "#DIV/0!"),
+        {},
+        "line 2: '#DIV/0!' is not a number: an error of a spreadsheet",
+    ),
     "infinity": (text().replace("10.25", "inf"), {}, "line 2: 'inf' is not finite in column 'b'"),
     "a filler": (text().replace("10.25", "-999"), {}, "column 'b' holds -999 1 time, as a filler does"),
     "NumPy's filler": (text().replace("10.25", "1e20"), {}, "holds 1e+20 1 time, NumPy's filler of masked arrays"),

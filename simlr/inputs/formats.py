@@ -90,8 +90,8 @@ def _kind_of_zip(path):
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except Exception:  # whatever a damaged archive makes its reader raise
-        if path.suffix == ".npz":
-            return NPZ
+        if path.suffix in (".npz", ".h5", ".hdf5"):  # whose readers say what is wrong with it
+            return OTHER
         raise InputError(f"{path}: begins as {_EXCEL} (.xlsx) or a ZIP archive; {_SAVE_AS_CSV}") from None
     if any(name.endswith(".npy") for name in names) or path.suffix == ".npz":
         return NPZ

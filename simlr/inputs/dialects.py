@@ -49,7 +49,7 @@ def fields_of(lines, separator):
 
 def is_comment(line, comment):
     """Whether a line is a comment."""
-    return comment is not None and line.lstrip(" ").startswith(comment)
+    return comment is not None and comment in line and line.lstrip(" ").startswith(comment)
 
 
 def guess(path, lines, options, whole):

@@ -76,7 +76,7 @@ _PUBLIC = {
     "pool": "simlr.grid.cluster.pool",
     "remote": "simlr.grid.cluster.worker",
     "studyruns": "simlr.grid.study",
-    "datafiles": "simlr.inputs.datafiles",
+    "datafiles": "simlr.inputs.tables",
     "rules": "simlr.inputs.rules",
     "toml": "simlr.inputs.toml",
     "sphere": "simlr.papers._sphere",

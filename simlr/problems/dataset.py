@@ -12,7 +12,7 @@ from ..inputs import rules, tables
 from ..inputs.dialects import GUESS, Options
 from ..inputs.parameters import REQUIRED, Parameter
 from . import features, lapack
-from .source import Batch, Problem, Quadratic, Sloped, Source, empty_batch
+from .source import Batch, Problem, Quadratic, Sloped, Source, ValidationOf, empty_batch
 
 # Each at its number in kernels.problems.regression: RAW, TRAIN, ALL (which is not imported before something is drawn).
 _STANDARDIZE = "none", "train", "all"
@@ -92,8 +92,6 @@ class _Dataset(Source):
         self.dimension, rows = self._columns.shape[0] - 1, table.rows
         self._train, self._validation = parameters["train_rows"], parameters["validation_rows"]
         self._test = parameters["test_rows"] or rows - self._train - self._validation
-        if not self._validation:
-            self.validation = None
         self._label_noise = parameters["label_noise"]
         if self._train + self._validation + max(self._test, 1) > rows:
             named = ("train_rows", *(("validation_rows",) if self._validation else ()), "test_rows")
@@ -144,7 +142,12 @@ class _Dataset(Source):
         d = self.dimension
         return np.ascontiguousarray(batch.curvature_axes[:, :d, :d]), np.ascontiguousarray(batch.train_minimiser[:, :d])
 
-    def validation(self, root, draws, batch, workers):
+    @property
+    def validation(self) -> ValidationOf | None:
+        """The validation losses, where there is a validation set."""
+        return self._validation_loss if self._validation else None
+
+    def _validation_loss(self, root, draws, batch, workers):
         """The mean squared error on the validation rows of splits `draws`, which come behind the train rows."""
         from ..kernels.jit import launch
         from ..kernels.problems import regression
@@ -226,7 +229,7 @@ class _Featured(_Dataset):
             parts = batch.curvature_axes[n, :d, :d], batch.curvature[n, :d], batch.initial_residual[n, :d]
             yield draw, self._stretch(root, draw, 0, self._train), *parts
 
-    def validation(self, root, draws, batch, workers):
+    def _validation_loss(self, root, draws, batch, workers):
         """The mean squared error on the validation rows of splits `draws`, which come behind the train rows."""
 
         def one(known):

@@ -19,7 +19,7 @@ from ..inputs import formats, rules
 from ..inputs.parameters import REQUIRED, Parameter
 from . import covariances, lapack
 from .covariances import ISOTROPIC, POWER_LAW, SPIKED, WORDS, word_or_numbers
-from .source import Batch, Problem, Quadratic, Source, empty_batch
+from .source import Batch, Problem, Quadratic, Source, ValidationOf, empty_batch
 
 SAME, RANDOM, ONES, ZERO = "train", "random", "ones", "zero"
 LARGEST_BYTES = 1 << 30  # of one draw, in each thread
@@ -47,8 +47,6 @@ class _Gaussian(Source):
         _check_companions(parameters)
         self._parameters, self._rows = parameters, parameters["train_rows"]
         self._held_out = parameters["validation_rows"]
-        if not self._held_out:
-            self.validation = None
         arrays = {key: covariances.read(key, parameters[key], folder) for key in READ}  # None of a word
         arrays = {key: array for key, array in arrays.items() if array is not None}
         self.dimension = _dimension(parameters, arrays)
@@ -147,7 +145,12 @@ class _Gaussian(Source):
         parts = batch.target[:, :d], batch.curvature_axes[:, :d, :d], batch.train_minimiser[:, :d]
         return Fit(*map(np.ascontiguousarray, parts))
 
-    def validation(self, root: int, draws: NDArray[np.int64], batch: Batch, workers: int) -> Quadratic:
+    @property
+    def validation(self) -> ValidationOf | None:
+        """The validation losses, where there is a validation set."""
+        return self._validation_loss if self._held_out else None
+
+    def _validation_loss(self, root: int, draws: NDArray[np.int64], batch: Batch, workers: int) -> Quadratic:
         """The mean squared error on validation rows, drawn as the train rows are."""
         from ..kernels.jit import launch
         from ..kernels.problems import gaussian

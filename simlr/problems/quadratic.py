@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..inputs import arrays, formats, rules
 from ..inputs.parameters import REQUIRED, Parameter
-from .source import Batch, Problem, Quadratic, Source, empty_batch
+from .source import Batch, Problem, Quadratic, Source, ValidationOf, empty_batch
 
 
 class _Quadratic(Source):
@@ -36,8 +36,6 @@ class _Quadratic(Source):
         for name, array in self._arrays.items():
             self._arrays[name] = self._spread(name, array)
         self.identity = formats.digest(path)
-        if "validation_matrix" not in self._arrays:
-            self.validation = None
 
     def _expected_shapes(self):
         n, d = self.limit, self.dimension
@@ -67,7 +65,12 @@ class _Quadratic(Source):
         batch.target[:] = -batch.offset
         return batch
 
-    def validation(self, root: int, draws: NDArray[np.int64], batch: Batch, workers: int) -> Quadratic:
+    @property
+    def validation(self) -> ValidationOf | None:
+        """The validation losses, where there is a validation set."""
+        return self._validation_loss if "validation_matrix" in self._arrays else None
+
+    def _validation_loss(self, root: int, draws: NDArray[np.int64], batch: Batch, workers: int) -> Quadratic:
         """The validation quadratics of rows `draws`; offset and floor are 0 where the file has none."""
         taken = {name: self._arrays[name][draws] for name in _VALIDATION if name in self._arrays}
         matrix = np.array(taken["validation_matrix"])

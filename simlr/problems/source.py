@@ -4,7 +4,7 @@ A problem kind is a `Problem`: its parameters, and `prepare`, which checks them,
 an object that draws. docs/adding-a-problem.md walks through one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,6 +60,10 @@ def empty_batch(count: int, dimension: int) -> Batch:
     return Batch(*(np.zeros(shape) for shape in shapes))
 
 
+RowsOf = Callable[[int, NDArray[np.int64], Batch, int], Sequence[NDArray[np.float64]]]
+ValidationOf = Callable[[int, NDArray[np.int64], Batch, int], Quadratic | Sloped]
+
+
 class Source:
     """What `prepare` returns. Draw number k with a root is a pure function of (root, k).
 
@@ -71,10 +75,10 @@ class Source:
         The number of different draws, where there are only so many.
     identity : str
         Digest of the files behind it; a run is resumed only where it is the same.
-    rows : method or None
+    rows : callable or None
         Where mini-batches can be drawn, (root, draws, their Batch, workers) -> the train rows in curvature axes,
         z (N, n, d) = Q^T x, and their labels' residuals, rho (N, n) = y - <x, theta_hat>.
-    validation : method or None
+    validation : callable or None
         Where there is a validation set, (root, draws, their Batch, workers) -> the `Quadratic` of these draws, or their
         `Sloped`; the Batch may have more axes than the source, all 0.
     validation_needs : str
@@ -84,9 +88,13 @@ class Source:
     dimension: int = 0
     limit: int | None = None
     identity: str = ""
-    rows = None
-    validation = None
+    rows: RowsOf | None = None
     validation_needs: str = "which has none"
+
+    @property
+    def validation(self) -> ValidationOf | None:
+        """As above. A kind whose sources all have a validation set may make it a method, as `draw` is."""
+        return None
 
     def describe(self) -> str:
         """What was read from files, in one line; "" where nothing was."""

@@ -79,16 +79,16 @@ class StopRules:
     ) -> Found:
         """The stops of the schedules `rows` (S,) with one kind of stochastic steps, on the train rows `rows_of`."""
         cells, (rates, _) = step_budgets.without_levels(seeds.cells), self._exact.rates(rows)
-        validated = VALIDATION in self._stop
-        moments = WINDOW if validated else self._budgets().size
+        validation = seeds.validation  # given where, and only where, it stops runs
+        moments = self._budgets().size if validation is None else WINDOW
         steps = Stochastic(self._plan, seeds, rows, cells, moments + 1, rows_of, self._launch)
         state, passages = steps.state, steps.passages
         end = {"stop_r": passages.stop_r, "stop_average": passages.stop_average}
-        if not validated:
+        if validation is None:
             steps.run(step_budgets.rates_to(rates, self._budgets()))
             recorded = {"stop_r": passages.record_r, "stop_average": passages.record_average}
             return self._at_budgets(rows, rates.length, passages, end, recorded)
-        quadratic = losses_of_r(seeds.validation)
+        quadratic = losses_of_r(validation)
         stopping = EarlyStopping(self._stop[VALIDATION], quadratic, passages, state.r, state.average, self._launch)
         spans = self._plan.tables.spans(rows, chunks_of(rates.length), ahead=True)
         step_and_check(spans, cells, rates, stopping, steps.take, (passages.record_r, passages.record_average))

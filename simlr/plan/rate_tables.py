@@ -1,13 +1,13 @@
 """Learning-rate tables: the rates of all schedules, a chunk of steps at a time, computed once and kept while used."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..schedules.registry import Array
-from ..schedules.schedule import Schedule
+from ..schedules.schedule import Piece, Schedule
 from .kept import Kept
 
 CHUNK = 4096
@@ -31,23 +31,24 @@ class RateTables:
     def __init__(self, schedules: Sequence[Schedule]) -> None:
         self._schedules = schedules
         self._kept = Kept(KEPT_BYTES, lambda made: sum(table.nbytes for table in made))
-        self._last = None, None
-        self._whole = {}
-        self._pieces = {}
+        self._last: tuple[tuple[int, int], tuple[Array, Array]] | None = None
+        self._whole: dict[int, float] = {}
+        self._pieces: dict[int, list[Piece]] = {}
         # Time of the first c CHUNK steps of a varying piece: grown one chunk after the other.
-        self._sums = {}
+        self._sums: dict[tuple[int, int], list[float]] = {}
 
     def one(self, s: int, chunk: int) -> tuple[Array, Array]:
         """eta (T,) and time (T + 1,) of one schedule's chunk, T the steps that it has there."""
-        if self._last[0] != (s, chunk):
+        last = self._last
+        if last is None or last[0] != (s, chunk):
             eta = self._schedules[s].rates(chunk * CHUNK, (chunk + 1) * CHUNK)
             time = np.empty(eta.size + 1)
             time[0] = self._elapsed_before(s, chunk)
             with np.errstate(over="ignore"):
                 np.cumsum(eta, out=time[1:])
                 time[1:] += time[0]
-            self._last = (s, chunk), (eta, time)
-        return self._last[1]
+            last = self._last = (s, chunk), (eta, time)
+        return last[1]
 
     def _elapsed_before(self, s, chunk):
         """The sum of the learning rates before a chunk: constant pieces by a product, others by sums in order."""
@@ -69,7 +70,7 @@ class RateTables:
         start = first + whole * CHUNK
         return sums[whole] + (float(np.sum(self._schedules[s].rates(start, start + rest))) if rest else 0.0)
 
-    def spans(self, rows: Iterable[int], chunks: int, ahead: bool) -> Iterator[tuple[int, Array, Array]]:
+    def spans(self, rows: Iterable[int], chunks: int, ahead: bool) -> Generator[tuple[int, Array, Array]]:
         """The tables of one run of chunks after the other.
 
         The runs grow: where most cells end early, little is tabulated in vain, and later a launch is worth its while.
@@ -96,17 +97,19 @@ class RateTables:
         cuts = ((rows, first, last) for first, last in self._cuts(rows, chunks))
         cut, following = next(cuts), next(cuts, None)
         if not ahead or not following:
-            while cut:
+            while following:
                 yield cut[1] * CHUNK, *self.span(*cut)
                 cut, following = following, next(cuts, None)
+            yield cut[1] * CHUNK, *self.span(*cut)
             return
         with ThreadPoolExecutor(1, "simlr-tables") as helper:
             coming = helper.submit(self.span, *cut)
-            while cut:
+            while following:
                 tables = coming.result()
-                coming = helper.submit(self.span, *following) if following else None
+                coming = helper.submit(self.span, *following)
                 yield cut[1] * CHUNK, *tables
                 cut, following = following, next(cuts, None)
+            yield cut[1] * CHUNK, *coming.result()
 
     def _cuts(self, rows, count):
         """The runs of chunks, (first, one beyond the last): 1, 2, 4, ... of them, as far as memory allows."""

@@ -38,13 +38,15 @@ def check_same(path: str | Path, found: dict[str, Any], wanted: dict[str, Any]) 
 
 def first_difference(found: str | None, wanted: str | None, places: tuple[str, str] = ("there", "here")) -> str:
     """The first key in which two grids differ, with what it is in both."""
+    if found is None or wanted is None:
+        return "its description is damaged"
     try:
-        found, wanted = (dict(_flat("", tomllib.loads(text))) for text in (found, wanted))
+        theirs, ours = (dict(_flat("", tomllib.loads(text))) for text in (found, wanted))
     except (AttributeError, TypeError, ValueError):
         return "its description is damaged"
     missing = "nothing"
-    for key in {**wanted, **found}:
-        there, here = found.get(key, missing), wanted.get(key, missing)
+    for key in {**ours, **theirs}:
+        there, here = theirs.get(key, missing), ours.get(key, missing)
         if there != here:
             return f"{key} is {show(there, 40)} {places[0]}, {show(here, 40)} {places[1]}"
     return "its description is damaged"

@@ -5,7 +5,7 @@ contestants take turns in one run, and the best time of each counts. Everything 
 but for the draws, which have none.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -103,7 +103,7 @@ def gradient_flow(bench: Bench) -> Iterator[Figure]:
         curvature, residual, _ = twins.descent_inputs(axes, bench.pick(200_000, 2_000), 1, 1)
         config = bench.quadratics(curvature, residual, [{"kind": "flow"}], LEVELS)
         few = curvature[:2000], residual[:2000]
-        contestants = {
+        contestants: dict[str, Callable[[], object]] = {
             "simlr": partial(run, config),
             "NumPy": partial(twins.numpy_crossing, *few, LEVELS),
         }

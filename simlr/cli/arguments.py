@@ -5,7 +5,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..errors import InputError, RunError, show
 from .signals import terminate_as_interrupt
@@ -81,9 +81,10 @@ def answered(
 
 def one_line(name: str, work: Callable[[], int]) -> int:
     """Run `work()`, which returns an exit status; expected errors become one line on standard error."""
+    output: Any = sys.stdout  # not every stream that may stand there has a `reconfigure`
     with contextlib.suppress(AttributeError, ValueError, OSError):
         # A name that the terminal's encoding lacks is shown by its code.
-        sys.stdout.reconfigure(errors="backslashreplace")
+        output.reconfigure(errors="backslashreplace")
     try:
         status = work()
         _flush()

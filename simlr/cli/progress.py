@@ -87,7 +87,7 @@ class Lines:
 @contextlib.contextmanager
 def shown(unit: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A function of (done, all) that shows how far something is, for the duration."""
-    displays = []
+    displays: list[Silent | Bar | Lines] = []
 
     def tell(done, total):
         displays.extend([] if displays else [show(total, unit=unit, quiet=quiet)])

@@ -205,7 +205,7 @@ def members(side: dict, entries: Sequence[Entry]) -> list[int]:
 
 def cells(over: Sequence[str], sides: Sequence[dict], entries: Sequence[Entry]) -> list[tuple[tuple, list[list[int]]]]:
     """What is compared: [(((parameter, value), ...), [places of each side]), ...], in the order of the first side."""
-    grouped = {}
+    grouped: dict[tuple, list[list[int]]] = {}
     for i, side in enumerate(sides):
         for s in members(side, entries):
             values = tuple((key, entries[s].parameters[key]) for key in over)

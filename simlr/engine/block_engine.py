@@ -35,7 +35,7 @@ class Engine:
         jit.set_threads(threads)
         self._workers = jit.threads()
         self._tasks = np.zeros(2, np.int64)
-        self.seconds = {}  # by the sweep's name: where the time went
+        self.seconds: dict[str, float] = {}  # by the sweep's name: where the time went
         self._exact = ExactDescent(plan, self.launch, self._workers)
         self._by_loss = plan.config.level_kind in LOSS_KINDS
         self._stops = StopRules(plan, self._exact, self.launch, self._workers)

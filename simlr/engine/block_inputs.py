@@ -68,7 +68,7 @@ class BlockSeeds:
 
     def problems(self, seeds: slice) -> Batch:
         """The problems of some of these seeds."""
-        return self._batch._make(values[seeds] for values in self._batch)
+        return Batch._make(None if values is None else values[seeds] for values in self._batch)
 
     def absolute_time(self, rows: NDArray[np.int64], time: NDArray[np.float64]) -> NDArray[np.float64]:
         """Times (S, N, E) of the schedules `rows` (S,) in absolute learning rates."""

@@ -17,7 +17,7 @@ class Buffers:
     def __init__(self, plan: Plan):
         self._plan = plan
         self._fields = file_format.result_fields(plan)
-        self._free = []
+        self._free: list[dict[str, NDArray | None]] = []
         self._moments = np.empty(0)
 
     def take(self, seeds: int, recorded: int) -> dict[str, NDArray]:

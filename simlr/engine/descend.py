@@ -45,14 +45,13 @@ def descend(
     ------
     InputError (a ValueError) for wrong shapes, negative curvature, rates or levels, and values that are not finite.
     """
-    curvature = _array("curvature", curvature, 2, least=0.0)
-    residual = _array("residual", residual, 2)
+    lam = _array("curvature", curvature, 2, least=0.0)
+    start = _array("residual", residual, 2)
     eta = _array("learning_rate", learning_rate, 2, least=0.0)
-    levels = _array("levels", np.atleast_1d(levels), 1, least=0.0)
-    if residual.shape != curvature.shape:
-        raise InputError(f"residual must have the shape of curvature, {curvature.shape}, got {residual.shape}")
-    matrix = _test_matrix(test_matrix, *curvature.shape)
-    return _descend(curvature, residual, eta, levels, matrix)
+    losses = _array("levels", np.atleast_1d(levels), 1, least=0.0)
+    if start.shape != lam.shape:
+        raise InputError(f"residual must have the shape of curvature, {lam.shape}, got {start.shape}")
+    return _descend(lam, start, eta, losses, _test_matrix(test_matrix, *lam.shape))
 
 
 def _array(name, values, ndim, least=-np.inf):

@@ -1,6 +1,6 @@
 """Tables of prod_t (1 - eta_t lam) for the stages of a grid's schedules: made once and kept while used."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ KEPT_BYTES = 128 << 20
 class ProductTables:
     """Makes the pieces and tables of a stage of the closed form; `launch` runs a sweep over all its tasks."""
 
-    def __init__(self, schedules: list[Schedule], launch: Callable):
+    def __init__(self, schedules: Sequence[Schedule], launch: Callable):
         self._schedules, self._launch = schedules, launch
         self._kept = Kept(KEPT_BYTES, _size)
 

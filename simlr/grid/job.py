@@ -69,7 +69,7 @@ def run(
     job = Job(config)
     writer, blocks = job.open(out, overwrite, resume)
     job.run(writer, blocks, threads, progress)
-    return Run(writer.source) if out is None else load(writer.path)
+    return Run(writer.source) if isinstance(writer, MemoryWriter) else load(writer.path)
 
 
 class Origin(NamedTuple):
@@ -86,7 +86,7 @@ class Job:
         self.config, self.shard = config, shard
         kind = registry.find("problem.kind", config.problem["kind"])
         _, combinations = config.problem_combinations()
-        self.sources = [kind.prepare(combination, config.folder) for combination in combinations]
+        self.sources = [kind.prepare(combination, Path(config.folder)) for combination in combinations]
         if any(source.rows is None for source in self.sources) and config.draws_rows:
             raise InputError(f"noise 'minibatch': problem {config.problem['kind']!r} has no rows to draw from")
         blind = next((source for source in self.sources if source.validation is None), None)

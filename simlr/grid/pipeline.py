@@ -8,12 +8,13 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from functools import partial
 
 WAIT_SECONDS = 0.05
 BLOCKS_IN_FLIGHT = 2
 PATIENCE_SECONDS = 1.5
 
-_background = weakref.WeakSet()  # of threads
+_background: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
 def still_working() -> bool:
@@ -47,7 +48,7 @@ class Pipeline:
         threads have ended, unless one still compiles.
         """
         both = self._produce, self._consume
-        threads = [background_thread(lambda work=work: self._guarded(work), "simlr-pipeline") for work in both]
+        threads = [background_thread(partial(self._guarded, work), "simlr-pipeline") for work in both]
         try:
             for thread in threads:
                 thread.start()

@@ -62,9 +62,9 @@ def count(key: str, value: Any, least: int = 1, most: int = LARGEST_COUNT) -> in
     """A whole number from `least` to `most`."""
     if isinstance(value, float) and value.is_integer() and value >= least:
         raise InputError(f"{key} must be a whole number >= {least}, got {show(value)}: write {int(value)}")
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         refuse(key, f"a whole number >= {least}", value)
-    if value > most:
+    if int(value) > most:
         refuse(key, f"a whole number from {least} to {most}", value)
     return int(value)
 

@@ -14,13 +14,13 @@ So S ends with the higher error on test points that hold P only (section 3, theo
 
 import math
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..claims.verdict import FAILS, HOLDS, UNDECIDED, Control, Finding, Verdict, verdict
-from ..config.study import Study, Task
+from ..config.study import Study, StudyConfig, Task
 from ..inputs import rules
 from ..inputs.parameters import Parameter
 from ..kernels.status import REACHED
@@ -226,7 +226,8 @@ def check(run: Run) -> Verdict:
     same = same_loss(run)
     found = [_pairs(run, same)]
     if same.sum() >= FEWEST_PAIRS:
-        weights = [run.config.study[key] for key in ("only_p", "only_q", "both")]
+        config = cast(StudyConfig, run.config)  # the claim is a study's
+        weights = [config.study[key] for key in ("only_p", "only_q", "both")]
         errors = run["error_p"], run["error_q"], run["error_both"]
         mixed = sum(w * e for w, e in zip(weights, errors, strict=True)) / sum(weights)
         found += [

@@ -105,7 +105,7 @@ def relu_student(d: int, teachers: _sphere.Teachers) -> Student:
 def linear_student(scale: float, teacher_loss: NDArray[np.float64]) -> Student:
     """The `Student` of linear teachers of such losses, (N,), all directions but the target's having variance scale."""
     captured = 1.0 - teacher_loss
-    return Student([1.0, scale], captured, np.stack([captured**2, captured * teacher_loss], axis=1))
+    return Student(np.array([1.0, scale]), captured, np.stack([captured**2, captured * teacher_loss], axis=1))
 
 
 def linear_teacher_losses(root: int, seeds: int, d: int, width: int, scale: float) -> NDArray[np.float64]:

@@ -222,7 +222,7 @@ def check(run: Run) -> Verdict:
     status = run["status"]
     done = (status != 0).all(axis=(0, 2))
     test = np.where(status == REACHED, run["test_loss"], np.nan)
-    findings = []
+    findings: list[Finding] = []
     for label, seeds, everything in _groups(run, done):
         for index in annealed:
             pair = _Pair(run, test[flow[0], seeds], test[index, seeds], seeds).findings(everything)

@@ -69,7 +69,7 @@ def measure(task: Task) -> dict[str, Any]:
     horizons = [int(steps) for steps in task.parameters["horizons"]]
     shown = task.parameters["shown"]
     course = np.arange(1, shown + 1)
-    found = {
+    found: dict[str, Any] = {
         "schedule": NAMES,
         "horizon": horizons,
         "step": course,

@@ -18,12 +18,13 @@ others a little, which limits how far down this reaches.
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..claims.verdict import UNDECIDED, Control, Finding, Verdict, at_least, at_most, verdict
+from ..config.grid import GridConfig
 from ..inputs import rules
 from ..inputs.parameters import Parameter
 from ..kernels.status import REACHED
@@ -173,11 +174,12 @@ PROBLEM = Problem(
 # ---- the check ----
 
 
-def roles(run: Run) -> dict[tuple[str, str], int]:
+def roles(run: Run) -> dict[tuple[str, str | None], int]:
     """{(schedule's name in the grid, "gd", "replacement" or "epochs"): index in the run}, the first of each."""
     place = {str(name): index for index, name in enumerate(run["schedule"])}
-    found = {}
-    for family, (made, _, _, noise) in zip(run.config.families(), run.config.combinations(), strict=True):
+    config = cast(GridConfig, run.config)  # the claim is a grid's
+    found: dict[tuple[str, str | None], int] = {}
+    for family, (made, _, _, noise) in zip(config.families(), config.combinations(), strict=True):
         sampling = {"none": "gd", "minibatch": noise.get("sampling")}.get(noise["kind"])
         if made.name in place:
             found.setdefault((family, sampling), place[made.name])

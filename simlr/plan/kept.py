@@ -11,7 +11,7 @@ class Kept:
     def __init__(self, limit: int, size: Callable[[Any], int]):
         """`size` gives the bytes of a value."""
         self._limit, self._size = limit, size
-        self._values = OrderedDict()
+        self._values: OrderedDict[Hashable, Any] = OrderedDict()
         self._bytes = 0
 
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:

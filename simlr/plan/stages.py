@@ -59,7 +59,8 @@ def batches(rows: Iterable[int], weights: Iterable[int]) -> Iterator[NDArray[np.
     int64 (R,)
         The indices of one batch.
     """
-    batch, load = [], 0
+    batch: list[int] = []
+    load = 0
     for row, weight in zip(rows, weights, strict=True):
         if batch and (load + weight > STEPS_A_BATCH or len(batch) == SCHEDULES_A_BATCH):
             yield np.array(batch)

@@ -126,7 +126,7 @@ def minimum(spectrum: Spectrum, target: Floats) -> tuple[Floats, float]:
     best = np.zeros(spectrum.curvature.size)
     best[: along.size] = along / np.where(known, spectrum.root, 1.0)
     left_over = target - spectrum.left @ along
-    return best, np.mean(left_over * left_over)
+    return best, float(np.mean(left_over * left_over))
 
 
 def held_out(features: Floats, target: Floats) -> tuple[Floats, Floats, float]:
@@ -136,4 +136,4 @@ def held_out(features: Floats, target: Floats) -> tuple[Floats, Floats, float]:
     """
     matrix = features.T @ features
     matrix /= len(target)
-    return matrix, -2.0 / len(target) * (features.T @ target), np.mean(target * target)
+    return matrix, -2.0 / len(target) * (features.T @ target), float(np.mean(target * target))

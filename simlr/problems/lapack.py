@@ -50,11 +50,11 @@ def one_thread() -> Iterator[None]:
     with _one_at_a_time:
         before = functions[1]() if functions else 1
         try:
-            if before > 1:
+            if functions and before > 1:
                 functions[0](1)
             yield
         finally:
-            if before > 1:
+            if functions and before > 1:
                 functions[0](before)
 
 

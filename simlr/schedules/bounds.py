@@ -93,18 +93,18 @@ def best_base_rate(shape: ArrayLike, distance: float = 1.0, gradient_norm: Array
 
 def terms(rates: ArrayLike, distance: float = 1.0, gradient_norm: ArrayLike = 1.0) -> Terms:
     """The `Terms` of a vector of rates; parameters and errors as of `last_iterate_bound`."""
-    rates = _vector("rates", rates, "a finite number >= 0")
+    eta = _vector("rates", rates, "a finite number >= 0")
     distance = rules.positive("distance", distance)
     if np.ndim(gradient_norm) == 0:
-        gradient_norm = np.full(rates.shape, rules.positive("gradient_norm", gradient_norm))
+        gradient_norm = np.full(eta.shape, rules.positive("gradient_norm", gradient_norm))
     norms = _vector("gradient_norm", gradient_norm, "a finite number > 0")
-    if norms.shape != rates.shape:
-        rules.refuse("gradient_norm", f"one number, or one for each of the {rates.size} rates", f"{norms.size} numbers")
-    largest, norm = float(rates.max()), float(norms.max())
+    if norms.shape != eta.shape:
+        rules.refuse("gradient_norm", f"one number, or one for each of the {eta.size} rates", f"{norms.size} numbers")
+    largest, norm = float(eta.max()), float(norms.max())
     sums = _Backwards()
     if largest > 0.0:
-        used = int(np.flatnonzero(rates)[-1]) + 1
-        sums.varying(rates[:used] / largest, (norms[:used] / norm) ** 2)
+        used = int(np.flatnonzero(eta)[-1]) + 1
+        sums.varying(eta[:used] / largest, (norms[:used] / norm) ** 2)
     return sums.terms(largest, distance, norm)
 
 

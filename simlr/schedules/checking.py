@@ -40,7 +40,8 @@ def describe(kind: str) -> str:
     """The formula of a kind, in one line."""
     if kind == FLOW:
         return "d theta / d tau = -grad L: gradient flow, the limit of small learning rates; it ends by itself."
-    return inspect.getdoc(KINDS[kind].function).splitlines()[0]
+    text = inspect.getdoc(KINDS[kind].function)
+    return text.splitlines()[0] if text else ""
 
 
 def needs_steps(kind: str) -> bool:

@@ -141,7 +141,7 @@ def trajectory_fields(plan: Plan) -> tuple[Field, ...]:
         return ()
     dtype = {"float64": "<f8", "float32": "<f4"}[plan.config.record["dtype"]]
     dims = ("schedule", "recorded_seed", "record")
-    fields = (
+    fields: tuple[Field, ...] = (
         Field("trajectory_train_loss", dims, dtype, "train loss at the recorded moments; NaN beyond a divergence"),
         Field("trajectory_test_loss", dims, dtype, "test loss at the recorded moments"),
     )

@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..config.grid import GridConfig
 from ..errors import DamageError, InputError
@@ -19,7 +19,7 @@ from .file_format import Field
 class Opened(NamedTuple):
     """One run file: where it is, what it says of itself, and the plan that follows from that."""
 
-    path: str
+    path: str | Path
     survey: read.Survey
     plan: Plan
 
@@ -51,7 +51,8 @@ def plan_of(path: str | Path, survey: read.Survey) -> Plan:
     """The plan of a file, from its own description."""
     if "study" in survey.attributes:
         raise InputError(f"{path}: is the run of a study, which has no blocks")
-    text, sizes = (survey.attributes.get(name) for name in ("config", "problem_sizes"))
+    text: Any = survey.attributes.get("config")  # in a damaged file it may be anything
+    sizes: Any = survey.attributes.get("problem_sizes")
     try:
         plan = Plan.of_grid(GridConfig.from_toml(text), file_format.sizes_of(sizes))
     except Exception as error:  # whatever a damaged description brings about

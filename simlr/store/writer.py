@@ -43,7 +43,7 @@ class Writer(Blocks):
             crc = 0
             for field in self._fields:
                 array = np.ascontiguousarray(arrays[field.name], field.dtype)
-                data = memoryview(array).cast("B") if array.size else memoryview(b"")
+                data = array.data.cast("B") if array.size else memoryview(b"")
                 for offset, size in self._spans(field, first, last):
                     crc = self._write_span(data[:size], offset, crc)
                     data = data[size:]

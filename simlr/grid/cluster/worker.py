@@ -21,9 +21,6 @@ from .agreement import AGREEING
 # A worker may serve several runs; of those whose client has gone without a word only the latest are kept.
 MOST_GRIDS = 4
 
-_taken = {}  # key of a run -> _Taken
-_taking = threading.Lock()
-
 
 class NotTaken(Exception):
     """The worker does not know this run: it has been started anew, or has forgotten it."""
@@ -41,6 +38,10 @@ class _Taken(NamedTuple):
     job: Job
     engine: Engine
     lock: threading.Lock  # an engine computes one block at a time
+
+
+_taken: dict[str, _Taken] = {}  # by the key of a run
+_taking = threading.Lock()
 
 
 # ---- on the client ----

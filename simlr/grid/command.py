@@ -38,31 +38,28 @@ def parser() -> Parser:
         "Run a grid of learning-rate schedules x seeds and stream it into one HDF5 file.",
         "0 done, 1 failed, 2 bad usage or bad input, 130 interrupted (what was computed is kept)",
     )
-    options.add_argument(
+    add = options.add_argument
+    add(
         "grid", nargs="?", metavar="GRID.toml | PAPER", default=DEFAULT_PAPER,
         help="a grid or study file, or the name of a published claim (default: %(default)s)",
     )  # fmt: skip
-    options.add_argument(
-        "--out", metavar="FILE", help="the run file (default: data/<name>.h5, or <name>.shard-I-of-N.h5)"
-    )
-    options.add_argument(
+    add("--out", metavar="FILE", help="the run file (default: data/<name>.h5, or <name>.shard-I-of-N.h5)")
+    add(
         "--set", metavar="KEY.PATH=VALUE", action="append", default=[], type=_setting, dest="settings",
         help="replace one value of the grid, e.g. seeds.root=7 or schedule.0.learning_rate=[0.1,1.0]; may repeat",
     )  # fmt: skip
-    options.add_argument(
-        "--seeds", metavar="N", type=positive, help="the number of seeds: the same as --set seeds.count=N"
-    )
-    options.add_argument(
+    add("--seeds", metavar="N", type=positive, help="the number of seeds: the same as --set seeds.count=N")
+    add(
         "--threads", metavar="N", type=positive,
         help="threads to compute with (default: all); with --dask, threads of every worker (default: those that Dask "
         "gave it; of a local one: 1)",
     )  # fmt: skip
-    options.add_argument(
+    add(
         "--dask", metavar="ADDRESS",
         help="compute the blocks on the Dask cluster whose scheduler (its address, or its scheduler file) is named, or "
         f'on "{LOCAL}" worker processes started for it; needs the extra `cluster`',
     )  # fmt: skip
-    options.add_argument(
+    add(
         "--shard", metavar="I/N", type=_shard,
         help="compute only shard I of N, counted from 0: consecutive blocks of seeds, in a file that simlr.merge joins",
     )  # fmt: skip
@@ -74,11 +71,9 @@ def parser() -> Parser:
     existing.add_argument(
         "--verify", metavar="FILE", help="check a run file's layout and every block's CRC; nothing else is looked at"
     )
-    options.add_argument("--dry-run", action="store_true", help="print cells, steps, bytes and memory; run nothing")
-    options.add_argument(
-        "--list", action="store_true", help="print papers, problems and schedules with their parameters"
-    )
-    options.add_argument("--quiet", action="store_true", help="no progress, no table; errors only")
+    add("--dry-run", action="store_true", help="print cells, steps, bytes and memory; run nothing")
+    add("--list", action="store_true", help="print papers, problems and schedules with their parameters")
+    add("--quiet", action="store_true", help="no progress, no table; errors only")
     return options
 
 

@@ -160,10 +160,11 @@ def _run(options):
     job = Job(config, options.shard)
     if options.dry_run:
         return _print(listing.estimate(job.plan, create.bytes_needed(job.plan), out, job.data()))
-    _load_compiler()
+    _require_compiler()
     with _workers(job, out, options) as (workers, origin):
         with _default_folder(out.parent, options.out is None):
             _announce_check(out, options)
+            _load_compiler(out, options)
             writer, blocks = job.open(out, options.overwrite, options.resume, origin)
         _execute(job, writer, list(blocks), out, options, workers)
     if not options.quiet:
@@ -179,7 +180,7 @@ def _run_study(config, out, options):
         raise InputError(f"--dask: {config.name!r} is a study, which is measured on this machine")
     if options.dry_run:
         return _print(listing.study_estimate(config, out))
-    _load_compiler()
+    _require_compiler()
     try:
         _measure(config, out, options)
     except KeyboardInterrupt:
@@ -194,6 +195,7 @@ def _measure(config, out, options):
     from .study import run_study
 
     with _default_folder(out.parent, options.out is None), progress.shown("parts", options.quiet) as tell:
+        _load_compiler(out, options)
         if not options.quiet:
             say(f"{config.name}: {config.definition.meaning} -> {out}")
         run_study(
@@ -255,13 +257,19 @@ def _default_folder(folder, wanted):
         raise
 
 
-def _load_compiler():
-    """Load Numba; refuse to crawl: without the compiler a grid would take thousands of times longer."""
+def _require_compiler():
+    """Refuse to crawl: without the compiler a grid would take thousands of times longer."""
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         raise RunError("NUMBA_DISABLE_JIT is set: simlr's kernels need the compiler; unset it")
     wanted = os.environ.get("NUMBA_NUM_THREADS", "1").strip() or "1"
     if not (wanted.isascii() and wanted.isdecimal() and int(wanted[:MOST_DIGITS])):
         raise RunError(f"NUMBA_NUM_THREADS must be a whole number of 1 or more, got {show(wanted, 40)}; unset it")
+
+
+def _load_compiler(out, options):
+    """Load Numba in a command's own process, once it is known that there will be a run file."""
+    if not (options.resume and os.path.lexists(out)):
+        create.check_target(out, options.overwrite)
     if is_command():
         load_numba()
 

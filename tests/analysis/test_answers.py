@@ -272,7 +272,10 @@ READY = {
 }
 
 
-@pytest.mark.parametrize("name", READY)
+# The quickest of them for everybody, the others where one waits.
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=() if one == "early-stopping" else pytest.mark.slow) for one in READY]
+)
 def test_a_ready_grid_answers_its_question(name, folder, capsys):
     arguments, count = READY[name]
     grid = runs.ROOT / f"data/{name}.toml"

@@ -32,6 +32,7 @@ def quick(tmp_path_factory):
     return json.loads(done.stdout), sorted(folder.iterdir())
 
 
+@pytest.mark.slow
 def test_every_section_has_figures_with_all_their_keys(quick):
     figures = quick[0]["figures"]
     assert list(dict.fromkeys(figure["section"] for figure in figures)) == list(__main__.SECTIONS)
@@ -41,12 +42,14 @@ def test_every_section_has_figures_with_all_their_keys(quick):
     assert len({figure["key"] for figure in figures}) == len(figures)
 
 
+@pytest.mark.slow
 def test_every_figure_is_positive_and_finite(quick):
     for figure in quick[0]["figures"]:
         for value in (figure["value"], *figure["ratios"].values()):
             assert math.isfinite(value) and value > 0, figure
 
 
+@pytest.mark.slow
 def test_the_figures_say_where_they_come_from(quick):
     told = quick[0]
     assert told["benchmark"] == "simlr" and told["quick"] is True and told["seconds"] > 0
@@ -55,6 +58,7 @@ def test_the_figures_say_where_they_come_from(quick):
     assert any("--quick" in note for note in told["notes"])
 
 
+@pytest.mark.slow
 def test_nothing_is_left_behind(quick):
     assert quick[1] == []
 

@@ -37,6 +37,7 @@ def digest():
     return hashlib.sha256(b"".join(array.tobytes() for array in descend(*cells()))).hexdigest()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("+avx2" not in jit.processor()[1], reason="needs an x86-64 processor with AVX2")
 def test_every_width_of_lanes():
     """Compiled for processors with narrower lanes, in processes of their own."""

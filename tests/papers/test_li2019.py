@@ -58,6 +58,7 @@ def claimed():
     return simlr.run(read(li2019.GRID, [("seeds.count", 12), ("study.tests", 300)]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.0, 0.05])
 def test_the_study_is_the_twins(noise):
     run = simlr.run(small(noise=noise))

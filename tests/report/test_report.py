@@ -450,6 +450,7 @@ def test_files_that_another_run_left_are_removed_and_nothing_else(folder, finish
     }
 
 
+@pytest.mark.slow
 def test_the_page_of_a_large_grid_stays_small(folder):
     """400 schedules, 6 problems, 9 levels: the page has what can be read."""
     rates = [0.01 * (k + 1) for k in range(50)]

@@ -23,6 +23,7 @@ def shim(tmp_path_factory):
     return crashes.build(tmp_path_factory.mktemp("shim")) or pytest.skip("needs Linux and a C compiler")
 
 
+@pytest.mark.slow
 def test_no_crash_point_loses_anything(shim):
     output, errors = crashes.start(shim, "canned", *SAMPLES).communicate(timeout=600)
     found = json.loads(output or "[]")

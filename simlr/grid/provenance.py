@@ -18,7 +18,7 @@ def environment_here() -> dict[str, str]:
         raise RunError(f"Numba cannot be used: {error}") from error
 
 
-def root_attributes(config, problem_identity: str, environment: dict[str, str], **others: str) -> dict[str, Any]:
+def root_attributes(config: Any, problem_identity: str, environment: dict[str, str], **others: str) -> dict[str, Any]:
     """The attributes of the root: what ran, on what, when.
 
     Parameters

@@ -1,7 +1,9 @@
 """The columns of a table kept as arrays: a matrix of features and a vector, one array, or one array a column."""
 
 import math
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from .frame import Frame
 FEATURES, TARGET = "features", "target"
 
 
-def read(path, wanted) -> Frame:
+def read(path: str | os.PathLike, wanted: Any) -> Frame:
     """The `Frame` of an NPY, NPZ or HDF5 file, in which a row of an array is a row of the table."""
     path = Path(path)
     if path.suffix == ".npy" or (path.suffix != ".npz" and kind_of(path) == NPY):

@@ -3,9 +3,12 @@
 import math
 import os
 import warnings
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import resources
 from ..errors import InputError, show
@@ -16,8 +19,8 @@ LARGEST_BYTES = 8 << 30
 BY_SUFFIX = {".npz": NPZ, ".h5": HDF5, ".hdf5": HDF5, ".hdf": HDF5, ".he5": HDF5, ".nc": HDF5, ".mat": HDF5}
 
 
-def read_arrays(path, names):
-    """The named arrays of an NPZ or HDF5 file: name -> float64 array; a name that is not there is left out.
+def read_arrays(path: str | os.PathLike, names: Iterable[str]) -> dict[str, NDArray[np.float64]]:
+    """The named arrays of an NPZ or HDF5 file: name -> array of any shape; a name that is not there is left out.
 
     A filler in one of them, named by an attribute or known of a program, is refused: it would be taken for a number.
     """
@@ -28,18 +31,18 @@ def read_arrays(path, names):
     return found
 
 
-def read_with_gaps(path, names):
+def read_with_gaps(path: str | os.PathLike, names: Iterable[str]) -> dict[str, NDArray[np.float64]]:
     """The same, NaN where the file says of a number that it stands for no value."""
     return _readers(path)[0](path, names)
 
 
-def shapes(path):
+def shapes(path: str | os.PathLike) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """The arrays of an NPZ or HDF5 file and their shapes: {name: (shape, dtype)}."""
     return _readers(path)[1](path)
 
 
-def read_npy(path):
-    """The array of an NPY file, without pickle, as it is."""
+def read_npy(path: str | os.PathLike) -> NDArray[Any]:
+    """The array of an NPY file, without pickle, as it is, of any shape."""
     path = Path(path)
     with opened(path, most=most_bytes()) as file:
         try:
@@ -53,8 +56,8 @@ def read_npy(path):
             raise InputError(f"{path}: not a readable NPY file: {show(str(error))}") from None
 
 
-def cast(path, name, array):
-    """An array as float64, refused where it holds anything but real numbers."""
+def cast(path: str | os.PathLike, name: str, array: NDArray[Any]) -> NDArray[np.float64]:
+    """An array of any shape as float64, refused where it holds anything but real numbers."""
     if array.dtype.names and not array.dtype.hasobject:
         array = _unstructured(path, name, array)
     if array.dtype.kind not in "fiub":
@@ -64,7 +67,7 @@ def cast(path, name, array):
     return np.array(array, dtype=np.float64, order="C", copy=None)
 
 
-def finite(path, name, array):
+def finite(path: str | os.PathLike, name: str, array: NDArray[Any]) -> NDArray[np.float64]:
     """The same, refused where a value is not finite or a filler."""
     array = cast(path, name, array)
     _check_finite(path, name, array)
@@ -72,12 +75,12 @@ def finite(path, name, array):
     return array
 
 
-def most_bytes():
+def most_bytes() -> int:
     """How many bytes are read whole: of a machine's memory at most the half."""
     return min(LARGEST_BYTES, resources.memory_limit() // 2)
 
 
-def known(arrays):
+def known(arrays: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> str:
     """Arrays and their shapes, in words."""
     shown = ", ".join(f"{name!r} {shape}" for name, (shape, _) in list(arrays.items())[:6])
     more = f" and {len(arrays) - 6} more" if len(arrays) > 6 else ""

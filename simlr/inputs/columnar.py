@@ -1,7 +1,10 @@
 """The columns of a DataFrame, and of Parquet and Arrow files; pandas is loaded when one is there, and not before."""
 
 import math
+import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +14,7 @@ from .formats import PARQUET
 from .frame import Frame, Text
 
 
-def of_file(path, kind, categories=()) -> Frame:
+def of_file(path: str | os.PathLike, kind: str, categories: Iterable[str | int] = ()) -> Frame:
     """The `Frame` of a Parquet or an Arrow (Feather) file."""
     try:
         import pandas
@@ -26,7 +29,7 @@ def of_file(path, kind, categories=()) -> Frame:
     return of_frame(table, categories, path)
 
 
-def of_frame(table, categories=(), path="DataFrame") -> Frame:
+def of_frame(table: Any, categories: Iterable[str | int] = (), path: str | os.PathLike = "DataFrame") -> Frame:
     """The `Frame` of a DataFrame of pandas or polars; its index is left out."""
     if hasattr(table, "to_pandas"):
         table = table.to_pandas()

@@ -2,6 +2,8 @@
 
 import csv
 import math
+import os
+from collections.abc import Iterable
 from itertools import chain, islice
 from pathlib import Path
 
@@ -21,7 +23,11 @@ MOSTLY = 0.75  # words among the first fields of a column of words
 _READ = 1 << 20
 
 
-def read(path, options=dialects.Options(), categories=()):  # noqa: B008 (a tuple)
+def read(
+    path: str | os.PathLike,
+    options: dialects.Options = dialects.Options(),  # noqa: B008 (a tuple)
+    categories: Iterable[str | int] = (),
+) -> Frame:
     """The `Frame` of a text; the columns `categories`, by name or number, are kept as words."""
     path = Path(path)
     encoding = None if options.encoding == GUESS else options.encoding

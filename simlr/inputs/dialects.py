@@ -4,7 +4,9 @@ A guess is taken where nothing else fits; where two readings fit, the text is re
 """
 
 import csv
-from typing import NamedTuple
+import os
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from ..errors import InputError, show
 from . import numbers
@@ -36,23 +38,23 @@ class Dialect(NamedTuple):
     decimal: str
     comment: str | None
     skipped: int  # lines before the first of the table
-    names: list | None  # of a comment line that holds them
-    notes: list  # what was guessed, in words
+    names: list[str] | None  # of a comment line that holds them
+    notes: list[str]  # what was guessed, in words
 
 
-def fields_of(lines, separator):
+def fields_of(lines: Iterable[str], separator: str) -> Any:
     """A csv reader over lines, which are kept one by one: what is blank gives an empty list."""
     if separator == BLANKS:
         lines = (line.replace("\t", " ").strip(" \r\n") for line in lines)
     return csv.reader(lines, delimiter=separator, skipinitialspace=True)
 
 
-def is_comment(line, comment):
+def is_comment(line: str, comment: str | None) -> bool:
     """Whether a line is a comment."""
     return comment is not None and comment in line and line.lstrip(" ").startswith(comment)
 
 
-def guess(path, lines, options, whole):
+def guess(path: str | os.PathLike, lines: list[str], options: Options, whole: bool) -> Dialect:
     """The `Dialect` of a text that begins with these lines; `whole` says that they are all of it."""
     skipped, notes = 0, []
     separator = options.separator

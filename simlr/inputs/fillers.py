@@ -23,7 +23,7 @@ _LEAST_INTEGERS = (-32768.0, -32767.0, -2147483648.0, -2147483647.0, 2147483647.
 FAR = 1e6  # such a filler is so many times larger than all other numbers
 
 
-def found_in(values: NDArray[np.float64]):
+def found_in(values: NDArray[np.float64]) -> tuple[float, str, int] | None:
     """(filler, what it is, how often) of a column, shape (rows,), that seems to hold one; None where none does.
 
     A number of BY_PROGRAM counts where it is FAR larger than the rest; -99, 999 and their like, and the ends of whole

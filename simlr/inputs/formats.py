@@ -6,8 +6,10 @@ import gzip
 import hashlib
 import io
 import lzma
+import os
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import InputError, show
@@ -47,13 +49,13 @@ _MARKS = (
 )
 
 
-def digest(path):
+def digest(path: str | os.PathLike) -> str:
     """SHA-256 of a file's bytes, hexadecimal."""
     with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def opened(path, most=None):
+def opened(path: str | os.PathLike, most: int | None = None) -> io.BufferedReader:
     """An ordinary file of at most `most` bytes, open for reading; InputError in one line where that cannot be."""
     size_of(path, most)
     try:
@@ -62,7 +64,7 @@ def opened(path, most=None):
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def kind_of(path):
+def kind_of(path: str | os.PathLike) -> str:
     """One of the kinds above, by content; what is no readable table is refused with its name and the way out."""
     path = Path(path)
     with opened(path) as file:
@@ -104,7 +106,7 @@ def _kind_of_zip(path):
     return TEXT
 
 
-def is_packed(path):
+def is_packed(path: str | os.PathLike) -> bool:
     """Whether a text comes unpacked out of another format, so that its size is not that of the file."""
     with opened(path) as file:
         head = file.read(6)
@@ -112,7 +114,7 @@ def is_packed(path):
 
 
 @contextlib.contextmanager
-def text_of(path, encoding=None):
+def text_of(path: str | os.PathLike, encoding: str | None = None) -> Iterator[io.TextIOWrapper]:
     """The text of a file, unpacked where it is packed, as an open stream with its own ends of lines.
 
     Without an encoding it is what the mark at its beginning says, UTF-8 where there is none. What cannot be unpacked or

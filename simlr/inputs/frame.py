@@ -1,5 +1,6 @@
 """Columns as they were read, before it is known which of them are wanted."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -29,22 +30,22 @@ class Frame:
     """
 
     path: Path
-    names: list
+    names: list[str]
     values: NDArray[np.float64]
-    texts: dict = field(default_factory=dict)
-    words: dict = field(default_factory=dict)
-    gaps: dict = field(default_factory=dict)
-    offences: dict = field(default_factory=dict)
-    notes: list = field(default_factory=list)
+    texts: dict[int, Text] = field(default_factory=dict)
+    words: dict[int, list[str]] = field(default_factory=dict)
+    gaps: dict[int, tuple[int, str]] = field(default_factory=dict)
+    offences: dict[int, tuple[int, str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     target: int | None = None  # the target, where it is known by an array's name
     unit: str = "line"  # what gaps and offences are counted in
 
-    def keep_words(self, columns):
+    def keep_words(self, columns: Iterable[str | int]) -> None:
         """Ask for the words of columns, given by name or number, before they are read."""
         for column in columns:
             self.words[self.index(column, "categorical column")] = []
 
-    def cut(self, rows):
+    def cut(self, rows: int) -> None:
         """Keep the first rows only, in place."""
         count, most = self.values.shape
         if rows < most:
@@ -53,11 +54,11 @@ class Frame:
                 flat[j * rows : (j + 1) * rows] = flat[j * most : j * most + rows].copy()
             self.values = flat[: count * rows].reshape(count, rows)
 
-    def name(self, j):
+    def name(self, j: int) -> str:
         """A column as it is called in a message."""
         return self.names[j] if self.names and self.names[j] else f"column {j}"
 
-    def index(self, wanted, noun):
+    def index(self, wanted: str | int, noun: str) -> int:
         """The number of a column that is given by its name or number."""
         count = len(self.values)
         if isinstance(wanted, str):
@@ -74,7 +75,7 @@ class Frame:
             raise InputError(f"{self.path}: {noun} {wanted} is not there; it has {count} columns")
         return wanted % count
 
-    def trim(self):
+    def trim(self) -> None:
         """Take off last columns that have neither a name nor a value: of lines that end in a separator."""
         last = len(self.values) - 1
         while last > 0 and not (self.names and self.names[last]) and last not in self.texts and self.is_empty(last):
@@ -82,7 +83,7 @@ class Frame:
         if last + 1 < len(self.values):
             self.values, self.names = self.values[: last + 1], self.names[: last + 1]
 
-    def nameless_numbers(self, dropped=()):
+    def nameless_numbers(self, dropped: Collection[int] = ()) -> list[int]:
         """The columns without a name beside others that have one, which are the numbers of the rows; [] mostly.
 
         InputError where a nameless column of numbers is something else.
@@ -103,7 +104,7 @@ class Frame:
             )
         return found
 
-    def is_empty(self, j):
+    def is_empty(self, j: int) -> bool:
         """Whether a column holds nothing at all."""
         held = (self.offences, self.words, self.texts)
         return not any(j in kind for kind in held) and bool(np.isnan(self.values[j]).all())

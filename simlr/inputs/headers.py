@@ -1,24 +1,27 @@
 """Whether the first line of a table names its columns: said where it is plain, refused where it may be either."""
 
 import math
+import os
 import re
 from typing import NamedTuple
 
 from ..errors import InputError, show
 from . import numbers
-from .dialects import BLANKS, GUESS
+from .dialects import BLANKS, GUESS, Dialect, Options
 
 
 class Header(NamedTuple):
     """The names of the columns."""
 
-    names: list  # "" of a column without one; empty where none has a name
+    names: list[str]  # "" of a column without one; empty where none has a name
     width: int
     in_line: bool  # whether the names are the first row
-    notes: list
+    notes: list[str]
 
 
-def header_of(path, sample, dialect, options):
+def header_of(
+    path: str | os.PathLike, sample: list[tuple[int, list[str]]], dialect: Dialect, options: Options
+) -> Header:
     """The `Header` of a table that begins with these rows, (line, fields) each."""
     first = [field.strip() for field in sample[0][1]]
     width = len(sample[1][1]) if len(sample) > 1 else len(first)

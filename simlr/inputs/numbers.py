@@ -17,7 +17,7 @@ TRUTHS = {"true": 1.0, "false": 0.0}
 _MINUS = "\u2212"
 
 
-def plain(text):
+def plain(text: str) -> float | None:
     """A field as a float, None where it is none; Python also takes 1_000, which may be a slip."""
     try:
         value = float(text)
@@ -26,22 +26,22 @@ def plain(text):
     return None if "_" in text else value
 
 
-def is_gap(text):
+def is_gap(text: str) -> bool:
     """Whether a field stands for no value."""
     return text.strip().lower() in GAPS
 
 
-def is_decimal_comma(text):
+def is_decimal_comma(text: str) -> bool:
     """Whether a field is a number with a decimal comma."""
     return bool(_COMMA_NUMBER.match(text.strip()))
 
 
-def may_be_thousands(text):
+def may_be_thousands(text: str) -> bool:
     """Whether a comma in a number may also set off thousands: 1,234 but not 0,234 or 12,5."""
     return bool(re.match(r"[+-]?[1-9]\d{0,2}(,\d{3})+$", text.strip()))
 
 
-def number_of(text, decimal="."):
+def number_of(text: str, decimal: str = ".") -> tuple[float, str | None] | None:
     """(value, what was done to read it) of a field, NaN of a gap; None where it is no number."""
     text = text.strip()
     if text.lower() in GAPS:
@@ -61,7 +61,7 @@ def number_of(text, decimal="."):
     return (float(f"{found[1]}e{found[2]}"), "Fortran's exponents D read as E") if found else None
 
 
-def cause_of(text, decimal="."):
+def cause_of(text: str, decimal: str = ".") -> str:
     """What a field that is no number may be, with the way out; "" where nothing is to be said."""
     text = text.strip()
     if decimal == "." and is_decimal_comma(text) and not may_be_thousands(text):
@@ -93,11 +93,11 @@ def cause_of(text, decimal="."):
     return ""
 
 
-def is_miswritten(text, decimal="."):
+def is_miswritten(text: str, decimal: str = ".") -> bool:
     """Whether a field that is no number seems to be one in another writing; a date is none."""
     return bool(cause_of(text, decimal)) and not _DATE.match(text.strip())
 
 
-def refusal(text, decimal="."):
+def refusal(text: str, decimal: str = ".") -> str:
     """'x' is not a number, with what it may be."""
     return f"{show(text, 40)} is not a number{cause_of(text, decimal)}"

@@ -3,9 +3,10 @@
 import os
 import weakref
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,8 @@ from .numbers import is_gap
 MISSING = GUESS, "refuse", "drop", "mean"
 LEAST_SHARE = 0.1  # of the rows has to be whole, or nobody can have meant to drop the others
 MOST_CLASSES = 1000  # columns that one column of words may become
-_tables = weakref.WeakValueDictionary()  # those in use, so that a file is read once for all who want the same of it
+# Those in use, so that a file is read once for all who want the same of it.
+_tables: weakref.WeakValueDictionary[tuple, "Table"] = weakref.WeakValueDictionary()
 
 
 class Wanted(NamedTuple):
@@ -84,7 +86,16 @@ class Table:
 
 
 def read_table(
-    source, target=-1, *, columns=(), drop=(), categorical=(), missing=GUESS, fillers=GUESS, array=GUESS, **text
+    source: Any,
+    target: str | int = -1,
+    *,
+    columns: Iterable[str | int] = (),
+    drop: Iterable[str | int] = (),
+    categorical: Iterable[str | int] = (),
+    missing: str = GUESS,
+    fillers: str | Iterable[float] = GUESS,
+    array: str = GUESS,
+    **text: Any,
 ) -> Table:
     """The `Table` of a file, or of a DataFrame.
 
@@ -113,7 +124,7 @@ def read_table(
     return of_file(Path(source), wanted)
 
 
-def of_file(path, wanted) -> Table:
+def of_file(path: Path, wanted: Wanted) -> Table:
     """The `Table` of a file; the same object where it is in use already and the file has not changed."""
     kind = kind_of(path)
     found = os.stat(path)
@@ -130,7 +141,7 @@ def of_file(path, wanted) -> Table:
     return table
 
 
-def assemble(frame: Frame, wanted, file_digest="") -> Table:
+def assemble(frame: Frame, wanted: Wanted, file_digest: str = "") -> Table:
     """The `Table` that is wanted of a Frame, whose values are used up."""
     frame.trim()
     target = frame.index(wanted.target, "target column") if frame.target is None else frame.target

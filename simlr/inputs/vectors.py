@@ -1,8 +1,10 @@
 """Single columns, vectors and matrices out of a file: the rates of a schedule, a spectrum, a covariance."""
 
+import os
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError
 from . import arrays, delimited
@@ -12,7 +14,7 @@ from .formats import NPY, TEXT, kind_of
 _WAY = "write it without such a line (pandas: index=False, header=False)"
 
 
-def read_column(path, column, header=GUESS):
+def read_column(path: str | os.PathLike, column: str | int, header: bool | str = GUESS) -> list[float]:
     """One column of a text, by its name or number, as a list of floats; a first line that holds no number names it.
 
     A number counts from 0, or from the end with -1.
@@ -27,7 +29,7 @@ def read_column(path, column, header=GUESS):
     return frame.values[j].tolist()
 
 
-def read_vector(path):
+def read_vector(path: str | os.PathLike) -> list[float]:
     """The numbers of an NPY file of one axis, as a list of floats; read without pickle."""
     array = arrays.read_npy(path)
     if array.ndim != 1:
@@ -38,8 +40,8 @@ def read_vector(path):
     return array.astype(np.float64).tolist()
 
 
-def read_array(path, name):
-    """An array of float64: that of an NPY file, the named one of an NPZ or HDF5 file, or the rows of a text.
+def read_array(path: str | os.PathLike, name: str) -> NDArray[np.float64]:
+    """An array of any shape: that of an NPY file, the named one of an NPZ or HDF5 file, or the rows of a text.
 
     The first line of a text is left out where it names its columns, and a nameless column that counts the rows too.
     """
@@ -77,6 +79,6 @@ def _check(frame, taken):
         raise InputError(f"{frame.path}, line {line}: {what}")
 
 
-def gap_text(gap):
+def gap_text(gap: str) -> str:
     """A gap as it is refused."""
     return f"{gap!r} is not finite" if "nan" in gap.lower() else f"{gap!r} is not a number"

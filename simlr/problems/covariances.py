@@ -4,9 +4,12 @@ A covariance is an array of float64: (1, d) holds the eigenvalues of a diagonal 
 """
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError, unknown
 from ..inputs import rules, vectors
@@ -19,7 +22,7 @@ ROUNDING = 1e-10
 LEAST, MOST = 1e-50, 1e50
 
 
-def word_or_numbers(words, number, noun):
+def word_or_numbers(words: Sequence[str], number: Callable[[str, Any], float], noun: str) -> rules.VectorRule:
     """The rule that the value is one of some words, the name of a data file, or a list of numbers, each by its rule."""
     either = f"{' or '.join(map(repr, words))}, a list of {noun}, or a file ({', '.join(SUFFIXES)})"
 
@@ -36,12 +39,12 @@ def word_or_numbers(words, number, noun):
     return rule
 
 
-def is_file(value):
+def is_file(value: Any) -> bool:
     """Whether a value names a data file."""
     return isinstance(value, str) and Path(value).suffix in SUFFIXES
 
 
-def read(key, value, folder):
+def read(key: str, value: Any, folder: str | Path) -> NDArray[np.float64] | None:
     """The array of a list or a file: (m,), or (m, k) where a file has several lines and columns; None for a word."""
     if isinstance(value, str) and not is_file(value):
         return None
@@ -51,27 +54,27 @@ def read(key, value, folder):
     return array.ravel() if 1 in array.shape else array
 
 
-def check_vector(key, value, array):
-    """Refuse what is not a vector."""
+def check_vector(key: str, value: Any, array: NDArray[np.float64]) -> None:
+    """Refuse what is not a vector (m,)."""
     if array.ndim != 1:
         raise InputError(f"problem.{key}: {value} must hold a vector, got shape {array.shape}")
 
 
-def check_size(key, values):
-    """Refuse numbers whose losses would be no numbers."""
+def check_size(key: str, values: NDArray[np.float64]) -> None:
+    """Refuse numbers, of any shape, whose losses would be no numbers."""
     largest = np.max(np.abs(values))
     if largest > MOST:
         raise InputError(f"problem.{key} must be at most {MOST} in size, got {largest:.3g}")
 
 
-def check_square(key, value, array):
-    """Refuse what is neither a vector nor a square matrix."""
+def check_square(key: str, value: Any, array: NDArray[np.float64]) -> None:
+    """Refuse what is neither a vector (d,) nor a square matrix (d, d)."""
     if array.ndim == 2 and array.shape[0] != array.shape[1]:
         raise InputError(f"problem.{key}: {value} must hold a square matrix or eigenvalues, got shape {array.shape}")
 
 
-def given(key, value, array):
-    """The covariance of eigenvalues (d,) or a square matrix, checked."""
+def given(key: str, value: Any, array: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The covariance, (1, d) or (d, d), of eigenvalues (d,) or a square matrix (d, d), checked."""
     if array.ndim == 1:
         return _eigenvalues(key, array)
     largest, apart = abs(array).max(), abs(array - array.T)
@@ -89,8 +92,8 @@ def given(key, value, array):
     return array
 
 
-def shaped(side, word, parameters, dimension):
-    """The covariance that a word stands for; `side`, "train" or "test", begins the names of its parameters."""
+def shaped(side: str, word: str, parameters: Mapping[str, Any], dimension: int) -> NDArray[np.float64]:
+    """The covariance (1, d) that a word stands for; `side`, "train" or "test", begins the names of its parameters."""
     if word == ISOTROPIC:
         return np.ones((1, dimension))
     rank = np.arange(1, dimension + 1)
@@ -103,8 +106,8 @@ def shaped(side, word, parameters, dimension):
     return powers(f"{side}_exponent = {exponent}", rank, -exponent)[None, :]
 
 
-def scaled(key, covariance, scale):
-    """A covariance times a number."""
+def scaled(key: str, covariance: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+    """A covariance, (1, d) or (d, d), times a number."""
     with np.errstate(over="ignore", under="ignore"):
         found = scale * covariance
     if not LEAST <= abs(found).max() <= MOST:
@@ -112,7 +115,7 @@ def scaled(key, covariance, scale):
     return found
 
 
-def powers(setting, bases, power):
+def powers(setting: str, bases: NDArray[Any], power: float) -> NDArray[np.float64]:
     """bases^power, (d,); by Python's powers, since NumPy's depend on the width of the processor's vectors."""
     try:
         return np.array([math.pow(base, power) for base in bases.tolist()])

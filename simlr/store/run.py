@@ -103,7 +103,7 @@ class Run:
         """The names of a dataset's dimensions."""
         return self._source.dims[name]
 
-    def to_xarray(self):
+    def to_xarray(self) -> Any:
         """The run as an xarray.Dataset with named dimensions (needs the extra `xarray`)."""
         import xarray
 

@@ -13,11 +13,14 @@ which one side did not reach its level is lost for it; seeds in which neither di
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..config import question as questions
+from ..store.run import Run
 from ..text import value_text
 from .families import edge_of, first_smallest
 from .growth import answer_growth
@@ -56,19 +59,19 @@ class Comparison:
     edge_b: str
     outcome: str  # better, worse, even (the whole interval within the margin) or unsure
 
-    def record(self):
+    def record(self) -> dict[str, Any]:
         """The row as {column: value}, each problem parameter and each of `over` a column of its own."""
         own = columns_of(self, "a", "b")
         del own["over"]
         return dict(self.over) | own
 
     @property
-    def where(self):
+    def where(self) -> dict[str, Any]:
         """{axis: its value} of the comparison, but for the level."""
         return dict(self.problem) | dict(self.over)
 
 
-def answer(run, parts: ScheduleParts | None = None) -> Answer | None:
+def answer(run: Run, parts: ScheduleParts | None = None) -> Answer | None:
     """The `Answer` to the question of a run's grid; None where it has none, or the run is a part of one."""
     question = None if run.is_study else run.config.question
     if not question or "shard" in run.attributes:
@@ -93,7 +96,7 @@ def _answer_pair(run, question, parts):
     )
 
 
-def compare(run, question: dict, parts: ScheduleParts | None = None) -> list[Comparison]:
+def compare(run: Run, question: dict, parts: ScheduleParts | None = None) -> list[Comparison]:
     """All `Comparison`s of a question with two sides."""
     parts = parts or ScheduleParts(run)
     sides, entries = question["compare"], questions.entries_of(run.config)
@@ -149,7 +152,7 @@ def _ratio(a, b, margin):
     return found | {"win_share": share, "win_share_low": share_low, "win_share_high": share_high}
 
 
-def outcome_of(low, high, margin):
+def outcome_of(low: float, high: float, margin: float) -> str:
     """What the interval of a ratio says, differences up to `margin` counting as none."""
     if high * (1.0 + margin) < 1.0:
         return BETTER
@@ -183,12 +186,12 @@ def _together(rows):
     return YES if told == {BETTER} else DEPENDS
 
 
-def value_at(run, row, axis):
+def value_at(run: Run, row: Any, axis: str) -> Any:
     """The value of a row along an axis."""
     return row.level if axis == run.config.level_kind else row.where[axis]
 
 
-def dependence(rows, axes):
+def dependence(rows: Sequence[Comparison], axes: Sequence[Any]) -> tuple[str, ...]:
     """The names of the axes that the ratio depends on most: shares of the variance of log ratio between its values."""
     logs = np.log(np.clip([row.ratio for row in rows], 1e-9, 1e9))
     known = np.isfinite(logs)
@@ -203,7 +206,7 @@ def dependence(rows, axes):
             same = known & np.array([one == value for one in own])
             means[same] = logs[same].mean() if same.any() else 0.0
         shares[name] = means[known].var() / total
-    ordered = sorted(shares, key=shares.get, reverse=True)
+    ordered = sorted(shares, key=shares.__getitem__, reverse=True)
     return tuple(ordered[: 1 if shares[ordered[0]] >= MOST_OF_IT else 2])
 
 

@@ -11,11 +11,15 @@ The parts add up to the whole; those of the test loss can be negative where M is
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..store.file_format import is_own
+from ..store.run import Run
 from .statistics import CELLS_AT_ONCE, jackknife
 from .summary import columns_of, problem_groups
 
@@ -43,7 +47,7 @@ class Direction:
     test_share: float  # mean over seeds of (r + delta)_i [M (r + delta)]_i / (test loss - floor)
     test_share_error: float
 
-    def record(self):
+    def record(self) -> dict[str, Any]:
         """The row as {column: value}, each problem parameter a column of its own."""
         return columns_of(self, "schedule")
 
@@ -63,12 +67,12 @@ class Spread:
     test_loss_above_floor: float  # mean
     note: str  # why there are no numbers, or ""
 
-    def record(self):
+    def record(self) -> dict[str, Any]:
         """The row as {column: value}, each problem parameter a column of its own."""
         return columns_of(self, "schedule")
 
 
-def recorded(run):
+def recorded(run: Run) -> bool:
     """Whether a run has what is needed here."""
     return {NEEDED, "offset", "test_matrix", "curvature_axes"} <= set(run.names)
 
@@ -76,7 +80,7 @@ def recorded(run):
 # ---- directions ----
 
 
-def directions(run, schedules=None):
+def directions(run: Run, schedules: Sequence[int] | None = None) -> list[Direction]:
     """For every schedule (or some, by place), problem and level the share of every rank of curvature: `Direction`s.
 
     Empty where the run has no residuals at the stops. Ranks that no seed has are left out.
@@ -167,7 +171,7 @@ def _mean_and_error(count, total, squares):
 # ---- bias and variance ----
 
 
-def bias_and_variance(run, schedules=None):
+def bias_and_variance(run: Run, schedules: Sequence[int] | None = None) -> list[Spread]:
     """Bias and variance over seeds of every schedule (or some, by place) at every level in every problem: `Spread`s.
 
     With v_n = theta_n - theta_star = Q_n (r_n + delta_n), their mean v and Sigma = Q M Q^T, common to the seeds:
@@ -191,20 +195,22 @@ def bias_and_variance(run, schedules=None):
     return rows
 
 
-def common_covariance(run, seeds):
+def common_covariance(run: Run, seeds: NDArray[np.int64]) -> tuple[NDArray[np.float64] | None, str]:
     """(Sigma (d, d), "") of the test distribution that all of these seeds share, else (None, why there is none)."""
     if not np.size(seeds):
         return None, "no seeds"
-    sigma, target = None, None
+    sigma: Any = None
+    target: Any = None
     for piece in _seed_pieces(seeds, 4 * run["axis"].size ** 2):
-        q, own = run.part("curvature_axes", piece), run.part("target", piece)
-        done = ~np.isnan(run.part("train_floor", piece))
+        q: Any = run.part("curvature_axes", piece)
+        own: Any = run.part("target", piece)
+        done: Any = ~np.isnan(run.part("train_floor", piece))
         if not done.any():
             continue
         if not np.isfinite(own[done]).all() or np.isnan(q[done]).any():
             return None, NO_TARGET
         covariance = np.einsum(
-            "nij,njk,nlk->nil", q[done], run.part("test_matrix", piece)[done], q[done], optimize=True
+            "nij,njk,nlk->nil", q[done], np.asarray(run.part("test_matrix", piece))[done], q[done], optimize=True
         )
         sigma, target = (covariance[0], own[done][0]) if sigma is None else (sigma, target)
         if (abs(own[done] - target) > SAME * np.max(abs(target), initial=1.0)).any():

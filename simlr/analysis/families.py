@@ -4,11 +4,16 @@ A family is the schedules that one [[schedule]] table expands to, with one optim
 equal. Pure functions of a `simlr.store.run.Run`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..schedules.schedule import Schedule
 from ..store.file_format import STATUS_AT_FLOOR, STATUS_NOT_RUN
+from ..store.run import Run
 from .pairs import Pair, Side, pair_at
 from .schedule_parts import ScheduleParts
 from .statistics import win_shares
@@ -46,7 +51,7 @@ class Choice:
     win_share: float  # share of the resamples of the seeds in which this value has the smallest median
     edge: str  # of the best one: "lowest" or "highest" where it is the end of the values tried, "" elsewhere
 
-    def record(self):
+    def record(self) -> dict[str, Any]:
         """The row as {column: value}, each problem parameter a column of its own."""
         return columns_of(self, "family", "parameter", "value", "schedule")
 
@@ -54,13 +59,13 @@ class Choice:
 # ---- families ----
 
 
-def parameters_of(run):
+def parameters_of(run: Run) -> dict[str, NDArray]:
     """{parameter: its value for each schedule (S,)}: what the run file has as schedule_<key>, and the unit."""
     names = [name for name in run.names if name.startswith("schedule_") and run.dims(name) == ("schedule",)]
     return {name.removeprefix("schedule_"): run[name].tolist() for name in names}
 
 
-def families(run):
+def families(run: Run) -> list[tuple[str, str, list[int]]]:
     """The families of a run: [(its name, parameter, [place of a schedule, ...]), ...], values in ascending order.
 
     Where several parameters of a [[schedule]] table are axes, each of them has families with the others fixed.
@@ -68,7 +73,7 @@ def families(run):
     known, tables = parameters_of(run), run.config.families()
     found = []
     for key, values in known.items():
-        groups = {}
+        groups: dict = {}
         for s, table in enumerate(tables):
             others = tuple((k, _key(v[s])) for k, v in known.items() if k != key)
             groups.setdefault((table, others), []).append(s)
@@ -94,7 +99,7 @@ def _family_name(table, known, key, members, tables):
     return table + (f"[{','.join(fixed)}]" if fixed else "")
 
 
-def best_values(run, parts: ScheduleParts | None = None) -> list[Choice]:
+def best_values(run: Run, parts: ScheduleParts | None = None) -> list[Choice]:
     """For every family, problem combination and level the values tried, the best among them: a list of `Choice`s."""
     rows, groups, known, parts = [], problem_groups(run), parameters_of(run), parts or ScheduleParts(run)
     for name, key, members in families(run):
@@ -135,7 +140,7 @@ def _choices(family, sides, group, at):
     ]
 
 
-def penalised(sides, seeds, level):
+def penalised(sides: Sequence[Side], seeds: NDArray[np.int64], level: int) -> tuple[NDArray, ...]:
     """Test losses (V, N) of the seeds that can reach the level, infinite where they did not; and where they did."""
     status = np.stack([side.status[seeds, level] for side in sides])
     known = ~np.isin(status, (STATUS_AT_FLOOR, STATUS_NOT_RUN)).any(axis=0)
@@ -144,13 +149,13 @@ def penalised(sides, seeds, level):
     return np.where(reached & ~np.isnan(losses), losses, np.inf), reached
 
 
-def first_smallest(values):
+def first_smallest(values: NDArray[np.float64]) -> int | None:
     """The place of the smallest finite value, the first of equal ones; None where there is none."""
     known = np.isfinite(values)
     return int(np.argmin(np.where(known, values, np.inf))) if known.any() else None
 
 
-def edge_of(values, best):
+def edge_of(values: Sequence, best: Any) -> str:
     """Whether the best of some values in ascending order is the end of what was tried; for numbers alone."""
     if best is None or any(isinstance(value, str) for value in values):
         return NO_EDGE
@@ -162,7 +167,7 @@ def edge_of(values, best):
 # ---- annealing ----
 
 
-def shape_of(schedule):
+def shape_of(schedule: Schedule) -> str:
     """What a `simlr.schedules.Schedule` does with its learning rate: "steady", "annealed" or "other".
 
     Annealed: a large rate, then a small one. The last rate is at most half the largest, which comes before it; a flow
@@ -186,7 +191,7 @@ def _sampled(schedule, first, steps, rate):
     return np.concatenate([schedule.rates(int(t), int(t) + 1) for t in moments])
 
 
-def annealing(run, parts: ScheduleParts | None = None) -> list[Pair]:
+def annealing(run: Run, parts: ScheduleParts | None = None) -> list[Pair]:
     """Every annealed schedule against every steady one of the same optimiser and noise at equal train loss.
 
     A list of `simlr.analysis.pairs.Pair`, a the annealed and b the steady one: win_share is the share of seeds in which

@@ -7,10 +7,13 @@ seeds, in which every value of both parameters meets the same seeds.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..config import question as questions
+from ..store.run import Run
 from ..text import value_text
 from .families import NO_EDGE, edge_of
 from .levels import place
@@ -41,12 +44,12 @@ class Growth:
     exponent_high: float
     outcome: str  # agrees (with the expected exponent), differs, or unsure; "" at the first
 
-    def record(self):
+    def record(self) -> dict[str, Any]:
         """The row as {column: value}, each problem parameter a column of its own."""
         return columns_of(self, "against", "best")
 
     @property
-    def where(self):
+    def where(self) -> dict[str, Any]:
         """{axis: its value}, but for the level."""
         return dict(self.problem)
 
@@ -80,7 +83,7 @@ class _Curve:
         return found
 
 
-def interval(values):
+def interval(values: NDArray[np.float64]) -> tuple[float, float]:
     """The 95 % percentile interval of what is known of some resamples; NaN where less than 95 % is known."""
     known = np.sort(values[np.isfinite(values)])
     if known.size < COVERAGE * values.size or not known.size:
@@ -98,7 +101,7 @@ def outcome_of(low: float, high: float, expected: float) -> str:
     return AGREES if low - NEAR <= expected <= high + NEAR and high - low < 1.0 else OPEN
 
 
-def vertices(values, medians):
+def vertices(values: NDArray[np.float64], medians: NDArray[np.float64]) -> NDArray[np.float64]:
     """log of the best of V values in ascending order for medians (V, B): (B,), NaN where none is finite.
 
     The vertex of the parabola through the smallest and its neighbours, in logarithms; the value itself where it is the
@@ -122,14 +125,14 @@ def vertices(values, medians):
     return np.where(good, np.clip(vertex, x[i - 1], x[i + 1]), found)
 
 
-def curves(run, question: dict, parts: ScheduleParts) -> list[_Curve]:
+def curves(run: Run, question: dict, parts: ScheduleParts) -> list[_Curve]:
     """The `_Curve` of every problem combination and level."""
     entries = questions.entries_of(run.config)
     chosen = questions.members(question["among"], entries)
-    groups = {}
+    groups: dict[Any, dict[Any, list[int]]] = {}
     for s in chosen:
-        own = entries[s].parameters
-        groups.setdefault(own[question["against"]], {}).setdefault(own[question["best"]], []).append(s)
+        values = entries[s].parameters
+        groups.setdefault(values[question["against"]], {}).setdefault(values[question["best"]], []).append(s)
     found = []
     for problem, seeds in problem_groups(run):
         for e, level in enumerate(run["level"].tolist()):
@@ -157,7 +160,7 @@ def _best_of(parts, by_value, seeds, level, measure):
 # ---- what it says ----
 
 
-def answer_growth(run, question: dict, parts: ScheduleParts) -> Answer:
+def answer_growth(run: Run, question: dict, parts: ScheduleParts) -> Answer:
     """The `Answer` to a question of the second form."""
     found = curves(run, question, parts)
     rows = [row for curve in found for row in curve.rows(question["exponent"])]

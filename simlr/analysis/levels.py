@@ -1,6 +1,7 @@
 """What the levels of a run are called, by the rule that it was stopped by: losses, steps, or patience."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..config.stop import PATIENCE, SAME_LOSS_KINDS
@@ -41,7 +42,7 @@ WORDS = {
 }
 
 
-def level_text(level):
+def level_text(level: float) -> str:
     """A level as one writes it, in four digits: 0.1, 0.001, 1e-4."""
     if level == 0.0 or level >= 1e-3:
         return f"{level:.4g}"
@@ -49,22 +50,22 @@ def level_text(level):
     return f"{float(digits):g}e{int(power)}"
 
 
-def text(kind, level):
+def text(kind: str, level: float) -> str:
     """A level of a kind: a loss in four digits, a number of steps or looks in all of them."""
     return level_text(level) if WORDS[kind].falls or not math.isfinite(level) else f"{int(level)}"
 
 
-def heading(kind, level):
+def heading(kind: str, level: float) -> str:
     """The heading of a level's column."""
     return WORDS[kind].heading.format(text(kind, level))
 
 
-def place(kind, level):
+def place(kind: str, level: float) -> str:
     """Where a level is, after the word "at"."""
     return WORDS[kind].place.format(text(kind, level))
 
 
-def last(kind, levels):
+def last(kind: str, levels: Sequence[float]) -> float:
     """The level that comes last in a run: the lowest loss, the most steps, the most patience."""
     return min(levels) if WORDS[kind].falls else max(levels)
 
@@ -75,6 +76,6 @@ def last_shared(kind: str, rows: list, baseline: str) -> float:
     return last(kind, shared or [row.level for row in rows])
 
 
-def is_loss(kind):
+def is_loss(kind: str) -> bool:
     """Whether the levels are train losses, the same for every seed."""
     return kind in SAME_LOSS_KINDS

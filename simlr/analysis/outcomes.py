@@ -1,12 +1,13 @@
 """What the schedules of a question came to: one measure of theirs, seed by seed, and what an answer is made of."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..config.question import END, EXCESS
 from ..store.file_format import STATUS_AT_FLOOR, STATUS_NOT_RUN, is_own
+from ..store.run import Run
 from .schedule_parts import ScheduleParts
 
 YES, NO, DEPENDS, SAME, UNSURE = "yes", "no", "it depends", "no difference", "not sure"
@@ -32,7 +33,7 @@ class Answer(NamedTuple):
     depends: tuple  # names of the axes that the answer depends on most
 
 
-def values_of(parts: ScheduleParts, s: int, seeds: NDArray[np.int64], level, measure: str) -> NDArray[np.float64]:
+def values_of(parts: ScheduleParts, s: int, seeds: NDArray[np.int64], level: Any, measure: str) -> NDArray[np.float64]:
     """The measure (N,) of schedule s on some seeds at a level, given by its place, or at END of the schedule.
 
     Infinite where the seed did not reach the level, NaN where no schedule can or nothing is known yet.
@@ -67,7 +68,7 @@ def axes_of(rows: list, level_kind: str) -> tuple:
     return tuple((key, tuple(own)) for key, own in values.items() if len(own) > 1)
 
 
-def place_of(run, moment, level):
+def place_of(run: Run, moment: Any, level: Any) -> Any:
     """The place of the level that a side is looked at: its own, where it has one, else the one that is compared."""
     if moment is None or moment == END:
         return level if moment is None else END

@@ -9,11 +9,14 @@ median of ratios is taken of their logarithms, so that B against A is the invers
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import unknown
 from ..store.file_format import is_own
+from ..store.run import Run
 from .schedule_parts import ScheduleParts
 from .statistics import EQUAL, median_interval, sign_test, wilson
 from .summary import columns_of, problem_groups
@@ -51,12 +54,12 @@ class Pair:
     train_gap: float  # median of larger / smaller train loss at the stops - 1; above the floor for excess levels
     equal_train_loss: bool  # whether that is at most the tolerance; False without pairs
 
-    def record(self):
+    def record(self) -> dict[str, Any]:
         """The row as {column: value}, each problem parameter a column of its own."""
         return columns_of(self, "a", "b")
 
 
-def index_of(run, schedule, key="compare"):
+def index_of(run: Run, schedule: str | int, key: str = "compare") -> int:
     """The place of a schedule, given by its name or its place; InputError with the nearest name where there is none."""
     names = [str(name) for name in run["schedule"]]
     if isinstance(schedule, int | np.integer) and 0 <= schedule < len(names):
@@ -66,7 +69,9 @@ def index_of(run, schedule, key="compare"):
     return names.index(schedule)
 
 
-def compare(run, a, b, *, tolerance=TOLERANCE, measure="test_loss"):
+def compare(
+    run: Run, a: str | int, b: str | int, *, tolerance: float = TOLERANCE, measure: str = "test_loss"
+) -> list[Pair]:
     """Schedule a against schedule b in every problem combination at every level: a list of `Pair`s.
 
     Parameters: run, a `Run`; a and b, names or places of schedules; tolerance, how far the train losses at the stops
@@ -123,7 +128,7 @@ def _measured(sides, seeds, where, tolerance):
     return found | {"train_gap": gap, "equal_train_loss": bool(gap <= tolerance)}
 
 
-def log_ratios(a, b):
+def log_ratios(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """log(a / b), 0 for equal ones, two zeros among them; what is not known of both is left out."""
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     with np.errstate(all="ignore"):
@@ -141,7 +146,7 @@ def _gap(a, b):
 
 
 def table_of_pairs(
-    run, base: int, tolerance: float = TOLERANCE, parts: ScheduleParts | None = None
+    run: Run, base: int, tolerance: float = TOLERANCE, parts: ScheduleParts | None = None
 ) -> tuple[list[Pair], bool]:
     """All `Pair`s of a run, a before b in the run's order; where they are too many, those with the baseline alone.
 

@@ -3,10 +3,13 @@
 The CSV files hold all of its rows, the page the telling ones. docs/analysis.md defines them.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 from . import answers, directions, families, pairs, summary
 from .directions import Direction, Spread
+from .outcomes import Answer
 from .pairs import Pair
 from .schedule_parts import ScheduleParts
 from .summary import baseline
@@ -51,32 +54,32 @@ class Analysis(_Judged):
         self._directions, self._spreads = {}, {}
 
     @cached_property
-    def answer(self):
+    def answer(self) -> Answer | None:
         """The `outcomes.Answer` to the question of the grid, or None."""
         return answers.answer(self.run, self._parts)
 
     @property
-    def answer_rows(self):
+    def answer_rows(self) -> Sequence[Any]:
         """What the answer is made of."""
         return self.answer.rows if self.answer else []
 
     @cached_property
-    def rows(self):
+    def rows(self) -> list[summary.Row]:
         """`summary.Row`s."""
         return summary.rows(self.run, self.base)
 
     @cached_property
-    def pairs(self):
+    def pairs(self) -> Any:
         """`pairs.Pair`s of all pairs of schedules; where they are too many, those with the baseline alone."""
         return pairs.table_of_pairs(self.run, self.base, parts=self._parts)[0]
 
     @cached_property
-    def best(self):
+    def best(self) -> Any:
         """`families.Choice`s."""
         return families.best_values(self.run, self._parts)
 
     @cached_property
-    def annealing(self):
+    def annealing(self) -> Any:
         """`pairs.Pair`s of annealed and steady schedules; none where they are too many, which `notes` say."""
         return [] if self._many_schedules else families.annealing(self.run, self._parts)
 
@@ -96,11 +99,11 @@ class Analysis(_Judged):
         a, b = (pairs.Side(self.run, s, parts=self._parts) for s in (pairs.index_of(self.run, name), self.base))
         return pairs.pair_at((a, b), (problem, seeds), (place, place))
 
-    def directions_of(self, places: list[int]) -> list[Direction]:
+    def directions_of(self, places: Sequence[int]) -> list[Direction]:
         """The `Direction`s of some schedules, given by their places."""
         return self._of_schedules(self._directions, directions.directions, places)
 
-    def spread_of(self, places: list[int]) -> list[Spread]:
+    def spread_of(self, places: Sequence[int]) -> list[Spread]:
         """The `Spread`s of some schedules, given by their places."""
         return self._of_schedules(self._spreads, directions.bias_and_variance, places)
 
@@ -114,12 +117,12 @@ class Analysis(_Judged):
         return [row for s in places for row in held[names[s]]]
 
     @cached_property
-    def directions(self):
+    def directions(self) -> Any:
         """`directions.Direction`s."""
         return self.directions_of(range(self.run["schedule"].size))
 
     @cached_property
-    def spread(self):
+    def spread(self) -> Any:
         """`directions.Spread`s."""
         rows = self.spread_of(range(self.run["schedule"].size))
         # By problem combination first.

@@ -6,8 +6,10 @@ function of its file; equal numbers of seeds meet equal draws.
 
 import functools
 import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 # Ratios this close to 1 count as equal: rounding must not win.
 EQUAL = 1e-9
@@ -24,7 +26,7 @@ MOST_DRAWS, FEWEST_RESAMPLES, MOST_RESAMPLES = 2 * 10**8, 100, 1000
 EXACT_TRIALS = 512
 
 
-def generator(*key):
+def generator(*key: int) -> np.random.Generator:
     """NumPy's generator on Philox4x64-10 with a key of the fixed seed and one number more."""
     return np.random.Generator(np.random.Philox(key=[RESAMPLING_SEED, *key]))
 
@@ -32,7 +34,7 @@ def generator(*key):
 # ---- the median, and its bootstrap interval ----
 
 
-def median_interval(ordered):
+def median_interval(ordered: NDArray[np.float64]) -> tuple[float, ...]:
     """(median, low, high) of values in ascending order (n,), with the 95 % percentile bootstrap interval; NaN if none.
 
     A resample of n values with replacement has as its k-th smallest the value of rank ceil(n U), U the k-th smallest of
@@ -86,7 +88,7 @@ def _median_ranks(count):
 
 
 @functools.lru_cache(maxsize=65536)
-def sign_test(wins, losses):
+def sign_test(wins: int, losses: int) -> float:
     """Two-sided p of the sign test: min(1, 2 P(B <= min(wins, losses))), B ~ Binomial(wins + losses, 1/2).
 
     Ties are left out beforehand. 1 where there is nothing to test. Exact: whole numbers for few trials, else the
@@ -106,12 +108,12 @@ def sign_test(wins, losses):
 # ---- which of several is best ----
 
 
-def resamples_for(seeds, values):
+def resamples_for(seeds: int, values: int) -> int:
     """How many joint resamples of so many seeds of so many values are made: 1000, fewer where that takes long."""
     return int(np.clip(MOST_DRAWS // max(1, seeds * values), FEWEST_RESAMPLES, MOST_RESAMPLES))
 
 
-def win_shares(losses):
+def win_shares(losses: NDArray[np.float64]) -> NDArray[np.float64]:
     """How often each of V values has the smallest median of losses (V, N) when the seeds are resampled jointly: (V,).
 
     Infinite losses count as large; equal smallest medians share the win; NaN where there are no seeds, or in every
@@ -127,7 +129,7 @@ def win_shares(losses):
     return wins / decided if decided else np.full(len(losses), np.nan)
 
 
-def joint_medians(losses, times=None):
+def joint_medians(losses: NDArray[np.float64], times: int | None = None) -> Iterator[NDArray[np.float64]]:
     """Medians of V values' losses (V, N) over joint resamples of the seeds, a piece (V, B) at a time.
 
     Equal numbers of seeds meet equal resamples. Nothing without seeds.
@@ -162,7 +164,7 @@ def _weighted_medians(weights, order, ordered):
 # ---- standard errors ----
 
 
-def jackknife(left_out):
+def jackknife(left_out: NDArray[np.float64]) -> NDArray[np.float64]:
     """The jackknife's standard error from the estimates with one seed left out, (n, ...) -> (...).
 
     sqrt((n - 1) / n sum_n (estimate_n - their mean)^2). Source: Efron and Stein (1981).
@@ -171,13 +173,13 @@ def jackknife(left_out):
     return np.sqrt((count - 1.0) / count * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
 
 
-def pieces_of_schedules(shape):
+def pieces_of_schedules(shape: tuple[int, ...]) -> list[slice]:
     """Slices of schedules (S, N, E) whose copies take little memory."""
     size = max(1, CELLS_AT_ONCE // max(1, shape[1] * shape[2]))
     return [slice(first, first + size) for first in range(0, shape[0], size)]
 
 
-def quantiles(values, mask, shares):
+def quantiles(values: NDArray[np.float64], mask: NDArray[np.bool_], shares: Sequence[float]) -> NDArray[np.float64]:
     """Quantiles of values (S, N, E) over those N where mask, by linear interpolation: (len(shares), S, E).
 
     NaN where the mask has none.
@@ -202,7 +204,7 @@ def _quantiles(values, mask, shares):
     return found
 
 
-def wilson(successes, trials):
+def wilson(successes: NDArray, trials: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Share of successes and its 95 % Wilson interval, each (...); NaN without trials."""
     z2 = NORMAL_975**2
     with np.errstate(all="ignore"):
@@ -212,7 +214,7 @@ def wilson(successes, trials):
     return share, np.clip(centre - half, 0.0, share), np.clip(centre + half, share, 1.0)
 
 
-def median_of_known(values):
+def median_of_known(values: NDArray[np.float64]) -> float:
     """The median of what is not NaN; NaN where all is."""
     known = values[~np.isnan(values)]
     return np.median(known) if known.size else np.nan

@@ -5,12 +5,14 @@ combination of problem parameters where they are axes.
 """
 
 from dataclasses import dataclass, fields
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..store.file_format import STATUS_AT_FLOOR, STATUS_DIVERGED, STATUS_NOT_RUN, STATUS_OUT_OF_STEPS, is_own
+from ..store.run import Run
 from .levels import WORDS, is_loss
 from .statistics import EQUAL, median_of_known, pieces_of_schedules, quantiles, wilson
 
@@ -60,12 +62,12 @@ class Row:
     above_1_low: float  # its 95 % Wilson interval
     above_1_high: float
 
-    def record(self):
+    def record(self) -> dict[str, Any]:
         """The row as {column: value}, as the CSV has it: each problem parameter is a column of its own."""
         return columns_of(self, "schedule")
 
 
-def columns_of(row, *names):
+def columns_of(row: Any, *names) -> dict[str, Any]:
     """A row as {column: value}: what it is named by, then each problem parameter in its own column, then the rest."""
     own = {field.name: getattr(row, field.name) for field in fields(row) if field.name != "problem"}
     return {name: own.pop(name) for name in names} | {f"problem_{key}": value for key, value in row.problem} | own
@@ -74,7 +76,7 @@ def columns_of(row, *names):
 # ---- arrays to rows ----
 
 
-def rows(run, base=None):
+def rows(run: Run, base: int | None = None) -> list[Row]:
     """The `Row`s of a run, finished or not: by problem combination, then schedule, then level, in the grid's order.
 
     `base` is the place of the schedule that others are compared with, by default `baseline(run)`.
@@ -93,7 +95,7 @@ def rows(run, base=None):
     return found
 
 
-def baseline(run):
+def baseline(run: Run) -> int:
     """Index of the schedule that others are compared with: named "flow", else the first pure flow, else the first."""
     names = [str(name) for name in run["schedule"]]
     if BASELINE in names:
@@ -109,7 +111,7 @@ def baseline(run):
 _groups_of_runs: WeakKeyDictionary = WeakKeyDictionary()
 
 
-def problem_groups(run) -> list[tuple[tuple, NDArray[np.int64]]]:
+def problem_groups(run: Run) -> list[tuple[tuple, NDArray[np.int64]]]:
     """The combinations of problem parameters that are axes, in the order in which they first occur.
 
     Returns

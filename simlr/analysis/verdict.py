@@ -1,18 +1,22 @@
 """The paper that a run belongs to, and its verdict."""
 
+from typing import Any
+
 from ..claims.registry import load_paper, paper_names
+from ..claims.verdict import Verdict
+from ..store.run import Run
 from .levels import is_loss
 
 
-def paper_of(run):
+def paper_of(run: Run) -> Any:
     """The module of the published claim that the run is about, or None."""
     name = run.config.paper
     return load_paper(name) if name in paper_names() else None
 
 
-def verdict_of(run):
+def verdict_of(run: Run) -> Verdict | None:
     """The `Verdict` of the paper's check on a run; None where there is no check, and of a shard."""
-    check = getattr(paper_of(run), "check", None)
+    check: Any = getattr(paper_of(run), "check", None)
     # Of a part of the seeds nothing can be said that is claimed of all of them, and of what is not at equal train loss
     # nothing that is claimed of that.
     can = check and (run.is_study or ("shard" not in run.attributes and is_loss(run.config.level_kind)))

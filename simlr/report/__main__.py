@@ -7,6 +7,7 @@ promises of them: schedules.html, schedules.csv and bounds.csv.
 
 from ..cli import signals  # noqa: I001 - first: it minds signals from then on
 
+from collections.abc import Sequence
 import contextlib
 import os
 import sys
@@ -35,7 +36,7 @@ SCHEDULE_FORMATS = ("html", "csv")
 INSTALL = 'pip install "simlr[report]"'
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -197,7 +198,7 @@ def _remove_stale(folder, files):
                 os.remove(folder / name)
 
 
-def command():
+def command() -> int:
     """The command as a process of its own; returns the exit status."""
     return signals.finished(main)
 

@@ -4,22 +4,23 @@ import textwrap
 
 from ..analysis.answers import Comparison
 from ..analysis.levels import text as level_text_of
-from ..analysis.outcomes import WORDS
+from ..analysis.outcomes import WORDS, Answer
 from ..config.question import side_name
+from ..store.run import Run
 from ..text import WIDTH, number, printable, shortened, value_text
 from .tables import MOST_LINES, Table, interval, percent
 
 WHOLE = "the report's answer.csv"
 
 
-def as_text(answer):
+def as_text(answer: Answer) -> str:
     """The answer for a terminal."""
     lines = textwrap.wrap(printable(answer.question), WIDTH)
     lines += textwrap.wrap(printable(answer.sentence), WIDTH, initial_indent="  ", subsequent_indent="  ")
     return "\n".join([*lines, *(f"  - {printable(note)}" for note in answer.notes)])
 
 
-def table(run, answer):
+def table(run: Run, answer: Answer) -> Table:
     """What was compared, a line each; at most as many as have room."""
     made = _pairs if isinstance(answer.rows[0], Comparison) else _growths
     title, header, lines = made(run, answer, answer.rows[:MOST_LINES])

@@ -5,6 +5,9 @@ Of what a run has no rows of, there is no file.
 
 import csv
 import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 # file -> (what `Analysis` calls its rows, columns by which a file of this kind is known)
 FILES = {
@@ -19,13 +22,13 @@ FILES = {
 }
 
 
-def csv_files(found):
+def csv_files(found: Any) -> dict[str, str]:
     """The files of a run, of its `simlr.analysis.Analysis`."""
     rows = {name: getattr(found, part) for name, (part, _) in FILES.items()}
     return {name: as_csv(own) for name, own in rows.items() if own}
 
 
-def as_csv(rows):
+def as_csv(rows: Sequence[Any]) -> str:
     """Rows as CSV, with a header; NaN is an empty field, numbers have all their digits."""
     text = io.StringIO()
     records = [row.record() for row in rows]
@@ -36,7 +39,7 @@ def as_csv(rows):
     return text.getvalue()
 
 
-def is_ours(path):
+def is_ours(path: Path) -> bool:
     """Whether a file of one of these names has the columns that such a file of ours has."""
     try:
         with open(path, newline="", encoding="utf-8") as file:

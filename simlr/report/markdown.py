@@ -3,12 +3,13 @@
 import re
 
 from ..text import printable
+from .material import Material
 from .tables import findings_table
 
 # ---- files ----
 
 
-def as_markdown(found):
+def as_markdown(found: Material) -> str:
     """The report in Markdown, without pictures."""
     parts = [f"# {_marked(found.title)}", _marked(found.covers)]
     if found.axes:

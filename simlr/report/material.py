@@ -2,7 +2,7 @@
 
 import zlib
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..analysis.levels import WORDS, is_loss
 from ..analysis.verdict import paper_of
@@ -19,11 +19,11 @@ class Material(NamedTuple):
     covers: str
     axes: list  # a line for each axis of the grid
     compared: str  # what the tables are about
-    answer: object  # simlr.analysis.outcomes.Answer to the question of the grid, or None
-    answer_table: object  # what it is made of
+    answer: Any  # simlr.analysis.outcomes.Answer to the question of the grid, or None
+    answer_table: Any  # what it is made of
     tables: list
     sections: list  # of simlr.report.sections.Section
-    verdict: object  # simlr.papers.Verdict, or None
+    verdict: Any  # simlr.papers.Verdict, or None
     about: list  # paragraphs: what of the paper is a reconstruction
     provenance: list  # [(name, value), ...]
     grid: str  # TOML
@@ -32,7 +32,7 @@ class Material(NamedTuple):
 # ---- what is said ----
 
 
-def material(analysis, name):
+def material(analysis: Any, name: str) -> Material:
     """The `Material` of an `Analysis` of a run whose file has the name `name`."""
     run, rows = analysis.run, analysis.rows
     paper = paper_of(run)

@@ -1,10 +1,12 @@
 """The report as one HTML page: no scripts, nothing from outside, fit for print. What comes from a file is escaped."""
 
 import base64
+from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 from ..text import printable
-from .tables import findings_table
+from .tables import Table, findings_table
 
 # What a browser may load for the page: pictures inside it, and its own style.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -38,7 +40,7 @@ ANSWERS = {"yes": "holds", "no": "fails"}
 OUTCOMES = {"holds": "holds", "does not hold": "fails", "undecided": "undecided"}
 
 
-def page(material, images, of_sections):
+def page(material: Any, images: Sequence[tuple[str, bytes]], of_sections: Any) -> str:
     """The page of a report: `material` is a `simlr.report.Material`, images are (caption, SVG bytes).
 
     `of_sections` has the image of each section of the analysis that has one, by the section's key.
@@ -46,7 +48,9 @@ def page(material, images, of_sections):
     return _document(f"{material.title} - simlr report", _parts(material, images, of_sections))
 
 
-def schedules_page(title, covers, tables, images, grid):
+def schedules_page(
+    title: str, covers: str, tables: Sequence[Table], images: Sequence[tuple[str, bytes]], grid: str
+) -> str:
     """The page of a grid's learning rates; `grid` is its TOML."""
     parts = [
         f"<h1>{_text(title)}</h1>",

@@ -1,6 +1,9 @@
 """Pages: of a run, and of the schedules of a grid."""
 
+from typing import Any
+
 from ..analysis.verdict import paper_of
+from ..config.grid import GridConfig
 from .figures import analysis as figures_of_analysis
 from .figures import answer as figure_of_answer
 from .figures import run as figures_of_run
@@ -10,18 +13,18 @@ from .schedules import page_parts
 from .view import View
 
 
-def schedules_as_html(config, found):
+def schedules_as_html(config: GridConfig, found: Any) -> str:
     """The page of a grid's learning rates."""
     images = _images(schedules.pictures(found))
     covers, tables = page_parts(found)
     return schedules_page(config.name, covers, tables, images, config.to_toml())
 
 
-def as_html(analysis, found):
+def as_html(analysis: Any, found: Any) -> str:
     """The page, with the pictures that the run has data for."""
     run = analysis.run
-    view = None if run.is_study else View(run, analysis.rows)
-    of_sections = figures_of_analysis.pictures(view, found.sections) if found.sections else {}
+    view: Any = None if run.is_study else View(run, analysis.rows)
+    of_sections: dict[str, Any] = figures_of_analysis.pictures(view, found.sections) if found.sections else {}
     if analysis.answer:
         of_sections["answer"] = figure_of_answer.picture(run, analysis.answer)
     svgs = {key: _images([picture])[0] for key, picture in of_sections.items() if picture}

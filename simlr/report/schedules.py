@@ -2,12 +2,16 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..config.grid import GridConfig
 from ..config.schedule_tables import expand_schedule
 from ..schedules import bounds
+from ..schedules.schedule import Schedule
 from ..text import listed, many, number, shortened
 from .tables import MOST_LINES, Table
 
@@ -29,7 +33,7 @@ class Group(NamedTuple):
     labels: list
 
 
-def schedule_groups(config):
+def schedule_groups(config: GridConfig) -> list[Group]:
     """The `Group`s of a grid."""
     found = []
     for table in config.schedule:
@@ -39,7 +43,7 @@ def schedule_groups(config):
     return found
 
 
-def curve(schedule):
+def curve(schedule: Schedule) -> tuple[NDArray, NDArray[np.float64]]:
     """Steps and rates to draw: all of them, or of every stretch the smallest and the largest, in their order."""
     length = schedule.length
     if length <= POINTS:
@@ -56,13 +60,13 @@ def curve(schedule):
     return np.array([*steps, length - 1]), np.array([*rates, schedule.rates(length - 1, length)[0]])
 
 
-def terms_of(schedules):
+def terms_of(schedules: Sequence[Schedule]) -> list[bounds.Terms | None]:
     """The `bounds.Terms` of each schedule; None where it has no steps or, among so many, too many to look at."""
     room = LOOKS // max(len(schedules), 1)
     return [bounds.of_schedule(one) if one.length and bounds.cost(one) <= room else None for one in schedules]
 
 
-def bound_curve(schedule, looks):
+def bound_curve(schedule: Schedule, looks: int) -> tuple[NDArray, NDArray[np.float64]]:
     """Steps and the bound had one stopped there, all rates multiplied so that the last one is smallest; none where
     that would take more than `looks` steps looked at."""
     points = min(MOST_BOUND_POINTS, looks // max(bounds.cost(schedule), 1))
@@ -76,7 +80,7 @@ def bound_curve(schedule, looks):
 # ---- in words and numbers ----
 
 
-def as_table(found):
+def as_table(found: Sequence[Group]) -> Table:
     """The schedules as a `Table`: steps, first, largest and last rate."""
     made = [one for group in found for one in group.schedules]
     lines = [_line(one) for one in made[:MOST_LINES]]
@@ -102,7 +106,7 @@ def _line(schedule):
     return (shortened(schedule.name), f"{schedule.length:,}", *told, after)
 
 
-def as_bounds(found):
+def as_bounds(found: Sequence[Group]) -> Table:
     """The last-iterate bounds as a `Table`: at the rates given, and at the best multiple of them."""
     made = [one for group in found for one in group.schedules][:MOST_LINES]
     lines = [(shortened(one.name), *_bound_cells(one, told)) for one, told in zip(made, terms_of(made), strict=True)]
@@ -122,7 +126,7 @@ def _bound_cells(schedule, terms):
     return tuple(number(float(value)) for value in (terms.at(), terms.best_factor, terms.best_rate, terms.best, scaled))
 
 
-def bounds_csv(found):
+def bounds_csv(found: Sequence[Group]) -> str:
     """One row a schedule: its bound as given, the best multiple of its rates and the bound there; "" if not known."""
     made = [one for group in found for one in group.schedules]
     text = io.StringIO()
@@ -134,7 +138,7 @@ def bounds_csv(found):
     return text.getvalue()
 
 
-def as_csv(found):
+def as_csv(found: Sequence[Group]) -> str:
     """schedule, unit, step, learning_rate: every step, or of long schedules evenly chosen ones, with all digits."""
     made = [one for group in found for one in group.schedules]
     most = max(2, min(CSV_STEPS, CSV_ROWS // len(made)))
@@ -155,7 +159,7 @@ def _chosen(schedule, most):
     return steps, [float(schedule.rates(step, step + 1)[0]) for step in steps]
 
 
-def page_parts(found):
+def page_parts(found: Sequence[Group]) -> tuple[str, list[Table]]:
     """What stands on the page beside the pictures: title line and the tables."""
     total = sum(len(group.schedules) for group in found)
     return many(total, "schedule"), [as_table(found), as_bounds(found)]

@@ -4,7 +4,8 @@ Bounded whatever the size of the run: some of the problem combinations, the sche
 CSV files have the rest.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from ..analysis import directions
 from ..analysis.families import SURE
@@ -27,7 +28,7 @@ class Section(NamedTuple):
     note: str = ""  # in place of tables, or before them
 
 
-def sections(found):
+def sections(found: Any) -> list[Section]:
     """The `Section`s that a run has something for; `found` is its `simlr.analysis.Analysis`."""
     shown = groups(found.rows)
     made = (against(found, shown), best(found, shown), annealing(found, shown), *mechanism(found))
@@ -37,24 +38,24 @@ def sections(found):
 # ---- pieces of text ----
 
 
-def probability(p):
+def probability(p: float) -> str:
     """A p value."""
     return "< 1e-99" if p < 1e-99 else number(p)
 
 
-def gap(pair):
+def gap(pair: Any) -> str:
     """Whether a `Pair` is at equal train loss."""
     if not pair.pairs:
         return "-"
     return "yes" if pair.equal_train_loss else f"no: {100 * pair.train_gap:.2g} % apart"
 
 
-def share(mean, error):
+def share(mean: float, error: float) -> str:
     """A share with its standard error, in percent."""
     return "-" if mean != mean else f"{100 * mean:.1f}" + (f" +- {100 * error:.1f}" if error == error else "")
 
 
-def with_error(mean, error):
+def with_error(mean: float, error: float) -> str:
     """A mean with its standard error."""
     return "-" if mean != mean else f"{number(mean)}" + (f" +- {number(error)}" if error == error else "")
 
@@ -67,7 +68,7 @@ def _left_out(count, file):
 # ---- two schedules ----
 
 
-def against(found, shown):
+def against(found: Any, shown: Any) -> Section | None:
     """Every schedule shown against the baseline, at the last level that they share."""
     run, base = found.run, found.base
     if run["schedule"].size < 2:
@@ -117,9 +118,10 @@ def _pair_table(group, pairs):
 # ---- the best of a family ----
 
 
-def best(found, shown):
+def best(found: Any, shown: Any) -> Section | None:
     """The best value of every parameter that is a list, learning rates first, at the last level that any reaches."""
-    kind, families = found.run.config.level_kind, {}
+    kind = found.run.config.level_kind
+    families: dict = {}
     for row in found.best:
         if row.problem in shown:
             families.setdefault((row.problem, row.family, row.parameter), {}).setdefault(row.level, []).append(row)
@@ -143,9 +145,10 @@ def _last_told(kind, levels):
     return last(kind, told or list(levels))
 
 
-def likely(rows):
+def likely(rows: Sequence[Any]) -> Sequence[Any]:
     """The values of a family, in their order, that are best in 95 % of the resamples together: the fewest there are."""
-    chosen, total = [], 0.0
+    chosen: list[Any] = []
+    total = 0.0
     for row in sorted(rows, key=lambda row: -row.win_share):
         if total >= SURE or not row.win_share > 0.0:
             break
@@ -186,13 +189,13 @@ def _best_table(kind, problem, families):
 # ---- annealing ----
 
 
-def annealing(found, shown):
+def annealing(found: Any, shown: Any) -> Section | None:
     """Every annealed schedule against the steady one of the least test loss, at the last level that they share."""
     kind = found.run.config.level_kind
     losses = {(row.problem, row.schedule, row.level): row.test_loss for row in found.rows}
     tables, told = [], []
     for problem in shown:
-        levels = {}
+        levels: dict = {}
         for row in found.annealing:
             if row.problem == problem and row.pairs:
                 levels.setdefault(row.a, {}).setdefault(row.level, []).append(row)
@@ -234,7 +237,7 @@ def _annealing_table(kind, problem, rows):
 # ---- where the error is ----
 
 
-def mechanism(found):
+def mechanism(found: Any) -> list[Section]:
     """Two `Section`s, on directions and on bias and variance, of the schedules that the pictures show."""
     run = found.run
     title = "Which directions kept their error?"
@@ -259,7 +262,7 @@ def mechanism(found):
     return made
 
 
-def ranks_shown(rows, most=MOST_RANKS):
+def ranks_shown(rows: Sequence[Any], most: int = MOST_RANKS) -> Sequence[Any]:
     """The ranks of curvature that have room, the first and the last among them."""
     return some(sorted({row.rank for row in rows}), most)
 

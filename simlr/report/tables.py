@@ -1,9 +1,12 @@
 """Rows laid out for a reader: short tables of text, which the terminal, Markdown and HTML share."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..analysis.levels import WORDS, heading, is_loss, last_shared
+from ..analysis.summary import Row
+from ..claims.verdict import Verdict
 from ..config.stop import PATIENCE
 from ..text import listed, many, number, printable, shortened, some, value_text
 
@@ -25,70 +28,6 @@ class Table(NamedTuple):
     header: tuple
     lines: tuple  # of tuples as long as the header
     notes: tuple
-
-
-def interval(low: float, high: float) -> str:
-    """An interval in words."""
-    return f"{number(low)} to {number(high)}"
-
-
-def percent(share: float, low: float, high: float) -> str:
-    """A share with its interval, in percent."""
-    return "-" if share != share else f"{100 * share:.1f} ({100 * low:.1f} to {100 * high:.1f})"
-
-
-def describe(rows):
-    """What the rows cover, in one line: schedules, seeds, levels, and how many seeds are done."""
-    groups = list(dict.fromkeys(row.problem for row in rows))
-    seeds = sum(max(row.seeds for row in rows if row.problem == problem) for problem in groups)
-    left = sum(max(row.not_run for row in rows if row.problem == problem) for problem in groups)
-    parts = [many(len(names(rows)), "schedule"), many(seeds, "seed"), many(len(levels(rows)), "level")]
-    over = f", {len(groups)} problems" if len(groups) > 1 else ""
-    return " x ".join(parts) + over + (f"; unfinished: {seeds - left} of {many(seeds, 'seed')} done" if left else "")
-
-
-def names(rows):
-    """The schedules, each once, in order."""
-    return list(dict.fromkeys(row.schedule for row in rows))
-
-
-def levels(rows):
-    """The levels, each once, in order."""
-    return list(dict.fromkeys(row.level for row in rows))
-
-
-def findings_table(verdict):
-    """The `Table` of a verdict's findings: every figure beside the paper's."""
-    lines = tuple(tuple(map(printable, finding.cells())) for finding in verdict.findings)
-    notes = tuple(f"{finding.what}: {finding.note}" for finding in verdict.findings if finding.note)
-    return Table("Measured beside the paper's figures", FINDING_HEADER, lines, notes)
-
-
-def tables(rows, most=MOST_LINES):
-    """Two `Table`s for each problem combination: test loss, and ratio to the baseline's; long ones are shortened."""
-    found = []
-    for problem, group in groups(rows, most).items():
-        found += _pair_of_tables(group, label(problem))
-    left_out = len({row.problem for row in rows}) - MOST_GROUPS
-    if left_out > 0:
-        note = f"{left_out} more problem combinations: see {WHOLE}"
-        found[-1] = found[-1]._replace(notes=(*found[-1].notes, note))
-    return found
-
-
-def groups(rows, most=MOST_LINES):
-    """Some problem combinations, and what of each is shown: {problem: `Group`}."""
-    problems = some(list(dict.fromkeys(row.problem for row in rows)), MOST_GROUPS)
-    cells = {problem: {} for problem in problems}
-    for row in rows:
-        if row.problem in cells:
-            cells[row.problem][row.schedule, row.level] = row
-    return {problem: Group(own, most) for problem, own in cells.items()}
-
-
-def label(problem):
-    """A problem combination behind a title: " [train_rows = 20]"."""
-    return printable("".join(f" [{key} = {value_text(value)}]" for key, value in problem))
 
 
 class Group:
@@ -113,9 +52,73 @@ class Group:
         rest = sorted(ratio, key=lambda name: math.inf if math.isnan(ratio[name]) else -ratio[name])
         return [self.base, *rest[: most - 1]]
 
-    def of(self, name):
+    def of(self, name: str) -> list[Row]:
         """The rows of one schedule at the levels shown."""
         return [self.cells[name, level] for level in self.levels]
+
+
+def interval(low: float, high: float) -> str:
+    """An interval in words."""
+    return f"{number(low)} to {number(high)}"
+
+
+def percent(share: float, low: float, high: float) -> str:
+    """A share with its interval, in percent."""
+    return "-" if share != share else f"{100 * share:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def describe(rows: Sequence[Row]) -> str:
+    """What the rows cover, in one line: schedules, seeds, levels, and how many seeds are done."""
+    groups = list(dict.fromkeys(row.problem for row in rows))
+    seeds = sum(max(row.seeds for row in rows if row.problem == problem) for problem in groups)
+    left = sum(max(row.not_run for row in rows if row.problem == problem) for problem in groups)
+    parts = [many(len(names(rows)), "schedule"), many(seeds, "seed"), many(len(levels(rows)), "level")]
+    over = f", {len(groups)} problems" if len(groups) > 1 else ""
+    return " x ".join(parts) + over + (f"; unfinished: {seeds - left} of {many(seeds, 'seed')} done" if left else "")
+
+
+def names(rows: Sequence[Row]) -> list[str]:
+    """The schedules, each once, in order."""
+    return list(dict.fromkeys(row.schedule for row in rows))
+
+
+def levels(rows: Sequence[Row]) -> list[float]:
+    """The levels, each once, in order."""
+    return list(dict.fromkeys(row.level for row in rows))
+
+
+def findings_table(verdict: Verdict) -> Table:
+    """The `Table` of a verdict's findings: every figure beside the paper's."""
+    lines = tuple(tuple(map(printable, finding.cells())) for finding in verdict.findings)
+    notes = tuple(f"{finding.what}: {finding.note}" for finding in verdict.findings if finding.note)
+    return Table("Measured beside the paper's figures", FINDING_HEADER, lines, notes)
+
+
+def tables(rows: Sequence[Row], most: int = MOST_LINES) -> list[Table]:
+    """Two `Table`s for each problem combination: test loss, and ratio to the baseline's; long ones are shortened."""
+    found = []
+    for problem, group in groups(rows, most).items():
+        found += _pair_of_tables(group, label(problem))
+    left_out = len({row.problem for row in rows}) - MOST_GROUPS
+    if left_out > 0:
+        note = f"{left_out} more problem combinations: see {WHOLE}"
+        found[-1] = found[-1]._replace(notes=(*found[-1].notes, note))
+    return found
+
+
+def groups(rows: Sequence[Row], most: int = MOST_LINES) -> dict[tuple, Group]:
+    """Some problem combinations, and what of each is shown: {problem: `Group`}."""
+    problems = some(list(dict.fromkeys(row.problem for row in rows)), MOST_GROUPS)
+    cells: dict[tuple, dict] = {problem: {} for problem in problems}
+    for row in rows:
+        if row.problem in cells:
+            cells[row.problem][row.schedule, row.level] = row
+    return {problem: Group(own, most) for problem, own in cells.items()}
+
+
+def label(problem: tuple) -> str:
+    """A problem combination behind a title: " [train_rows = 20]"."""
+    return printable("".join(f" [{key} = {value_text(value)}]" for key, value in problem))
 
 
 def _pair_of_tables(group, label):

@@ -1,13 +1,17 @@
 """Tables and verdicts as text for a terminal."""
 
 import textwrap
+from collections.abc import Sequence
 
+from ..analysis.summary import Row
+from ..claims.verdict import Verdict
 from ..text import WIDTH, printable
 from . import answer_text
-from .tables import MARKS, MOST_LINES, describe, tables
+from .material import Material
+from .tables import MARKS, MOST_LINES, Table, describe, tables
 
 
-def verdict_text(verdict):
+def verdict_text(verdict: Verdict) -> str:
     """A `simlr.papers.Verdict` for a terminal."""
     lines = textwrap.wrap(printable(verdict.claim), WIDTH)
     for finding in verdict.lines:
@@ -18,12 +22,12 @@ def verdict_text(verdict):
 # ---- tables ----
 
 
-def table(rows, most=MOST_LINES):
+def table(rows: Sequence[Row], most: int = MOST_LINES) -> str:
     """The tables as text for a terminal, at most 120 columns for names of ordinary length."""
     return "\n\n".join([describe(rows), *(as_text(one) for one in tables(rows, most))])
 
 
-def as_text(one):
+def as_text(one: Table) -> str:
     """A `Table` in columns, numbers to the right."""
     lines = _aligned([one.header, *one.lines])
     widths = [max(len(line[i]) for line in lines) for i in range(len(one.header))]
@@ -46,7 +50,7 @@ def _in_columns(line, widths):
     return "  ".join([line[0].ljust(widths[0]), *numbers]).rstrip()
 
 
-def as_terminal(found):
+def as_terminal(found: Material) -> str:
     """The report as text: tables, then the verdict."""
     parts = [printable(found.title) + "\n" + found.covers, *map(as_text, found.tables)]
     if found.answer:

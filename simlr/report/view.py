@@ -2,8 +2,10 @@
 
 import math
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..analysis.levels import is_loss, last_shared, place
 from ..analysis.summary import problem_groups
@@ -41,11 +43,11 @@ class View:
         self.shown = self._telling()
         self.problem = "".join(f" Problem: {key} = {value_text(value)}." for key, value in problem)
 
-    def index(self, name):
+    def index(self, name: str) -> int:
         """Place of a schedule in the run's arrays."""
         return self.names.index(name)
 
-    def ratio(self, name):
+    def ratio(self, name: str) -> float:
         """Median ratio of the baseline's test loss to this schedule's at the lowest level that they share."""
         return self.rows[name, self.last].ratio
 
@@ -82,27 +84,27 @@ class View:
         return np.max(gap[np.isfinite(gap)], initial=0.0)
 
     @property
-    def left_out(self):
+    def left_out(self) -> str:
         """The sentence that names the schedules that are not drawn, empty where all are."""
         rest = [name for name in self.names if name not in self.shown]
         return f" Not drawn: {listed(rest)}." if rest else ""
 
     @property
-    def where(self):
+    def where(self) -> Any:
         """The level that most is said of: the last that a schedule shares with the baseline."""
         return place(self.kind, self.last)
 
     @property
-    def depths(self):
+    def depths(self) -> Any:
         """Train losses, above the floor where levels are, at which schedules stop: the levels, or medians there."""
         found = self.levels if self.by_loss else [row.train_loss for row in self.rows.values() if row.reached]
         return [loss for loss in dict.fromkeys(found) if loss > 0.0]
 
-    def own(self, status):
+    def own(self, status: NDArray) -> NDArray[np.bool_]:
         """Where a status is an outcome whose losses belong to the level."""
         return is_own(status, self.kind)
 
-    def sentence(self):
+    def sentence(self) -> str:
         """What the run shows at the lowest level, in one clause."""
         base = shortened(self.base)
         if self.rival is None:
@@ -115,7 +117,7 @@ class View:
             return f"{where}, {base} has {ratio:.2f} times the test loss of {rival}"
         return f"{where}, {rival} has {1 / ratio:.2f} times the test loss of {base}"
 
-    def recorded(self):
+    def recorded(self) -> tuple[NDArray, NDArray]:
         """(rows of the recorded arrays, seeds) of this problem combination's recorded seeds; empty without records."""
         if "recorded_seed" not in self.run.names or "trajectory_train_loss" not in self.run.names:
             return np.empty(0, np.int64), np.empty(0, np.int64)
@@ -125,7 +127,7 @@ class View:
 
     # ---- along the trajectories ----
 
-    def trajectories(self, name):
+    def trajectories(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Train and test losses (R, K) of one schedule's recorded seeds; what is not computed is NaN.
 
         Train losses are above the floor where the levels are.
@@ -143,7 +145,7 @@ class View:
     def _trajectory(self):
         return {key: self.run[key] for key in ("trajectory_train_loss", "trajectory_test_loss")}
 
-    def curves(self):
+    def curves(self) -> Any:
         """Train losses (X,), falling, and for each schedule shown the median test loss there: {name: (X,)}.
 
         A seed's test loss at a train loss is interpolated, in logarithms, between the moments that set a new lowest
@@ -156,8 +158,9 @@ class View:
         grid = np.geomspace(self.start_losses()[0], lowest, GRID_POINTS)
         found = {}
         for name in self.shown:
-            moments = [*self.trajectories(name), *self._stops(name, seeds)]
-            own, sure = np.swapaxes([along(*seed, grid) for seed in zip(*moments, strict=True)], 0, 1)
+            (train, test), (stop_train, stop_test) = self.trajectories(name), self._stops(name, seeds)
+            each = zip(train, test, stop_train, stop_test, strict=True)
+            own, sure = np.swapaxes([along(*one, grid) for one in each], 0, 1)
             unsure = (np.isfinite(own) & (sure == 0.0)).mean(axis=0)
             found[name] = np.where(unsure > MOST_UNSURE, np.nan, most_medians(own))
         return grid, found
@@ -175,11 +178,11 @@ class View:
     def _losses(self):
         return {key: self.run[key] for key in ("train_loss", "test_loss")}
 
-    def start_losses(self):
+    def start_losses(self) -> Any:
         """Median train and test loss of the recorded seeds at the start, NaN where not known."""
         return [most_medians(values[:, :1])[0] for values in self.trajectories(self.base)]
 
-    def times(self, name):
+    def times(self, name: str) -> NDArray[np.float64]:
         """Times (K,) of the recorded moments in absolute learning rates; those in 1/sharpness, of the median seed."""
         index = self.index(name)
         times = self.run["recorded_time"][index]
@@ -190,7 +193,13 @@ class View:
         return times / np.median(known) if known.size else times
 
 
-def along(train, test, stop_train, stop_test, grid):
+def along(
+    train: NDArray[np.float64],
+    test: NDArray[np.float64],
+    stop_train: NDArray[np.float64],
+    stop_test: NDArray[np.float64],
+    grid: NDArray[np.float64],
+) -> NDArray[np.float64]:
     """Test losses (X,) where the train loss first falls to each value of the falling grid (X,), and if that is sure.
 
     From recorded moments (K,) and stops (E,). NaN where the train loss does not fall so far; not sure where the moments
@@ -212,7 +221,7 @@ def along(train, test, stop_train, stop_test, grid):
     return np.stack([found, sure])
 
 
-def most_medians(values):
+def most_medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Medians over the seeds (R, X) -> (X,), where more than half of them are known; NaN elsewhere."""
     known = np.isfinite(values).sum(axis=0)
     medians = np.full(values.shape[1], np.nan)

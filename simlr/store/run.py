@@ -5,9 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config.grid import GridConfig
 from ..config.reading import read
-from ..config.study import StudyConfig
 from ..errors import unknown
 from . import file_format
 
@@ -72,7 +70,7 @@ class Run:
         return self._source.read("recorded_seed") - self._source.read("block_start")[0]
 
     @property
-    def config(self) -> GridConfig | StudyConfig:
+    def config(self) -> Any:
         """The grid, as a GridConfig, or the study, as a StudyConfig. Read once: a thousand rates take a tenth of a
         second to check."""
         if self._config is None:

@@ -4,6 +4,8 @@ Needs matplotlib. Each maker takes the `View` of the run and the section's rows,
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +13,9 @@ from ...analysis.levels import heading, place
 from ...text import listed, number, shortened, some, value_text
 from ..sections import RATE, likely, ranks_shown
 from ..tables import MOST_GROUPS
+from ..view import View
 from . import style
+from .style import Picture
 
 MOST_DOTS = 16  # schedules in one picture
 MOST_BARS = 10  # directions that are drawn as bars; more are drawn as lines
@@ -20,7 +24,7 @@ MOST_PANELS = 3
 LABEL = 30
 
 
-def pictures(view, made):
+def pictures(view: View, made: Sequence[Any]) -> dict[str, Picture]:
     """{section's key: its `Picture`} of the `Section`s `made`, those that have something to draw."""
     makers = {"against": against, "best": best, "annealing": annealing, "directions": by_direction, "spread": spread}
     with style.applied():
@@ -76,7 +80,7 @@ def _dots(dots, logarithmic=False):
     return figure, axes
 
 
-def against(view, rows):
+def against(view: View, rows: Sequence[Any]) -> Picture | None:
     """The ratio to the baseline's test loss of every schedule, with its interval."""
     told = [row for row in rows if row.pairs]
     drawn = _dots([_Dot(r.a, r.problem, r.ratio, r.ratio_low, r.ratio_high) for r in told], logarithmic=True)
@@ -97,7 +101,7 @@ def against(view, rows):
     return style.Picture("against", caption, figure)
 
 
-def annealing(view, rows):
+def annealing(view: View, rows: Sequence[Any]) -> Picture | None:
     """The share of seeds in which each annealed schedule beats the best steady one."""
     drawn = _dots(
         [_Dot(r.a, r.problem, 100 * r.win_share, 100 * r.win_share_low, 100 * r.win_share_high) for r in rows]
@@ -131,7 +135,7 @@ def _not_drawn(rows):
 # ---- the best value ----
 
 
-def best(view, families):
+def best(view: View, families: Sequence[Any]) -> Picture | None:
     """Median test loss against the values tried, learning rates where there are any; the likely best are marked."""
     numeric = [own for own in families if len(own) > 1 and all(isinstance(row.value, float) for row in own)]
     rates = [own for own in numeric if own[0].parameter.endswith(RATE)]
@@ -181,7 +185,7 @@ def _draw_family(view, axes, i, rows):
 # ---- where the error is ----
 
 
-def by_direction(view, rows):
+def by_direction(view: View, rows: Sequence[Any]) -> Picture | None:
     """The share of train and test loss that the schedules left in each direction of curvature."""
     problems = list(dict.fromkeys(row.problem for row in rows))[:MOST_GROUPS]
     problems = [problems[0], problems[-1]] if len(problems) > 1 else problems
@@ -255,7 +259,7 @@ def _lines(view, axes, names, rows, loss):
         style.logarithmic(axes, "x")
 
 
-def spread(view, rows):
+def spread(view: View, rows: Sequence[Any]) -> Picture | None:
     """Bias and variance of the schedules, stacked: together the mean test loss above its floor."""
     known = [row for row in rows if math.isfinite(row.variance) and math.isfinite(row.bias_squared)]
     problems = list(dict.fromkeys(row.problem for row in known))[:MOST_PANELS]
@@ -269,7 +273,7 @@ def spread(view, rows):
         own = [row for row in known if row.problem == problem]
         y = [names.index(row.schedule) for row in own]
         bias = np.array([max(row.bias_squared, 0.0) for row in own])
-        parts = (("bias^2", np.zeros(bias.size), bias, "bias_squared_error"),)
+        parts: tuple = (("bias^2", np.zeros(bias.size), bias, "bias_squared_error"),)
         parts += (("variance", bias, np.array([row.variance for row in own]), "variance_error"),)
         for (text, left, values, error), colour in zip(parts, style.COLOURS[1:3], strict=True):
             errors = np.nan_to_num([getattr(row, error) for row in own])

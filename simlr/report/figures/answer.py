@@ -11,14 +11,17 @@ import numpy as np
 from ...analysis.answers import Comparison, value_at
 from ...analysis.levels import WORDS, last
 from ...analysis.outcomes import WORDS as MEASURES
+from ...analysis.outcomes import Answer
 from ...config.question import side_name
+from ...store.run import Run
 from ...text import shortened, some, value_text
 from . import style
+from .style import Picture
 
 MOST_PANELS = 3
 
 
-def picture(run, answer):
+def picture(run: Run, answer: Answer) -> Picture | None:
     """The `Picture` of an `Answer`; None where it has nothing to draw."""
     rows = [row for row in answer.rows if _drawn(row)]
     if not rows:

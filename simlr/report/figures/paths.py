@@ -5,13 +5,15 @@ import numpy as np
 from ...analysis.levels import level_text
 from ...store.file_format import STATUS_REACHED
 from ...text import shortened
+from ..view import View
 from . import plane, style
+from .style import Picture
 
 PIXELS = 160
 PANEL_INCHES = 5.8
 
 
-def trajectories(view):
+def trajectories(view: View) -> Picture | None:
     """Paths of a small and of a large-then-small learning rate, over the train loss and over the test loss."""
     found = _paths(view)
     if found is None:

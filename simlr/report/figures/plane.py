@@ -3,9 +3,13 @@
 In curvature axes the path is known in closed form: r_i(t) = prod (1 - eta lam_i) r_i(0); r_i exp(-lam_i tau) in a flow.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+
+from ...schedules.schedule import Schedule
+from ...store.run import Run
 
 # Steps redrawn at most, points along a flow, and halvings of the interval that holds the crossing time.
 MOST_STEPS, FLOW_POINTS, HALVINGS = 20000, 200, 80
@@ -25,22 +29,22 @@ class Landscape(NamedTuple):
     train_floor: float
     test_floor: float
 
-    def train_loss(self, theta):
+    def train_loss(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """Train loss at theta (..., 2)."""
         residual = (theta - self.minimiser) @ self.axes
         return self.train_floor + 0.5 * (self.curvature * residual**2).sum(axis=-1)
 
-    def test_loss(self, theta):
+    def test_loss(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """Test loss at theta (..., 2); NaN where the target is not known."""
         offset = (theta - self.target) @ self.axes
         return self.test_floor + np.einsum("...i,ij,...j->...", offset, self.test_matrix, offset)
 
-    def theta(self, residual):
+    def theta(self, residual: NDArray[np.float64]) -> NDArray[np.float64]:
         """theta = theta_hat + Q r, for r (..., 2)."""
         return self.minimiser + residual @ self.axes.T
 
 
-def landscape(run, seed):
+def landscape(run: Run, seed: int) -> Any:
     """The `Landscape` of one seed; None where the run is not of two parameters, or the seed is not done."""
     if run["axis"].size != 2 or "curvature_axes" not in run.names:
         return None
@@ -50,12 +54,12 @@ def landscape(run, seed):
     return found if all(np.isfinite(part).all() for part in known) else None
 
 
-def path(run, index, seed, level):
+def path(run: Run, index: int, seed: int, level: float) -> NDArray[np.float64] | None:
     """theta (T, 2) of schedule `index` from the start to its stop at a train loss, or None where it is not known.
 
     From the recorded iterates where there are any, else in closed form.
     """
-    recorded = np.flatnonzero(run.recorded_rows == seed) if "trajectory_iterate" in run.names else []
+    recorded: Any = np.flatnonzero(run.recorded_rows == seed) if "trajectory_iterate" in run.names else []
     if len(recorded):
         return _until(
             level, run["trajectory_iterate"][index, recorded[0]], run["trajectory_train_loss"][index, recorded[0]]
@@ -73,7 +77,7 @@ def _until(level, theta, train):
     return theta[:last]
 
 
-def redrawn(made, land, level):
+def redrawn(made: Schedule, land: Landscape, level: float) -> NDArray[np.float64]:
     """theta (T, 2) of a `simlr.schedules.Schedule` by the closed form, up to the first point at or below the level."""
     unit = land.curvature.max() if made.unit == "sharpness" else 1.0
     rates = made.rates(0, min(made.length, MOST_STEPS)) / unit
@@ -108,7 +112,7 @@ def _flow(land, residual, level):
     return residual * np.exp(-land.curvature * taus[:, None])
 
 
-def telling_seed(ratio):
+def telling_seed(ratio: NDArray[np.float64]) -> Any:
     """The seed whose ratio (N,) is typical of those with an effect: the quartile farther from 1; None without any."""
     logs = np.log(np.where(ratio > 0.0, ratio, np.nan))
     known = logs[np.isfinite(logs)]
@@ -118,7 +122,7 @@ def telling_seed(ratio):
     return int(np.nanargmin(np.where(np.isfinite(logs), abs(logs - wanted), np.nan)))
 
 
-def telling_level(levels, reached, start_loss):
+def telling_level(levels: NDArray[np.float64], reached: NDArray, start_loss: float) -> Any:
     """Index of the highest level far below the start that both reached, else of the lowest; None without any."""
     known = np.flatnonzero(reached)
     if not known.size:

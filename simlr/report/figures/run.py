@@ -17,6 +17,7 @@ from ..tables import OVERSHOT
 from ..view import GRID_POINTS, View, most_medians
 from . import style
 from .paths import trajectories
+from .style import Picture
 
 MAIN = "test-against-train"
 MOST_STAIRS = 500
@@ -33,7 +34,7 @@ def pictures(view: View) -> list[style.Picture]:
 # ---- test loss at equal train loss ----
 
 
-def losses_at_equal_train_loss(view):
+def losses_at_equal_train_loss(view: View) -> Picture | None:
     """Test loss against train loss: medians at the levels and, where recorded, along the way there."""
     drawn = [name for name in view.shown if any(view.rows[name, level].reached for level in view.levels)]
     if not drawn:
@@ -88,7 +89,7 @@ def _shading(shaded):
 # ---- ratio against level ----
 
 
-def ratios(view):
+def ratios(view: View) -> Picture | None:
     """The ratio to the baseline's test loss against the level, beside the theory where there is one."""
     rows, beside = _comparable(view)
     if not any(len(own) > 1 for own in rows.values()):
@@ -169,7 +170,7 @@ def _draw_theory(view, axes):
 # ---- distribution over seeds ----
 
 
-def distribution(view):
+def distribution(view: View) -> Picture | None:
     """The share of seeds whose test loss is at or below a value, at the lowest level."""
     level = view.levels.index(view.last)
     status, test = view.run["status"], view.run["test_loss"]
@@ -231,7 +232,7 @@ def _wins(view):
 # ---- losses against time ----
 
 
-def losses_against_time(view):
+def losses_against_time(view: View) -> Picture | None:
     """Train and test loss against time, over the recorded seeds."""
     if not view.recorded()[0].size:
         return None

@@ -5,11 +5,15 @@ Small multiples: for every [[schedule]] table a panel of rates, and beside it on
 Needs matplotlib for the pictures only. Nothing is run, and of a long schedule only as much is computed as can be seen.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from ...text import shortened
 from ..schedules import CURVE_LOOKS, WHOLE, WINDOW, bound_curve, curve
 from . import style
+from .style import Picture
 
 GROUPS_A_PICTURE, MOST_PICTURES = 6, 12
 MOST_CURVES = 48  # in one panel; of more, evenly chosen ones
@@ -25,7 +29,7 @@ RESTLESS = 0.5  # turns a step
 # ---- pictures ----
 
 
-def pictures(found):
+def pictures(found: Sequence[Any]) -> list[Picture]:
     """The `Picture`s: at most 6 groups each, of each its rates and its bounds."""
     shown = found[: GROUPS_A_PICTURE * MOST_PICTURES]
     parts = [shown[i : i + GROUPS_A_PICTURE] for i in range(0, len(shown), GROUPS_A_PICTURE)]

@@ -145,6 +145,7 @@ def test_a_worker_killed_in_mid_block(cluster, grid_folder, whole, capfd):
     assert computed.count(14) == 2 and len(computed) <= 6 + 1 + MOST_KEPT + 1
 
 
+@pytest.mark.slow
 def test_a_block_that_always_kills_its_worker(cluster, grid_folder, whole, capfd):
     address, folder = cluster
     doubles.write_orders(folder, {"do": "die", "seed": 7, "times": 1000})

@@ -159,6 +159,7 @@ def test_numba_cache_dir_is_used_where_it_can_be(lab, tmp_path):
     assert lab.files("*.nbi")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["*.nbi", "*.nbc"])
 def test_truncated_cache_files_are_replaced(lab, pattern):
     lab.run(CALL)
@@ -168,6 +169,7 @@ def test_truncated_cache_files_are_replaced(lab, pattern):
     assert lab.run(CALL) == "6.0 1"
 
 
+@pytest.mark.slow
 def test_code_for_other_types_is_never_run(lab):
     """Two processes that save at once may leave one's code under the other's name."""
     both = "from lab.kernels import twice_half, hits; print(twice_half(7.0), twice_half(7), hits())"
@@ -186,6 +188,7 @@ def test_a_full_disk_costs_only_the_cache(lab):
     assert lab.run(CALL) == "6.0 1"
 
 
+@pytest.mark.slow
 def test_eight_cold_starts_at_once(lab):
     processes = [lab.start(CALL.replace("7.0", value)) for value in ("7.0", "7") * 4]
     found = [finished(process).split()[0] for process in processes]

@@ -80,6 +80,7 @@ def test_the_study_is_the_twins(noise):
             assert np.isnan(run["trajectory_loss_p"][s, seed, ~taken]).all()
 
 
+@pytest.mark.slow
 def test_bits_do_not_depend_on_threads_or_on_how_many_seeds():
     one, more = simlr.run(small(), threads=1), simlr.run(small().replace(seeds={"count": 5}), threads=2)
     for name in ("train_loss", "error_p", "stop_step", "sharpness", "trajectory_loss_q", "learnt_step"):

@@ -71,6 +71,7 @@ def test_the_harmonics_sum_to_the_arc_cosine_kernel(s):
 # ---- teachers ----
 
 
+@pytest.mark.slow
 def test_teachers_are_their_twins():
     d, width = 5, 9
     found = _sphere.teachers(3, 4, d, width, 6)
@@ -107,6 +108,7 @@ def test_bits_do_not_depend_on_threads():
 # ---- students ----
 
 
+@pytest.mark.slow
 def test_a_students_loss_is_that_of_quadrature_without_harmonics():
     own = naive.units(2, 0, 3, 7)
     weights, _ = naive.weights(own, 3)

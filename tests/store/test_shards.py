@@ -167,6 +167,7 @@ def test_the_merge_is_one_run(thirds, finished, folder):
     assert simlr.run(runs.grid(), "run.h5", resume=True).complete
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_any_shards_of_any_grid_are_one_run(data, tmp_path_factory):

@@ -25,12 +25,12 @@ def read(path: str | os.PathLike, wanted: Any) -> Frame:
     target = wanted.target if isinstance(wanted.target, str) else TARGET
     whole = _name(held, wanted.array) if wanted.array != GUESS else _only(held)
     if whole and held[whole][1].names and target not in held:
-        return _of_records(path, whole)
+        return _with_target(_of_records(path, whole), wanted.target)
     name = _name(held, target)
     if wanted.array == GUESS and name and _name(held, FEATURES) is None and not _matrices(held, name):
         columns = [other for other, (shape, _) in held.items() if shape == held[name][0] and len(shape) == 1]
         if len(columns) > 1:
-            return _of_columns(path, columns)
+            return _with_target(_of_columns(path, columns), wanted.target)
     return _of_features(path, held, _features(path, held, wanted.array, name), name, target)
 
 
@@ -45,6 +45,13 @@ def _name(held, wanted):
 def _only(held):
     """The name of the only array."""
     return next(iter(held)) if len(held) == 1 else None
+
+
+def _with_target(frame, wanted):
+    """The frame with the target that an array or a field of the name TARGET is, where no other is asked for."""
+    if not isinstance(wanted, str) and TARGET in frame.names and wanted == -1:
+        frame.target = frame.names.index(TARGET)
+    return frame
 
 
 def _matrices(held, target):

@@ -237,15 +237,16 @@ def _unfilled(path, name, dataset, array):
     """The array, NaN where it holds what the file says is no value; refused where its numbers are packed."""
     told = dataset.attrs
     for key, plain in (("scale_factor", 1.0), ("add_offset", 0.0)):
-        if key in told and float(np.ravel(told[key])[0]) != plain:
+        packed = [float(value) for value in np.ravel(told.get(key, plain)) if float(value) != plain]
+        if packed:
             raise InputError(
-                f"{path}: array {name!r} has {key} = {float(np.ravel(told[key])[0]):g}: its numbers are packed; "
-                "write the unpacked ones"
+                f"{path}: array {name!r} has {key} = {packed[0]:g}: its numbers are packed; write the unpacked ones"
             )
     given = [told[key] for key in ("_FillValue", "missing_value") if key in told]
     own = dataset.fillvalue if dataset.dtype.kind in "fiu" else 0
     for filler in [*given, *([own] if own != 0 else [])]:
         for value in np.ravel(filler):
             if isinstance(value, int | float | np.number):
-                array[array == float(value)] = np.nan
+                # As the dataset's own type has it: -999.9 is another number in single precision.
+                array[array == float(np.asarray(value).astype(dataset.dtype))] = np.nan
     return array

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import resources
-from ..errors import InputError
+from ..errors import InputError, show
 from . import dialects, numbers
 from .dialects import GUESS
 from .formats import LARGEST_TEXT, text_of
@@ -70,15 +70,29 @@ def _check_memory(path, count):
         raise InputError(f"{path}: its numbers take {8 * count:,} bytes, more than the {most:,} that are read whole")
 
 
-def _without_comments(lines, comment):
-    """The lines with a blank one in the place of each comment, so that they are counted as the file has them."""
-    for line in lines:
-        yield "\n" if dialects.is_comment(line, comment) else line
+def _without_comments(path, lines, dialect):
+    """The lines with a blank one in the place of each comment, so that they are counted as the file has them.
+
+    Below the first row a line with as many separators as that may be a row: refused where nothing says which it is.
+    """
+    marks = None
+    for number, line in enumerate(lines, start=dialect.skipped + 1):
+        if not dialects.is_comment(line, dialect.comment):
+            marks = line.count(dialect.separator) if marks is None and line.strip() else marks
+            yield line
+            continue
+        if dialect.is_guessed and marks and line.count(dialect.separator) >= marks:
+            raise InputError(
+                f"{path}, line {number}: {show(line.strip(), 30)} starts with {dialect.comment!r} and has the fields "
+                f"of a row; comment = {dialect.comment!r} where it is a comment, comment = {dialects.NO_COMMENT!r} "
+                "where not"
+            )
+        yield "\n"
 
 
 def _rows(path, lines, dialect):
     """(line number, fields) of all rows that are not blank."""
-    reader = dialects.fields_of(_without_comments(lines, dialect.comment), dialect.separator)
+    reader = dialects.fields_of(_without_comments(path, lines, dialect), dialect.separator)
     try:
         for row in reader:
             if row and (row[0].strip() or any(field.strip() for field in row)):

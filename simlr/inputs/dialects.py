@@ -40,13 +40,14 @@ class Dialect(NamedTuple):
     skipped: int  # lines before the first of the table
     names: list[str] | None  # of a comment line that holds them
     notes: list[str]  # what was guessed, in words
+    is_guessed: bool = False  # whether the mark of comments is
 
 
 def fields_of(lines: Iterable[str], separator: str) -> Any:
     """A csv reader over lines, which are kept one by one: what is blank gives an empty list."""
     if separator == BLANKS:
         lines = (line.replace("\t", " ").strip(" \r\n") for line in lines)
-    return csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    return csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
 
 
 def is_comment(line: str, comment: str | None) -> bool:
@@ -74,7 +75,7 @@ def guess(path: str | os.PathLike, lines: list[str], options: Options, whole: bo
     if decimal == ",":
         notes.append("decimal comma")
     names = _names_in_comments(lines[skipped:], comment, separator, rows)
-    return Dialect(separator, decimal, comment, skipped, names, notes)
+    return Dialect(separator, decimal, comment, skipped, names, notes, options.comment == GUESS)
 
 
 def _comment(lines, options):
@@ -114,6 +115,8 @@ def _separator(path, lines):
     fitting = {mark: rows for mark in SEPARATORS if (rows := _fits(lines, mark))}
     if not fitting and (rows := _fits(lines, BLANKS)):
         fitting = {BLANKS: rows}
+    if list(fitting) == [","] and (rows := _fits(lines, BLANKS)) and _share_of_numbers(fitting[","], ",") < 1.0:
+        fitting[BLANKS] = rows  # 1,5 2,5: decimal commas between blanks
     if len(fitting) < 2:
         held = {mark: sum(mark in line for line in lines) for mark in SEPARATORS}
         return next(iter(fitting), max(held, key=held.get))
@@ -150,7 +153,10 @@ def _names_in_comments(lines, comment, separator, rows):
         before = line if line.strip() else before
     if before is None or comment is None or not rows:
         return None
-    found = next(fields_of([before.strip().removeprefix(comment).strip()], separator), [])
+    try:
+        found = next(fields_of([before.strip().removeprefix(comment).strip()], separator), [])
+    except csv.Error:
+        return None
     names = [name.strip() for name in found]
     is_named = len(names) == len(rows[0]) and all(names) and all(numbers.plain(name) is None for name in names)
     return names if is_named else None

@@ -46,5 +46,5 @@ def _stands_apart(end, rest):
     """Whether a number made of nines, say, lies far from all others, which have more than one value."""
     low, high = float(rest.min()), float(rest.max())
     if end < 0.0:
-        return low >= 0.0 and abs(end) > high - low
+        return abs(end) > high - low if low >= 0.0 else high > low and low - end > 10.0 * (high - low)
     return end >= 999.0 and end - high > 2.0 * (high - low) and high > low

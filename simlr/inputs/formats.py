@@ -126,6 +126,7 @@ def text_of(path: str | os.PathLike, encoding: str | None = None) -> Iterator[io
             raw = stack.enter_context(_unpacked(path, file))
             stream = io.BufferedReader(raw) if not hasattr(raw, "peek") else raw
             encoding = encoding or _guessed(path, stream.peek(4096)[:4096])
+            encoding = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
             yield io.TextIOWrapper(stream, encoding=encoding, newline="")
     except UnicodeDecodeError as error:
         bad = f"'\\x{error.object[error.start]:02x}'"

@@ -76,9 +76,11 @@ class Frame:
         return wanted % count
 
     def trim(self) -> None:
-        """Take off last columns that have neither a name nor a value: of lines that end in a separator."""
+        """Take off last columns that have neither a name nor a field: of lines that end in a separator."""
         last = len(self.values) - 1
         while last > 0 and not (self.names and self.names[last]) and last not in self.texts and self.is_empty(last):
+            if last in self.gaps and self.gaps[last][1].strip():  # NA, or NaN in an array: a gap, and no missing field
+                break
             last -= 1
         if last + 1 < len(self.values):
             self.values, self.names = self.values[: last + 1], self.names[: last + 1]

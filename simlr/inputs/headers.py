@@ -29,8 +29,10 @@ def header_of(
         return Header([], len(first), False, [])
     if options.header == GUESS and dialect.names and all(numbers.number_of(field) for field in first):
         return Header(dialect.names, len(first), False, ["names in the comment before the rows"])
-    if len(first) == width - 1 and dialect.separator in (BLANKS, "\t"):  # as R writes a table with names of rows
-        first = ["", *first]
+    if len(first) == width - 1 and dialect.separator in (BLANKS, "\t"):
+        # The rows end in a separator; else they begin with their names, as R writes a table.
+        ends_blank = all(not row[-1].strip() for _, row in sample[1:])
+        first = [*first, ""] if ends_blank else ["", *first]
     if options.header == GUESS and not _names(path, sample, first, options, dialect.decimal):
         return Header([], len(first), False, [])
     return Header([_unquoted(name) for name in first], len(first), True, [])
@@ -69,6 +71,7 @@ def _names(path, sample, first, options, decimal):
         )
     if not first[0] and first[1:] == [str(i) for i in range(len(first) - 1)]:  # pandas, with its row numbers
         return True
+    named = [own and not numbers.is_gap(field) for field, own in zip(first, named, strict=True)]
     above_numbers = [
         j for j, own in enumerate(named) if own and all(_holds_number(row, j, decimal) for row in sample[1:])
     ]

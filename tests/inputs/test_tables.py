@@ -308,3 +308,62 @@ def test_rates_with_decimal_commas_are_not_two_columns(folder):
     with pytest.raises(InputError, match="two columns of whole numbers, or decimal commas"):
         vectors.read_column("rates.csv", -1)
     assert vectors.read_column("rates.csv", 1) == [5.0, 25.0]
+
+
+# ---- one reading, or none ----
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        ('x,y,note\n1,2,"foo\n3,4,bar\n5,6,baz\n', "unexpected end of data"),
+        (
+            "name,x,y\nfoo,1,2\n#1 Crush,3,4\nbar,5,6\n",
+            "line 3: '#1 Crush,3,4' starts with '#' and has the fields of a row",
+        ),
+        ("x,y\n1,2\n#N/A,3\n4,5\n", "starts with '#'"),
+        ("63,1,?,NA,0\n1,2,3,4,5\n6,7,8,9,10\n3,4,5,6,7\n", "holds numbers and an empty field"),
+        ("a,b,c\n1,2,NA\n3,4,NA\n5,7,NA\n", "a gap in column 'c'"),
+        ("temp,y\n-5.1,1\n12.3,2\n-9999,3\n20.1,4\n", "column 'temp' holds -9999"),
+    ],
+)
+def test_what_may_be_read_wrong_is_refused(content, cause, folder):
+    Path("a.csv").write_text(content)
+    with pytest.raises(InputError) as refusal:
+        tables.read_table("a.csv")
+    assert cause in str(refusal.value)
+
+
+def test_rows_that_end_in_a_tab_have_no_names(folder):
+    Path("a.tsv").write_text("id\tx\ty\tz\n1\t10\t100\t5\t\n2\t20\t200\t6\t\n3\t30\t300\t7\t\n")
+    assert tables.read_table("a.tsv", target="y").columns[-1].tolist() == [100.0, 200.0, 300.0]
+
+
+def test_decimal_commas_between_blanks(folder):
+    Path("a.txt").write_text("1,5 2,5 3,5\n3,5 4,5 7,5\n2,5 6,5 8,5\n")
+    assert tables.read_table("a.txt", header=False).columns.tolist() == [
+        [1.5, 3.5, 2.5],
+        [2.5, 4.5, 6.5],
+        [3.5, 7.5, 8.5],
+    ]
+
+
+@pytest.mark.parametrize("order", [("target", "x1", "x2"), ("x1", "target", "x2")])
+def test_an_array_of_the_name_target_is_the_target(order, folder):
+    np.savez("a.npz", **{name: np.arange(4.0) + 10 * len(name) for name in order})
+    table = tables.read_table("a.npz")
+    assert table.target == "target" and table.columns[-1].tolist() == [60.0, 61.0, 62.0, 63.0]
+
+
+def test_a_last_column_of_gaps_stays_the_target(folder):
+    np.save("a.npy", np.array([[1.0, 2.0, np.nan], [3.0, 4.0, np.nan]]))
+    with pytest.raises(InputError, match="a gap"):
+        tables.read_table("a.npy")
+
+
+def test_a_filler_counts_as_the_dataset_s_own_type_has_it(folder):
+    with h5py.File("a.h5", "w") as file:
+        file["features"] = np.array([[1.0, -999.9], [2.0, 3.0], [4.0, 5.0]], np.float32)
+        file["features"].attrs["_FillValue"] = -999.9
+        file["target"] = [1.0, 2.5, 3.0]
+    assert tables.read_table("a.h5").rows == 2

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, show
+from ..errors import InputError, show, unknown
 from ..text import listed, many
 from . import array_tables, columnar, delimited, fillers
 from .dialects import GUESS, Options
@@ -20,6 +20,7 @@ from .frame import Frame
 from .numbers import is_gap
 
 MISSING = GUESS, "refuse", "drop", "mean"
+DECIMALS = GUESS, ".", ","
 LEAST_SHARE = 0.1  # of the rows has to be whole, or nobody can have meant to drop the others
 MOST_CLASSES = 1000  # columns that one column of words may become
 # Those in use, so that a file is read once for all who want the same of it.
@@ -117,11 +118,22 @@ def read_table(
     InputError
         where anything is no number, or may be read in two ways; in one line, with the way out
     """
-    fillers = GUESS if isinstance(fillers, str) else tuple(fillers)
-    wanted = Wanted(target, tuple(columns), tuple(drop), tuple(categorical), missing, fillers, array, Options(**text))
+    for key, value, valid in (("missing", missing, MISSING), ("decimal", text.get("decimal", GUESS), DECIMALS)):
+        if value not in valid:
+            raise unknown(key, value, valid, "value")
+    if text.get("header", GUESS) not in (True, False, GUESS):
+        raise InputError(f"header must be True, False or {GUESS!r}, got {show(text['header'])}")
+    fillers = GUESS if isinstance(fillers, str) else _several(fillers)
+    chosen = (_several(columns), _several(drop), _several(categorical))
+    wanted = Wanted(target, *chosen, missing, fillers, array, Options(**text))
     if not isinstance(source, str | os.PathLike):
         return assemble(columnar.of_frame(source, wanted.categorical), wanted)
     return of_file(Path(source), wanted)
+
+
+def _several(values):
+    """One value, or some, as a tuple."""
+    return (values,) if isinstance(values, str | int | float) else tuple(values)
 
 
 def of_file(path: Path, wanted: Wanted) -> Table:

@@ -367,3 +367,24 @@ def test_a_filler_counts_as_the_dataset_s_own_type_has_it(folder):
         file["features"].attrs["_FillValue"] = -999.9
         file["target"] = [1.0, 2.5, 3.0]
     assert tables.read_table("a.h5").rows == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"missing": "droop"}, "missing: unknown value 'droop'; did you mean 'drop'"),
+        ({"decimal": ";"}, "decimal: unknown value"),
+        ({"header": "no"}, "header must be True, False"),
+    ],
+)
+def test_arguments_are_checked(arguments, message, folder):
+    Path("a.csv").write_text("x,y\n1,2\n3,4\n")
+    with pytest.raises(InputError, match=message):
+        tables.read_table("a.csv", **arguments)
+
+
+def test_one_name_stands_for_a_list(folder):
+    Path("a.csv").write_text("ab,x,y\n1,5,2\n3,-999,4\n2,7,1\n")
+    table = tables.read_table("a.csv", drop="ab", fillers=-999)
+    assert table.features == ("x",) or list(table.features) == ["x"]
+    assert table.rows == 2

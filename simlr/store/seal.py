@@ -33,11 +33,6 @@ def write(descriptor: int, changing: list[Place]) -> None:
     )
 
 
-def is_broken(path: str | Path) -> bool:
-    """Whether a file has a seal that does not fit it; a file that is no HDF5, or has no seal, has none to break."""
-    return state(path) == BROKEN
-
-
 def state(path: str | Path) -> str:
     """NO_HDF5, CUT_SHORT, UNSEALED, BROKEN or WHOLE; HDF5 has no part in it. OSError where the file cannot be read."""
     descriptor = os.open(path, os.O_RDONLY)

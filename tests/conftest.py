@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import signal
 
 import numpy as np
 import pytest
@@ -15,6 +16,10 @@ QUIET = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, Healt
 settings.register_profile("simlr", max_examples=25, derandomize=True, **QUIET)
 settings.register_profile("search", max_examples=1000, print_blob=True, **QUIET)
 settings.load_profile("simlr")
+
+# A shell that starts the tests in the background has Ctrl-C ignored, in every process below: some send it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

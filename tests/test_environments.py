@@ -13,15 +13,20 @@ import simlr
 
 GRID = f"{sys.executable} -m simlr.grid small.toml --out run.h5"
 PLACES = [
-    "{grid} --threads 64",
+    pytest.param("{grid} --threads 64", marks=pytest.mark.slow),
     "NUMBA_NUM_THREADS=64 {grid} --threads 64",
-    "NUMBA_THREADING_LAYER=workqueue {grid}",
+    *(
+        pytest.param(line, marks=pytest.mark.slow)
+        for line in (
+            "NUMBA_THREADING_LAYER=workqueue {grid}",
+            "ulimit -n 10; {grid}",
+            "umask 077; {grid} </dev/null",
+            "{grid} <&- >&- 2>&-",
+            "{grid} | head -1",
+        )
+    ),
     "taskset -c 0 {grid}",
     "TMPDIR=/nowhere env -u TERM -u HOME {grid}",
-    "ulimit -n 10; {grid}",
-    "umask 077; {grid} </dev/null",
-    "{grid} <&- >&- 2>&-",
-    "{grid} | head -1",
 ]
 REFUSALS = {
     "NUMBA_NUM_THREADS=0": "NUMBA_NUM_THREADS must be a whole number of 1 or more, got '0'",

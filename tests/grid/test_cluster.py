@@ -267,6 +267,7 @@ def test_workers_other_than_the_file_says_are_refused(cluster, grid_folder, capf
     assert Path("run.h5").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_worker_unlike_the_others_is_refused(cluster, grid_folder, whole, capfd, monkeypatch):
     """One that joins in the midst of a run; the other goes on. The last test here, since it stays of no use."""
     address, folder = cluster
@@ -331,6 +332,7 @@ def processes(tmp_path_factory):
         made.close()
 
 
+@pytest.mark.slow
 def test_all_workers_killed_and_the_scheduler_lost(processes, grid_folder, whole, capfd, monkeypatch):
     """New workers join when the run says that it has none; then the scheduler dies."""
     folder = processes.folder

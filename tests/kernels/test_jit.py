@@ -114,6 +114,7 @@ def test_functions_of_the_user_keep_their_own_cache(lab):
     assert lab.run(code) == f"'' {lab.site / '__pycache__'}"
 
 
+@pytest.mark.slow
 def test_an_edited_callee_is_not_stale(lab):
     assert lab.run(CALL) == "6.0 0"
     lab.write("helper.py", HELPER.replace("x // 2", "x // 2 + 1"))
@@ -122,6 +123,7 @@ def test_an_edited_callee_is_not_stale(lab):
     assert lab.run(CALL) == "6.0 1"
 
 
+@pytest.mark.slow
 def test_read_only_install_without_home_uses_a_private_temporary_directory(lab):
     (lab.site / "lab").chmod(0o555)
     for hits in (0, 1):
@@ -149,6 +151,7 @@ def test_without_any_place_for_a_cache_all_works_and_one_line_says_so(lab):
     assert "NUMBA_CACHE_DIR" in errors
 
 
+@pytest.mark.slow
 def test_numba_cache_dir_is_used_where_it_can_be(lab, tmp_path):
     chosen = tmp_path / "chosen"
     in_tree = {"NUMBA_CACHE_LOCATOR_CLASSES": "InTreeCacheLocator"}
@@ -180,6 +183,7 @@ def test_code_for_other_types_is_never_run(lab):
     assert lab.run(both) == "6.0 6 2"
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_only_the_cache(lab):
     pytest.importorskip("resource")
     limit = "import lab.kernels, resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); "

@@ -245,7 +245,8 @@ def test_a_study_is_no_shard(file, tmp_path, capsys):
 
 
 WAITING = YOUNG.replace(
-    "    kappa, stretch = task", "    import time\n\n    time.sleep(60)\n    kappa, stretch = task"
+    "    kappa, stretch = task",
+    "    import time\n\n    open('own/begun', 'w').close()\n    time.sleep(60)\n    kappa, stretch = task",
 ).replace("young1953", "waiting")
 
 
@@ -259,7 +260,7 @@ def test_an_interrupted_study_leaves_nothing(folder):
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, env=runs.environment())
     assert "waiting: the worst error" in process.stderr.readline()
-    time.sleep(0.3)
+    runs.wait_until((folder / "own/begun").exists, process)
     process.terminate()
     begin = time.monotonic()
     error = process.stderr.read()

@@ -406,6 +406,7 @@ steps = 200
 AXES = {"train_rows", "train_exponent", "test_covariance", "target_source", "label_noise"}
 
 
+@pytest.mark.slow
 def test_a_grid_over_five_axes_and_its_report(folder):
     """In under 40 lines; the report names every axis."""
     assert len(FIVE_AXES.strip().splitlines()) < 40

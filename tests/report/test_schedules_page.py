@@ -184,6 +184,7 @@ def test_one_high_step_among_many_is_seen():
     assert curve(made)[1].max() == 5.0
 
 
+@pytest.mark.slow
 def test_the_csv_is_bounded():
     made = groups([{"name": f"s{k}", "kind": "constant", "learning_rate": 1.0} for k in range(100)], 10_000_000)
     lines = as_csv(made).splitlines()

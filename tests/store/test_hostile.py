@@ -25,8 +25,9 @@ from simlr.store import verify
 
 
 @pytest.mark.parametrize("kind", fuzz.KINDS)
-def test_damaged_input_is_refused_in_one_line_or_works(kind, tmp_path):
-    count = 60 if kind == "run" else 300
+@pytest.mark.parametrize("share", [0.1, pytest.param(1.0, marks=pytest.mark.slow)])
+def test_damaged_input_is_refused_in_one_line_or_works(share, kind, tmp_path):
+    count = round(share * (60 if kind == "run" else 300))
     assert fuzz.search(kind, count, tmp_path) == (count, [])
 
 

@@ -89,6 +89,7 @@ def test_recorded_seeds_of_a_later_shard(folder):
     assert np.isfinite(unfinished.trajectory_test_loss[:, 7:, 0]).all()
 
 
+@pytest.mark.slow
 def test_a_shard_is_read_by_xarray_and_reported(thirds, folder):
     xarray = pytest.importorskip("xarray")
     pytest.importorskip("h5netcdf")

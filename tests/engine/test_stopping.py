@@ -22,7 +22,7 @@ STATUS = {"stopped": 6, "spent": 5, "diverged": 3, "ended": 2}
 # Rates of the kinds go up to 10, so many of these diverge.
 CURVATURE = np.array([0.9, 0.4, 0.0])
 RULES = {
-    "fraction": {"train_loss_fraction": [0.5, 0.01]},
+    "fraction": {"train_loss_fraction": [0.5, 0.01], "max_steps": 3000},  # noisy runs end there
     "steps": {"steps": [70, 3, 200], "max_steps": 300},
     "validation": {"validation": {"patience": [5, 1], "every": 4, "min_delta": 1e-4}, "max_steps": 300},
 }

@@ -1,7 +1,8 @@
 """The blocks of a run file as they lie in it: where, how long, with which CRC, done or not. No HDF5 here."""
 
+import itertools
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,17 @@ def end_checksum(wall_seconds: float, finished_at: float) -> int:
 
 
 class Blocks:
-    """The blocks of a file that is open for reading at least. `places` are those of its datasets."""
+    """The blocks of a file that is open for reading at least.
+
+    Parameters
+    ----------
+    descriptor : int
+        The open file.
+    plan : Plan
+        The plan of its grid, with its own blocks.
+    places : dict of str to Place
+        Where its datasets lie, by name.
+    """
 
     def __init__(self, descriptor, plan, places):
         self._descriptor, self._plan, self._places = descriptor, plan, places
@@ -63,8 +74,30 @@ class Blocks:
 
     def missing_blocks(self) -> list[int]:
         """The blocks that are not done, or whose bytes do not have their CRC."""
-        done = self.done()
-        return [block for block in range(len(done)) if done[block] != 1 or not self.fits(block)]
+        return sorted(itertools.chain(*self.check()))
+
+    def check(self, progress: Callable[[int, int], None] | None = None) -> tuple[list[int], list[int]]:
+        """Read every block that is marked as done.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called with (blocks checked, all blocks).
+
+        Returns
+        -------
+        damaged, missing : list of int
+            The blocks whose bytes do not have their CRC, or whose mark is none; and those that are not done.
+        """
+        damaged, missing, done = [], [], self.done()
+        for block, mark in enumerate(done.tolist()):
+            if mark == 0:
+                missing.append(block)
+            elif mark != 1 or not self.fits(block):
+                damaged.append(block)
+            if progress:
+                progress(block + 1, len(done))
+        return damaged, missing
 
     def fits(self, block: int) -> bool:
         """Whether the bytes of a block have their CRC."""
@@ -79,13 +112,14 @@ class Blocks:
 
     def read(self, block: int) -> dict[str, NDArray] | None:
         """{dataset: flat array} of a block, or None where its bytes do not have their CRC."""
-        crc, found = 0, {}
+        crc, data = 0, {}
         for field in self._fields:
             spans = self._spans(field, *self.ends(block))
-            data = b"".join(file_io.pread(self._descriptor, size, offset) for offset, size in spans)
-            crc, found[field] = zlib.crc32(data, crc), data
-        fits = crc == self._get("block_crc32", block)[0]
-        return {field.name: np.frombuffer(data, field.dtype) for field, data in found.items()} if fits else None
+            data[field] = b"".join(file_io.pread(self._descriptor, size, offset) for offset, size in spans)
+            crc = zlib.crc32(data[field], crc)
+        if crc != self._get("block_crc32", block)[0]:
+            return None
+        return {field.name: np.frombuffer(of_field, field.dtype) for field, of_field in data.items()}
 
     def damaged_indices(self) -> list[str]:
         """Names of the numeric coordinates along the seeds that are not what the plan says."""
@@ -102,7 +136,7 @@ class Blocks:
                 yield field.name, values, self._places[field.name].start + first * values.itemsize
 
     def holds(self, values: NDArray, offset: int) -> bool:
-        """Whether the file has these values there."""
+        """Whether the file has these values at a place, in bytes from its start."""
         return file_io.pread(self._descriptor, values.nbytes, offset) == values.tobytes()
 
     def _spans(self, field, first, last):

@@ -18,30 +18,82 @@ from .file_format import Field
 PROVENANCE = ("problem_identity", "kernel_digest", "numba_version", "numpy_version", "processor", "processor_features")
 
 
-def check_same(path: str | Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Refuse to go on with a file of another grid, another part of it, other data or other code, by name."""
-    if found.get("identity") != wanted["identity"]:
-        other = first_difference(found.get("identity"), wanted["identity"])
+def check_same(path: str | Path, recorded: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Refuse to go on with a file of another grid, another part of it, other data or other code, by name.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    recorded : dict
+        Its root attributes, whatever they are.
+    wanted : dict
+        Those of the run that is to go on with it.
+
+    Raises
+    ------
+    InputError
+        Where they differ in what must agree.
+    """
+    if recorded.get("identity") != wanted["identity"]:
+        other = first_difference(recorded.get("identity"), wanted["identity"])
         raise InputError(f"{path}: holds another grid ({other}); --resume needs the same one, --overwrite replaces it")
-    there, here = (attributes.get("shard") for attributes in (found, wanted))
+    there, here = (attributes.get("shard") for attributes in (recorded, wanted))
     if there != here:
         there, here = (f"shard {show(part, 40)}" if part else "the whole grid" for part in (there, here))
         raise InputError(f"{path}: holds {there}, and wanted is {here}; --overwrite replaces it")
     for key in PROVENANCE:
-        if found.get(key) != wanted[key]:
+        if recorded.get(key) != wanted[key]:
             label = key.replace("_", " ")
             raise InputError(
-                f"{path}: was written with {label} {show(found.get(key), 40)}, here is {show(wanted[key], 40)}; "
+                f"{path}: was written with {label} {show(recorded.get(key), 40)}, here is {show(wanted[key], 40)}; "
                 "going on would mix results that differ in their last bits"
             )
 
 
-def first_difference(found: str | None, wanted: str | None, places: tuple[str, str] = ("there", "here")) -> str:
-    """The first key in which two grids differ, with what it is in both."""
-    if found is None or wanted is None:
+def check_alike(path: str | Path, attributes: dict[str, Any], first_path: str | Path, first: dict[str, Any]) -> None:
+    """Refuse to join a shard to another one that is not of the same grid, cut and code.
+
+    Parameters
+    ----------
+    path, first_path : str or Path
+        The two shards.
+    attributes, first : dict
+        Their root attributes, of which `shard` is known to be one.
+
+    Raises
+    ------
+    InputError
+        Where they differ in what must agree.
+    """
+    if attributes.get("identity") != first.get("identity"):
+        other = first_difference(attributes.get("identity"), first.get("identity"), ("there", f"in {first_path}"))
+        raise InputError(f"{path}: is a shard of another grid ({other})")
+    counts = [file_format.shard_of(each["shard"])[1] for each in (attributes, first)]
+    if counts[0] != counts[1]:
+        raise InputError(f"{path}: is shard {attributes['shard']}, and {first_path} is {first['shard']}: other cuts")
+    for key in ("problem_sizes", *PROVENANCE):
+        if attributes.get(key) != first.get(key):
+            raise InputError(
+                f"{path}: was written with {key.replace('_', ' ')} {show(attributes.get(key), 40)}, {first_path} with "
+                f"{show(first.get(key), 40)}; merging would mix results that differ in their last bits"
+            )
+
+
+def first_difference(recorded: str | None, wanted: str | None, places: tuple[str, str] = ("there", "here")) -> str:
+    """The first key in which two grids differ, with what it is in both.
+
+    Parameters
+    ----------
+    recorded, wanted : str or None
+        The grids, as the attribute `identity` has them: TOML.
+    places : (str, str)
+        What to call where they are.
+    """
+    if recorded is None or wanted is None:
         return "its description is damaged"
     try:
-        theirs, ours = (dict(_flat("", tomllib.loads(text))) for text in (found, wanted))
+        theirs, ours = (dict(_flat("", tomllib.loads(text))) for text in (recorded, wanted))
     except (AttributeError, TypeError, ValueError):
         return "its description is damaged"
     missing = "nothing"
@@ -66,9 +118,25 @@ def _flat(prefix, value):
 
 
 def misplaced(plan: Plan, fields: Sequence[Field], starts: NDArray, places: dict[str, Place], size: int) -> str | None:
-    """The first of some datasets that is not where, or not what, its grid wants; None where all are.
+    """The first of some datasets that is not where, or not what, its grid wants.
 
-    `size` is that of the file in bytes, `starts` are the grid's numbers of its blocks' first seeds.
+    Parameters
+    ----------
+    plan : Plan
+        The plan of the file's own grid, or part of it.
+    fields : sequence of Field
+        The datasets that are looked at.
+    starts : (B,) int64
+        The first seeds of its blocks, counted through the grid, as the file has them.
+    places : dict of str to Place
+        Where its datasets lie, by name.
+    size : int
+        Bytes of the file.
+
+    Returns
+    -------
+    str or None
+        The name of a dataset; None where all are right.
     """
     ends = [*np.asarray(starts).ravel().tolist(), plan.first + plan.seeds]
     in_order = np.ndim(starts) == 1 and len(ends) > 1 and ends[0] == plan.first and (np.diff(ends) > 0).all()
@@ -80,13 +148,10 @@ def misplaced(plan: Plan, fields: Sequence[Field], starts: NDArray, places: dict
         dtype = np.dtype(object if field.dtype == "str" else field.dtype)
         if place is None or (place.shape, place.dtype) != (shape, dtype):
             return field.name
-    return _overlapping({field.name: places[field.name] for field in fields if field.dtype != "str"}, size)
-
-
-def _overlapping(places, size):
-    """The first dataset, by place, that lies in another one or beyond the end of the file."""
+    # By place: none may lie in another one, or beyond the end of the file.
     end = 0
-    for name, place in sorted(places.items(), key=lambda item: item[1].start):
+    numeric = {field.name: places[field.name] for field in fields if field.dtype != "str"}
+    for name, place in sorted(numeric.items(), key=lambda item: item[1].start):
         if place.start < end or place.start + place.bytes > size:
             return name
         end = place.start + place.bytes

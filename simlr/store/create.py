@@ -1,6 +1,7 @@
 """Making a run file: laid out under another name, closed, synced, and then renamed: it appears whole or not at all."""
 
 import contextlib
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def create(
         os.fsync(descriptor)
         return places
 
-    path, descriptor, lock, places = _made(path, bytes_needed(plan), overwrite, fill)
+    path, descriptor, lock, places = _create(path, bytes_needed(plan), overwrite, fill)
     return Writer(path, descriptor, lock, plan, places)
 
 
@@ -103,7 +104,7 @@ def create_whole(
         os.fsync(descriptor)
 
     needed = sum(array.nbytes for _, array in datasets) + 1024 * len(datasets) + (1 << 16)
-    _, descriptor, lock, _ = _made(path, needed, overwrite, fill)
+    _, descriptor, lock, _ = _create(path, needed, overwrite, fill)
     release(descriptor, lock)
 
 
@@ -112,24 +113,20 @@ def bytes_needed(plan: Plan) -> int:
     sizes = file_format.dimensions(plan)
     index = [field for field, _ in file_format.index_fields(plan)]
     fields = [*file_format.block_fields(plan), *file_format.ledger_fields(), *index]
-    total = sum(_field_bytes(field, sizes) for field in fields) + 16 * sizes["block"] + 8 * sizes["level"]
+    total = 16 * sizes["block"] + 8 * sizes["level"]
+    for field in fields:
+        # A string takes a reference and an entry in the file's heap.
+        item = 64 if field.dtype == "str" else np.dtype(field.dtype).itemsize
+        total += item * math.prod(sizes[name] for name in field.dims)
     # Names, units and parameters of the schedules; the recorded moments.
     total += sizes["schedule"] * (512 + 24 * sizes.get("record", 0)) + 8 * sizes.get("recorded_seed", 0)
     return total + len(plan.config.to_toml()) * 3 + 24 * len(plan.sizes) + 64 * 1024
 
 
-def _field_bytes(field, sizes):
-    """Bytes of one dataset; a string takes a reference and an entry in the file's heap."""
-    count = 1
-    for name in field.dims:
-        count *= sizes[name]
-    return count * (64 if field.dtype == "str" else np.dtype(field.dtype).itemsize)
+def _create(path, needed, overwrite, fill):
+    """Have `fill(new, descriptor)` lay a file out, and put it in its place; whatever goes wrong, nothing of it is left.
 
-
-def _made(path, needed, overwrite, fill):
-    """Have `fill(new, descriptor)` make a file, and put it in its place: path, descriptor, lock and what it returned.
-
-    Whatever goes wrong, nothing of it is left.
+    Returns its path behind links, its descriptor, its lock, and what `fill` returned.
     """
     check_target(Path(path), overwrite)
     path = Path(os.path.realpath(path))  # behind a link, the file itself is replaced
@@ -139,7 +136,7 @@ def _made(path, needed, overwrite, fill):
         new = path.with_name(path.name + ".new")
         descriptor, lock = locked_output(new, path, os.O_CREAT)
         try:
-            # Looked at once more: whoever had the lock before may have made the file meanwhile.
+            # Checked once more: whoever had the lock before may have made the file meanwhile.
             check_target(path, overwrite)
             if path.exists():
                 held.enter_context(kept_alone(path))

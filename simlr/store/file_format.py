@@ -24,9 +24,9 @@ STATUS_MEANINGS = (
 STATUS_NOT_RUN, STATUS_REACHED = outcomes.NOT_RUN, outcomes.REACHED
 STATUS_OUT_OF_STEPS, STATUS_DIVERGED, STATUS_AT_FLOOR = outcomes.OUT_OF_STEPS, outcomes.DIVERGED, outcomes.AT_FLOOR
 STATUS_BUDGET_SPENT, STATUS_VALIDATION_STOPPED = outcomes.BUDGET_SPENT, outcomes.VALIDATION_STOPPED
-# level kind -> the outcomes whose losses are the rule's own. The best look of a run that ended before its patience did
-# is the best of the whole run.
-OWN_OUTCOMES = {
+# level kind -> the outcomes whose losses are those of the level. The best check of a run that ended before its
+# patience did is the best of the whole run.
+LEVEL_OUTCOMES = {
     "steps": (STATUS_BUDGET_SPENT,),
     PATIENCE: (STATUS_VALIDATION_STOPPED, STATUS_OUT_OF_STEPS),
 }
@@ -37,8 +37,21 @@ MOMENTS = ("recorded_step", "recorded_time", "learning_rate")
 
 
 def is_own(status: NDArray[np.uint8], level_kind: str) -> NDArray[np.bool_]:
-    """Where a status is an outcome whose losses belong to the level: reached, or what the rule has in its place."""
-    return np.isin(status, OWN_OUTCOMES.get(level_kind, (STATUS_REACHED,)))
+    """Whether losses belong to a level, and not to the end of a run that did not come to it.
+
+    Parameters
+    ----------
+    status : array of uint8
+        The outcomes, as the dataset `status` has them.
+    level_kind : str
+        What the levels are, as the grid's [stop] names it.
+
+    Returns
+    -------
+    array of bool, of the same shape
+        Whether the outcome is "reached", or what the rule has in its place.
+    """
+    return np.isin(status, LEVEL_OUTCOMES.get(level_kind, (STATUS_REACHED,)))
 
 
 def sizes_text(sizes: tuple[tuple[int, int], ...]) -> str:
@@ -62,7 +75,7 @@ def shard_of(text: str) -> tuple[int, int]:
 
 
 class Field(NamedTuple):
-    """One dataset."""
+    """One dataset: its name, its dimensions, its type as NumPy's text or "str", its attributes long_name and units."""
 
     name: str
     dims: tuple[str, ...]
@@ -97,7 +110,7 @@ AVERAGES = (
         "test loss of the averaged iterate there; NaN without one",
     ),
 )
-LOOKS = (
+CHECKS = (
     Field("stop_look_step", ("schedule", "seed", "level"), "<i8", "steps when validation stopped the run, or it ended"),
     Field("validation_loss", ("schedule", "seed", "level"), "<f8", "validation loss of the iterate that is given"),
 )
@@ -131,7 +144,7 @@ TRAJECTORIES = (
 )
 # What is worth nothing where a block is not done.
 BLOCK_DATASETS = frozenset(
-    (*TRAJECTORIES, *(f.name for f in (*RESULTS, *AVERAGES, *RESIDUALS, *LOOKS, *PROBLEM, *OFFSET, *MATRICES, STATUS)))
+    (*TRAJECTORIES, *(f.name for f in (*RESULTS, *AVERAGES, *RESIDUALS, *CHECKS, *PROBLEM, *OFFSET, *MATRICES, STATUS)))
 )
 
 
@@ -158,9 +171,9 @@ def trajectory_fields(plan: Plan) -> tuple[Field, ...]:
 
 def result_fields(plan: Plan) -> tuple[Field, ...]:
     """Datasets of what is computed, in the order in which they are written: `status` last."""
-    looks = LOOKS if plan.config.level_kind == PATIENCE else ()
+    checks = CHECKS if plan.config.level_kind == PATIENCE else ()
     averages, residuals = AVERAGES if plan.averages else (), RESIDUALS if plan.stop_residual else ()
-    return (*trajectory_fields(plan), *RESULTS, *averages, *residuals, *looks, STATUS)
+    return (*trajectory_fields(plan), *RESULTS, *averages, *residuals, *checks, STATUS)
 
 
 def block_fields(plan: Plan) -> tuple[Field, ...]:
@@ -185,10 +198,23 @@ def dimensions(plan: Plan) -> dict[str, int]:
 
 
 def index_fields(plan: Plan) -> list[tuple[Field, Callable[[int, int], NDArray]]]:
-    """Coordinates along the seeds, known beforehand but too long to be held: (Field, function of first and last)."""
+    """Coordinates along the seeds, known beforehand but too long to be held.
+
+    Returns
+    -------
+    list of (Field, callable)
+        `along(first, last)` gives the values of the seeds first..last - 1 of the plan.
+    """
 
     def draws(first, last):
         return np.concatenate([np.arange(a, b, dtype=np.int64) for _, _, a, b in plan.pieces(first, last)])
+
+    def repeated(values):
+        def along(first, last):
+            parts = [np.full(b - a, values[i], dtype=values.dtype) for i, _, a, b in plan.pieces(first, last)]
+            return np.concatenate(parts)
+
+        return along
 
     fields = [
         (Field("seed", ("seed",), "<i8", "index"), lambda a, b: np.arange(a, b, dtype=np.int64) + plan.first),
@@ -197,49 +223,33 @@ def index_fields(plan: Plan) -> list[tuple[Field, Callable[[int, int], NDArray]]
     axes, combinations = plan.config.problem_combinations()
     for name in axes:
         values = [combination[name] for combination in combinations]
-        fields.append(_parameter_along_seeds(plan, f"problem_{name}", values))
+        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+            dtype, array = "<f8", np.array(values, dtype=np.float64)
+        else:
+            texts = [value if isinstance(value, str) else repr(value) for value in values]
+            dtype, array = "str", np.array(texts, dtype=object)
+        fields.append((Field(f"problem_{name}", ("seed",), dtype, "problem parameter"), repeated(array)))
     return fields
-
-
-def _parameter_along_seeds(plan, name, values):
-    """A problem parameter that is an axis, repeated along the seeds; text where it is not a number."""
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    values = np.array(values, dtype=np.float64) if numbers else np.array([_text(v) for v in values], dtype=object)
-
-    def along(first, last):
-        return np.concatenate(
-            [np.full(b - a, values[i], dtype=values.dtype) for i, _, a, b in plan.pieces(first, last)]
-        )
-
-    return Field(name, ("seed",), "<f8" if numbers else "str", "problem parameter"), along
-
-
-def _text(value):
-    return value if isinstance(value, str) else repr(value)
 
 
 def small_datasets(plan: Plan) -> list[tuple[Field, NDArray]]:
     """Everything that is known and short beforehand: [(Field, array), ...]."""
-    found = [
+    datasets = [
         (Field("schedule", ("schedule",), "str", "name"), np.array(plan.names, dtype=object)),
         (Field("level", ("level",), "<f8", plan.config.level_kind), np.array(plan.config.levels, np.float64)),
         (Field("axis", ("axis",), "<i8", "coordinate"), np.arange(plan.dimension)),
     ]
     if _has_matrices(plan):
-        found.append((Field("axis_2", ("axis_2",), "<i8", "coordinate"), np.arange(plan.dimension)))
-    units = np.array([schedule.unit for schedule in plan.schedules], dtype=object)
-    found.append((Field("schedule_unit", ("schedule",), "str", "unit of the learning rates"), units))
-    found += _schedule_parameters(plan)
-    engines = np.array([_engine(*both) for both in zip(plan.schedules, plan.engines, strict=True)], dtype=np.uint8)
-    found.append((Field("engine", ("schedule",), "|u1", "1 recurrence, 2 closed form, 3 mixed"), engines))
+        datasets.append((Field("axis_2", ("axis_2",), "<i8", "coordinate"), np.arange(plan.dimension)))
+    datasets += _schedule_datasets(plan)
     if plan.points:
-        found += _record_axes(plan)
+        datasets += record_datasets(plan)
     # Blocks and seeds are counted through the grid, in a part of it too.
     blocks = np.arange(len(plan.block_starts)) + plan.first // plan.block_seeds
-    found.append((Field("block", ("block",), "<i8", "index"), blocks))
+    datasets.append((Field("block", ("block",), "<i8", "index"), blocks))
     starts = plan.block_starts + plan.first
-    found.append((Field("block_start", ("block",), "<i8", "first seed of the block"), starts))
-    return found
+    datasets.append((Field("block_start", ("block",), "<i8", "first seed of the block"), starts))
+    return datasets
 
 
 def ledger_fields() -> tuple[Field, ...]:
@@ -269,34 +279,34 @@ def all_fields(plan: Plan) -> tuple[Field, ...]:
     return (*(field for field, _ in (*small, *index)), *block_fields(plan), *ledger_fields())
 
 
-def _engine(schedule, engine):
-    """How a schedule is computed: its steps, and the flow after them, which is always in closed form."""
-    if not schedule.phases or engine == CLOSED_FORM:
-        return ENGINE_CLOSED_FORM
-    return ENGINE_MIXED if schedule.flows or engine == MIXED else ENGINE_RECURRENCE
-
-
-def _schedule_parameters(plan):
-    """The schedules' parameters, NaN or "" where they do not apply."""
-    keys = dict.fromkeys(key for parameters in plan.parameters for key in parameters)
-    found = []
-    for key in keys:
+def _schedule_datasets(plan):
+    """The schedules' units, parameters (NaN or "" where they do not apply), and engines."""
+    dims, units = ("schedule",), np.array([schedule.unit for schedule in plan.schedules], dtype=object)
+    datasets = [(Field("schedule_unit", dims, "str", "unit of the learning rates"), units)]
+    for key in dict.fromkeys(key for parameters in plan.parameters for key in parameters):
         values = [parameters.get(key) for parameters in plan.parameters]
         if any(isinstance(value, str) for value in values):
             array, dtype = np.array(["" if v is None else v for v in values], dtype=object), "str"
         else:
             array, dtype = np.array([np.nan if v is None else v for v in values], dtype=np.float64), "<f8"
-        found.append((Field(f"schedule_{key}", ("schedule",), dtype, "schedule parameter"), array))
-    return found
+        datasets.append((Field(f"schedule_{key}", dims, dtype, "schedule parameter"), array))
+    engines = np.full(len(plan.schedules), ENGINE_RECURRENCE, np.uint8)
+    for i, (schedule, engine) in enumerate(zip(plan.schedules, plan.engines, strict=True)):
+        # The flow after the steps is always in closed form.
+        if not schedule.phases or engine == CLOSED_FORM:
+            engines[i] = ENGINE_CLOSED_FORM
+        elif schedule.flows or engine == MIXED:
+            engines[i] = ENGINE_MIXED
+    return [*datasets, (Field("engine", dims, "|u1", "1 recurrence, 2 closed form, 3 mixed"), engines)]
 
 
-def _record_axes(plan):
-    """The recorded moments of every schedule, and the recorded seeds."""
+def record_datasets(plan: Plan) -> list[tuple[Field, NDArray]]:
+    """The recorded moments of every schedule, and the recorded seeds: [(Field, array), ...]."""
     _, recorded = plan.recorded_rows(0, plan.seeds)
-    rates, times = zip(*(plan.tables.at(s, plan.record_step[s]) for s in range(len(plan.schedules))), strict=True)
+    moments = [plan.tables.at(s, plan.record_step[s]) for s in range(len(plan.schedules))]
     flow = plan.record_flow_time
-    times = np.array(times) + np.where(np.isnan(flow), 0.0, flow)
-    rates = np.where(np.isnan(flow), np.array(rates), 0.0)
+    times = np.array([time for _, time in moments]) + np.where(np.isnan(flow), 0.0, flow)
+    rates = np.where(np.isnan(flow), np.array([rate for rate, _ in moments]), 0.0)
     dims = ("schedule", "record")
     return [
         (Field("record", ("record",), "<i8", "slot"), np.arange(plan.points)),

@@ -13,7 +13,7 @@ sync = getattr(os, "fdatasync", os.fsync)
 
 
 def pwrite(descriptor: int, data: Buffer, offset: int) -> None:
-    """Write all bytes of a contiguous buffer."""
+    """Write all bytes of a contiguous buffer, `offset` bytes from the start of the file; OSError where it cannot."""
     view = memoryview(data).cast("B")
     while view:
         written = os.pwrite(descriptor, view, offset)
@@ -31,7 +31,7 @@ def start_writing(descriptor: int, offset: int, size: int) -> None:
 
 
 def pread(descriptor: int, size: int, offset: int) -> bytes:
-    """`size` bytes, or what there is of them."""
+    """`size` bytes, `offset` bytes from the start of the file, or what there is of them."""
     parts = []
     while size:
         part = os.pread(descriptor, min(size, 1 << 30), offset)

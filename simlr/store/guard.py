@@ -18,7 +18,7 @@ from . import seal
 PROCESSOR_SECONDS = 5
 SECONDS = 120
 BYTES = 4 << 30
-LOOK = """
+PROBE = """
 import math, os, resource, sys
 from simlr.store.read import try_out
 used = math.ceil(sum(os.times()[:2]))
@@ -43,17 +43,17 @@ def is_readable(path: str | Path) -> bool:
     """Whether another process comes through a look at the file, in bounded time and memory."""
     if not sys.executable:  # Python lives in another program, and there is nobody to ask
         return True
-    found = os.stat(path)
-    return _is_readable(os.path.abspath(path), (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+    status = os.stat(path)
+    return _is_readable(os.path.abspath(path), (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
 
 
 @functools.lru_cache
 def _is_readable(path, version):
     """The same, asked once of every version of a file."""
-    found_by = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
-    command = [sys.executable, "-c", LOOK.format(bytes=BYTES, seconds=PROCESSOR_SECONDS), path]
+    import_path = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
+    command = [sys.executable, "-c", PROBE.format(bytes=BYTES, seconds=PROCESSOR_SECONDS), path]
     silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    environment = {**os.environ, "PYTHONPATH": found_by, "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": import_path, "OPENBLAS_NUM_THREADS": "1"}
     try:
         return not subprocess.run(command, **silent, env=environment, timeout=SECONDS).returncode
     except subprocess.TimeoutExpired:

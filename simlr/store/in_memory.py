@@ -9,7 +9,15 @@ from . import file_format
 
 
 class MemorySource:
-    """A run held in arrays."""
+    """A run held in arrays, those that blocks are written to all zeros.
+
+    Parameters
+    ----------
+    plan : Plan
+        The grid's plan.
+    attributes : dict
+        What the attributes of the root are in a file.
+    """
 
     def __init__(self, plan, attributes):
         self.attributes = dict(attributes)
@@ -30,7 +38,15 @@ class MemorySource:
 
 
 class StudySource:
-    """The run of a study in memory: its datasets [(Field, array), ...], and its attributes."""
+    """The run of a study in memory.
+
+    Parameters
+    ----------
+    datasets : list of (Field, array)
+        All that it has.
+    attributes : dict
+        What the attributes of the root are in a file.
+    """
 
     def __init__(self, datasets, attributes):
         self.attributes = dict(attributes)
@@ -43,7 +59,13 @@ class StudySource:
 
 
 class MemoryWriter:
-    """Puts blocks into the arrays of a MemorySource: the store's writer without a file."""
+    """Puts blocks into the arrays of a MemorySource, `source`: the store's writer without a file.
+
+    Parameters
+    ----------
+    plan, attributes
+        As of `MemorySource`.
+    """
 
     def __init__(self, plan, attributes):
         self.source = MemorySource(plan, attributes)
@@ -51,7 +73,7 @@ class MemoryWriter:
         self._fields = file_format.block_fields(plan)
 
     def write_block(self, block: int, first: int, last: int, arrays: dict[str, NDArray]) -> None:
-        """Copy the arrays of a block to their place."""
+        """Copy the arrays of a block to their place; the parameters are those of `Writer.write_block`."""
         row, seeds = self._plan.recorded_rows(first, last)
         for field in self._fields:
             whole = self.source.read(field.name)

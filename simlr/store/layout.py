@@ -53,15 +53,18 @@ def lay_out(
 
     def fill(file):
         for field, array in small:
-            _describe(field, _written(file, field, array))
+            _write(file, field, array)
         for field in long:
-            _describe(field, _reserved(file, field, tuple(sizes[name] for name in field.dims)))
+            _reserve(file, field, tuple(sizes[name] for name in field.dims))
         for field, along in index:
-            of_text = field.dtype == "str"
-            dataset = (
-                _written_texts(file, field, along, plan.seeds) if of_text else _reserved(file, field, (plan.seeds,))
-            )
-            _describe(field, dataset)
+            if field.dtype != "str":
+                _reserve(file, field, (plan.seeds,))
+                continue
+            texts = file.create_dataset(field.name, (plan.seeds,), dtype=h5py.string_dtype("utf-8"))
+            for first in range(0, plan.seeds, STRINGS_AT_ONCE):
+                last = min(first + STRINGS_AT_ONCE, plan.seeds)
+                texts[first:last] = along(first, last)
+            _describe(field, texts)
         file["status"].attrs["flag_values"] = np.arange(len(file_format.STATUS_MEANINGS), dtype=np.uint8)
         file["status"].attrs["flag_meanings"] = " ".join(file_format.STATUS_MEANINGS)
         file["level"].attrs["level_kind"] = plan.config.level_kind
@@ -75,19 +78,39 @@ def lay_out_whole(
 ) -> None:
     """Make the run file of a study, with all that is in it.
 
-    The parameters are those of `lay_out` and `create.create_whole`.
+    Parameters
+    ----------
+    descriptor, attributes
+        As of `lay_out`.
+    sizes, datasets
+        As of `create.create_whole`.
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be written.
     """
 
     def fill(file):
         for field, array in datasets:
-            _describe(field, _written(file, field, array))
+            _write(file, field, array)
         attach_scales(file, sizes, [field for field, _ in datasets])
 
     _fill_new(descriptor, attributes, fill)
 
 
 def attach_scales(file: h5py.File, dimensions: dict[str, int], fields: list[Field]) -> None:
-    """A dimension scale on every axis of every variable; without one xarray guesses."""
+    """Put a dimension scale on every axis of every variable; without one xarray guesses.
+
+    Parameters
+    ----------
+    file : h5py.File
+        Open for writing, its datasets made.
+    dimensions : dict of str to int
+        The lengths of the dimensions, each of which has a dataset of its name.
+    fields : list of Field
+        The datasets.
+    """
     for name in dimensions:
         file[name].make_scale(name)
     for field in fields:
@@ -144,26 +167,26 @@ class _Sink:
 
     def readinto(self, buffer):
         """Fill a buffer with the next bytes; how many there are."""
-        found = pread(self._descriptor, len(buffer), self._place)
-        buffer[: len(found)] = found
-        return len(found)
+        data = pread(self._descriptor, len(buffer), self._place)
+        buffer[: len(data)] = data
+        return len(data)
 
     read = readinto  # which h5py asks for, and does not call
 
     def write(self, data):
         """Write bytes, unless there has been an error."""
-        self._tried(pwrite, self._descriptor, data, self._place)
+        self._try(pwrite, self._descriptor, data, self._place)
         return len(data)
 
     def truncate(self, size):
         """Give the file its size, unless there has been an error."""
-        self._tried(os.ftruncate, self._descriptor, size)
+        self._try(os.ftruncate, self._descriptor, size)
         return size
 
     def flush(self):
         """Nothing: nothing is held back."""
 
-    def _tried(self, function, *arguments):
+    def _try(self, function, *arguments):
         try:
             if not self.failure:
                 function(*arguments)
@@ -171,31 +194,24 @@ class _Sink:
             self.failure = error
 
 
-def _written(file, field, array):
-    """A dataset with its data."""
+def _write(file, field, array):
+    """Make a dataset with its data."""
     if field.dtype == "str":
-        return file.create_dataset(field.name, data=array, dtype=h5py.string_dtype("utf-8"))
-    return file.create_dataset(field.name, data=array.astype(field.dtype), dtype=field.dtype)
+        dataset = file.create_dataset(field.name, data=array, dtype=h5py.string_dtype("utf-8"))
+    else:
+        dataset = file.create_dataset(field.name, data=array.astype(field.dtype), dtype=field.dtype)
+    _describe(field, dataset)
 
 
-def _written_texts(file, field, along, seeds):
-    """A dataset of strings along the seeds, written a piece at a time."""
-    dataset = file.create_dataset(field.name, (seeds,), dtype=h5py.string_dtype("utf-8"))
-    for first in range(0, seeds, STRINGS_AT_ONCE):
-        last = min(first + STRINGS_AT_ONCE, seeds)
-        dataset[first:last] = along(first, last)
-    return dataset
-
-
-def _reserved(file, field, shape):
-    """A contiguous dataset whose place in the file is fixed now and filled later."""
+def _reserve(file, field, shape):
+    """Make a contiguous dataset whose place in the file is fixed now and filled later."""
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_layout(h5py.h5d.CONTIGUOUS)
     properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     space = h5py.h5s.create_simple(shape) if shape else h5py.h5s.create(h5py.h5s.SCALAR)
     kind = h5py.h5t.py_create(np.dtype(field.dtype), logical=True)
-    return h5py.Dataset(h5py.h5d.create(file.id, field.name.encode(), kind, space, properties))
+    _describe(field, h5py.Dataset(h5py.h5d.create(file.id, field.name.encode(), kind, space, properties)))
 
 
 def _describe(field, dataset):

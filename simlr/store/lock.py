@@ -44,7 +44,24 @@ def kept_alone(path: str | Path) -> Iterator[None]:
 
 
 def locked_output(file: str | Path, path: str | Path, flags: int = 0) -> tuple[int, FileLock]:
-    """`locked(file, flags)` of the file that becomes the output `path`; InputError where it cannot be written."""
+    """`locked` of the file that is, or becomes, an output.
+
+    Parameters
+    ----------
+    file : str or Path
+        What is opened.
+    path : str or Path
+        The output, as an error names it.
+    flags : int
+        As of os.open, besides those for reading and writing.
+
+    Raises
+    ------
+    RunError
+        Where another run is writing to it.
+    InputError
+        Where it cannot be opened.
+    """
     try:
         return locked(file, flags)
     except OSError as error:
@@ -52,9 +69,28 @@ def locked_output(file: str | Path, path: str | Path, flags: int = 0) -> tuple[i
 
 
 def locked(path: str | Path, flags: int = 0) -> tuple[int, FileLock]:
-    """A descriptor for reading and writing, and the lock that makes it the only writer.
+    """Open a file for reading and writing, and lock it.
 
-    RunError where another has the lock, OSError where the file cannot be opened.
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    flags : int
+        As of os.open, besides those for reading and writing.
+
+    Returns
+    -------
+    descriptor : int
+        The open file; see `release`.
+    lock : FileLock
+        What makes it the only writer.
+
+    Raises
+    ------
+    RunError
+        Where another has the lock.
+    OSError
+        Where the file cannot be opened.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o666)
     lock = None
@@ -71,6 +107,14 @@ def locked(path: str | Path, flags: int = 0) -> tuple[int, FileLock]:
             raise RunError(f"{path}: another run is writing to it") from None
         raise
     return descriptor, lock
+
+
+def remove_unless_locked(path: str | Path) -> None:
+    """Remove a file, where it is there, may be written, and no writer is at it."""
+    with contextlib.suppress(OSError, RunError):
+        descriptor, lock = locked(path)
+        os.unlink(path)
+        release(descriptor, lock)
 
 
 def release(descriptor: int, lock: FileLock) -> None:

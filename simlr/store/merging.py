@@ -5,16 +5,17 @@ happens, there is either no file or all of it.
 """
 
 import contextlib
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import DamageError, InputError, RunError, show
+from ..errors import DamageError, InputError, RunError
 from ..text import first_few
 from . import create, file_format, lock, read, seal
-from .compatibility import PROVENANCE, first_difference
+from .compatibility import check_alike
 from .run_file import Opened, as_cut, check_layout, plan_of, state_of_seal
 from .target import check_target, sync_folder
 
@@ -30,23 +31,39 @@ def merge(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Join the shards in `paths`, in any order, into the run file `out`.
+    """Join shards into the run file that the whole grid would have been.
 
-    `progress` is a function of (blocks copied, all blocks). Raises InputError where the shards are not those of one
-    run, all of them and finished, or one is damaged; RunError where the file cannot be written. No file is left then.
+    Parameters
+    ----------
+    paths : list of str
+        The shards, in any order.
+    out : str or Path
+        The run file; of a link, what it leads to.
+    overwrite : bool
+        Whether a file that is there may be replaced.
+    progress : callable, optional
+        Called with (blocks copied, all blocks).
+
+    Raises
+    ------
+    InputError
+        Where the shards are not those of one run, all of them and finished, or one is damaged. No file is left then.
+    RunError
+        Where the file cannot be written. No file is left then.
     """
     check_target(Path(out), overwrite, advice="--overwrite replaces it")
     out = Path(os.path.realpath(out))
     if any(os.path.realpath(path) == str(out) for path in paths):
         raise InputError(f"--out {out}: is one of the shards")
-    shards = _in_order([(path, _surveyed(path)) for path in paths])
-    parts = _parts(shards)
+    parts = _parts(_in_order([(path, _surveyed(path)) for path in paths]))
     target = out.with_name(out.name + UNDER_WAY)
-    whole = parts[0].plan.with_blocks(np.concatenate([part.survey.starts for part in parts]))
-    writer = create.create(target, whole, _attributes(parts), overwrite=True, small=_small_datasets(parts[0], whole))
+    writer = _create(target, parts)
     try:
-        _copy(parts, writer, whole.blocks, progress or (lambda done, total: None))
-        _put_in_place(target, out, overwrite)
+        _copy(parts, writer, progress or (lambda done, total: None))
+        check_target(out, overwrite, advice="--overwrite replaces it")
+        with lock.kept_alone(out) if out.exists() else contextlib.nullcontext():
+            os.rename(target, out)
+            sync_folder(out.parent)
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(target)
@@ -79,7 +96,7 @@ def _in_order(shards):
     """The shards from 0 to N - 1; InputError where they are not of one run, or not each there once."""
     path, first = shards[0]
     for other, survey in shards[1:]:
-        _check_alike(other, survey.attributes, path, first.attributes)
+        check_alike(other, survey.attributes, path, first.attributes)
     _, count = file_format.shard_of(first.attributes["shard"])
     there = {}
     for path, survey in shards:
@@ -88,33 +105,10 @@ def _in_order(shards):
     if doubled:
         raise InputError(f"shards doubled: {', '.join(doubled[:MOST_NAMED])}")
     if len(there) < count:
-        raise InputError(f"shards missing: {first_few(_absent(there, count), MOST_NAMED, count - len(there))}")
+        missing = (f"{index}/{count}" for index in range(count) if index not in there)  # there may be 10^9 of them
+        few = list(itertools.islice(missing, MOST_NAMED))
+        raise InputError(f"shards missing: {first_few(few, MOST_NAMED, count - len(there))}")
     return [there[index][0] for index in range(count)]
-
-
-def _absent(there, count):
-    """The first few shards that are not there."""
-    found, index = [], 0
-    while len(found) < MOST_NAMED and index < count:
-        found += [] if index in there else [f"{index}/{count}"]
-        index += 1
-    return found
-
-
-def _check_alike(path, found, first_path, first):
-    """InputError where two shards are not of one grid, one cut and one code."""
-    if found.get("identity") != first.get("identity"):
-        other = first_difference(found.get("identity"), first.get("identity"), ("there", f"in {first_path}"))
-        raise InputError(f"{path}: is a shard of another grid ({other})")
-    counts = [file_format.shard_of(attributes["shard"])[1] for attributes in (found, first)]
-    if counts[0] != counts[1]:
-        raise InputError(f"{path}: is shard {found['shard']}, and {first_path} is {first['shard']}: other cuts")
-    for key in ("problem_sizes", *PROVENANCE):
-        if found.get(key) != first.get(key):
-            raise InputError(
-                f"{path}: was written with {key.replace('_', ' ')} {show(found.get(key), 40)}, {first_path} with "
-                f"{show(first.get(key), 40)}; merging would mix results that differ in their last bits"
-            )
 
 
 def _parts(shards):
@@ -149,22 +143,26 @@ def _parts(shards):
 # ---- copying ----
 
 
-def _attributes(parts):
-    """The root attributes of the joined file: those of the shards, which agree in all that matters."""
-    found = {key: value for key, value in parts[0].survey.attributes.items() if key != "shard"}
-    return found | {"started_at": min(part.survey.attributes["started_at"] for part in parts)}
+def _create(target, parts):
+    """The writer of the joined file, which has all but its blocks."""
+    first, starts = parts[0], np.concatenate([part.survey.starts for part in parts])
+    plan = first.plan.with_blocks(starts)
+    # The shards agree in all attributes that matter.
+    attributes = {key: value for key, value in first.survey.attributes.items() if key != "shard"}
+    attributes["started_at"] = min(part.survey.attributes["started_at"] for part in parts)
+    # Short datasets that a shard has whole are copied, for the last bits' sake.
+    source = read.FileSource(first.path)
+    small = [
+        (field, array if field.name in PER_SHARD else source.read(field.name))
+        for field, array in file_format.small_datasets(plan)
+    ]
+    return create.create(target, plan, attributes, overwrite=True, small=small)
 
 
-def _small_datasets(part, whole):
-    """The short datasets of the joined file; those that a shard has whole are copied, for the last bits' sake."""
-    source = read.FileSource(part.path)
-    datasets = file_format.small_datasets(whole)
-    return [(field, array if field.name in PER_SHARD else source.read(field.name)) for field, array in datasets]
-
-
-def _copy(parts, writer, total, progress):
+def _copy(parts, writer, progress):
     """Every block of every shard, checked; then the end."""
-    copied, seconds = 0, 0.0
+    copied, seconds, total = 0, 0.0, sum(part.plan.blocks for part in parts)
+    no_trajectories = {name: np.empty(0) for name in file_format.TRAJECTORIES}  # of a shard that records no seed
     for part in parts:
         with part.blocks() as blocks:
             seconds += blocks.seconds()[0]
@@ -176,20 +174,7 @@ def _copy(parts, writer, total, progress):
                         f"{part.path}: shard {part.survey.attributes['shard']} is damaged: block {block} "
                         f"(seeds {first} to {last - 1}); --resume computes it again"
                     )
-                writer.write_block(copied, first, last, _with_absent(arrays))
+                writer.write_block(copied, first, last, no_trajectories | arrays)
                 copied += 1
                 progress(copied, total)
     writer.finish(seconds, complete=True)
-
-
-def _with_absent(arrays):
-    """The arrays of a block, and none of a trajectory where the shard records no seed."""
-    return {name: np.empty(0) for name in file_format.TRAJECTORIES} | arrays
-
-
-def _put_in_place(target, out, overwrite):
-    """Give the joined file its name."""
-    check_target(out, overwrite, advice="--overwrite replaces it")
-    with lock.kept_alone(out) if out.exists() else contextlib.nullcontext():
-        os.rename(target, out)
-        sync_folder(out.parent)

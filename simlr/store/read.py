@@ -28,7 +28,7 @@ class FileSource:
     def __init__(self, path):
         self.path = Path(path)
         guard.check(self.path)
-        with _looked_into(self.path) as file:
+        with _opened(self.path) as file:
             self.attributes = {name: _plain(value) for name, value in file.attrs.items()}
             self.dims = {name: _dims(name, item) for name, item in file.items() if isinstance(item, h5py.Dataset)}
         always = {"finished_at"} if "study" in self.attributes else {"status", "finished_at"}
@@ -36,8 +36,28 @@ class FileSource:
             raise DamageError(f"{self.path}: is damaged (something that every run has is missing)")
 
     def read(self, name: str, where: tuple[int | slice, ...] = ()) -> NDArray | np.generic:
-        """One dataset, or a part of it; strings as Python's."""
-        with _looked_into(self.path) as file:
+        """Read a dataset.
+
+        Parameters
+        ----------
+        name : str
+            The dataset.
+        where : tuple of int or slice
+            The part of it that is read, one of each of the first axes; by default all.
+
+        Returns
+        -------
+        array or number
+            Strings as Python's.
+
+        Raises
+        ------
+        InputError
+            Where it does not fit in the memory.
+        DamageError
+            Where it cannot be read.
+        """
+        with _opened(self.path) as file:
             dataset = file[name]
             size = (dataset.size or 0) * dataset.dtype.itemsize if not where else 0
             resources.check_memory(size, f"{self.path}: {name} takes", "; run.part reads a part of it")
@@ -61,7 +81,7 @@ class Survey(NamedTuple):
 def survey(path: str | Path) -> Survey:
     """The `Survey` of a run file; InputError where it is none, DamageError where it cannot be had."""
     guard.check(path)
-    with _looked_into(path) as file:
+    with _opened(path) as file:
         attributes = {name: _plain(value) for name, value in file.attrs.items()}
         starts = () if "study" in attributes else file["block_start"][()]  # a study has no blocks
         return Survey(attributes, places_of(file), np.asarray(starts, dtype=np.int64))
@@ -91,7 +111,7 @@ def try_out(path: str | Path) -> None:
 
 
 @contextlib.contextmanager
-def _looked_into(path):
+def _opened(path):
     """The run file open for reading; InputError where it is none, or so damaged that h5py cannot read it."""
     try:
         file = h5py.File(path, "r", locking=False)
@@ -99,21 +119,18 @@ def _looked_into(path):
         raise DamageError(f"{path}: is no simlr run, or damaged: {show(str(error))}") from None
     try:
         with file:
-            _check_format(path, file)
+            # Refuse another program's HDF5 and newer formats.
+            name, version = file.attrs.get("format"), file.attrs.get("format_version")
+            wanted, newest = file_format.FORMAT, file_format.FORMAT_VERSION
+            if not isinstance(name, str) or name != wanted:
+                raise InputError(f"{path}: is no simlr run (the attribute `format` is not {wanted!r})")
+            if not isinstance(version, int | np.integer) or version > newest:
+                raise InputError(f"{path}: has format version {version}; this simlr reads up to {newest}")
             yield file
     except (InputError, MemoryError):
         raise
     except Exception as error:
         raise DamageError(f"{path}: is damaged: {show(str(error))}") from None
-
-
-def _check_format(path, file):
-    """Refuse another program's HDF5 and newer formats."""
-    name, version = file.attrs.get("format"), file.attrs.get("format_version")
-    if not isinstance(name, str) or name != file_format.FORMAT:
-        raise InputError(f"{path}: is no simlr run (the attribute `format` is not {file_format.FORMAT!r})")
-    if not isinstance(version, int | np.integer) or version > file_format.FORMAT_VERSION:
-        raise InputError(f"{path}: has format version {version}; this simlr reads up to {file_format.FORMAT_VERSION}")
 
 
 def _plain(value):

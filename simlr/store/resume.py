@@ -1,6 +1,5 @@
 """Going on with a run file: its lock, what of it is whole, and a writer for the rest."""
 
-import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from ..plan.plan import Plan
 from ..resources import check_limit, check_room
 from . import file_format
 from .compatibility import check_same, misplaced
-from .lock import locked, locked_output, release
+from .lock import locked_output, release, remove_unless_locked
 from .read import survey
 from .writer import Writer, fill_indices, write_error
 
@@ -23,18 +22,36 @@ from .writer import Writer, fill_indices, write_error
 def resume_file(
     path: str | Path, make_plan: Callable[[NDArray[np.int64], int], Plan], attributes: dict[str, Any]
 ) -> Writer:
-    """The `Writer` of a run file that is to be gone on with; InputError where it is of another grid or other code.
+    """Go on with a run file.
 
-    `make_plan(block_starts, seeds)` gives the plan with the file's own blocks.
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    make_plan : callable
+        `make_plan(starts, seeds)` gives the plan with the file's own blocks, whose first seeds are starts (B,).
+    attributes : dict
+        What the attributes of its root would be if it were made now.
+
+    Returns
+    -------
+    Writer
+
+    Raises
+    ------
+    InputError
+        Where it is of another grid or other code, cut short or damaged, or cannot be written.
+    RunError
+        Where another run is writing to it, or has changed it meanwhile.
     """
     path = Path(os.path.abspath(path))
     with reading(path):
         before = os.stat(path)
-    found = survey(path)
-    check_same(path, found.attributes, attributes)
-    plan, places = make_plan(found.starts, found.seeds), found.places
+    recorded = survey(path)
+    check_same(path, recorded.attributes, attributes)
+    plan, places = make_plan(recorded.starts, recorded.seeds), recorded.places
     size = max((place.start + place.bytes for place in places.values()), default=0)
-    wrong = misplaced(plan, file_format.later_fields(plan), found.starts, places, size)
+    wrong = misplaced(plan, file_format.later_fields(plan), recorded.starts, places, size)
     if wrong:
         raise DamageError(f"{path}: is damaged (dataset {wrong}); --overwrite starts anew")
     if before.st_size < size:
@@ -48,18 +65,10 @@ def resume_file(
         if not os.path.samestat(before, now) or before.st_size != now.st_size:
             raise RunError(f"{path}: was replaced or changed meanwhile")
         fill_indices(descriptor, plan, places)
-        _remove_unfinished(path.with_name(path.name + ".new"))
+        remove_unless_locked(path.with_name(path.name + ".new"))  # what an --overwrite that was killed has left
         return Writer(path, descriptor, lock, plan, places)
     except BaseException as error:
         release(descriptor, lock)
         if isinstance(error, OSError):
             raise write_error(path, error) from None
         raise
-
-
-def _remove_unfinished(new):
-    """Remove what an --overwrite that was killed has left, unless one is at it."""
-    with contextlib.suppress(OSError, RunError):
-        owned = locked(new)
-        os.unlink(new)
-        release(*owned)

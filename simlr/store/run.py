@@ -22,7 +22,7 @@ class Run:
 
     def __init__(self, source):
         self._source = source
-        self._config = self._blocks = None
+        self._config = self._block_sizes = None
 
     def __getattr__(self, name):
         if name.startswith("_"):  # not set yet, as in a copy
@@ -39,14 +39,36 @@ class Run:
         return self.part(name)
 
     def part(self, name: str, *where: int | slice) -> NDArray | np.generic:
-        """A part of one dataset, as `self[name][where]` without reading the rest; `where`: numbers and slices."""
+        """A part of one dataset, as `self[name][where]` without reading the rest.
+
+        Parameters
+        ----------
+        name : str
+            The dataset.
+        *where : int or slice
+            Of the first axes, one each; by default all of it.
+
+        Returns
+        -------
+        array or number
+
+        Raises
+        ------
+        InputError
+            A ValueError, where the run has no such dataset.
+        """
         if name not in self._source.dims:
             raise unknown("run", name, sorted(self._source.dims), "dataset")
         if name not in file_format.BLOCK_DATASETS or self.complete:
             return self._source.read(name, where)
         # The marks are looked at first: what is then done was written before.
         dims = self._source.dims[name]
-        missing, axis = self._missing("recorded_seed" in dims), int(dims[0] == "schedule")
+        if self._block_sizes is None:
+            starts, seeds = self._source.read("block_start"), self._source.read("seed").size
+            self._block_sizes = np.diff([*starts, starts[0] + seeds])
+        missing, axis = np.repeat(self._source.read("block_done") != 1, self._block_sizes), int(dims[0] == "schedule")
+        if "recorded_seed" in dims:
+            missing = missing[self.recorded_rows]
         values = self._source.read(name, where)
         missing = missing[where[axis]] if len(where) > axis else missing
         if not missing.any():
@@ -55,14 +77,6 @@ class Run:
         missing = missing.reshape(missing.shape + (1,) * (values.ndim - before - missing.ndim))
         fill = {"u": file_format.STATUS_NOT_RUN, "i": NOT_YET}.get(values.dtype.kind, np.nan)
         return np.where(missing, values.dtype.type(fill), values)
-
-    def _missing(self, recorded):
-        """(N,) or, of the recorded seeds, (R,): whose block is not marked as done."""
-        if self._blocks is None:
-            starts, seeds = self._source.read("block_start"), self._source.read("seed").size
-            self._blocks = np.diff([*starts, starts[0] + seeds])
-        missing = np.repeat(self._source.read("block_done") != 1, self._blocks)
-        return missing[self.recorded_rows] if recorded else missing
 
     @property
     def recorded_rows(self) -> NDArray[np.int64]:

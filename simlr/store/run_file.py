@@ -37,18 +37,18 @@ def state_of_seal(path: str | Path) -> str:
     """The state of a file's seal; InputError where it is no HDF5 file, DamageError where it cannot be a whole one."""
     size = size_of(path)
     with reading(path):
-        found, signed = seal.state(path), seal.is_signed(path)
-    if found == seal.NO_HDF5 and not signed:
+        state, signed = seal.state(path), seal.is_signed(path)
+    if state == seal.NO_HDF5 and not signed:
         raise InputError(f"{path}: is no simlr run (no HDF5 file)")
-    if found == seal.CUT_SHORT:
+    if state == seal.CUT_SHORT:
         raise DamageError(f"{path}: is cut short, at {size:,} bytes")
-    if found == seal.BROKEN or (signed and found != seal.WHOLE):
+    if state == seal.BROKEN or (signed and state != seal.WHOLE):
         raise DamageError(f"{path}: is damaged: names, types, attributes or short datasets are not what was written")
-    return found
+    return state
 
 
 def plan_of(path: str | Path, survey: read.Survey) -> Plan:
-    """The plan of a file, from its own description."""
+    """The plan of a file, from its own description; InputError where it has none, DamageError where it is damaged."""
     if "study" in survey.attributes:
         raise InputError(f"{path}: is the run of a study, which has no blocks")
     text: Any = survey.attributes.get("config")  # in a damaged file it may be anything
@@ -68,7 +68,24 @@ def as_cut(plan: Plan, survey: read.Survey) -> Plan:
 
 
 def check_layout(path: str | Path, survey: read.Survey, plan: Plan, fields: Sequence[Field]) -> None:
-    """DamageError where a dataset is not where, or not what, the plan wants."""
+    """Refuse a file of which a dataset is not where, or not what, its plan wants.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    survey : Survey
+        What it says of itself.
+    plan : Plan
+        The plan of its own grid and blocks.
+    fields : sequence of Field
+        The datasets that are looked at.
+
+    Raises
+    ------
+    DamageError
+        Naming the dataset.
+    """
     wrong = misplaced(plan, fields, survey.starts, survey.places, os.path.getsize(path))
     if wrong:
         raise DamageError(f"{path}: is damaged: dataset {wrong} is not what its grid wants")

@@ -25,9 +25,24 @@ SUPERBLOCK = struct.Struct("<8sB19xQ")  # signature, version (2 or 3), end of th
 
 
 def write(descriptor: int, changing: list[Place]) -> None:
-    """Seal a file, laid out and closed, but for the places of the datasets that are written later."""
+    """Seal a file.
+
+    Parameters
+    ----------
+    descriptor : int
+        The file, laid out and closed by HDF5, open for reading and writing.
+    changing : list of Place
+        Where the datasets lie that are written later, which the seal does not cover.
+    """
     size = os.fstat(descriptor).st_size
-    listed = b"".join(SPAN.pack(*span) for span in _gaps(size, changing))
+    spans, start = [], 0
+    for place in sorted(changing, key=lambda place: place.start):
+        if start < place.start:
+            spans.append((start, place.start))
+        start = place.start + place.bytes
+    if start < size:
+        spans.append((start, size))
+    listed = b"".join(SPAN.pack(*span) for span in spans)
     file_io.pwrite(
         descriptor, listed + TAIL.pack(_checksum(descriptor, listed), zlib.crc32(listed), len(listed), SEALED), size
     )
@@ -35,11 +50,23 @@ def write(descriptor: int, changing: list[Place]) -> None:
 
 def state(path: str | Path) -> str:
     """NO_HDF5, CUT_SHORT, UNSEALED, BROKEN or WHOLE; HDF5 has no part in it. OSError where the file cannot be read."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        return _state(descriptor, os.fstat(descriptor).st_size)
-    finally:
-        os.close(descriptor)
+    with open(path, "rb", buffering=0) as file:
+        descriptor, size = file.fileno(), os.fstat(file.fileno()).st_size
+        head = file_io.pread(descriptor, SUPERBLOCK.size, 0)
+        if len(head) < SUPERBLOCK.size or not head.startswith(SIGNATURE):
+            return NO_HDF5
+        _, version, end = SUPERBLOCK.unpack(head)
+        if version not in (2, 3) or size == end:
+            return UNSEALED
+        if size < end:
+            return CUT_SHORT
+        if size < end + TAIL.size:
+            return BROKEN
+        checksum, of_list, length, sealed = TAIL.unpack(file_io.pread(descriptor, TAIL.size, size - TAIL.size))
+        if sealed != SEALED or end + length + TAIL.size != size:
+            return BROKEN
+        listed = file_io.pread(descriptor, length, end)
+        return WHOLE if zlib.crc32(listed) == of_list and _checksum(descriptor, listed) == checksum else BROKEN
 
 
 def is_signed(path: str | Path) -> bool:
@@ -49,24 +76,6 @@ def is_signed(path: str | Path) -> bool:
         return file.read(len(SEALED)) == SEALED
 
 
-def _state(descriptor, size):
-    head = file_io.pread(descriptor, SUPERBLOCK.size, 0)
-    if len(head) < SUPERBLOCK.size or not head.startswith(SIGNATURE):
-        return NO_HDF5
-    _, version, end = SUPERBLOCK.unpack(head)
-    if version not in (2, 3) or size == end:
-        return UNSEALED
-    if size < end:
-        return CUT_SHORT
-    if size < end + TAIL.size:
-        return BROKEN
-    checksum, of_list, length, sealed = TAIL.unpack(file_io.pread(descriptor, TAIL.size, size - TAIL.size))
-    if sealed != SEALED or end + length + TAIL.size != size:
-        return BROKEN
-    listed = file_io.pread(descriptor, length, end)
-    return WHOLE if zlib.crc32(listed) == of_list and _checksum(descriptor, listed) == checksum else BROKEN
-
-
 def _checksum(descriptor, listed):
     """CRC-32 of the file's bytes in a list of spans."""
     crc = 0
@@ -74,13 +83,3 @@ def _checksum(descriptor, listed):
         for start in range(first, last, BYTES_AT_ONCE):
             crc = zlib.crc32(file_io.pread(descriptor, min(BYTES_AT_ONCE, last - start), start), crc)
     return crc
-
-
-def _gaps(size, places):
-    """The spans of a file of this size that lie in none of the places."""
-    gaps, start = [], 0
-    for place in sorted(places, key=lambda place: place.start):
-        if start < place.start:
-            gaps.append((start, place.start))
-        start = place.start + place.bytes
-    return [*gaps, (start, size)] if start < size else gaps

@@ -9,7 +9,21 @@ from ..errors import InputError
 def check_target(
     path: Path, overwrite: bool = False, advice: str = "--resume goes on with it, --overwrite replaces it"
 ) -> None:
-    """Refuse an output that must not or cannot be made; touches nothing."""
+    """Refuse an output that must not or cannot be made; touches nothing.
+
+    Parameters
+    ----------
+    path : Path
+        The output.
+    overwrite : bool
+        Whether a file that is there may be replaced.
+    advice : str
+        What to do about one that is there.
+
+    Raises
+    ------
+    InputError
+    """
     try:
         if not path.parent.is_dir():
             raise InputError(f"--out {path}: the folder {path.parent} does not exist")

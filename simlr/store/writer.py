@@ -24,9 +24,20 @@ BYTES_AT_ONCE = 1 << 18
 
 
 class Writer(Blocks):
-    """The one writer of a run file.
+    """The one writer of a run file. Two threads may call it at once: one that writes, and one that ends the run.
 
-    `places` are those of its datasets. Two threads may call it at once: one that writes, and one that ends the run.
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    descriptor : int
+        The same, open for reading and writing.
+    lock : FileLock
+        What keeps other writers off it.
+    plan : Plan
+        The plan of its grid, with its own blocks.
+    places : dict of str to Place
+        Where its datasets lie, by name.
     """
 
     def __init__(self, path, descriptor, lock, plan, places):
@@ -38,29 +49,39 @@ class Writer(Blocks):
         self._least_bytes = os.fstat(descriptor).st_size
 
     def write_block(self, block: int, first: int, last: int, arrays: dict[str, NDArray]) -> None:
-        """Write the arrays of a block, seeds first..last - 1, and its CRC; its done byte follows with the next sync."""
+        """Write a block and its CRC; its done byte follows with the next sync.
+
+        Parameters
+        ----------
+        block : int
+            Its number.
+        first, last : int
+            Its seeds are first..last - 1, counted from the file's first one.
+        arrays : dict of str to array
+            Its part of every dataset that is written block by block, by name.
+
+        Raises
+        ------
+        RunError
+            Where the file cannot be written.
+        """
         with self._mutex:
             crc = 0
             for field in self._fields:
                 array = np.ascontiguousarray(arrays[field.name], field.dtype)
                 data = array.data.cast("B") if array.size else memoryview(b"")
                 for offset, size in self._spans(field, first, last):
-                    crc = self._write_span(data[:size], offset, crc)
+                    # Piece by piece, so that what the checksum has read is still near when it is written.
+                    for begin in range(0, size, BYTES_AT_ONCE):
+                        piece = data[begin : min(begin + BYTES_AT_ONCE, size)]
+                        crc = zlib.crc32(piece, crc)
+                        self._write(piece, offset + begin)
+                    file_io.start_writing(self._descriptor, offset, size)
                     data = data[size:]
             self._put("block_crc32", crc, block)
             self._uncommitted.append(block)
             if time.monotonic() - self._synced >= SYNC_SECONDS:
                 self.commit()
-
-    def _write_span(self, data, offset, crc):
-        """Write what lies together in the file; return its CRC, which goes on from `crc`."""
-        # Piece by piece, so that what the checksum has read is still near when it is written.
-        for first in range(0, len(data), BYTES_AT_ONCE):
-            piece = data[first : first + BYTES_AT_ONCE]
-            crc = zlib.crc32(piece, crc)
-            self._write(piece, offset + first)
-        file_io.start_writing(self._descriptor, offset, len(data))
-        return crc
 
     def _put(self, name, value, index=0):
         """Write one number of a short dataset."""
@@ -68,7 +89,7 @@ class Writer(Blocks):
         self._write(np.array([value], place.dtype), place.start + index * place.dtype.itemsize)
 
     def _write(self, data, offset):
-        """pwrite; what goes wrong is told with what to do about it."""
+        """pwrite; what goes wrong is reported with what to do about it."""
         if self._descriptor is None:
             raise RunError(f"{self.path}: is closed")
         try:
@@ -96,35 +117,39 @@ class Writer(Blocks):
     def _check_in_place(self):
         """RunError where the file is no longer the one at its path, or no longer whole: what it had is lost."""
         try:
-            found = os.stat(self.path)
+            status = os.stat(self.path)
         except OSError:
-            found = None
-        if self._descriptor is None or not found or not os.path.samestat(found, os.fstat(self._descriptor)):
+            status = None
+        if self._descriptor is None or not status or not os.path.samestat(status, os.fstat(self._descriptor)):
             raise RunError(f"{self.path}: was removed or replaced while the run went on")
         # A write beyond a cut makes the file long again, but never as long: what is last in it is written once.
-        if found.st_size < self._least_bytes:
+        if status.st_size < self._least_bytes:
             raise RunError(
-                f"{self.path}: was cut short while the run went on, to {found.st_size:,} bytes of "
+                f"{self.path}: was cut short while the run went on, to {status.st_size:,} bytes of "
                 f"{self._least_bytes:,}; --overwrite starts anew"
             )
-        self._least_bytes = found.st_size
+        self._least_bytes = status.st_size
 
     def finish(self, wall_seconds: float, complete: bool) -> None:
-        """Commit, and note how long it took and, where nothing is missing, when it ended."""
+        """Commit, and note how long it took and, where nothing is missing, when it ended.
+
+        Parameters
+        ----------
+        wall_seconds : float
+            The time since the file was made or gone on with, which is added to that of the parts before.
+        complete : bool
+            Whether all that was to be computed now has been.
+        """
         with self._mutex:
             self.commit()
             before, _ = self.seconds()
             self._put("wall_seconds", before + wall_seconds)
             if complete and self.done().all() and not self.is_ended():
-                self._note_end(time.time())
+                now = time.time()
+                self._put("end_crc32", end_checksum(before + wall_seconds, now))
+                self.commit()  # the end is noted once its checksum is on the disk
+                self._put("finished_at", now)
             self.commit()
-
-    def _note_end(self, now):
-        """Note the end, once its checksum is on the disk."""
-        wall_seconds, _ = self.seconds()
-        self._put("end_crc32", end_checksum(wall_seconds, now))
-        self.commit()
-        self._put("finished_at", now)
 
     def close(self) -> None:
         """Let go of the file; nothing is written."""
@@ -153,7 +178,15 @@ class Writer(Blocks):
 
 
 def fill_indices(descriptor: int, plan: Plan, places: dict[str, Place]) -> None:
-    """Write the numbers along the seeds, where they are not there yet, a piece at a time."""
+    """Write the numbers along the seeds, where they are not there yet, a piece at a time.
+
+    Parameters
+    ----------
+    descriptor : int
+        The run file, open for reading and writing.
+    plan, places
+        As of `Writer`.
+    """
     blocks = Blocks(descriptor, plan, places)
     for _, values, offset in blocks.indices():
         # In a file that is gone on with they are there already, unless it was damaged.

@@ -158,7 +158,7 @@ def test_an_unfinished_run(half, folder):
 
 def test_a_run_whose_end_is_not_noted(folder, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(writer.Writer, "_note_end", lambda *arguments: None)
+        patch.setattr(writer.Writer, "is_ended", lambda self: True)
         simlr.run(runs.grid(), "run.h5")
     with pytest.raises(RunError, match="unfinished: no block is missing, but the end is not noted"):
         verify("run.h5")
@@ -275,7 +275,7 @@ def test_a_damaged_heap_without_a_seal_ends(copy, content, monkeypatch):
 
 def test_a_process_that_hangs_or_dies_is_no_look(copy, monkeypatch):
     for look, seconds in (("while True: pass", 0.5), ("import os; os.abort()", 20), ("bytearray(1 << 62)", 20)):
-        monkeypatch.setattr(guard, "LOOK", look)
+        monkeypatch.setattr(guard, "PROBE", look)
         monkeypatch.setattr(guard, "SECONDS", seconds)
         guard._is_readable.cache_clear()
         assert not guard.is_readable(copy)

@@ -28,21 +28,36 @@ class Stopped(Exception):
 
 
 class Engine:
-    """Computes blocks of a plan. `stop()`, from any thread, makes the kernels in hand return at their next task."""
+    """Computes blocks of a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+        The grid's plan.
+    sources : list of Source
+        The problems, one of each combination of problem parameters.
+    threads : int, optional
+        How many to compute with; all of them by default.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        Where the time went, by the sweep's name.
+    """
 
     def __init__(self, plan: Plan, sources: list[Source], threads: int | None = None):
         self._plan, self._sources = plan, sources
         jit.set_threads(threads)
         self._workers = jit.threads()
         self._tasks = np.zeros(2, np.int64)
-        self.seconds: dict[str, float] = {}  # by the sweep's name: where the time went
+        self.seconds: dict[str, float] = {}
         self._exact = ExactDescent(plan, self.launch, self._workers)
         self._by_loss = plan.config.level_kind in LOSS_KINDS
         self._stops = StopRules(plan, self._exact, self.launch, self._workers)
         self._buffers = Buffers(plan)
 
     def stop(self) -> None:
-        """Ask for an end, soon."""
+        """Ask for an end, soon, from any thread: the kernels in hand return at their next task."""
         self._tasks[1] = 1
 
     def launch(self, sweep: Callable, *arguments: Any) -> None:
@@ -55,16 +70,35 @@ class Engine:
             raise Stopped
 
     def block(self, first: int, last: int) -> dict[str, NDArray]:
-        """The arrays of seeds first..last - 1 by dataset name, in the run file's types; see `give_back`."""
+        """Compute one block.
+
+        Parameters
+        ----------
+        first, last : int
+            Its seeds are first..last - 1.
+
+        Returns
+        -------
+        dict of str to array
+            By dataset name, in the run file's types; see `give_back`.
+
+        Raises
+        ------
+        Stopped
+            Where `stop` was called.
+        """
         batch = self.problems(first, last)
         validation = self._validation(first, last, batch)
         seeds = BlockSeeds(self._plan, batch, validation, first, last, self._buffers)
         results = self._buffers.take(last - first, seeds.recorded.size)
-        for rows in self._batches():
-            if self._plan.engines[rows[0]] == STOCHASTIC:
-                self._write_stochastic(seeds, rows, results)
+        for name, values in results.items():
+            if "average_" in name:  # of iterates, which only some stochastic schedules have
+                values[...] = np.nan
+        for indices in self._batches():
+            if self._plan.engines[indices[0]] == STOCHASTIC:
+                self._write_stochastic(seeds, indices, results)
             else:
-                self._write_descent(seeds, rows, results)
+                self._write_descent(seeds, indices, results)
         if self._plan.stop_residual:
             seeds.mark_absent_axes(results["stop_residual"])
         return seeds.all_arrays(results)
@@ -74,13 +108,13 @@ class Engine:
         self._buffers.give_back(arrays)
 
     def problems(self, first: int, last: int) -> Batch:
-        """The problems of these seeds, as one Batch; axes that a seed lacks have curvature and residual 0."""
+        """The problems of the seeds first..last - 1, as one Batch; axes that a seed lacks have only zeros."""
         parts = []
         for source, draws, _ in self._parts(first, last):
-            own = source.draw(self._plan.config.seeds["root"], draws, self._workers)
-            if own.test_slope is None:
-                own = own._replace(test_slope=np.zeros_like(own.offset))
-            parts.append(pad(own, self._plan.dimension - source.dimension))
+            drawn = source.draw(self._plan.config.seeds["root"], draws, self._workers)
+            if drawn.test_slope is None:
+                drawn = drawn._replace(test_slope=np.zeros_like(drawn.offset))
+            parts.append(pad(drawn, self._plan.dimension - source.dimension))
         return end_to_end(parts)
 
     def _parts(self, first, last):
@@ -95,8 +129,8 @@ class Engine:
             return None
         parts = []
         for source, draws, place in self._parts(first, last):
-            own = batch._make(values[place] for values in batch)
-            quadratic = source.validation(self._plan.config.seeds["root"], draws, own, self._workers)
+            drawn = batch._make(values[place] for values in batch)
+            quadratic = source.validation(self._plan.config.seeds["root"], draws, drawn, self._workers)
             if not isinstance(quadratic, Sloped):
                 quadratic = Sloped(*quadratic, np.zeros_like(quadratic.offset))
             parts.append(pad(quadratic, self._plan.dimension - source.dimension))
@@ -106,121 +140,98 @@ class Engine:
         """The schedules in batches of one engine each, as arrays of their indices."""
         engines = np.array(self._plan.engines)
         for engine in (RECURRENCE, CLOSED_FORM, MIXED):
-            rows = np.flatnonzero(engines == engine)
-            weights = [1 if engine == RECURRENCE else longest_table(self._plan.schedules[s]) for s in rows]
-            yield from batches(rows, weights)
-        walks = np.flatnonzero(engines == STOCHASTIC)
-        kinds = [kind_of(*self._plan.methods[s]) for s in walks]
+            indices = np.flatnonzero(engines == engine)
+            weights = [1 if engine == RECURRENCE else longest_table(self._plan.schedules[s]) for s in indices]
+            yield from batches(indices, weights)
+        stochastic = np.flatnonzero(engines == STOCHASTIC)
+        kinds = [kind_of(*self._plan.methods[s]) for s in stochastic]
         for kind in dict.fromkeys(kinds):
-            rows = walks[[own == kind for own in kinds]]
-            yield from batches(rows, np.ones(rows.size, np.int64))
+            indices = stochastic[[other == kind for other in kinds]]
+            yield from batches(indices, np.ones(indices.size, np.int64))
 
-    def _write_descent(self, seeds, rows, results):
+    def _write_descent(self, seeds, indices, results):
         """Run the cells of some schedules by exact gradient descent, and write their stops and recorded moments."""
-        self._write_no_averages(rows, results)
         recorded = self._plan.points and seeds.recorded.size
         if self._by_loss or recorded:
-            course, (rates, phase) = seeds.start(rows.size), self._exact.rates(rows)
-            self._exact.run(seeds.landscape.curvature, seeds.cells, course, rows, rates, phase)
+            course, (rates, flows) = seeds.start(indices.size), self._exact.rates(indices)
+            self._exact.run(seeds.landscape.curvature, seeds.cells, course, indices, rates, flows)
             mark_out_of_reach(seeds.cells, course)
-        stops = course._asdict() if self._by_loss else self._stops.of_exact_descent(seeds, rows)
-        self._write_stops(seeds, rows, stops, results)
+        stops = course._asdict() if self._by_loss else self._stops.of_exact_descent(seeds, indices)
+        everyone, at_stops = np.arange(seeds.dimension.size), (results["train_loss"], results["test_loss"])
+        # The sweep leaves the residuals in the place of x.
+        self.launch(losses_sweep, seeds.landscape, everyone, stops["stop_x"], True, indices, *at_stops)
+        if not seeds.has_levels_in_order:
+            for values in at_stops:
+                values[indices] = seeds.as_given(values[indices])
+        self._write_stops(seeds, indices, stops, stops["stop_x"], results)
         if recorded:
-            self._write_trajectories(seeds, rows, course, results)
+            iterates, moments = self._plan.config.record["iterates"], course.record_x
+            along = results["trajectory_train_loss"], results["trajectory_test_loss"]
+            self.launch(losses_sweep, seeds.landscape, seeds.recorded, moments, iterates, indices, *along)
+            if iterates:
+                self._write_iterates(seeds, indices, moments, True, results)
 
-    def _write_stops(self, seeds, rows, stops, results):
-        """What is known at the stops, in the levels' own order, into the results' rows."""
-        everyone, back = np.arange(seeds.dimension.size), np.argsort(seeds.order)
-        found = self._found(seeds, rows, stops)
-        if (seeds.order == np.arange(back.size)).all():
-            train, test, place = results["train_loss"], results["test_loss"], rows
-        else:
-            train, test = np.empty(stops["status"].shape), np.empty(stops["status"].shape)
-            place, found = np.arange(rows.size), found | {"train_loss": train, "test_loss": test}
-        self.launch(losses_sweep, seeds.landscape, everyone, stops["stop_x"], True, place, train, test)
-        found |= self._validation_losses(seeds, stops["stop_x"])  # which is now the residual
-        for name, values in found.items():
-            results[name][rows] = values if place is rows else values[..., back]
-        if self._plan.stop_residual:  # what the sweep has left in the place of x
-            results["stop_residual"][rows] = stops["stop_x"][:, :, back]
+    def _write_stops(self, seeds, indices, stops, residual, results):
+        """What is known at the stops but for the losses, with residuals (S, N, E, d); levels in the grid's order."""
+        known = {name: stops[name] for name in ("stop_step", "status", "stop_look_step") if name in stops}
+        known["stop_time"] = seeds.absolute_time(indices, stops["stop_time"])
+        if seeds.validation is not None:
+            held_out, landscape = seeds.validation, seeds.landscape
+            landscape = landscape._replace(
+                offset=held_out.offset,
+                test_matrix=held_out.matrix,
+                test_floor=held_out.floor,
+                test_slope=held_out.slope,
+            )
+            known["validation_loss"] = losses(landscape, np.arange(seeds.dimension.size), residual, self.launch)[1]
+        if self._plan.stop_residual:
+            known["stop_residual"] = residual
+        for name, values in known.items():
+            results[name][indices] = seeds.as_given(values)
 
-    @staticmethod
-    def _found(seeds, rows, stops):
-        """What is written of some stops as it is, but for the unit of time."""
-        found = {name: stops[name] for name in ("stop_step", "status", "stop_look_step") if name in stops}
-        return found | {"stop_time": seeds.absolute_time(rows, stops["stop_time"])}
-
-    def _validation_losses(self, seeds, residual):
-        """The validation losses at the stops (S, N, E, d), where a run has any."""
-        if seeds.validation is None:
-            return {}
-        held_out = seeds.validation
-        landscape = seeds.landscape._replace(
-            offset=held_out.offset, test_matrix=held_out.matrix, test_floor=held_out.floor, test_slope=held_out.slope
-        )
-        return {"validation_loss": losses(landscape, np.arange(seeds.dimension.size), residual, self.launch)[1]}
-
-    def _write_trajectories(self, seeds, rows, course, results):
-        """Losses, and iterates where they are wanted, at the recorded moments, into the results' rows."""
-        iterates = self._plan.config.record["iterates"]
-        train, test = results["trajectory_train_loss"], results["trajectory_test_loss"]
-        self.launch(losses_sweep, seeds.landscape, seeds.recorded, course.record_x, iterates, rows, train, test)
-        if iterates:
-            self._write_iterates(seeds, rows, course.record_x, True, results)
-
-    def _write_iterates(self, seeds, rows, residual, clear, results):
-        """theta at the recorded moments, into the results' rows; the residuals become NaN where `clear` is true."""
+    def _write_iterates(self, seeds, indices, residual, clear, results):
+        """theta at the recorded moments; the residuals become NaN where `clear` is true."""
         eigenvectors, minimiser = seeds.recorded_frame()
-        self.launch(iterates_sweep, eigenvectors, minimiser, residual, clear, rows, results["trajectory_iterate"])
+        self.launch(iterates_sweep, eigenvectors, minimiser, residual, clear, indices, results["trajectory_iterate"])
 
-    def _write_stochastic(self, seeds, rows, results):
+    def _write_stochastic(self, seeds, indices, results):
         """Take the stochastic steps of some schedules, and write what is known at their stops and recorded moments."""
         recorded = self._plan.points and seeds.recorded.size
         if self._by_loss or recorded:
-            rates, _ = self._exact.rates(rows)
+            rates, _ = self._exact.rates(indices)
             passages = Stochastic(
-                self._plan, seeds, rows, seeds.cells, self._plan.points, self._rows_of, self.launch
+                self._plan, seeds, indices, seeds.cells, self._plan.points, self._train_rows, self.launch
             ).run(rates)
             mark_out_of_reach(seeds.cells, passages)
-        stops = passages._asdict() if self._by_loss else self._stops.of_stochastic(seeds, rows, self._rows_of)
-        everyone, back = np.arange(seeds.dimension.size), np.argsort(seeds.order)
-        found = self._found(seeds, rows, stops) | self._validation_losses(seeds, stops["stop_r"])
-        found |= self._stochastic_losses(seeds, everyone, "", stops["stop_r"], stops["stop_average"])
-        for name, values in found.items():
-            results[name][rows] = values[..., back]
-        if self._plan.stop_residual:
-            results["stop_residual"][rows] = stops["stop_r"][:, :, back]
+        stops = passages._asdict() if self._by_loss else self._stops.of_stochastic(seeds, indices, self._train_rows)
+        self._write_stops(seeds, indices, stops, stops["stop_r"], results)
+        everyone, at_stops = np.arange(seeds.dimension.size), (stops["stop_r"], stops["stop_average"])
+        for name, values in self._stochastic_losses(seeds, everyone, "", *at_stops).items():
+            results[name][indices] = seeds.as_given(values)
         if recorded:
             moments = passages.record_r, passages.record_average
             for name, values in self._stochastic_losses(seeds, seeds.recorded, "trajectory_", *moments).items():
-                results[name][rows] = values
+                results[name][indices] = values
             if self._plan.config.record["iterates"]:
-                self._write_iterates(seeds, rows, passages.record_r, False, results)
-
-    @staticmethod
-    def _write_no_averages(rows, results):
-        """NaN for what only schedules with an average of their iterates have."""
-        for name, values in results.items():
-            if "average_" in name:
-                values[rows] = np.nan
+                self._write_iterates(seeds, indices, passages.record_r, False, results)
 
     def _stochastic_losses(self, seeds, which, prefix, residual, average):
         """Losses of the last iterates of some seeds, and of their averages where some schedule has one."""
         train, test = losses(seeds.landscape, which, residual, self.launch)
-        found = {f"{prefix}train_loss": train, f"{prefix}test_loss": test}
+        datasets = {f"{prefix}train_loss": train, f"{prefix}test_loss": test}
         if self._plan.averages:
             known = average.shape[3] > 0
             train, test = losses(seeds.landscape, which, average, self.launch) if known else (np.nan, np.nan)
-            found |= {f"{prefix}average_train_loss": np.broadcast_to(train, residual.shape[:3])}
-            found |= {f"{prefix}average_test_loss": np.broadcast_to(test, residual.shape[:3])}
-        return found
+            datasets |= {f"{prefix}average_train_loss": np.broadcast_to(train, residual.shape[:3])}
+            datasets |= {f"{prefix}average_test_loss": np.broadcast_to(test, residual.shape[:3])}
+        return datasets
 
-    def _rows_of(self, seeds):
+    def _train_rows(self, seeds):
         """The train rows of a block's seeds in the Hessian's axes, for mini-batches; rows that a seed lacks are 0."""
         parts = []
         for source, draws, place in self._parts(seeds.first, seeds.last):
-            own = seeds.problems(place)
-            parts.append(source.rows(self._plan.config.seeds["root"], draws, own, self._workers))
+            problems = seeds.problems(place)
+            parts.append(source.rows(self._plan.config.seeds["root"], draws, problems, self._workers))
         most = max(rho.shape[1] for _, rho in parts)
         wide = [np.pad(z, [(0, 0), (0, most - z.shape[1]), (0, self._plan.dimension - z.shape[2])]) for z, _ in parts]
         rho = [np.pad(rho, [(0, 0), (0, most - rho.shape[1])]) for _, rho in parts]

@@ -14,7 +14,19 @@ from .thresholds import initial_train_loss, thresholds
 
 
 def pad(batch: Any, lacking: int) -> Any:
-    """A named tuple of arrays (N,), (N, d) and (N, d, d) with so many axes more, all zeros."""
+    """Give the problems of a batch more axes, along which everything is 0.
+
+    Parameters
+    ----------
+    batch : NamedTuple of (N,), (N, d) and (N, d, d)
+        Such as a `Batch` or a `Sloped`.
+    lacking : int
+        How many axes more.
+
+    Returns
+    -------
+    The same NamedTuple of (N,), (N, d + lacking) and (N, d + lacking, d + lacking).
+    """
     if not lacking:
         return batch
     widths = {1: [(0, 0)], 2: [(0, 0), (0, lacking)], 3: [(0, 0), (0, lacking), (0, lacking)]}
@@ -29,10 +41,38 @@ def end_to_end(parts: list[Any]) -> Any:
 
 
 class BlockSeeds:
-    """The seeds of one block, as the kernels want them."""
+    """The seeds of one block, as the kernels want them.
+
+    Parameters
+    ----------
+    plan : Plan
+        The grid's plan.
+    batch : Batch
+        The problems of the N seeds, d axes each.
+    validation : Sloped or None
+        Their validation losses, where a validation set stops runs.
+    first, last : int
+        The seeds are first..last - 1.
+    buffers : Buffers
+        Memory for the recorded moments.
+
+    Attributes
+    ----------
+    draws, dimension : (N,) int64
+        The draw and the number of axes of each seed.
+    sharpness : (N,) float64
+        The largest curvature.
+    unit : (N, 1) float64
+        1 / unit is what rates in units of 1/sharpness are multiplied by.
+    order : (E,) int64
+        The order in which the kernels have the levels.
+    recorded : (R,) int64
+        Which seeds' trajectories are kept, counted from `first`.
+    cells : arrays.Cells
+    landscape : arrays.Landscape
+    """
 
     def __init__(self, plan: Plan, batch: Batch, validation: Sloped | None, first: int, last: int, buffers: Buffers):
-        """The seeds first..last - 1 of a plan, their problems, and where a validation set stops runs its losses."""
         self._plan, self._batch, self._buffers = plan, batch, buffers
         self.validation = validation
         self.first, self.last = first, last
@@ -70,10 +110,27 @@ class BlockSeeds:
         """The problems of some of these seeds."""
         return Batch._make(None if values is None else values[seeds] for values in self._batch)
 
-    def absolute_time(self, rows: NDArray[np.int64], time: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Times (S, N, E) of the schedules `rows` (S,) in absolute learning rates."""
-        in_sharpness = np.array([self._plan.schedules[s].unit == "sharpness" for s in rows])[:, None, None]
+    def absolute_time(self, indices: NDArray[np.int64], time: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Times in absolute learning rates.
+
+        Parameters
+        ----------
+        indices : (S,) int64
+            Which of the plan's schedules they are of.
+        time : (S, N, E) float64
+            In the units of these.
+        """
+        in_sharpness = np.array([self._plan.schedules[s].unit == "sharpness" for s in indices])[:, None, None]
         return np.where(in_sharpness & (time > 0.0), time / self.unit, time) if in_sharpness.any() else time
+
+    @property
+    def has_levels_in_order(self) -> bool:
+        """Whether the grid has the levels in the order in which the kernels have them."""
+        return bool((self.order == np.arange(self.order.size)).all())
+
+    def as_given(self, values: NDArray) -> NDArray:
+        """Values (S, N, E) or (S, N, E, d) with the levels in the grid's order."""
+        return values if self.has_levels_in_order else values[:, :, np.argsort(self.order)]
 
     def recorded_frame(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Q (R, d, d) and theta_hat (R, d) of the seeds that are recorded."""
@@ -81,26 +138,21 @@ class BlockSeeds:
 
     def all_arrays(self, results: dict[str, NDArray]) -> dict[str, NDArray]:
         """The results beside the problem's own datasets; axes that a seed lacks are NaN."""
-        problem = {"sharpness": self.sharpness, **self._batch._asdict(), **self._of_test_minimiser()}
-        names = [field.name for field in file_format.block_fields(self._plan) if field.name not in results]
-        return {name: self._mark_absent(problem[name]) for name in names} | results
-
-    def _of_test_minimiser(self):
-        """The smallest test loss and where it is, as far as it is known: NaN where the test loss has a slope."""
-        known = ~self._batch.test_slope.any(axis=1)
-        floor, offset = self._batch.test_floor, self._batch.offset
-        return {"test_floor": np.where(known, floor, np.nan), "offset": np.where(known[:, None], offset, np.nan)}
+        problem: dict[str, Any] = {"sharpness": self.sharpness, **self._batch._asdict()}
+        # The smallest test loss and where it is are not known where the test loss has a slope.
+        known = ~problem["test_slope"].any(axis=1)
+        problem["test_floor"] = np.where(known, problem["test_floor"], np.nan)
+        problem["offset"] = np.where(known[:, None], problem["offset"], np.nan)
+        datasets = {}
+        for name in (field.name for field in file_format.block_fields(self._plan) if field.name not in results):
+            datasets[name] = values = np.array(problem[name])
+            if values.ndim > 1:
+                values[self._absent] = np.nan
+            if values.ndim > 2:
+                np.swapaxes(values, 1, 2)[self._absent] = np.nan
+        return datasets | results
 
     def mark_absent_axes(self, residuals: NDArray[np.float64]) -> None:
         """NaN, in place, beyond each seed's own number of axes; residuals (S, N, E, d)."""
         seeds, axes = np.nonzero(self._absent)
         residuals[:, seeds, :, axes] = np.nan
-
-    def _mark_absent(self, values):
-        """NaN beyond each seed's own number of axes."""
-        values = np.array(values)
-        if values.ndim > 1:
-            values[self._absent] = np.nan
-        if values.ndim > 2:
-            np.swapaxes(values, 1, 2)[self._absent] = np.nan
-        return values

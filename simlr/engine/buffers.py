@@ -21,13 +21,28 @@ class Buffers:
         self._moments = np.empty(0)
 
     def take(self, seeds: int, recorded: int) -> dict[str, NDArray]:
-        """Arrays for everything that is computed of a block, in the run file's types; what they hold is undefined."""
+        """Arrays for everything that is computed of a block.
+
+        Parameters
+        ----------
+        seeds, recorded : int
+            How many seeds the block has, and of how many of them the trajectories are kept.
+
+        Returns
+        -------
+        dict of str to array
+            By dataset name, in the run file's types and shapes; what they hold is undefined.
+        """
         sizes = file_format.dimensions(self._plan) | {"seed": seeds, "recorded_seed": recorded}
-        flat = self._free.pop() if self._free else {}
-        return {
-            field.name: _view(flat.get(field.name), tuple(sizes[name] for name in field.dims), field.dtype)
-            for field in self._fields
-        }
+        free = self._free.pop() if self._free else {}
+        arrays = {}
+        for field in self._fields:
+            shape = tuple(sizes[name] for name in field.dims)
+            flat, size = free.get(field.name), int(np.prod(shape))
+            if flat is None or flat.size < size:
+                flat = np.empty(size, field.dtype)
+            arrays[field.name] = flat[:size].reshape(shape)
+        return arrays
 
     def give_back(self, arrays: dict[str, NDArray]) -> None:
         """Let the next block have the memory of these arrays, which nobody may look at any more."""
@@ -39,11 +54,3 @@ class Buffers:
         if self._moments.size < size:
             self._moments = np.full(size, np.nan)
         return self._moments[:size].reshape(shape)
-
-
-def _view(flat, shape, dtype):
-    """An array of this shape at the start of a flat one, or of a new one where that is too short."""
-    size = int(np.prod(shape))
-    if flat is None or flat.size < size:
-        flat = np.empty(size, dtype)
-    return flat[:size].reshape(shape)

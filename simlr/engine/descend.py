@@ -51,7 +51,15 @@ def descend(
     losses = _array("levels", np.atleast_1d(levels), 1, least=0.0)
     if start.shape != lam.shape:
         raise InputError(f"residual must have the shape of curvature, {lam.shape}, got {start.shape}")
-    return _descend(lam, start, eta, losses, _test_matrix(test_matrix, *lam.shape))
+    seeds, dimension = lam.shape
+    if test_matrix is None:
+        matrix = 0.5 * np.eye(dimension)
+    else:
+        matrix = _array("test_matrix", test_matrix, 3 if np.ndim(test_matrix) == 3 else 2)
+        if matrix.shape not in ((dimension, dimension), (seeds, dimension, dimension)):
+            shapes = f"{(dimension, dimension)} or {(seeds, dimension, dimension)}"
+            raise InputError(f"test_matrix must have shape {shapes}, got {matrix.shape}")
+    return _descend(lam, start, eta, losses, matrix.reshape(-1, dimension, dimension))
 
 
 def _array(name, values, ndim, least=-np.inf):
@@ -70,34 +78,31 @@ def _array(name, values, ndim, least=-np.inf):
     return array
 
 
-def _test_matrix(matrix, seeds, dimension):
-    """M as (1, d, d) or (N, d, d)."""
-    if matrix is None:
-        return 0.5 * np.eye(dimension)[None]
-    matrix = _array("test_matrix", matrix, np.ndim(matrix) if np.ndim(matrix) in (2, 3) else 2)
-    if matrix.shape not in ((dimension, dimension), (seeds, dimension, dimension)):
-        shapes = f"{(dimension, dimension)} or {(seeds, dimension, dimension)}"
-        raise InputError(f"test_matrix must have shape {shapes}, got {matrix.shape}")
-    return matrix.reshape(-1, dimension, dimension)
-
-
 def _descend(curvature, residual, eta, levels, matrix):
-    """The same for checked arrays."""
+    """The same for checked arrays, M as (1, d, d) or (N, d, d)."""
     from ..kernels.descent.ending import finish_sweep, mark_out_of_reach
     from ..kernels.losses import losses_sweep
     from .deterministic import step_through
+    from .sweeps import run_sweep
     from .thresholds import highest_first
 
-    order, schedules = highest_first(levels), eta.shape[0]
+    order, (schedules, steps) = highest_first(levels), eta.shape
     cells, rates, course, flows, landscape = _arrays(curvature, residual, eta, levels[order], matrix)
-    step_through(_spans(eta), cells, rates, course, _launch)
+    chunks = ((first, np.ascontiguousarray(eta[:, first : first + CHUNK])) for first in range(0, steps, CHUNK))
+    # Times are not asked for.
+    spans = ((first, part, np.zeros((schedules, part.shape[1] + 1))) for first, part in chunks)
+    step_through(spans, cells, rates, course, run_sweep)
     if (course.decided < levels.size).any():
-        _launch(finish_sweep, curvature, cells, rates, course, flows, np.zeros(schedules))
+        run_sweep(finish_sweep, curvature, cells, rates, course, flows, np.zeros(schedules))
     mark_out_of_reach(cells, course)
     train, test = np.empty(course.status.shape), np.empty(course.status.shape)
     everyone, everything = np.arange(len(curvature)), np.arange(schedules)
-    _launch(losses_sweep, landscape, everyone, course.stop_x, True, everything, train, test)
-    return _in_order_given(order, Descent(course.stop_step, course.status, train, test, course.stop_x))
+    run_sweep(losses_sweep, landscape, everyone, course.stop_x, True, everything, train, test)
+    descent = Descent(course.stop_step, course.status, train, test, course.stop_x)
+    if (order == np.arange(order.size)).all():
+        return descent
+    back = np.argsort(order)  # to the caller's order of the levels
+    return Descent(*(np.ascontiguousarray(values[:, :, back]) for values in descent))
 
 
 def _arrays(curvature, residual, eta, levels, matrix):
@@ -119,25 +124,3 @@ def _arrays(curvature, residual, eta, levels, matrix):
     zeros, origin = np.zeros(seeds), np.zeros_like(residual)
     landscape = arrays.Landscape(curvature, residual, origin, matrix, zeros, zeros, origin)
     return cells, rates, course, arrays.Flows(none, nothing), landscape
-
-
-def _spans(eta):
-    """The rates (S, T) a chunk of steps at a time; times are not asked for."""
-    for first in range(0, eta.shape[1], CHUNK):
-        part = np.ascontiguousarray(eta[:, first : first + CHUNK])
-        yield first, part, np.zeros((part.shape[0], part.shape[1] + 1))
-
-
-def _launch(sweep, *arguments):
-    """Run one sweep on all threads."""
-    from ..kernels import jit
-
-    jit.launch(sweep, *arguments, np.zeros(2, np.int64), jit.threads())
-
-
-def _in_order_given(order, found):
-    """Levels back in the caller's order."""
-    if (order == np.arange(order.size)).all():
-        return found
-    back = np.argsort(order)
-    return Descent(*(np.ascontiguousarray(values[:, :, back]) for values in found))

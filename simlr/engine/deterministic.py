@@ -17,26 +17,52 @@ from .product_tables import ProductTables
 
 
 class ExactDescent:
-    """Takes the steps of a plan's schedules; `launch` runs a sweep over all its tasks, on so many `workers`."""
+    """Takes the steps of a plan's schedules.
+
+    Parameters
+    ----------
+    plan : Plan
+        The grid's plan.
+    launch : callable
+        `launch(sweep, *arguments)` runs a sweep over all its tasks.
+    workers : int
+        The number of threads that it runs on.
+    """
 
     def __init__(self, plan: Plan, launch: Callable, workers: int):
         self._plan, self._launch, self._workers = plan, launch, workers
         self._products = ProductTables(plan.schedules, launch)
 
-    def rates(self, rows: NDArray[np.int64]) -> tuple[arrays.Rates, arrays.Flows]:
-        """What the kernels need to know of the schedules `rows` (S,) besides their rates; and the phases after them."""
-        schedules = [self._plan.schedules[s] for s in rows]
+    def rates(self, indices: NDArray[np.int64]) -> tuple[arrays.Rates, arrays.Flows]:
+        """What the kernels need to know of some schedules besides their rates; and the flows after them.
+
+        Parameters
+        ----------
+        indices : (S,) int64
+            Which of the plan's schedules.
+
+        Returns
+        -------
+        Rates
+            Without rates and times. Of the K recorded moments, record_step (S, K) is -1 in slots that lie in a flow.
+        Flows
+            flow_time (S, K) is NaN in slots that do not.
+        """
+        schedules = [self._plan.schedules[s] for s in indices]
         length = np.array([schedule.length for schedule in schedules])
         unit = np.array([int(schedule.unit == "sharpness") for schedule in schedules])
         flows = np.array([int(schedule.flows) for schedule in schedules])
-        record_step, flow_time = _moments(self._plan, rows)
+        record_step, flow_time = np.empty((indices.size, 0), np.int64), np.empty((indices.size, 0))
+        if self._plan.points:
+            flow_time = self._plan.record_flow_time[indices]
+            record_step = np.where(np.isnan(flow_time), self._plan.record_step[indices], -1)
         last_record = np.where(flows, length, record_step.max(axis=1, initial=0))
-        nothing = np.empty((rows.size, 0))
+        nothing = np.empty((indices.size, 0))
         return arrays.Rates(nothing, nothing, unit, length, record_step, last_record), arrays.Flows(flows, flow_time)
 
     def run(
-        self, curvature: NDArray[np.float64], cells: arrays.Cells, course: arrays.Course, rows: NDArray[np.int64],
-        rates: arrays.Rates, phase: arrays.Flows,
+        self, curvature: NDArray[np.float64], cells: arrays.Cells, course: arrays.Course, indices: NDArray[np.int64],
+        rates: arrays.Rates, flows: arrays.Flows,
     ) -> None:  # fmt: skip
         """Step every cell of some schedules, and let it flow or end, until its levels and moments are passed.
 
@@ -45,40 +71,37 @@ class ExactDescent:
         curvature : (N, d), lam of the block's seeds.
         cells : of N seeds.
         course : of (S, N) cells, updated.
-        rows : (S,) which of the plan's schedules they are.
-        rates, phase : what `rates(rows)` gives.
+        indices : (S,) which of the plan's schedules they are; all of one engine.
+        rates, flows : what `rates(indices)` gives.
         """
-        elapsed = self._take_steps(cells, rows, rates, course)
-        self._launch(finish_sweep, curvature, cells, rates, course, phase, elapsed)
-
-    def _take_steps(self, cells, rows, rates, course):
-        """Take all steps in the way that suits these schedules; return the time that they take."""
-        engine = self._plan.engines[rows[0]]
+        engine = self._plan.engines[indices[0]]
         if engine == RECURRENCE:
-            return self._step(cells, rows, rates, course, chunks_of(rates.length))
-        if engine == CLOSED_FORM:
-            return self._skip(cells, rows, rates, course, 0, np.zeros(rows.size))
-        self._step(cells, rows, rates, course, 1)
-        elapsed = np.array([self._plan.tables.one(s, 0)[1][-1] for s in rows])
-        return self._skip(cells, rows, rates, course, CHUNK, elapsed)
+            elapsed = self._step(cells, indices, rates, course, chunks_of(rates.length))
+        elif engine == CLOSED_FORM:
+            elapsed = self._skip(cells, indices, rates, course, 0, np.zeros(indices.size))
+        else:
+            self._step(cells, indices, rates, course, 1)
+            elapsed = np.array([self._plan.tables.one(s, 0)[1][-1] for s in indices])
+            elapsed = self._skip(cells, indices, rates, course, CHUNK, elapsed)
+        self._launch(finish_sweep, curvature, cells, rates, course, flows, elapsed)
 
-    def _step(self, cells, rows, rates, course, chunks):
+    def _step(self, cells, indices, rates, course, chunks):
         """Take the steps of the first chunks; return the time of all steps, where somebody needs it."""
         tables, levels = self._plan.tables, cells.threshold.shape[1]
-        step_through(tables.spans(rows, chunks, ahead=self._workers > 1), cells, rates, course, self._launch)
+        step_through(tables.spans(indices, chunks, ahead=self._workers > 1), cells, rates, course, self._launch)
         undecided = (course.decided < levels).any(axis=1) & (rates.length <= chunks * CHUNK)
-        return np.array([tables.elapsed(s) if needed else 0.0 for s, needed in zip(rows, undecided, strict=True)])
+        return np.array([tables.elapsed(s) if needed else 0.0 for s, needed in zip(indices, undecided, strict=True)])
 
-    def _skip(self, cells, rows, rates, course, first, elapsed):
+    def _skip(self, cells, indices, rates, course, first, elapsed):
         """Skip the steps from `first` on, a stage at a time; return the time of all steps, where somebody needs it."""
-        before = np.full(rows.size, first)
-        own = [stages(self._plan.schedules[s], first) for s in rows]
-        for stage in range(max(len(each) for each in own)):
+        before = np.full(indices.size, first)
+        stages_of_each = [stages(self._plan.schedules[s], first) for s in indices]
+        for stage in range(max(len(each) for each in stages_of_each)):
             if before.any() and not any_stepping(cells, course, rates, before[:, None]):
                 break
-            pieces, products = self._products.stage(rows, own, stage)
-            now = arrays.Pieces(*pieces, before, elapsed)
-            self._launch(closed_form_sweep, cells, rates, now, products, course)
+            pieces, products = self._products.stage(indices, stages_of_each, stage)
+            stretch = arrays.Pieces(*pieces, before, elapsed)
+            self._launch(closed_form_sweep, cells, rates, stretch, products, course)
             elapsed = elapsed + self._products.duration(pieces, products)
             before = before + pieces[1].sum(axis=1)
         return elapsed
@@ -90,7 +113,16 @@ Span = tuple[int, NDArray[np.float64], NDArray[np.float64]]
 def step_through(
     spans: Iterable[Span], cells: arrays.Cells, rates: arrays.Rates, course: arrays.Course, launch: Callable
 ) -> None:
-    """Take the steps of some spans, (first step, eta (S, T), time (S, T + 1)), as long as a cell has one to take."""
+    """Take the steps of some spans as long as a cell has one to take.
+
+    Parameters
+    ----------
+    spans : of (first step, eta (S, T), time (S, T + 1)), one after the other.
+    cells : of N seeds.
+    rates : of S schedules; its eta and time are not read.
+    course : of (S, N) cells, updated.
+    launch : runs a sweep over all its tasks.
+    """
     for first, eta, time in spans:
         launch(descend_sweep, cells, rates._replace(eta=eta, time=time), course, first)
         if not any_stepping(cells, course, rates, first + eta.shape[1]):
@@ -100,18 +132,19 @@ def step_through(
 def any_stepping(
     cells: arrays.Cells, course: arrays.Course | arrays.Passages, rates: arrays.Rates, step: int | NDArray[np.int64]
 ) -> bool:
-    """Whether some cell has a step to take after `step`, a number or (S, 1) of them."""
+    """Whether some cell has a step to take.
+
+    Parameters
+    ----------
+    cells : of N seeds.
+    course : of (S, N) cells.
+    rates : of S schedules.
+    step : int or (S, 1)
+        How many steps each schedule has taken.
+    """
     length, last_record = rates.length, rates.last_record
     if (length[:, None] <= step).all():
         return False
     open_levels = course.decided < cells.threshold.shape[1]
     to_record = (cells.row >= 0) & (course.decided != arrays.ENDED) & (last_record[:, None] > step)
     return bool(((open_levels | to_record) & (length[:, None] > step)).any())
-
-
-def _moments(plan, rows):
-    """Recorded steps (-1 in slots that lie in a flow) and flow times (NaN in the others) of some schedules."""
-    if not plan.points:
-        return np.empty((rows.size, 0), np.int64), np.empty((rows.size, 0))
-    steps, flow_time = plan.record_step[rows], plan.record_flow_time[rows]
-    return np.where(np.isnan(flow_time), steps, -1), flow_time

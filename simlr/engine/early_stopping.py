@@ -21,21 +21,36 @@ from .product_tables import no_products
 
 def windows(first: int, last: int, every: int) -> list[tuple[int, int]]:
     """The steps first..last - 1 cut behind every WINDOW-th check: [(first, last), ...]."""
-    found = []
+    cuts = []
     while first < last:
         end = min(last, (first // every + WINDOW) * every)
-        found.append((first, end))
+        cuts.append((first, end))
         first = end
-    return found
+    return cuts
 
 
 def check_steps(first: int, last: int, every: int, length: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The checks of the window that ends after step `last`, (S, WINDOW + 1), -1 in the rest; the start is one."""
-    found = np.full(WINDOW + 1, -1)
+    """The checks of one window.
+
+    Parameters
+    ----------
+    first, last : int
+        The window goes from step `first`, which no longer counts unless it is the start, to the end of step `last`.
+    every : int
+        Steps from one check to the next.
+    length : (S,) int64
+        Steps of the schedules.
+
+    Returns
+    -------
+    (S, WINDOW + 1) int64
+        The steps of the checks, -1 in the rest; the start is one.
+    """
+    steps = np.full(WINDOW + 1, -1)
     begin = 0 if first == 0 else first // every + 1
-    steps = np.arange(begin, last // every + 1) * every
-    found[: steps.size] = steps
-    return np.where(found <= length[:, None], found, -1)
+    checked = np.arange(begin, last // every + 1) * every
+    steps[: checked.size] = checked
+    return np.where(steps <= length[:, None], steps, -1)
 
 
 def folded(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -44,7 +59,15 @@ def folded(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def losses_of_x(landscape: arrays.Landscape, quadratic: Sloped) -> arrays.Validation:
-    """The validation losses as functions of x = sqrt(lam) r; along null directions r is what it was at the start."""
+    """The validation losses as functions of x = sqrt(lam) r; along null directions r is what it was at the start.
+
+    Parameters
+    ----------
+    landscape : arrays.Landscape
+        Curvature and residual (N, d) at the start.
+    quadratic : Sloped
+        The validation losses of the N seeds as functions of r.
+    """
     steep = landscape.curvature > 0.0
     unit = np.where(steep, 1.0 / np.sqrt(np.where(steep, landscape.curvature, 1.0)), 0.0)
     shift = quadratic.offset + np.where(steep, 0.0, landscape.residual)
@@ -58,59 +81,93 @@ def losses_of_r(quadratic: Sloped) -> arrays.Validation:
 
 
 class EarlyStopping:
-    """The validation checks of some schedules with a block of seeds. `launch` runs a sweep over all its tasks."""
+    """The validation checks of some schedules with a block of seeds.
+
+    Parameters
+    ----------
+    stop : dict
+        The grid's stop.validation.
+    validation : arrays.Validation
+        The validation losses of the N seeds.
+    course : Course or Passages
+        Of (S, N) cells, whose one level is never reached.
+    iterate, average : (S, N, d) float64
+        x, or r, and the averaged iterate at the start; an average of no axes where there is none.
+    launch : callable
+        Runs a sweep over all its tasks.
+    """
 
     def __init__(
         self, stop: dict, validation: arrays.Validation, course: arrays.Course | arrays.Passages,
-        where: NDArray[np.float64], average: NDArray[np.float64], launch: Callable,
+        iterate: NDArray[np.float64], average: NDArray[np.float64], launch: Callable,
     ):  # fmt: skip
-        """where and average (S, N, d) at the start; course, a Course or Passages whose one level is never reached."""
         self.every, self.course = stop["every"], course
         self._validation, self._launch = validation, launch
         patience = np.sort(np.array(stop["patience"]))
         self._rule = arrays.Patience(patience, stop["min_delta"], int(stop["restore"]))
-        self._watch = arrays.empty_watch(where, average, patience.size)
+        self._watch = arrays.empty_watch(iterate, average, patience.size)
 
     def check(
-        self, steps: NDArray[np.int64], time: NDArray[np.float64], where: NDArray[np.float64],
+        self, steps: NDArray[np.int64], time: NDArray[np.float64], iterate: NDArray[np.float64],
         average: NDArray[np.float64],
     ) -> None:  # fmt: skip
-        """Check one window, of which the moments (S, N, WINDOW + 1, d) were recorded at steps and times (S, ..)."""
+        """Check one window.
+
+        Parameters
+        ----------
+        steps, time : (S, WINDOW + 1)
+            When its moments were recorded; step -1 in slots that are not used.
+        iterate, average : (S, N, WINDOW + 1, d)
+            x, or r, and the averaged iterate at those moments.
+        """
         runs = arrays.Runs(self.course.decided, self.course.status, self.course.stop_step)
-        checks = arrays.Checks(steps, time, where, average)
+        checks = arrays.Checks(steps, time, iterate, average)
         self._launch(validation_sweep, checks, self._validation, self._rule, self._watch, runs)
 
     def stops(
-        self, length: NDArray[np.int64], elapsed: NDArray[np.float64], now: dict[str, NDArray],
+        self, length: NDArray[np.int64], elapsed: NDArray[np.float64], state: dict[str, NDArray],
         end: dict[str, NDArray],
     ) -> dict[str, NDArray]:  # fmt: skip
-        """Where every patience ended, in the fields of a Course or Passages, the patiences ascending.
+        """Where every patience ended.
 
-        Parameters: length (S,) and elapsed (S,), the steps of the schedules and their time; now, {field: (S, N, d)}
-        where the cells are after the last step; end, {field: (S, N, 1, d)} where they diverged. What is left open ends
-        diverged, or out of steps, and is then given as its best check, or as it is, as the rule has it.
+        What is left open ends diverged, or out of steps, and is then given as its best check, or as it is, as the rule
+        has it.
+
+        Parameters
+        ----------
+        length, elapsed : (S,)
+            The steps of the schedules, and the time that they take.
+        state : {field: (S, N, d)}
+            What the cells are after the last step: stop_x, or stop_r and stop_average.
+        end : {field: (S, N, 1, d)}
+            What they were where they diverged.
+
+        Returns
+        -------
+        {field: (S, N, E, ..)}
+            The fields of a Course or Passages, and stop_look_step; the E patiences ascending.
         """
         watch, course = self._watch, self.course
-        found = {"status": watch.status, "stop_step": watch.stop_step, "stop_time": watch.stop_time}
-        names = list(now)
-        found |= dict(zip(names, (watch.stop, watch.stop_average), strict=False))
+        stops = {"status": watch.status, "stop_step": watch.stop_step, "stop_time": watch.stop_time}
+        names = list(state)
+        stops |= dict(zip(names, (watch.stop, watch.stop_average), strict=False))
         left = np.arange(watch.status.shape[2]) >= watch.decided[..., None]
         diverged = left & (course.status == status.DIVERGED)
         ended = left & ~diverged
-        found["status"][diverged], found["status"][ended] = status.DIVERGED, status.OUT_OF_STEPS
+        stops["status"][diverged], stops["status"][ended] = status.DIVERGED, status.OUT_OF_STEPS
         best = {"stop_step": watch.best_step[:, :, None], "stop_time": watch.best_time[:, :, None]}
         best |= dict(zip(names, (watch.best, watch.best_average), strict=False))
-        here = {"stop_step": length[:, None, None], "stop_time": elapsed[:, None, None]}
-        here |= {name: values[:, :, None] for name, values in now.items()}
-        given = best if self._rule.restore else here
+        last = {"stop_step": length[:, None, None], "stop_time": elapsed[:, None, None]}
+        last |= {name: values[:, :, None] for name, values in state.items()}
+        at_end = best if self._rule.restore else last
         at_divergence = {"stop_step": course.stop_step, "stop_time": course.stop_time, **end}
         for name in ("stop_step", "stop_time", *names):
-            _fill(found[name], diverged, at_divergence[name])
-            _fill(found[name], ended, given[name])
+            _fill(stops[name], diverged, at_divergence[name])
+            _fill(stops[name], ended, at_end[name])
         check_step = watch.check_step
         _fill(check_step, diverged, course.stop_step)
         _fill(check_step, ended, length[:, None, None])
-        return found | {"stop_look_step": check_step}
+        return stops | {"stop_look_step": check_step}
 
 
 def _fill(target, where, values):
@@ -122,11 +179,15 @@ def step_and_check(
     spans: Generator[Span], cells: arrays.Cells, rates: arrays.Rates, stopping: EarlyStopping,
     take: Callable[[arrays.Rates, int], None], moments: tuple[NDArray, NDArray],
 ) -> None:  # fmt: skip
-    """Take all steps of some schedules one by one, a window at a time with `take(rates, first step)`, and check.
+    """Take all steps of some schedules one by one, a window at a time, and check.
 
     Parameters
     ----------
     spans : (first step, eta (S, T), time (S, T + 1)), such as `plan.rate_tables.RateTables.spans` gives.
+    cells : of N seeds.
+    rates : of S schedules; eta, time and record_step are not read.
+    stopping : of these cells, updated.
+    take : `take(rates, first step)` takes the steps of a window.
     moments : the arrays (S, N, WINDOW + 1, d) in which a window is recorded: x, or r, and the averages.
     """
     # Whoever checks no further must not leave a thread behind that still makes tables.
@@ -134,11 +195,11 @@ def step_and_check(
         for first, eta, time in spans:
             for begin, end in windows(first, first + eta.shape[1], stopping.every):
                 steps = check_steps(begin, end, stopping.every, rates.length)
-                part = np.ascontiguousarray(eta[:, begin - first : end - first])
-                own = np.ascontiguousarray(time[:, begin - first : end - first + 1])
-                take(rates._replace(eta=part, time=own, record_step=steps), begin)
-                at = np.take_along_axis(own, np.maximum(steps - begin, 0), axis=1)
-                stopping.check(steps, at, *moments)
+                window_eta = np.ascontiguousarray(eta[:, begin - first : end - first])
+                window_time = np.ascontiguousarray(time[:, begin - first : end - first + 1])
+                take(rates._replace(eta=window_eta, time=window_time, record_step=steps), begin)
+                times = np.take_along_axis(window_time, np.maximum(steps - begin, 0), axis=1)
+                stopping.check(steps, times, *moments)
                 if not any_stepping(cells, stopping.course, rates, end):
                     return
 
@@ -146,15 +207,27 @@ def step_and_check(
 def closed_form_and_check(
     schedules: list[Schedule], cells: arrays.Cells, rates: arrays.Rates, stopping: EarlyStopping, launch: Callable
 ) -> None:
-    """The same for schedules of constant pieces, in closed form."""
+    """The same for schedules of constant pieces, in closed form.
+
+    Parameters
+    ----------
+    schedules : the S schedules.
+    cells, rates, stopping : as of `step_and_check`.
+    launch : runs a sweep over all its tasks.
+    """
     course, constant = stopping.course, [_ConstantPieces(schedule) for schedule in schedules]
     for begin, end in windows(0, int(rates.length.max()), stopping.every):
         steps = check_steps(begin, end, stopping.every, rates.length)
-        before, elapsed = np.full(len(constant), begin), np.array([own.time(begin) for own in constant])
-        pieces = arrays.Pieces(*_cut(constant, begin, end), before, elapsed)
-        launch(closed_form_sweep, cells, rates._replace(record_step=steps), pieces, no_products(), course)
-        at = np.stack([own.time(np.maximum(wanted, 0)) for own, wanted in zip(constant, steps, strict=True)])
-        stopping.check(steps, at, course.record_x, np.empty((*course.record_x.shape[:3], 0)))
+        parts = [pieces.within(begin, end) for pieces in constant]
+        shape = len(parts), max(1, *(eta.size for eta, _ in parts))
+        eta, counts = np.zeros(shape), np.zeros(shape, np.int64)
+        for i, (part_eta, part_counts) in enumerate(parts):
+            eta[i, : part_eta.size], counts[i, : part_counts.size] = part_eta, part_counts
+        before, elapsed = np.full(len(constant), begin), np.array([pieces.time(begin) for pieces in constant])
+        window = arrays.Pieces(eta, counts, np.full(shape, -1), before, elapsed)
+        launch(closed_form_sweep, cells, rates._replace(record_step=steps), window, no_products(), course)
+        times = np.stack([pieces.time(np.maximum(at, 0)) for pieces, at in zip(constant, steps, strict=True)])
+        stopping.check(steps, times, course.record_x, np.empty((*course.record_x.shape[:3], 0)))
         if not any_stepping(cells, course, rates, end):
             return
 
@@ -179,13 +252,3 @@ class _ConstantPieces:
         first = np.maximum(self.starts, begin)
         steps = np.minimum(self.starts + self.steps, end) - first
         return self.eta[steps > 0], steps[steps > 0]
-
-
-def _cut(constant, begin, end):
-    """eta, steps and table (S, P) of `arrays.Pieces` for the steps begin..end - 1."""
-    parts = [own.within(begin, end) for own in constant]
-    shape = len(parts), max(1, *(eta.size for eta, _ in parts))
-    eta, steps = np.zeros(shape), np.zeros(shape, np.int64)
-    for i, (own_eta, own_steps) in enumerate(parts):
-        eta[i, : own_eta.size], steps[i, : own_steps.size] = own_eta, own_steps
-    return eta, steps, np.full(shape, -1)

@@ -17,7 +17,20 @@ def without_levels(cells: Cells) -> Cells:
 
 
 def rates_to(rates: Rates, budgets: NDArray[np.int64]) -> Rates:
-    """Rates as far as the largest of the budgets (E,), ascending; the moments are the start and the budgets."""
+    """Rates as far as the largest budget, which record what the cells are at the budgets.
+
+    Parameters
+    ----------
+    rates : arrays.Rates
+        Of S schedules.
+    budgets : (E,) int64
+        Steps, ascending.
+
+    Returns
+    -------
+    arrays.Rates
+        With record_step (S, E + 1): the start and the budgets, -1 where a schedule is shorter.
+    """
     length = np.minimum(rates.length, budgets[-1])
     moments = np.append(0, budgets)
     record_step = np.where(moments <= length[:, None], moments, -1)
@@ -47,10 +60,10 @@ def stopped(
     diverged = (status == DIVERGED) & (step <= budgets)
     complete = ~diverged & (budgets <= length[:, None])[:, None, :]
     outcome = np.where(diverged, DIVERGED, OUT_OF_STEPS)
-    found = {
+    stops = {
         "status": np.where(complete, BUDGET_SPENT, outcome).astype(np.uint8),
         "stop_step": np.where(complete, budgets, step),
         "stop_time": np.where(complete, times[:, None, :], time),
     }
-    given = {name: np.where(complete[..., None], moments[name][:, :, 1:], last[name]) for name in last}
-    return found | {name: np.ascontiguousarray(values) for name, values in given.items()}
+    states = {name: np.where(complete[..., None], moments[name][:, :, 1:], last[name]) for name in last}
+    return stops | {name: np.ascontiguousarray(values) for name, values in states.items()}

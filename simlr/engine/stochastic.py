@@ -32,7 +32,17 @@ NOISE = {
 
 
 def kind_of(optimizer: dict[str, Any], noise: dict[str, Any]) -> tuple[int, int, int, int]:
-    """What schedules of one launch have in common: (optimiser, average, noise, batch size)."""
+    """What schedules of one launch have in common.
+
+    Parameters
+    ----------
+    optimizer, noise : dict
+        A table of the grid's [[optimizer]], and one of its [[noise]], as of `Plan.methods`.
+
+    Returns
+    -------
+    (optimiser, average, noise, batch size), the first three as numbers of the kernels.
+    """
     source = NOISE[noise["kind"], noise.get("covariance", noise.get("sampling"))]
     return OPTIMIZER[optimizer["kind"]], AVERAGE[optimizer.get("average", "none")], source, noise.get("batch_size", 1)
 
@@ -40,24 +50,41 @@ def kind_of(optimizer: dict[str, Any], noise: dict[str, Any]) -> tuple[int, int,
 class Stochastic:
     """Schedules of one kind with the seeds of a block, step by step: `state` and `passages` of `arrays`.
 
-    cells have the levels, and the rows of those whose moments are recorded, at most `points` of them at a time;
-    `rows_of(seeds)` gives the train rows as `arrays.Rows`; `launch` runs a sweep over all its tasks.
+    Parameters
+    ----------
+    plan : Plan
+        The grid's plan.
+    seeds : BlockSeeds
+        The N seeds of the block.
+    indices : (S,) int64
+        Which of the plan's schedules; all of one kind, see `kind_of`.
+    cells : arrays.Cells
+        The levels, and which seeds have their moments recorded.
+    points : int
+        The largest number of moments that are recorded at a time.
+    train_rows : callable
+        `train_rows(seeds)` gives the train rows of mini-batches as `arrays.Rows`; not called where none are drawn.
+    launch : callable
+        Runs a sweep over all its tasks.
     """
 
     def __init__(
-        self, plan: Plan, seeds: BlockSeeds, rows: NDArray[np.int64], cells: arrays.Cells, points: int,
-        rows_of: Callable[[BlockSeeds], arrays.Rows], launch: Callable,
+        self, plan: Plan, seeds: BlockSeeds, indices: NDArray[np.int64], cells: arrays.Cells, points: int,
+        train_rows: Callable[[BlockSeeds], arrays.Rows], launch: Callable,
     ):  # fmt: skip
-        self._plan, self._rows, self._cells, self._launch = plan, rows, cells, launch
-        methods = [plan.methods[s] for s in rows]
+        self._plan, self._indices, self._cells, self._launch = plan, indices, cells, launch
+        methods = [plan.methods[s] for s in indices]
         optimizer, average, source, batch = kind_of(*methods[0])
         self._method = arrays.Method(optimizer, average, *(_column(methods, 0, key) for key in _OF_METHOD))
         self._noise = arrays.Noise(
             source, plan.config.seeds["root"], batch, _column(methods, 1, "sigma"), seeds.draws, seeds.dimension
         )
-        drawn = source >= gradients.WITH_REPLACEMENT
-        self._table = rows_of(seeds) if drawn else _no_rows(seeds.dimension.size, plan.dimension)
-        residual = np.broadcast_to(seeds.landscape.residual, (rows.size, *seeds.landscape.residual.shape)).copy()
+        if source >= gradients.WITH_REPLACEMENT:
+            self._rows = train_rows(seeds)
+        else:
+            count = np.zeros(seeds.dimension.size, np.int64)
+            self._rows = arrays.Rows(np.zeros((1, 0, plan.dimension)), np.zeros((1, 0)), count)
+        residual = np.broadcast_to(seeds.landscape.residual, (indices.size, *seeds.landscape.residual.shape)).copy()
         moving, averaging = optimizer != optimizers.GRADIENT_DESCENT, average != averages.NO_AVERAGE
         levels, recorded = cells.threshold.shape[1], int((cells.row >= 0).sum())
         self.state, self.passages = arrays.empty_passages(
@@ -72,7 +99,7 @@ class Stochastic:
             rates,
             self._method,
             self._noise,
-            self._table,
+            self._rows,
             self.state,
             self.passages,
             first,
@@ -80,27 +107,23 @@ class Stochastic:
 
     def run(self, rates: arrays.Rates) -> arrays.Passages:
         """Take all steps, and end: every level is decided."""
-        tables = self._plan.tables
-        for first, eta, time in tables.spans(self._rows, chunks_of(rates.length), ahead=True):
+        tables, passages, state = self._plan.tables, self.passages, self.state
+        for first, eta, time in tables.spans(self._indices, chunks_of(rates.length), ahead=True):
             self.take(rates._replace(eta=eta, time=time), first)
-            if not any_stepping(self._cells, self.passages, rates, first + eta.shape[1]):
+            if not any_stepping(self._cells, passages, rates, first + eta.shape[1]):
                 break
-        self._end(rates)
-        return self.passages
-
-    def _end(self, rates):
-        """Out of steps: the levels that are left get the end's state."""
-        passages, state, levels = self.passages, self.state, np.arange(self._cells.threshold.shape[1])
-        decided = passages.decided
+        # Out of steps: the levels that are left get the end's state.
+        levels, decided = np.arange(self._cells.threshold.shape[1]), passages.decided
         left = (levels >= decided[..., None]) & (decided != arrays.ENDED)[..., None]
         schedule, seed, _ = np.nonzero(left)
-        elapsed = np.array([self._plan.tables.elapsed(s) if left[i].any() else 0.0 for i, s in enumerate(self._rows)])
+        elapsed = np.array([tables.elapsed(s) if left[i].any() else 0.0 for i, s in enumerate(self._indices)])
         passages.status[left] = status.OUT_OF_STEPS
         passages.stop_step[left] = rates.length[schedule]
         passages.stop_time[left] = elapsed[schedule]
         passages.stop_r[left] = state.r[schedule, seed]
         if state.average.shape[2]:
             passages.stop_average[left] = state.average[schedule, seed]
+        return passages
 
 
 _OF_METHOD = {"momentum": np.float64, "average_start": np.int64, "average_decay": np.float64}
@@ -111,15 +134,26 @@ def _column(methods, which, key):
     return np.array([method[which].get(key, 0) for method in methods], dtype=_OF_METHOD.get(key, np.float64))
 
 
-def _no_rows(seeds, dimension):
-    """Rows where none are drawn."""
-    return arrays.Rows(np.zeros((1, 0, dimension)), np.zeros((1, 0)), np.zeros(seeds, np.int64))
-
-
 def losses(
     landscape: arrays.Landscape, seeds: NDArray[np.int64], residuals: NDArray[np.float64], launch: Callable
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Train and test losses (S, R, M) of residuals (S, R, M, d) of some seeds."""
+    """The losses at some residuals.
+
+    Parameters
+    ----------
+    landscape : arrays.Landscape
+        The losses of the block's N seeds.
+    seeds : (R,) int64
+        Whose residuals they are, of these seeds.
+    residuals : (S, R, M, d) float64
+        r at M moments of S schedules.
+    launch : callable
+        Runs a sweep over all its tasks.
+
+    Returns
+    -------
+    train, test : (S, R, M) float64
+    """
     train, test = np.empty(residuals.shape[:3]), np.empty(residuals.shape[:3])
     launch(residual_losses_sweep, landscape, seeds, residuals, train, test)
     return train, test

@@ -92,13 +92,13 @@ def test_an_innocent_block_is_never_set_aside():
 def cluster(tmp_path_factory):
     """(address of a scheduler with two workers of one thread, their folder)."""
     pytest.importorskip("distributed")
-    from simlr.grid.cluster.connect import _local_cluster, _silence
+    from simlr.grid.cluster.connect import local_cluster, silence_dask
 
-    _silence()
+    silence_dask()
     folder = tmp_path_factory.mktemp("cluster")
     doubles.write_orders(folder)
     environment = {"SIMLR_TEST_FOLDER": str(folder), **ONE_THREAD}
-    with _local_cluster(1, n_workers=2, preload=[doubles.__file__], env=environment) as made:
+    with local_cluster(1, n_workers=2, preload=[doubles.__file__], env=environment) as made:
         yield made.scheduler_address, folder
 
 

@@ -162,11 +162,11 @@ def merges(folder):
 
 def dying_workers(folder):
     """Runs on a Dask cluster of two workers, one of which is killed again and again while they compute."""
-    from simlr.grid.cluster.connect import _local_cluster, _silence
+    from simlr.grid.cluster.connect import local_cluster, silence_dask
 
-    _silence()
+    silence_dask()
     choose, lost, killed, whole_runs = random.Random(0), [], 0, 0
-    with contextlib.chdir(folder), _local_cluster(1, n_workers=2) as cluster:
+    with contextlib.chdir(folder), local_cluster(1, n_workers=2) as cluster:
         Path("long.toml").write_text(runs.LONG.replace("count = 600000", "count = 120000"))
         whole = simlr.run(simlr.GridConfig.from_toml(Path("long.toml")))
         while killed < WORKERS_KILLED:

@@ -24,14 +24,14 @@ class Agreement:
         machine = {name: (recorded or {}).get(name) for name in OF_MACHINE}
         self._wanted = {name: machine.get(name, here[name]) for name in AGREEING}
 
-    def settle(self, found: dict[str, Any]) -> None:
-        """Take what a worker is for what all others have to be."""
-        self._wanted = found
+    def settle(self, worker: dict[str, Any]) -> None:
+        """Take what a worker is, by name, for what all others have to be."""
+        self._wanted = worker
 
-    def difference(self, found: dict[str, Any]) -> str | None:
+    def difference(self, worker: dict[str, Any]) -> str | None:
         """The first thing in which a worker differs from what is wanted, as a reason to refuse it; None if it fits."""
         for name, wanted in self._wanted.items():
-            if wanted is not None and found[name] != wanted:
-                label, values = name.replace("_", " "), (show(value, 40) for value in (found[name], wanted))
+            if wanted is not None and worker[name] != wanted:
+                label, values = name.replace("_", " "), (show(value, 40) for value in (worker[name], wanted))
                 return "its {} is {}, and not {}; results would differ in their last bits".format(label, *values)
         return None

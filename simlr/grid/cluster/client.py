@@ -38,21 +38,44 @@ class Client:
     def workers(self) -> dict[str, int]:
         """{worker: its number of threads}; SchedulerLost where there is no scheduler any more."""
         try:
-            found = dict(self._dask.nthreads())
+            threads = dict(self._dask.nthreads())
         except Exception:
-            found = None
-        if found is None or not self.is_running:
+            threads = None
+        if threads is None or not self.is_running:
             raise SchedulerLost
-        return found
+        return threads
 
     def submit(self, worker: str, function: Callable, *arguments) -> Any:
-        """The future of a call on one worker, and on no other."""
+        """The future of a call, `function(*arguments)`, on one worker and on no other."""
         self._number += 1
-        where = {"workers": [worker], "allow_other_workers": False, "pure": False}
-        return self._dask.submit(function, *arguments, **where, key=f"{self.key}-{self._number}")
+        placement = {"workers": [worker], "allow_other_workers": False, "pure": False}
+        return self._dask.submit(function, *arguments, **placement, key=f"{self.key}-{self._number}")
 
     def ask(self, worker: str, function: Callable, *arguments) -> Any:
-        """The result of a call on a worker; raises what that raised, and ConnectionError where the worker dies."""
+        """Call a function on a worker, and wait for it.
+
+        Parameters
+        ----------
+        worker : str
+            The worker.
+        function : callable
+            What it calls.
+        *arguments
+            With what.
+
+        Returns
+        -------
+        What the function returns.
+
+        Raises
+        ------
+        Exception
+            What the function raises.
+        ConnectionError
+            Where the worker dies.
+        SchedulerLost
+            Where there is no scheduler any more.
+        """
         future = self.submit(worker, function, *arguments)
         while worker in self.workers():
             with contextlib.suppress(TimeoutError):

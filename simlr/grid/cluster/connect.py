@@ -7,6 +7,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from ...errors import InputError, show
 from ..job import Job
@@ -17,8 +18,8 @@ LOCAL = "local"
 INSTALL = 'pip install "simlr[cluster]"'
 CONNECT_SECONDS = 5
 CLOSE_SECONDS = 3
-# How long a scheduler file may be empty or half written, and how often it is looked at.
-FILE_SECONDS, LOOK_SECONDS = 30, 0.05
+# How long a scheduler file may be empty or half written, and how often it is read.
+FILE_SECONDS, POLL_SECONDS = 30, 0.05
 NOISY = ("distributed", "distributed.client", "distributed.gc", "tornado", "tornado.application", "bokeh", "asyncio")
 # That versions differ is found out by comparing them, large data in a task are meant, and a slow disk is none of ours.
 SLOW = "Creating scratch directories"
@@ -27,26 +28,43 @@ UNWANTED = (r"\s*Mismatched versions", r"\s*Sending large graph", SLOW)
 
 @contextlib.contextmanager
 def connected(address: str, job: Job, threads: int | None, tell: Callable[[str], None]) -> Iterator[Pool]:
-    """The `Pool` of a cluster, for the duration: of one that is started here for "local", else of the one at `address`.
+    """The `Pool` of a cluster, for the duration.
 
-    `address` is a scheduler's, or the name of its scheduler file. `threads`, of every worker; None: as many as Dask
-    has started it with, and 1 of a local one. `tell(text)` gets what there is to say. InputError where there is no
-    Dask, or no scheduler answers.
+    Parameters
+    ----------
+    address : str
+        A scheduler's address, or the name of its scheduler file; "local" starts a cluster on this machine.
+    job : Job
+        What is to be computed.
+    threads : int or None
+        Threads of every worker; None: as many as Dask has started it with, and 1 of a local one.
+    tell : callable
+        `tell(text)` gets what there is to say.
+
+    Raises
+    ------
+    InputError
+        Where there is no Dask, or no scheduler answers.
     """
-    _silence()
+    silence_dask()
+    from distributed import Client
+
+    if address.endswith(".json") and not os.path.isfile(address):
+        raise InputError(f"--dask: the scheduler file {address} is not there")
     with contextlib.ExitStack() as held:
         held.enter_context(warnings.catch_warnings())
         for text in UNWANTED:
             warnings.filterwarnings("ignore", message=text)
-        client = held.enter_context(_client(address, threads, tell))
-        pool = Pool(client, address if address == LOCAL else client.scheduler.address, job, threads, tell)
-        try:
-            yield pool
-        finally:
-            pool.close(CLOSE_SECONDS)
+        is_local = address == LOCAL
+        cluster = held.enter_context(local_cluster(threads)) if is_local else _answering(address, tell)
+        client = Client(cluster, timeout=CONNECT_SECONDS, set_as_default=False, direct_to_workers=True)
+        held.callback(_end, client)
+        pool = Pool(client, address if is_local else client.scheduler.address, job, threads, tell)
+        held.callback(pool.close, CLOSE_SECONDS)
+        yield pool
 
 
-def _silence():
+def silence_dask() -> None:
     """Keep what Dask logs off the terminal, here and in the workers that are started here."""
     try:
         import dask
@@ -60,21 +78,6 @@ def _silence():
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
-@contextlib.contextmanager
-def _client(address, threads, tell):
-    """A connected Client, and behind it a local cluster where that is wanted."""
-    from distributed import Client
-
-    if address.endswith(".json") and not os.path.isfile(address):
-        raise InputError(f"--dask: the scheduler file {address} is not there")
-    with contextlib.ExitStack() as held:
-        local = held.enter_context(_local_cluster(threads)) if address == LOCAL else None
-        where = local or _answering(address, tell)
-        client = Client(where, timeout=CONNECT_SECONDS, set_as_default=False, direct_to_workers=True)
-        held.callback(_end, client)
-        yield client
-
-
 def _answering(address, tell):
     """The address of a scheduler that answers: this one, or the one in the scheduler file of this name.
 
@@ -82,10 +85,18 @@ def _answering(address, tell):
     """
     import asyncio
 
+    from distributed import Security, rpc
+
+    async def identify():
+        settings = Security().get_connection_args("client")
+        async with rpc(address, timeout=CONNECT_SECONDS, connection_args=settings) as scheduler:
+            if (await scheduler.identity()).get("type") != "Scheduler":
+                raise ValueError("it is a Dask worker")
+
     try:
         if os.path.isfile(address):
             address = _address_in(address, tell)
-        asyncio.run(asyncio.wait_for(_ask_its_name(address), CONNECT_SECONDS))
+        asyncio.run(asyncio.wait_for(identify(), CONNECT_SECONDS))
     except InputError:
         raise
     except Exception as error:  # whatever a wrong address, or another program behind it, makes Dask raise
@@ -108,27 +119,25 @@ def _address_in(path, tell):
                 tell(f"{path}: waiting up to {FILE_SECONDS:g} s for the scheduler to write its address ...")
         if time.monotonic() >= end:
             raise InputError(f"--dask: the scheduler file {path} holds no address after {FILE_SECONDS:g} s")
-        time.sleep(LOOK_SECONDS)
-
-
-async def _ask_its_name(address):
-    """Have a scheduler identify itself."""
-    from distributed import Security, rpc
-
-    settings = Security().get_connection_args("client")
-    async with rpc(address, timeout=CONNECT_SECONDS, connection_args=settings) as scheduler:
-        if (await scheduler.identity()).get("type") != "Scheduler":
-            raise ValueError("it is a Dask worker")
+        time.sleep(POLL_SECONDS)
 
 
 @contextlib.contextmanager
-def _local_cluster(threads, **settings):
-    """Worker processes on this machine, as many as the cores have room for; started anew when they die."""
+def local_cluster(threads: int | None, **settings: Any) -> Iterator[Any]:
+    """Worker processes on this machine, for the duration; started anew when they die.
+
+    Parameters
+    ----------
+    threads : int or None
+        Threads of every worker; 1 by default. There are as many workers as the cores have room for.
+    **settings
+        As of `distributed.LocalCluster`.
+    """
     import dask
     from distributed import LocalCluster
 
     threads = threads or 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     # Deaths are counted by us. And Dask would give a worker up that dies again 15 s after it has died.
     dask.config.set(
         {"distributed.scheduler.allowed-failures": 1 << 20, "distributed.deploy.lost-worker-timeout": "52w"}

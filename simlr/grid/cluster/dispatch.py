@@ -47,26 +47,20 @@ class Dispatch:
             if self._deaths[block] < MOST_DEATHS:
                 self._again.append(block)
             else:
-                self._put_aside(block)
+                self.set_aside.append(block)
+                self._left -= 1
         return block
-
-    def _put_aside(self, block):
-        self.set_aside.append(block)
-        self._left -= 1
 
     def assign(self) -> Iterator[tuple[str, int]]:
         """(worker, block) for every worker that has room for one, as long as there are blocks."""
         for worker, block in self._in_hand.items():
             if block is None and len(self._kept[worker]) <= MOST_KEPT:
-                block = self._next()
+                # First those that have to be computed again.
+                block = self._again.popleft() if self._again else next(self._fresh, None)
                 if block is None:
                     return
                 self._in_hand[worker] = block
                 yield worker, block
-
-    def _next(self):
-        """The next block; first those that have to be computed again."""
-        return self._again.popleft() if self._again else next(self._fresh, None)
 
     def finish(self, worker: str, block: int) -> None:
         """A worker has finished the block in its hand."""

@@ -42,6 +42,19 @@ class Pool:
     """The workers behind a Dask client; see `Job.run`.
 
     A worker is refused, by name, where something that the bits depend on differs from what the run has been begun with.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Connected.
+    address : str
+        The cluster, as it is called in messages.
+    job : Job
+        What is computed.
+    threads : int or None
+        Threads of every worker; None: as many as Dask has started it with.
+    tell : callable
+        `tell(text)` gets what there is to say.
     """
 
     def __init__(self, client, address, job, threads, tell):
@@ -51,44 +64,52 @@ class Pool:
         self._events, self._to_fetch = queue.Queue(), queue.Queue()
         self._over, self._handling, self._helpers = threading.Event(), threading.Lock(), []
         self._attempts, self._finished = {}, deque()  # by their keys
-        self._found, self._known, self._refused = {}, set(), set()
+        self._present, self._known, self._refused = {}, set(), set()
         self._fetching, self._batch, self._in_vain, self._waiting = False, 1, 0, False
         self._work, self._ends = Dispatch([]), None
 
     # ---- before the run ----
 
     def meet(self, recorded: dict[str, Any] | None = None) -> Origin:
-        """Wait for a worker that fits; the `Origin` of what is computed here.
+        """Wait for a worker that fits, have it take the grid over, and want all others like it.
 
-        `recorded`, the attributes of the run file that is to be gone on with. InputError where no worker fits.
+        Parameters
+        ----------
+        recorded : dict, optional
+            The attributes of the run file that is to be gone on with.
+
+        Returns
+        -------
+        Origin
+            Of what is computed here.
+
+        Raises
+        ------
+        InputError
+            Where no worker fits.
         """
         self._agreement = Agreement(self._job.attributes(), recorded)
         asked, reason = set(), None
         while True:
-            found = self._client.workers()
-            for worker in [worker for worker in found if worker not in asked]:
+            present = self._client.workers()
+            for worker in [worker for worker in present if worker not in asked]:
                 asked.add(worker)
-                reason = self._try(worker, found[worker])
+                try:
+                    attributes = self._client.ask(worker, *self._take_over(present[worker]))
+                except RunError:
+                    raise
+                except Exception as error:
+                    reason = error_text(error)
+                    continue
+                reason = self._agreement.difference(attributes)
                 if reason is None:
+                    self._agreement.settle(attributes)
                     return self._client.ask(worker, remote.origin, self._client.key)
-            if found and reason and asked >= found.keys():
+            if present and reason and asked >= present.keys():
                 raise InputError(f"--dask: worker {worker} is refused: {reason}")
-            if not found:
+            if not present:
                 self._wait_for_workers()
             time.sleep(WAIT_SECONDS)
-
-    def _try(self, worker, threads):
-        """Have a worker take the grid over, and want all others like it; where it does not fit, why."""
-        try:
-            found = self._client.ask(worker, *self._take_over(threads))
-        except RunError:
-            raise
-        except Exception as error:
-            return error_text(error)
-        reason = self._agreement.difference(found)
-        if reason is None:
-            self._agreement.settle(found)
-        return reason
 
     def _take_over(self, threads):
         """The call by which a worker takes the grid over, which Dask has started with so many threads."""
@@ -97,7 +118,25 @@ class Pool:
     # ---- the run: this is called by the thread that takes the results ----
 
     def results(self, blocks: list[int], ends: Callable[[int], tuple[int, int]]) -> Iterator[tuple[int, dict]]:
-        """(block, arrays) as they come; `ends(block)` are the first seed of a block and the one after its last."""
+        """The blocks as they come.
+
+        Parameters
+        ----------
+        blocks : list of int
+            Which ones.
+        ends : callable
+            `ends(block)` are the first seed of a block and the one after its last.
+
+        Yields
+        ------
+        (block, arrays) : int, dict of str to array
+            The arrays by dataset name.
+
+        Raises
+        ------
+        RunError
+            Where the run cannot go on.
+        """
         self._work, self._ends = Dispatch(blocks), ends
         self._help(self._watch)
         self._help(self._fetch)
@@ -105,16 +144,16 @@ class Pool:
             while not self._work.done and not self._over.is_set():
                 handler, *arguments = self._events.get()
                 with self._handling:
-                    found = () if self._over.is_set() else self._handled(handler, arguments)
-                yield from found
+                    results = () if self._over.is_set() else self._handle(handler, arguments)
+                yield from results
         finally:
             self._over.set()
             self._to_fetch.put(None)
 
-    def _handled(self, handler, arguments):
-        """What comes of an event; then all workers with room get work."""
+    def _handle(self, handler, arguments):
+        """The results that an event brings; then all workers with room get work."""
         try:
-            found = handler(*arguments) or ()
+            results = handler(*arguments) or ()
             for worker, block in self._work.assign():
                 first, last = (seed + self._job.plan.first for seed in self._ends(block))
                 self._start(worker, block, remote.compute, self._client.key, first, last)
@@ -122,7 +161,7 @@ class Pool:
             if not self._client.is_running:
                 raise SchedulerLost from None
             raise
-        return found
+        return results
 
     def _start(self, worker, block, function, *arguments):
         """Send a task to a worker."""
@@ -130,16 +169,16 @@ class Pool:
         self._attempts[future.key] = _Attempt(future, worker, block)
         future.add_done_callback(lambda future: self._events.put((self._on_ended, future.key)))
 
-    def _on_workers(self, found):
-        """These workers are there now."""
-        self._found = found
-        for worker in self._known - found.keys():
+    def _on_workers(self, present):
+        """These workers are there now: {worker: its number of threads}."""
+        self._present = present
+        for worker in self._known - present.keys():
             self._known.discard(worker)
             self._refused.discard(worker)
             self._on_gone(worker)
-        for worker in found.keys() - self._known:
+        for worker in present.keys() - self._known:
             self._known.add(worker)
-            self._start(worker, None, *self._take_over(found[worker]))
+            self._start(worker, None, *self._take_over(present[worker]))
         if not self._known - self._refused:
             self._wait_for_workers()
 
@@ -165,7 +204,7 @@ class Pool:
         self._drop(worker)
         self._work.leave(worker, died=False)
         self._known.discard(worker)
-        self._on_workers(self._found)
+        self._on_workers(self._present)
 
     def _on_ended(self, key):
         """A task has ended, one way or the other."""
@@ -235,7 +274,7 @@ class Pool:
 
     def _on_fetched(self, keys, values):
         """Results have come; those of blocks."""
-        self._fetching, found = False, []
+        self._fetching, results = False, []
         for key in keys:
             attempt = self._attempts.get(key)
             if attempt is None:
@@ -250,15 +289,15 @@ class Pool:
                 self._on_taken_over(attempt.worker, values[key])
             else:
                 self._work.fetch(attempt.worker, attempt.block)
-                found.append((attempt.block, values[key]))
+                results.append((attempt.block, values[key]))
                 size = max(1, sum(array.nbytes for array in values[key].values()))
                 self._batch = max(1, min(MOST_FETCHED, MOST_BYTES_FETCHED // size))
         self._fetch_next()
-        return found
+        return results
 
-    def _on_taken_over(self, worker, found):
+    def _on_taken_over(self, worker, attributes):
         """A worker is ready for blocks, if it fits."""
-        reason = self._agreement.difference(found)
+        reason = self._agreement.difference(attributes)
         if reason:
             self._refuse(worker, reason)
             return
@@ -274,23 +313,24 @@ class Pool:
 
     # ---- threads of their own, which may wait for Dask ----
 
-    def _help(self, work):
+    def _help(self, work, *arguments):
         """Start a thread, which does not keep the process alive."""
-        self._helpers.append(threading.Thread(target=work, daemon=True, name=f"simlr-cluster {work.__name__}"))
+        name = f"simlr-cluster {work.__name__}"
+        self._helpers.append(threading.Thread(target=work, args=arguments, daemon=True, name=name))
         self._helpers[-1].start()
 
     def _watch(self):
-        """Look who is there, now and then."""
+        """See which workers are there, now and then."""
         before = None
         while not self._over.is_set():
             try:
-                found = self._client.workers()
+                present = self._client.workers()
             except SchedulerLost:
                 self._events.put((self._raise_lost,))
                 return
-            if found != before:
-                self._events.put((self._on_workers, found))
-                before = found
+            if present != before:
+                self._events.put((self._on_workers, present))
+                before = present
             self._over.wait(POLL_SECONDS)
 
     @staticmethod
@@ -299,15 +339,9 @@ class Pool:
 
     def _fetch(self):
         """Fetch results, a batch at a time."""
-        while self._fetch_batch(self._to_fetch.get()):
-            pass
-
-    def _fetch_batch(self, batch):
-        """The same of one batch, of which nothing is held afterwards; False at the end."""
-        if batch is None:
-            return False
-        self._events.put((self._on_fetched, list(batch), self._client.gather(batch)))
-        return True
+        while (batch := self._to_fetch.get()) is not None:
+            self._events.put((self._on_fetched, list(batch), self._client.gather(batch)))
+            del batch  # of which nothing is held while the next one is waited for
 
     # ---- what else a run asks of what computes it ----
 
@@ -338,11 +372,7 @@ class Pool:
         if self._handling.acquire(timeout=seconds):
             self._drop(*{attempt.worker for attempt in self._attempts.values()})
         if self._client.is_running:
-            self._help(self._forget)
+            self._help(self._client.run_everywhere, remote.forget, self._client.key)
         deadline = time.monotonic() + seconds
         for helper in self._helpers:
             helper.join(max(0.0, deadline - time.monotonic()))
-
-    def _forget(self):
-        """Have the workers forget the run."""
-        self._client.run_everywhere(remote.forget, self._client.key)

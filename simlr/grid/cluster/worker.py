@@ -48,17 +48,22 @@ _taking = threading.Lock()
 
 
 def order(config: GridConfig, threads: int | None) -> Order:
-    """The Order of a grid; its data files are read once more, and the digests of what is then used must agree."""
-    named = sorted({value for key, value in _strings(config.problem) if _names_file(key, value)})
-    return Order(config.to_toml(), {name: (Path(config.folder) / name).read_bytes() for name in named}, threads)
+    """The Order of a grid; its data files are read once more, and the digests of what is then used must agree.
 
-
-def _strings(problem):
-    """(key, value) of all strings among a problem's parameters, those of its axes too."""
-    for key, value in problem.items():
-        for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, str) and key != "kind":
-                yield key, one
+    Parameters
+    ----------
+    config : GridConfig
+        The grid.
+    threads : int or None
+        Threads of every worker.
+    """
+    names = set()
+    for key, value in config.problem.items():
+        for text in value if isinstance(value, list) else [value]:  # an axis is a list
+            if isinstance(text, str) and key != "kind" and _names_file(key, text):
+                names.add(text)
+    files = {name: (Path(config.folder) / name).read_bytes() for name in sorted(names)}
+    return Order(config.to_toml(), files, threads)
 
 
 def _names_file(key, value):
@@ -70,7 +75,20 @@ def _names_file(key, value):
 
 
 def take_over(key: str, order: Order) -> dict[str, Any]:
-    """Make ready for blocks of a run; returns what the bits depend on, by name."""
+    """Make ready for blocks of a run.
+
+    Parameters
+    ----------
+    key : str
+        The run's.
+    order : Order
+        Its grid.
+
+    Returns
+    -------
+    dict
+        What the bits depend on, by name: that of `AGREEING`.
+    """
     with _taking:
         if key not in _taken:
             while len(_taken) >= MOST_GRIDS:
@@ -78,8 +96,8 @@ def take_over(key: str, order: Order) -> dict[str, Any]:
             job = _job(order)
             _taken[key] = _Taken(job, Engine(job.plan, job.sources, order.threads), threading.Lock())
         job = _taken[key].job
-    found = job.attributes()
-    return {name: found[name] for name in AGREEING}
+    attributes = job.attributes()
+    return {name: attributes[name] for name in AGREEING}
 
 
 def _job(order):
@@ -106,12 +124,12 @@ def _placed(key, value, places):
 def origin(key: str) -> Origin:
     """The Origin of blocks that this worker computes."""
     plan = _of(key).job.plan.with_blocks([0])  # all blocks in one: their list may be long
-    found = {field.name: values for field, values in file_format.small_datasets(plan)}
-    return Origin(environment(), {name: found[name] for name in file_format.MOMENTS if name in found})
+    datasets = {field.name: values for field, values in file_format.small_datasets(plan)}
+    return Origin(environment(), {name: datasets[name] for name in file_format.MOMENTS if name in datasets})
 
 
 def compute(key: str, first: int, last: int) -> dict[str, NDArray]:
-    """The arrays of the grid's seeds first..last - 1, by dataset name."""
+    """The arrays of the grid's seeds first..last - 1, by dataset name; NotTaken where the run is not known here."""
     taken = _of(key)
     with taken.lock:
         return taken.engine.block(first, last)

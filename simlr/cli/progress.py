@@ -30,7 +30,7 @@ class Silent:
 
 
 class Bar:
-    """A tqdm bar on a terminal."""
+    """A tqdm bar on a terminal: of `total` units, of which `done` were done before."""
 
     def __init__(self, total, done, unit, stream):
         from tqdm import tqdm
@@ -61,19 +61,21 @@ class Lines:
 
     def __init__(self, total, done, unit, stream):
         self._total, self._unit, self._stream = total, unit, stream
-        self._told, self._told_at, self._start, self._began = done, time.monotonic(), time.monotonic(), done
+        self._done_before, self._began = done, time.monotonic()
+        self._reported, self._reported_at = done, self._began
 
     def update(self, done: int) -> None:
         """Write a line where one is due."""
         now = time.monotonic()
-        enough = done - self._told >= LINE_SHARE * self._total and now - self._told_at >= LEAST_SECONDS
-        if enough or now - self._told_at >= LINE_SECONDS:
-            rate = (done - self._began) / (now - self._start)
+        waited = now - self._reported_at
+        enough = done - self._reported >= LINE_SHARE * self._total and waited >= LEAST_SECONDS
+        if enough or waited >= LINE_SECONDS:
+            rate = (done - self._done_before) / (now - self._began)
             left = f", {(self._total - done) / rate:.0f} s left" if rate > 0 else ""
             share = 100 * done / self._total
             with contextlib.suppress(OSError, ValueError):
                 print(f"{share:.0f} %: {done} of {self._total} {self._unit}{left}", file=self._stream, flush=True)
-            self._told, self._told_at = done, now
+            self._reported, self._reported_at = done, now
 
     def note(self, text: str) -> None:
         """Write a line."""
@@ -103,7 +105,19 @@ def shown(unit: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
 def show(
     total: int, done: int = 0, unit: str = "seeds", quiet: bool = False, stream: TextIO | None = None
 ) -> Silent | Bar | Lines:
-    """The progress display that suits the stream (standard error by default)."""
+    """The progress display that suits a stream.
+
+    Parameters
+    ----------
+    total, done : int
+        How many units there are, and how many were done before.
+    unit : str
+        What they are.
+    quiet : bool
+        Whether nothing is to be shown.
+    stream : text file, optional
+        Standard error by default.
+    """
     stream = stream or sys.stderr
     if quiet or not total or stream is None:
         return Silent()

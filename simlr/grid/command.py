@@ -20,12 +20,13 @@ from ..errors import InputError, RunError, show, unknown
 from ..store import create, file_format
 from ..store.read import survey
 from . import listing
+from .options import RunOptions
 from .pipeline import still_working
 from .startup import load_numba
 
 DEFAULT_PAPER = "nakkiran2020"
 LOCAL = "local"
-MOST_TOLD = 3  # tables, at the beginning of a run
+MOST_DATA_LINES = 3  # at the beginning of a run
 PROGRAM = "python -m simlr.grid"
 # Reading so much back takes a second or more: it is said beforehand.
 LONG_CHECK_BYTES = 1 << 30
@@ -45,7 +46,7 @@ def parser() -> Parser:
     )  # fmt: skip
     add("--out", metavar="FILE", help="the run file (default: data/<name>.h5, or <name>.shard-I-of-N.h5)")
     add(
-        "--set", metavar="KEY.PATH=VALUE", action="append", default=[], type=_setting, dest="settings",
+        "--set", metavar="KEY.PATH=VALUE", action="append", default=[], type=setting, dest="settings",
         help="replace one value of the grid, e.g. seeds.root=7 or schedule.0.learning_rate=[0.1,1.0]; may repeat",
     )  # fmt: skip
     add("--seeds", metavar="N", type=positive, help="the number of seeds: the same as --set seeds.count=N")
@@ -60,7 +61,7 @@ def parser() -> Parser:
         f'on "{LOCAL}" worker processes started for it; needs the extra `cluster`',
     )  # fmt: skip
     add(
-        "--shard", metavar="I/N", type=_shard,
+        "--shard", metavar="I/N", type=shard,
         help="compute only shard I of N, counted from 0: consecutive blocks of seeds, in a file that simlr.merge joins",
     )  # fmt: skip
     existing = options.add_mutually_exclusive_group()
@@ -77,7 +78,7 @@ def parser() -> Parser:
     return options
 
 
-def _setting(text):
+def setting(text: str) -> tuple[str, Any]:
     """KEY.PATH=VALUE as (key, value); the value as TOML reads it, else as a string."""
     key, sign, value = text.partition("=")
     key = key.strip()
@@ -89,7 +90,7 @@ def _setting(text):
         return key, value.strip()
 
 
-def _shard(text):
+def shard(text: str) -> tuple[int, int]:
     """I/N as two numbers."""
     try:
         return file_format.shard_of(text)
@@ -107,7 +108,7 @@ def grid_command(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
 
     def interrupted(stopped):
-        kept = f"; what was computed is kept. Go on with: {_resume_command(given)}"
+        kept = f"; what was computed is kept. Go on with: {resume_command(given)}"
         return "interrupted" + ("" if options.dry_run else f"; {stopped.args[0]}" if stopped.args else kept)
 
     # All that is to be kept is on the disk by then.
@@ -115,20 +116,20 @@ def grid_command(arguments: list[str] | None = None) -> int:
 
 
 def _verify(options):
-    """Look a run file over, and say what was found."""
+    """Check a run file, and say how it is."""
     from ..store.verify import verify
 
     def work():
         with progress.shown("blocks", options.quiet) as tell:
-            found = verify(options.verify, tell)
-        return DONE if options.quiet else _print(found)
+            verdict = verify(options.verify, tell)
+        return DONE if options.quiet else _print(verdict)
 
     return answered(work, "interrupted")
 
 
-def _resume_command(given):
-    """The command that goes on with what this one left."""
-    kept = [argument for argument in given if argument not in ("--overwrite", "--resume")]
+def resume_command(arguments: list[str]) -> str:
+    """The command that goes on with what one of these arguments has left."""
+    kept = [argument for argument in arguments if argument not in ("--overwrite", "--resume")]
     return shlex.join([*PROGRAM.split(), *kept, "--resume"])
 
 
@@ -138,7 +139,20 @@ def _print(text):
 
 
 def read_grid(source: str, overrides: list[tuple[str, Any]]) -> GridConfig | StudyConfig:
-    """The GridConfig or StudyConfig of a file or of a paper's name."""
+    """Read what is to be run.
+
+    Parameters
+    ----------
+    source : str
+        A file, or a paper's name.
+    overrides : list of (str, value)
+        Values that replace the grid's, by key: "seeds.count".
+
+    Raises
+    ------
+    InputError
+        Where there is no such file or paper, or something in it is wrong.
+    """
     if source in paper_names():
         return read(load_paper(source).GRID, overrides)
     if not source.endswith(".toml") and not os.path.exists(source):
@@ -147,25 +161,35 @@ def read_grid(source: str, overrides: list[tuple[str, Any]]) -> GridConfig | Stu
 
 
 def _run(options):
-    """Read, check, run, and tell."""
+    """Read the grid or study, and run it into its file."""
     overrides = list(options.settings)
     if options.seeds:
         overrides.append(("seeds.count", options.seeds))
     config = read_grid(options.grid, overrides)
-    out = _out(options.out, config, options.shard)
-    if isinstance(config, StudyConfig):
-        return _run_study(config, out, options)
+    if options.out is not None and not options.out.strip():
+        raise InputError("--out: needs a file name")
+    part = ".shard-{}-of-{}".format(*options.shard) if options.shard else ""
+    out = Path("data") / f"{config.name}{part}.h5" if options.out is None else Path(options.out)
+    return (_run_study if isinstance(config, StudyConfig) else _run_grid)(config, out, options)
+
+
+def _run_grid(config, out, options):
+    """Compute a grid, and say what came out."""
     from .job import Job
 
     job = Job(config, options.shard)
     if options.dry_run:
         return _print(listing.estimate(job.plan, create.bytes_needed(job.plan), out, job.data()))
     _require_compiler()
-    with _workers(job, out, options) as (workers, origin):
-        with _default_folder(out.parent, options.out is None):
-            _announce_check(out, options)
-            _load_compiler(out, options)
-            writer, blocks = job.open(out, options.overwrite, options.resume, origin)
+    with _output(out, options), _workers(job, out, options) as (workers, origin):
+        if options.resume and not options.quiet:
+            with suppress(OSError, ValueError):
+                size = os.path.getsize(out)
+                if size >= LONG_CHECK_BYTES:
+                    say(f"{out}: checking the CRCs of what is done ({size:,} bytes) ...")
+        if is_command():
+            load_numba()
+        writer, blocks = job.open(out, options.overwrite, options.resume, origin)
         _execute(job, writer, list(blocks), out, options, workers)
     if not options.quiet:
         print(listing.outcome(out))
@@ -173,34 +197,28 @@ def _run(options):
 
 
 def _run_study(config, out, options):
-    """Check what is asked of a study, measure it, and tell."""
+    """Check what is asked of a study, measure it, and say what came out."""
     if options.shard:
         raise InputError(f"--shard: {config.name!r} is a study, which is measured whole")
     if options.dask:
         raise InputError(f"--dask: {config.name!r} is a study, which is measured on this machine")
     if options.dry_run:
         return _print(listing.study_estimate(config, out))
+    from .study import run_study
+
     _require_compiler()
     try:
-        _measure(config, out, options)
+        with _output(out, options), progress.shown("parts", options.quiet) as tell:
+            if is_command():
+                load_numba()
+            if not options.quiet:
+                say(f"{config.name}: {config.definition.meaning} -> {out}")
+            run_study(config, out, RunOptions(options.threads, options.overwrite, options.resume, tell))
     except KeyboardInterrupt:
         raise KeyboardInterrupt("of an unfinished study nothing is kept") from None
     if not options.quiet:
         print(listing.outcome(out))
     return DONE
-
-
-def _measure(config, out, options):
-    """Measure a study, with progress."""
-    from .study import run_study
-
-    with _default_folder(out.parent, options.out is None), progress.shown("parts", options.quiet) as tell:
-        _load_compiler(out, options)
-        if not options.quiet:
-            say(f"{config.name}: {config.definition.meaning} -> {out}")
-        run_study(
-            config, out, threads=options.threads, overwrite=options.overwrite, resume=options.resume, progress=tell
-        )
 
 
 @contextmanager
@@ -211,49 +229,33 @@ def _workers(job, out, options):
         return
     from .cluster import connect
 
-    there = os.path.lexists(out)
-    if there and not options.resume:
-        create.check_target(out, options.overwrite)  # before anything that takes long
-    recorded = survey(out).attributes if there and options.resume else None
+    recorded = survey(out).attributes if options.resume and os.path.lexists(out) else None
     tell = (lambda text: None) if options.quiet else say
     with connect.connected(options.dask, job, options.threads, tell) as workers:
         yield workers, workers.meet(recorded)
 
 
-def _announce_check(out, options):
-    """Say that a file is read back before it is gone on with, where that takes long."""
-    if options.resume and not options.quiet:
-        with suppress(OSError, ValueError):
-            size = os.path.getsize(out)
-            if size >= LONG_CHECK_BYTES:
-                say(f"{out}: checking the CRCs of what is done ({size:,} bytes) ...")
-
-
-def _out(given, config, shard):
-    """The run file's path."""
-    if given is None:
-        part = ".shard-{}-of-{}".format(*shard) if shard else ""
-        return Path("data") / f"{config.name}{part}.h5"
-    if not given.strip():
-        raise InputError("--out: needs a file name")
-    return Path(given)
-
-
 @contextmanager
-def _default_folder(folder, wanted):
-    """The default folder, made where it is missing, and removed again where the run does not come to be."""
-    is_ours = wanted and not os.path.lexists(folder)
+def _output(out, options):
+    """Check, before anything that takes long, that the run file can be made or gone on with.
+
+    The default folder is made where it is missing, and removed again where nothing came to be in it.
+    """
+    folder = out.parent
+    is_ours = options.out is None and not os.path.lexists(folder)
     try:
         if is_ours:
             folder.mkdir(exist_ok=True)  # another shard may have made it meanwhile
     except OSError as error:
         raise InputError(f"--out: the default folder {folder} cannot be made: {error.strerror}") from None
     try:
+        if not (options.resume and os.path.lexists(out)):
+            create.check_target(out, options.overwrite)
         yield
     except BaseException:
         if is_ours:
             with suppress(OSError):
-                folder.rmdir()
+                folder.rmdir()  # which fails where there is a file in it
         raise
 
 
@@ -266,31 +268,16 @@ def _require_compiler():
         raise RunError(f"NUMBA_NUM_THREADS must be a whole number of 1 or more, got {show(wanted, 40)}; unset it")
 
 
-def _load_compiler(out, options):
-    """Load Numba in a command's own process, once it is known that there will be a run file."""
-    if not (options.resume and os.path.lexists(out)):
-        create.check_target(out, options.overwrite)
-    if is_command():
-        load_numba()
-
-
-def _execute(job, writer, blocks, out, options, workers=None):
+def _execute(job, writer, blocks, out, options, workers):
     """Compute the blocks with progress; an interruption ends in one line that says how to go on."""
-    plan = job.plan
     tell = (lambda text: None) if options.quiet else say
-    if not blocks:
-        tell(f"{out}: nothing is missing")
+    if blocks:
+        _announce(job, out, options, workers, tell)
     else:
-        size = f"{len(plan.schedules)} schedules x {plan.seeds} seeds"
-        name = job.config.name + (", shard {}/{}".format(*job.shard) if job.shard else "")
-        tell(f"{name}: {size}, {_resources(options.threads, workers)} -> {out}")
-        for text in job.data()[:MOST_TOLD]:
-            tell(f"data: {text}")
-        if not workers or options.dask == LOCAL:
-            _announce_compiling(tell)
-    sizes = plan.block_sizes
-    done = plan.seeds - sum(sizes[b] for b in blocks)
-    display = progress.show(plan.seeds, done, quiet=options.quiet or not blocks)
+        tell(f"{out}: nothing is missing")
+    seeds, sizes = job.plan.seeds, job.plan.block_sizes
+    done = seeds - sum(sizes[block] for block in blocks)
+    display = progress.show(seeds, done, quiet=options.quiet or not blocks)
     if workers:
         workers.tell = display.note
 
@@ -304,19 +291,19 @@ def _execute(job, writer, blocks, out, options, workers=None):
         display.close()
 
 
-def _resources(threads, workers):
-    """What computes, in words."""
+def _announce(job, out, options, workers, tell):
+    """Say what is computed, by what, and from which data; and that the kernels have to be compiled first."""
     from ..kernels import jit
 
     if workers:
-        return f"Dask {workers.address}"
-    jit.set_threads(threads)
-    return f"{jit.threads()} threads"
-
-
-def _announce_compiling(tell):
-    """Say that the kernels have to be compiled first."""
-    from ..kernels import jit
-
-    if not jit.is_warm():
+        resources = f"Dask {workers.address}"
+    else:
+        jit.set_threads(options.threads)
+        resources = f"{jit.threads()} threads"
+    size = f"{len(job.plan.schedules)} schedules x {job.plan.seeds} seeds"
+    name = job.config.name + (", shard {}/{}".format(*job.shard) if job.shard else "")
+    tell(f"{name}: {size}, {resources} -> {out}")
+    for text in job.data()[:MOST_DATA_LINES]:
+        tell(f"data: {text}")
+    if (not workers or options.dask == LOCAL) and not jit.is_warm():
         tell("compiling the kernels (once on this machine, up to half a minute) ...")

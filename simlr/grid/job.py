@@ -20,6 +20,7 @@ from ..store.read import load
 from ..store.resume import resume_file
 from ..store.run import Run
 from ..store.writer import Writer
+from .options import RunOptions
 from .pipeline import Pipeline
 from .provenance import environment_here, root_attributes
 from .study import run_study
@@ -65,7 +66,7 @@ def run(
         What was computed is in the file.
     """
     if isinstance(config, StudyConfig):
-        return run_study(config, out, threads=threads, overwrite=overwrite, resume=resume, progress=progress)
+        return run_study(config, out, RunOptions(threads, overwrite, resume, progress))
     job = Job(config)
     writer, blocks = job.open(out, overwrite, resume)
     job.run(writer, blocks, threads, progress)
@@ -73,14 +74,42 @@ def run(
 
 
 class Origin(NamedTuple):
-    """Where blocks come from that are computed elsewhere: what the file says of that machine, and what it made."""
+    """Where blocks come from that are computed elsewhere: what the file says of that machine, and short datasets of it.
+
+    Attributes
+    ----------
+    environment : dict of str to str
+        As of `provenance.environment_here`.
+    moments : dict of str to (S, K) array
+        The datasets `file_format.MOMENTS`, by name, for S schedules and K recorded moments.
+    """
 
     environment: dict[str, str]
-    moments: dict[str, NDArray]  # by dataset, of file_format.MOMENTS
+    moments: dict[str, NDArray]
 
 
 class Job:
-    """One grid on its way, or one shard (I, N) of it: its problems, its plan, and what is to be done."""
+    """One grid on its way, or one shard of it: its problems, its plan, and what is to be done.
+
+    Parameters
+    ----------
+    config : GridConfig
+        The grid.
+    shard : (int, int), optional
+        (I, N): shard I of N, counted from 0.
+
+    Attributes
+    ----------
+    sources : list of Source
+        The problems, one of each combination of problem parameters.
+    plan : Plan
+        The grid as cells; of a file that is gone on with, with its own blocks.
+
+    Raises
+    ------
+    InputError
+        Where the problem's parameters or data do not do.
+    """
 
     def __init__(self, config: GridConfig, shard: tuple[int, int] | None = None):
         self.config, self.shard = config, shard
@@ -106,38 +135,57 @@ class Job:
         resume: bool = False,
         origin: Origin | None = None,
     ) -> tuple[Writer | MemoryWriter, Sequence[int]]:
-        """The writer, and the numbers of the blocks to compute; with an `Origin` where they are computed elsewhere."""
-        if resume and overwrite:
-            raise InputError("resume and overwrite cannot both be asked for")
+        """Make ready for the results.
+
+        Parameters
+        ----------
+        out, overwrite, resume
+            As of `run`.
+        origin : Origin, optional
+            Where the blocks come from, if they are computed elsewhere.
+
+        Returns
+        -------
+        writer : Writer or MemoryWriter
+            What takes the blocks.
+        blocks : sequence of int
+            The numbers of those to compute.
+
+        Raises
+        ------
+        InputError, RunError
+            As of `run`.
+        """
+        RunOptions(overwrite=overwrite, resume=resume).check()
         if out is None:
             resources.check_memory(create.bytes_needed(self.plan), "the run takes", "; out=PATH streams it to a file")
             return MemoryWriter(self.plan, self.attributes(origin)), range(len(self.plan.block_starts))
         if resume and os.path.exists(out):
-            writer = resume_file(out, self._with_blocks, self.attributes(origin))
-            try:
-                missing = writer.missing_blocks()
-                writer.reopen(missing)
-            except BaseException:
-                writer.close()
-                raise
-            return writer, missing
-        create.check_target(Path(out), overwrite)  # before anything that takes long
+            return self._go_on(out, origin)
+        create.check_target(Path(out), overwrite)  # before the attributes, for which Numba is loaded
         create.check_room(Path(out).parent, create.bytes_needed(self.plan), out)
-        writer = create.create(out, self.plan, self.attributes(origin), overwrite, self._layout(origin))
+        small = None
+        if origin:  # some of the short datasets have its bits
+            computed = file_format.small_datasets(self.plan)
+            small = [(field, origin.moments.get(field.name, array)) for field, array in computed]
+        writer = create.create(out, self.plan, self.attributes(origin), overwrite, small)
         return writer, range(len(self.plan.block_starts))
 
-    def _with_blocks(self, starts, seeds):
-        """Take over a file's own blocks."""
-        self.plan = self.plan.with_part(starts, seeds) if self.shard else self.plan.with_blocks(starts)
-        return self.plan
+    def _go_on(self, out, origin):
+        """The writer of a file that is gone on with, and the blocks that it lacks."""
 
-    def _layout(self, origin):
-        """The short datasets where not all of them are to be made here."""
-        if origin is None:
-            return None
-        return [
-            (field, origin.moments.get(field.name, array)) for field, array in file_format.small_datasets(self.plan)
-        ]
+        def with_its_blocks(starts, seeds):
+            self.plan = self.plan.with_part(starts, seeds) if self.shard else self.plan.with_blocks(starts)
+            return self.plan
+
+        writer = resume_file(out, with_its_blocks, self.attributes(origin))
+        try:
+            missing = writer.missing_blocks()
+            writer.reopen(missing)
+        except BaseException:
+            writer.close()
+            raise
+        return writer, missing
 
     def data(self) -> list[str]:
         """What the problems read from files, a line each."""
@@ -163,9 +211,20 @@ class Job:
         on_interrupt: Callable[[], None] = lambda: None,
         computer: Any = None,
     ) -> None:
-        """Compute and write the blocks; whatever happens, what is written gets committed.
+        """Compute and write blocks; whatever happens, what is written gets committed, and the writer closed.
 
-        `computer` computes them in the place of this process: see `cluster.Pool`.
+        Parameters
+        ----------
+        writer, blocks
+            What `open` has given.
+        threads : int, optional
+            How many to use; all of them by default.
+        progress : callable, optional
+            Called with (seeds done, all seeds) now and then, by this thread.
+        on_interrupt : callable
+            Called at once where a KeyboardInterrupt ends it.
+        computer : optional
+            What computes the blocks in the place of this process: see `cluster.pool.Pool`.
         """
         begin, complete = time.monotonic(), False
         try:
@@ -175,7 +234,13 @@ class Job:
                 computer.check()
             complete = True
         finally:
-            self._close(writer, time.monotonic() - begin if blocks else 0.0, complete)
+            try:
+                writer.finish(time.monotonic() - begin if blocks else 0.0, complete)
+            except Exception:
+                if complete:  # else it would hide an earlier error
+                    raise
+            finally:
+                writer.close()
 
     def _compute(self, writer, blocks, computer, progress, on_interrupt):
         """The same, without the end."""
@@ -197,17 +262,6 @@ class Job:
             done += sizes[block]
 
         Pipeline(computer.results(blocks, ends), write).run(tell, computer.stop, on_interrupt)
-
-    @staticmethod
-    def _close(writer, seconds, complete):
-        """Commit and let go; an error here must not hide an earlier one."""
-        try:
-            writer.finish(seconds, complete)
-        except Exception:
-            if complete:
-                raise
-        finally:
-            writer.close()
 
 
 class _Here:

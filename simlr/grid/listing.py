@@ -26,46 +26,37 @@ from ..text import WIDTH
 
 def everything() -> str:
     """Papers, problems, schedules and optimisers with their parameters."""
+    papers = {name: load_paper(name) for name in paper_names()}
     parts = [
-        ("PAPERS  (python -m simlr.grid NAME runs one)", [_paper(name) for name in paper_names()]),
+        (
+            "PAPERS  (python -m simlr.grid NAME runs one)",
+            [f"  {name}\n      {paper.SOURCE}\n      {paper.CLAIM}" for name, paper in papers.items()],
+        ),
         (
             "PROBLEMS  ([problem] kind = ...; a list of values is a grid axis)",
-            [_problem(kind) for kind in registry.kinds()],
+            [_described(registry.find("problem.kind", kind)) for kind in registry.kinds()],
         ),
-        ("STUDIES  ([study] kind = ...)", [_study(kind) for kind in papers_having("STUDY")]),
+        ("STUDIES  ([study] kind = ...)", [_described(load_paper(kind).STUDY) for kind in papers_having("STUDY")]),
         (
             "SCHEDULES  ([[schedule]] kind = ..., or phases of these; a list is an axis, of a vector a list of lists)",
             [_schedule(kind) for kind in checking.kinds()],
         ),
         (
             "OPTIMISERS  ([[optimizer]] kind = ...)",
-            [_method(kind, *known) for kind, known in OPTIMIZERS.items()],
+            [_method(kind, *entry) for kind, entry in OPTIMIZERS.items()],
         ),
-        ("  average = ... in any [[optimizer]]", [_method(kind, *known) for kind, known in AVERAGING.items()]),
+        ("  average = ... in any [[optimizer]]", [_method(kind, *entry) for kind, entry in AVERAGING.items()]),
         (
             "STOPPING  ([stop] has exactly one of these, a list of levels, and max_steps; docs/stopping.md)",
             [_wrapped(rule, meaning) for rule, meaning in stopping.RULES.items()],
         ),
-        ("NOISE  ([[noise]] kind = ...)", [_method(kind, *known) for kind, known in NOISES.items()]),
+        ("NOISE  ([[noise]] kind = ...)", [_method(kind, *entry) for kind, entry in NOISES.items()]),
         (
             "QUESTION  ([question] has text and one of these; the report answers it; docs/analysis.md)",
             [_wrapped(form, meaning) for form, meaning in question.FORMS.items()],
         ),
     ]
     return "\n\n".join("\n".join([title, *entries]) for title, entries in parts if entries)
-
-
-def _paper(name):
-    module = load_paper(name)
-    return f"  {name}\n      {module.SOURCE}\n      {module.CLAIM}"
-
-
-def _problem(kind):
-    return _described(registry.find("problem.kind", kind))
-
-
-def _study(kind):
-    return _described(load_paper(kind).STUDY)
 
 
 def _described(problem):
@@ -83,7 +74,14 @@ def _plain(value):
 
 
 def _schedule(kind):
-    parameters = [_parameter(name, default) for name, default in checking.parameters(kind).items()]
+    """A schedule with its parameters, and their defaults as the grid file has them."""
+    parameters = []
+    for name, default in checking.parameters(kind).items():
+        if default is None:
+            parameters.append(name)
+        else:
+            text = json.dumps(default) if isinstance(default, bool | str) else format(default, "g")
+            parameters.append(f"{name} = {text}")
     if kind == "table":
         parameters += ["or file, column = -1", "steps = all"]
     elif kind != FLOW:
@@ -94,32 +92,40 @@ def _schedule(kind):
     return "\n".join([*(lines or [f"  {kind}"]), f"      {checking.describe(kind)}"]).replace("\0", " ")
 
 
-def _parameter(name, default):
-    """A parameter with its default as the grid file has it."""
-    if default is None:
-        return name
-    return f"{name} = {json.dumps(default) if isinstance(default, bool | str) else format(default, 'g')}"
-
-
 def _wrapped(name, meaning):
     return textwrap.fill(meaning, WIDTH, initial_indent=f"  {name}\n      ", subsequent_indent=" " * 6)
 
 
-def _method(kind, meaning, known):
-    parameters = [p.name if p.default is REQUIRED else f"{p.name} = {p.default}" for p in known]
+def _method(kind, meaning, parameters):
+    parameters = [p.name if p.default is REQUIRED else f"{p.name} = {p.default}" for p in parameters]
     return f"  {kind:<12} {', '.join(parameters)}".rstrip() + f"\n      {meaning}"
 
 
 def estimate(plan: Plan, needed: int, out: Path, data: Sequence[str] = ()) -> str:
-    """What a grid would take: cells, steps, bytes and memory."""
-    schedules_, seeds = len(plan.schedules), plan.seeds
+    """What a grid would take: cells, steps, bytes and memory.
+
+    Parameters
+    ----------
+    plan : Plan
+        The grid's plan, or a shard's.
+    needed : int
+        Bytes of the run file.
+    out : Path
+        The run file.
+    data : sequence of str
+        What the problems read from files, a line each.
+    """
+    schedules, seeds = len(plan.schedules), plan.seeds
     stop = plan.config.stop
     most = max(stop["steps"]) if "steps" in stop and not plan.points else stop["max_steps"]
     steps = sum(min(schedule.length, most) for schedule in plan.schedules) * seeds
+    # A block in the kernels, one that waits, one that is written; and the rate tables.
+    tables = min(KEPT_BYTES, 16 * sum(min(schedule.length, 1 << 20) for schedule in plan.schedules))
+    memory = 4 * plan.block_seeds * plan.bytes_a_seed + tables
     lines = [
         ("grid", plan.config.name),
         *(("data", text) for text in data),
-        ("cells", f"{plan.cells:,} ({schedules_:,} schedules x {seeds:,} seeds), {plan.levels} levels each"),
+        ("cells", f"{plan.cells:,} ({schedules:,} schedules x {seeds:,} seeds), {plan.levels} levels each"),
         ("stop", stopping.describe(stop)),
         ("steps", f"at most {steps:,}; cells stop at their last level"),
         ("recorded", f"{plan.points} moments of {plan.recorded:,} seeds" if plan.points else "nothing"),
@@ -130,7 +136,7 @@ def estimate(plan: Plan, needed: int, out: Path, data: Sequence[str] = ()) -> st
         ),
         ("blocks", f"{plan.blocks:,} of {plan.block_seeds:,} seeds"),
         ("file", f"{needed:,} bytes -> {out}"),
-        ("memory", f"about {_memory(plan):,} bytes beside the interpreter's"),
+        ("memory", f"about {memory:,} bytes beside the interpreter's"),
     ]
     return "\n".join(f"{name:<9} {value}" for name, value in lines)
 
@@ -148,12 +154,6 @@ def study_estimate(config: StudyConfig, out: Path) -> str:
     return "\n".join(f"{name:<11}{value}" for name, value in lines)
 
 
-def _memory(plan):
-    """Bytes held at a time: a block in the kernels, one waiting, one being written; and the rate tables."""
-    tables = min(KEPT_BYTES, 16 * sum(min(s.length, 1 << 20) for s in plan.schedules))
-    return 4 * plan.block_seeds * plan.bytes_a_seed + tables
-
-
 def outcome(path: Path) -> str:
     """The summary of a run file, the verdict where there is one, and where the file is."""
     run = load(path)
@@ -161,8 +161,8 @@ def outcome(path: Path) -> str:
     verdict = verdict_of(run)
     if verdict:
         parts.append(verdict_text(verdict))
-    found = answers.answer(run)
-    if found:
-        parts.append(answer_text.as_text(found))
+    answer = answers.answer(run)
+    if answer:
+        parts.append(answer_text.as_text(answer))
     parts.append(f"{path}\npython -m simlr.report {path}")
     return "\n\n".join(parts)

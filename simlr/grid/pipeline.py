@@ -3,6 +3,7 @@
 The main thread does nothing but wait, so that Ctrl-C and signals are answered at once.
 """
 
+import contextlib
 import queue
 import threading
 import time
@@ -23,14 +24,22 @@ def still_working() -> bool:
 
 
 def background_thread(work: Callable[[], None], name: str) -> threading.Thread:
-    """A thread, not started yet, that does not keep the process alive; `still_working` knows of it."""
+    """A thread for `work()`, not started yet; it does not keep the process alive, and `still_working` knows of it."""
     thread = threading.Thread(target=work, daemon=True, name=name)
     _background.add(thread)
     return thread
 
 
 class Pipeline:
-    """Takes (block, result) from an iterator and calls `write(block, result)`, overlapping the two."""
+    """Takes results as they are computed and writes them, overlapping the two.
+
+    Parameters
+    ----------
+    results : iterable of (block, result)
+        What is computed, one after the other.
+    write : callable
+        `write(block, result)`.
+    """
 
     def __init__(self, results, write):
         self._computed, self._write = iter(results), write
@@ -42,10 +51,22 @@ class Pipeline:
     def run(
         self, tell: Callable[[int], None], stop: Callable[[], None], on_interrupt: Callable[[], None] = lambda: None
     ) -> None:
-        """Go through all blocks. `tell(number done)` is called by this thread; `stop()` makes the iterator return.
+        """Go through all blocks.
 
-        Raises what the iterator, `write` or `tell` raised, and KeyboardInterrupt, after `on_interrupt()`. By then both
-        threads have ended, unless one still compiles.
+        Parameters
+        ----------
+        tell : callable
+            `tell(number done)` is called by this thread.
+        stop : callable
+            Makes the iterator return, soon.
+        on_interrupt : callable
+            Called at once after a KeyboardInterrupt.
+
+        Raises
+        ------
+        Exception
+            What the iterator, `write` or `tell` raised, and KeyboardInterrupt. By then both threads have ended, unless
+            one still compiles.
         """
         both = self._produce, self._consume
         threads = [background_thread(partial(self._guarded, work), "simlr-pipeline") for work in both]
@@ -58,14 +79,17 @@ class Pipeline:
             stop()
             if isinstance(error, KeyboardInterrupt):
                 on_interrupt()
-            self._abandon(threads)
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join(max(0.0, deadline - time.monotonic()))
             raise
         if self._failure:
             raise self._failure
         tell(self.done)
 
     def _wait(self, threads, tell, stop):
-        """Wait for the threads, telling how far they are; where one has failed, the other need not go on."""
+        """Wait for the threads, and say how far they are; where one has failed, the other need not go on."""
         reached = 0
         while any(thread.is_alive() for thread in threads):
             for thread in threads:
@@ -75,14 +99,6 @@ class Pipeline:
             if self.done != reached:
                 reached = self.done
                 tell(reached)
-
-    @staticmethod
-    def _abandon(threads):
-        """Give the threads a moment to end."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join(max(0.0, deadline - time.monotonic()))
 
     def _guarded(self, work):
         """Run one thread's work; its failure ends the other."""
@@ -94,19 +110,15 @@ class Pipeline:
             self._ending.set()
 
     def _produce(self):
-        """Take the results as they are computed."""
+        """Take the results as they are computed, and hand each over unless the run ends meanwhile; at last, None."""
         item = ()
         while item is not None and not self._ending.is_set():
             item = next(self._computed, None)
-            self._put(item)
-
-    def _put(self, item):
-        """Hand over an item, unless the run ends meanwhile."""
-        while not self._ending.is_set():
-            try:
-                return self._results.put(item, timeout=WAIT_SECONDS)
-            except queue.Full:
-                continue
+            handed_over = False
+            while not handed_over and not self._ending.is_set():
+                with contextlib.suppress(queue.Full):
+                    self._results.put(item, timeout=WAIT_SECONDS)
+                    handed_over = True
 
     def _consume(self):
         """Write blocks as they come."""

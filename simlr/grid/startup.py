@@ -14,24 +14,20 @@ def load_numba() -> None:
 
     Numba would load it for products of matrices, which no kernel takes. In a program of somebody else's this is not
     for us to say: there Numba's own kernels may want them. SciPy is found again afterwards.
-    A Numba that does not work is told of where it is used.
+    A Numba that does not work is reported where it is used.
     """
-    with _hidden(BLAS), contextlib.suppress(ImportError, OSError, ValueError):
-        importlib.import_module(LOOKS_FOR_BLAS)
 
+    class Hider:
+        """Lets BLAS not be found, unless it is loaded already."""
 
-@contextlib.contextmanager
-def _hidden(name):
-    """Let a module that is not loaded yet not be found, for the duration."""
-
-    class Finder:
         @staticmethod
-        def find_spec(wanted, path=None, target=None):
-            if wanted == name:
-                raise ModuleNotFoundError(f"{name} is not looked for now", name=name)
+        def find_spec(name, path=None, target=None):
+            if name == BLAS:
+                raise ModuleNotFoundError(f"{BLAS} is not looked for now", name=BLAS)
 
-    sys.meta_path.insert(0, Finder)
+    sys.meta_path.insert(0, Hider)
     try:
-        yield
+        with contextlib.suppress(ImportError, OSError, ValueError):
+            importlib.import_module(LOOKS_FOR_BLAS)
     finally:
-        sys.meta_path.remove(Finder)
+        sys.meta_path.remove(Hider)

@@ -7,7 +7,6 @@ import hashlib
 import inspect
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +14,13 @@ from numpy.typing import NDArray
 
 from ..claims.registry import load_paper
 from ..config.study import StudyConfig
-from ..errors import InputError
 from ..store import create
 from ..store.compatibility import check_same
 from ..store.file_format import Field
 from ..store.in_memory import StudySource
 from ..store.read import load, survey
 from ..store.run import Run
+from .options import RunOptions
 from .pipeline import background_thread
 from .provenance import environment_here, root_attributes
 
@@ -33,50 +32,53 @@ ENDED = (
 )
 
 
-def run_study(
-    config: StudyConfig,
-    out: str | Path | None = None,
-    *,
-    threads: int | None = None,
-    overwrite: bool = False,
-    resume: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-) -> Run:
-    """Run a `simlr.config.study.StudyConfig` and return its `Run`; parameters and errors are those of `simlr.run`.
+def run_study(config: StudyConfig, out: str | Path | None, options: RunOptions) -> Run:
+    """Run a study.
 
     With resume, a file that is there is the finished run, of the same study and code, or it is refused.
+
+    Parameters
+    ----------
+    config : StudyConfig
+        What is run.
+    out, options
+        As of `simlr.run`.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    InputError, RunError, KeyboardInterrupt
+        As of `simlr.run`; of an interrupted study nothing is kept.
     """
-    if resume and overwrite:
-        raise InputError("resume and overwrite cannot both be asked for")
-    identity = _digest(load_paper(config.paper))
+    options.check()
+    # The identity tells one state of the paper's code, and of the helpers beside it, from another.
+    path = Path(inspect.getfile(load_paper(config.paper)))
+    code = b"".join(file.read_bytes() for file in [path, *sorted(path.parent.glob("_*.py"))])
+    identity = hashlib.sha256(code).hexdigest()[:16]
     attributes = root_attributes(config, identity, environment_here(), study=config.paper)
     if out is not None:
-        if resume and os.path.exists(out):
+        if options.resume and os.path.exists(out):
             check_same(out, survey(out).attributes, attributes)
             return load(out)
-        create.check_target(Path(out), overwrite)
+        create.check_target(Path(out), options.overwrite)  # before it is measured, which takes long
     begin = time.monotonic()
-    found, sizes = study_datasets(config, _measured(config, threads, progress))
+    datasets, sizes = study_datasets(config, _measure(config, options))
     ended = zip(ENDED, (time.time(), time.monotonic() - begin), strict=True)
-    found += [(field, np.array(seconds, field.dtype)) for field, seconds in ended]
+    datasets += [(field, np.array(seconds, field.dtype)) for field, seconds in ended]
     if out is None:
-        return Run(StudySource(found, attributes))
-    create.create_whole(out, attributes, sizes, found, overwrite)
+        return Run(StudySource(datasets, attributes))
+    create.create_whole(out, attributes, sizes, datasets, options.overwrite)
     return load(out)
 
 
-def _digest(paper):
-    """What tells one state of a paper's code, and of the helpers beside it, from another."""
-    path = Path(inspect.getfile(paper))
-    files = [path, *sorted(path.parent.glob("_*.py"))]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
-
-
-def _measured(config, threads, progress):
+def _measure(config, options):
     """What `measure` returns. It works in a thread of its own, so that this one can be interrupted at any time."""
     from ..kernels import jit
 
-    jit.set_threads(threads)
+    jit.set_threads(options.threads)
     outcome, reached = {}, [0, 0]
 
     def tell(done, total):
@@ -84,7 +86,7 @@ def _measured(config, threads, progress):
 
     def work():
         try:
-            outcome["arrays"] = config.definition.measure(config.task(threads, tell))
+            outcome["arrays"] = config.definition.measure(config.task(options.threads, tell))
         except BaseException as error:
             outcome["error"] = error
 
@@ -92,8 +94,8 @@ def _measured(config, threads, progress):
     thread.start()
     while thread.is_alive():
         thread.join(WAIT_SECONDS)
-        if progress and reached[1]:
-            progress(*reached)
+        if options.progress and reached[1]:
+            options.progress(*reached)
     if "error" in outcome:
         raise outcome["error"]
     return outcome["arrays"]
@@ -105,40 +107,56 @@ def _measured(config, threads, progress):
 def study_datasets(
     config: StudyConfig, measured: dict[str, NDArray]
 ) -> tuple[list[tuple[Field, NDArray]], dict[str, int]]:
-    """What the run file holds of a study: [(Field, array), ...], coordinates first; its lengths: {dimension: length}.
+    """What the run file holds of a study.
 
-    Raises ValueError, which is a fault of the paper's code, where the arrays are not those that it declares.
+    Parameters
+    ----------
+    config : StudyConfig
+        The study.
+    measured : dict of str to array
+        What its `measure` has returned.
+
+    Returns
+    -------
+    datasets : list of (Field, array)
+        Coordinates first.
+    sizes : dict of str to int
+        The length of every dimension.
+
+    Raises
+    ------
+    ValueError
+        Where the arrays are not those that the paper's code declares, which is a fault of it.
     """
-    fields = {one.name: one for one in config.definition.arrays}
+    fields = {field.name: field for field in config.definition.arrays}
     if set(fields) != set(measured):
         raise ValueError(f"study {config.paper!r} declares {sorted(fields)} and measured {sorted(measured)}")
-    arrays = {name: _cast(fields[name], measured[name]) for name in fields}
-    sizes = _sizes(fields, arrays)
+    # Only what loses nothing is cast.
+    arrays = {
+        name: np.array(measured[name], dtype=object)
+        if field.dtype == "str"
+        else np.asarray(measured[name]).astype(field.dtype, order="C", casting="same_kind")
+        for name, field in fields.items()
+    }
+    sizes = _sizes(config, fields, arrays)
+    missing = [SEED if name == SEED.name else Field(name, (name,), "<i8", "index") for name in sizes]
+    counted = [(field, np.arange(sizes[field.name], dtype="<i8")) for field in missing if field.name not in fields]
+    datasets = counted + [(fields[name], arrays[name]) for name in fields]
+    return sorted(datasets, key=lambda pair: pair[0].dims != (pair[0].name,)), sizes
+
+
+def _sizes(config, fields, arrays):
+    """Lengths of the dimensions, by the arrays that have them; ValueError where these do not agree."""
+    sizes = {}
+    for name, field in fields.items():
+        if arrays[name].ndim != len(field.dims):
+            raise ValueError(f"{name} must have the dimensions {field.dims}, got shape {arrays[name].shape}")
+        for dimension, length in zip(field.dims, arrays[name].shape, strict=True):
+            sizes.setdefault(dimension, length)
     if SEED.name in sizes:
         sizes[SEED.name] = config.seeds["count"]
     for name, array in arrays.items():
         expected = tuple(sizes[dimension] for dimension in fields[name].dims)
         if array.shape != expected:
             raise ValueError(f"study {config.paper!r}: {name} must have shape {expected}, got {array.shape}")
-    missing = [SEED if name == SEED.name else Field(name, (name,), "<i8", "index") for name in sizes]
-    counted = [(one, np.arange(sizes[one.name], dtype="<i8")) for one in missing if one.name not in fields]
-    found = counted + [(fields[name], arrays[name]) for name in fields]
-    return sorted(found, key=lambda pair: pair[0].dims != (pair[0].name,)), sizes
-
-
-def _cast(one, values):
-    """Values in the type of their field; only what loses nothing is cast."""
-    if one.dtype == "str":
-        return np.array(values, dtype=object)
-    return np.asarray(values).astype(one.dtype, order="C", casting="same_kind")
-
-
-def _sizes(fields, arrays):
-    """Lengths of the dimensions, by the arrays that have them."""
-    found = {}
-    for name, one in fields.items():
-        if arrays[name].ndim != len(one.dims):
-            raise ValueError(f"{name} must have the dimensions {one.dims}, got shape {arrays[name].shape}")
-        for dimension, length in zip(one.dims, arrays[name].shape, strict=True):
-            found.setdefault(dimension, length)
-    return found
+    return sizes

@@ -359,7 +359,7 @@ def test_progress_that_nobody_can_see_is_dropped():
 
     progress.show(10, stream=Gone()).update(5)
     lines = progress.Lines(10, 0, "seeds", Gone())
-    lines._told_at -= 100.0
+    lines._reported_at -= 100.0
     lines.update(9)
     lines.close()
 
@@ -491,7 +491,7 @@ sys.exit(main(["small.toml", "--quiet"]))
 
 
 def test_a_setting_is_toml_or_else_text():
-    read = commands._setting
+    read = commands.setting
     assert read("seeds.root=7") == ("seeds.root", 7)
     assert read("schedule.0.learning_rate=[0.1, 1e-3]") == ("schedule.0.learning_rate", [0.1, 1e-3])
     assert read("problem={kind = 'x'}") == ("problem", {"kind": "x"})
@@ -504,7 +504,7 @@ def test_a_setting_is_toml_or_else_text():
 def test_the_command_that_goes_on_is_quoted():
     given = ["my grid.toml", "--overwrite", "--set", "name=a b", "--resume"]
     expected = "python -m simlr.grid 'my grid.toml' --set 'name=a b' --resume"
-    assert commands._resume_command(given) == expected
+    assert commands.resume_command(given) == expected
 
 
 def test_a_pipeline_that_fails_ends_both_threads():

@@ -1,0 +1,20 @@
+"""What a run is told beside what is run, and where to."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..errors import InputError
+
+
+class RunOptions(NamedTuple):
+    """The options of `simlr.run`, which has their meanings."""
+
+    threads: int | None = None
+    overwrite: bool = False
+    resume: bool = False
+    progress: Callable[[int, int], None] | None = None
+
+    def check(self) -> None:
+        """InputError where two of them exclude each other."""
+        if self.resume and self.overwrite:
+            raise InputError("resume and overwrite cannot both be asked for")

@@ -6,7 +6,6 @@ run, and their figures printed as tables, or all together as JSON.
 
 from ..cli import signals  # noqa: I001 - first: it minds signals from then on
 
-import contextlib
 import json
 import os
 import sys
@@ -28,22 +27,26 @@ SECTIONS = {**basics.SECTIONS, **closed_forms.SECTIONS, **networks.SECTIONS, **s
 
 def parser() -> Parser:
     """The command's arguments."""
-    made = Parser(
+    options = Parser(
         "bench",
         "Check the kernels, measure their speed, and compare it with the limits of this machine.",
         "0 done, 1 failed (a kernel and its twin disagree), 2 bad usage, 130 interrupted",
     )
-    made.add_argument("--json", action="store_true", help="print one JSON object with every figure instead of tables")
-    made.add_argument("--peers", action="store_true", help="also time JAX, where it is installed")
-    made.add_argument("--quick", action="store_true", help="small sizes: shows that all works; the figures mean little")
-    made.add_argument(
+    options.add_argument(
+        "--json", action="store_true", help="print one JSON object with every figure instead of tables"
+    )
+    options.add_argument("--peers", action="store_true", help="also time JAX, where it is installed")
+    options.add_argument(
+        "--quick", action="store_true", help="small sizes: shows that all works; the figures mean little"
+    )
+    options.add_argument(
         "--only",
         metavar="SECTION",
         action="append",
         default=[],
         help=f"one of: {', '.join(SECTIONS)}; may repeat",
     )
-    return made
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,14 +60,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options):
-    """Check, measure, and tell."""
+    """Check, measure, and print."""
     titles = options.only or list(SECTIONS)
     for title in titles:
         if title not in SECTIONS:
             raise unknown("--only", title, list(SECTIONS), "section")
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         raise RunError("NUMBA_DISABLE_JIT is set: there is nothing to measure without the compiler")
-    with _folder() as folder:
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix="simlr-bench-", dir=".")  # on the disk that is to be measured
+    except OSError as error:
+        raise RunError(f"the working folder cannot be written to: {error.strerror}") from None
+    with temporary as folder:
         bench = harness.Bench(folder, options.quick, options.peers and jax_peers.has_jax())
         notes = _notes(options, bench)
         begin, load = time.monotonic(), limits.load_average()
@@ -75,17 +82,6 @@ def _run(options):
         took = {"quick": options.quick, "seconds": time.monotonic() - begin, "load_average": load, "notes": notes}
         print(json.dumps(as_json(figures, bench, took), indent=2))
     return DONE
-
-
-@contextlib.contextmanager
-def _folder():
-    """A temporary folder on the disk of the working folder."""
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="simlr-bench-", dir=".")
-    except OSError as error:
-        raise RunError(f"the working folder cannot be written to: {error.strerror}") from None
-    with folder as path:
-        yield path
 
 
 def _notes(options, bench):

@@ -50,15 +50,15 @@ def stepping(bench: Bench) -> Iterator[Figure]:
         rates = {name: steps[name] / best[name] for name in best}
         size = f"{inputs[2].shape[0]} schedules x {seeds} seeds x {inputs[2].shape[1]} steps"
         for threads in bench.threads:
-            own, endless = rates[threads], rates[bench.threads[-1], "endless"]
+            ours, endless = rates[threads], rates[bench.threads[-1], "endless"]
             # A step multiplies every coordinate by a factor that takes one multiply-add: 2 d operations at least.
             most = rates[threads, "limit"] / (2 * axes)
-            ratios = {name: own / rate for name, rate in rates.items() if isinstance(name, str)}
-            ratios |= {"1 thread": own / rates[1]} if threads > 1 else {}
-            ratios |= {"limit": own / most}
+            ratios = {name: ours / rate for name, rate in rates.items() if isinstance(name, str)}
+            ratios |= {"1 thread": ours / rates[1]} if threads > 1 else {}
+            ratios |= {"limit": ours / most}
             bound = "multiply-add ports" if rates[bench.threads[-1]] > 0.6 * endless else "cells that stop"
             name, how = f"d = {axes}, {many_threads(threads)}", f"{size}, level {LEVEL:g}, sum of the stop steps"
-            yield Figure(f"stepping.d{axes}.{threads}", name, own, "cell-steps/s", ratios, bound, how)
+            yield Figure(f"stepping.d{axes}.{threads}", name, ours, "cell-steps/s", ratios, bound, how)
         name, ratios = f"d = {axes}, {many_threads(threads)}, none stops", {"limit": endless / most}
         key, how = f"stepping.d{axes}.endless", f"{size}, a level that no cell reaches"
         yield Figure(key, name, endless, "cell-steps/s", ratios, "multiply-add ports", how)
@@ -69,16 +69,16 @@ def _race_of_steppers(bench, axes, inputs):
     from ..engine.descend import descend
 
     curvature, residual, rates = inputs
-    found = descend(*inputs, LEVEL).stop_step[..., 0]
+    stop_step = descend(*inputs, LEVEL).stop_step[..., 0]
 
     def ours(threads, level):
         with machine.using_threads(threads):
             descend(*inputs, level)
 
     contestants = {threads: partial(ours, threads, LEVEL) for threads in bench.threads}
-    steps = dict.fromkeys(contestants, int(found.sum()))
+    steps = dict.fromkeys(contestants, int(stop_step.sum()))
     most = bench.threads[-1]
-    contestants[most, "endless"], steps[most, "endless"] = partial(ours, most, 1e-60), found.size * rates.shape[1]
+    contestants[most, "endless"], steps[most, "endless"] = partial(ours, most, 1e-60), stop_step.size * rates.shape[1]
     for threads in bench.threads:
         # Beside the kernels, so that both meet the same clock rate and the same other work.
         contestants[threads, "limit"], steps[threads, "limit"] = machine.multiply_adds(threads)
@@ -89,9 +89,9 @@ def _race_of_steppers(bench, axes, inputs):
         loops += [(f"JAX {layout}", jax_peers.jax_scan(layout), seeds) for layout in jax_peers.jax_layouts(axes)]
     for name, loop, seeds in loops:
         few = (curvature[:seeds], residual[:seeds], rates, LEVEL)
-        twins.expect(f"{name} loop, d = {axes}: stop step", np.asarray(loop(*few)), found[:, :seeds])
+        twins.expect(f"{name} loop, d = {axes}: stop step", np.asarray(loop(*few)), stop_step[:, :seeds])
         contestants[name] = partial(loop, *few)
-        steps[name] = int(found[:, :seeds].sum())
+        steps[name] = int(stop_step[:, :seeds].sum())
     return steps, machine.race(contestants, bench.pick(3 if bench.with_jax else 5, 1))
 
 
@@ -139,8 +139,8 @@ def default_grid(bench: Bench) -> Iterator[Figure]:
 
     config = GridConfig.from_toml(nakkiran2020.GRID, [("seeds.count", bench.pick(4096, 64))])
     out = bench.folder / "default.h5"
-    found = run(config, out, overwrite=True)
-    cells = found.status.shape[0] * found.status.shape[1]
+    status = run(config, out, overwrite=True).status
+    cells = status.shape[0] * status.shape[1]
     best = machine.race(
         {"file": lambda: run(config, out, overwrite=True), "memory": lambda: run(config)}, bench.pick(4, 1)
     )

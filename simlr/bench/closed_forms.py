@@ -1,7 +1,6 @@
 """Benchmark sections of what skips steps and of what takes noisy ones: closed forms, and walks."""
 
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 
@@ -121,14 +120,14 @@ def smaller_rates(bench: Bench) -> Iterator[Figure]:
 
 def _hundredth(table):
     """A [[schedule]] table with rates a hundredfold smaller."""
-    made = {}
+    smaller = {}
     for key, value in table.items():
         if key == "phases":
             value = [_hundredth(phase) for phase in value]
         elif key == "learning_rate":
             value = [v / 100 for v in value] if isinstance(value, list) else value / 100
-        made[key] = value
-    return made
+        smaller[key] = value
+    return smaller
 
 
 def walks(bench: Bench) -> Iterator[Figure]:
@@ -139,7 +138,7 @@ def walks(bench: Bench) -> Iterator[Figure]:
         "sgd": ("mini-batches of 8 of 442 rows, d = 10", noisy_peers.sgd_case(64, 64, steps)),
     }
     for key, (name, case) in cases.items():
-        contestants = {"ours": partial(_take_steps, *case.ours)}
+        contestants = {"ours": case.ours}
         if bench.with_jax:
             contestants["jax"] = case.jax()
         best = machine.race(contestants, bench.pick(4, 1))
@@ -149,18 +148,6 @@ def walks(bench: Bench) -> Iterator[Figure]:
             f"walks.{key}", name, rate, "cell-steps/s", ratios, "loads and stores in level-1 cache",
             f"64 schedules x 64 seeds x {steps} steps, noise drawn as the steps go",
         )  # fmt: skip
-
-
-def _take_steps(cells, rates, method, noise, rows, residual):
-    """All steps of one launch of `stochastic_sweep`, from the start."""
-    from ..kernels import arrays, jit
-    from ..kernels.stochastic.steps import stochastic_sweep
-
-    start = np.broadcast_to(residual, (rates.eta.shape[0], *residual.shape)).copy()
-    state, passages = arrays.empty_passages(start, 1, 0, 0, moving=False, averaging=False)
-    tasks = np.zeros(2, np.int64)
-    jit.launch(stochastic_sweep, cells, rates, method, noise, rows, state, passages, 0, tasks, jit.threads())
-    return state.r
 
 
 SECTIONS = {

@@ -22,31 +22,30 @@ def networks(bench: Bench) -> Iterator[Figure]:
     if bench.with_jax:
         contestants["JAX scan, all coordinates"] = _jax(seeds, steps, reduced=0)
         contestants["JAX scan, our coordinates"] = same = _jax(seeds, steps, reduced=1)
-        for name, found, wanted in zip(("x1", "x2"), ours(), same(), strict=True):
-            twins.expect(f"networks, weights of {name}", found, np.asarray(wanted), 1e-6)
+        for name, weights, wanted in zip(("x1", "x2"), ours(), same(), strict=True):
+            twins.expect(f"networks, weights of {name}", weights, np.asarray(wanted), 1e-6)
     best = machine.race(contestants, bench.pick(5, 1))
-    own = best.pop("ours")
+    ours_best = best.pop("ours")
     how = f"{seeds} networks x {steps} steps, d = 200, 100 train points, 100 + 100 units, the loss at every step"
-    ratios = {name: seconds / own for name, seconds in best.items()}
-    yield Figure(
-        "networks.steps", "training steps", seeds * steps / own, "network-steps/s", ratios, "multiply-add ports", how
-    )
+    ratios = {name: seconds / ours_best for name, seconds in best.items()}
+    rate = seeds * steps / ours_best
+    yield Figure("networks.steps", "training steps", rate, "network-steps/s", ratios, "multiply-add ports", how)
 
 
 def _points(seeds, reduced):
     """Points and starts of the study's default size."""
-    from ..kernels import jit
+    from ..engine.sweeps import run_sweep
     from ..kernels.papers import patterns
 
-    known = patterns.Patterns(200, 20, 60, 20, 200**-0.5, 0.35, 7.0, 0.5, 1.0, 100, 10.0, 4, reduced)
-    arrays, sharpness = patterns.empty(known, np.arange(seeds)), np.zeros((seeds, 2))
-    jit.launch(patterns.draw_sweep, known, 0, *arrays, sharpness, np.zeros(2, np.int64), jit.threads())
+    population = patterns.Patterns(200, 20, 60, 20, 200**-0.5, 0.35, 7.0, 0.5, 1.0, 100, 10.0, 4, reduced)
+    arrays, sharpness = patterns.empty(population, np.arange(seeds)), np.zeros((seeds, 2))
+    run_sweep(patterns.draw_sweep, population, 0, *arrays, sharpness)
     return arrays
 
 
 def _ours(seeds, steps):
     """A function that takes all steps, and returns the weights that it came to."""
-    from ..kernels import jit
+    from ..engine.sweeps import run_sweep
     from ..kernels.papers import network
 
     x1, x2, points, first, second = _points(seeds, reduced=1)
@@ -56,9 +55,9 @@ def _ours(seeds, steps):
     )  # fmt: skip
 
     def train():
-        made, tasks = network.begin(rules, first, second), np.zeros(2, np.int64)
-        jit.launch(network.train_sweep, x1, x2, points, rules, made, 0, steps, tasks, jit.threads())
-        return made.first[0], made.second[0]
+        trained = network.begin(rules, first, second)
+        run_sweep(network.train_sweep, x1, x2, points, rules, trained, 0, steps)
+        return trained.first[0], trained.second[0]
 
     train()
     return train
@@ -72,8 +71,8 @@ def _jax(seeds, steps, reduced):
     jax.config.update("jax_enable_x64", True)
     x1, x2, points, first, second = _points(seeds, reduced)
     count = points.label.shape[1]
-    own = [np.zeros((seeds, count, part.rows.shape[2])) for part in (x1, x2)]
-    for rows, part in zip(own, (x1, x2), strict=True):
+    inputs_of_all = [np.zeros((seeds, count, part.rows.shape[2])) for part in (x1, x2)]
+    for rows, part in zip(inputs_of_all, (x1, x2), strict=True):
         last = min(count, part.first + part.rows.shape[1])
         rows[:, part.first : last] = part.rows[:, : last - part.first]
     sign = jnp.asarray(points.sign) / np.sqrt(points.sign.size)
@@ -90,7 +89,8 @@ def _jax(seeds, steps, reduced):
         return jax.lax.scan(step, weights, None, length=steps)  # the weights, and the loss at every step
 
     compiled = jax.jit(jax.vmap(train))
-    arguments = [jnp.asarray(first), jnp.asarray(second)], [jnp.asarray(x) for x in own], jnp.asarray(points.label)
+    start, inputs = [jnp.asarray(first), jnp.asarray(second)], [jnp.asarray(x) for x in inputs_of_all]
+    arguments = start, inputs, jnp.asarray(points.label)
     jax.block_until_ready(compiled(*arguments))
     return lambda: jax.block_until_ready(compiled(*arguments))[0]
 

@@ -4,6 +4,7 @@ JAX draws the additive noise as it goes, anew for every schedule, and is given t
 ours draws both, once for all schedules.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,10 +16,10 @@ ROWS = 442
 
 
 class Case(NamedTuple):
-    """One piece of work: the arguments of our own steps, and a function that makes JAX's."""
+    """One piece of work: a function that does it, and one that makes JAX's function."""
 
-    ours: tuple
-    jax: Any
+    ours: Callable[[], Any]
+    jax: Callable[[], Callable[[], Any]]
 
 
 def _rates(schedules, steps):
@@ -27,27 +28,30 @@ def _rates(schedules, steps):
     return shape * (np.arange(1, schedules + 1) / schedules)[:, None]
 
 
-def _stochastic_arguments(curvature, residual, rates, kind, batch, rows):
-    """(Cells, Rates, Method, Noise, Rows, residual) of plain gradient descent with noise; one level, never reached."""
+def _our_steps(curvature, residual, rates, kind, batch, rows):
+    """A function that takes all steps of plain gradient descent with noise; it has one level, never reached."""
+    from ..engine.sweeps import run_sweep
     from ..kernels import arrays
     from ..kernels.stochastic import averages, optimizers
+    from ..kernels.stochastic.steps import stochastic_sweep
 
-    seeds, schedules = len(curvature), len(rates)
-    none, cells = np.zeros(schedules, np.int64), np.full((seeds, 1), 1e-300)
-    known = arrays.Cells(np.stack([curvature, curvature]), cells, np.full(seeds, -1, np.int64))
-    plan = arrays.Rates(
-        rates,
-        np.zeros((schedules, rates.shape[1] + 1)),
-        none,
-        none + rates.shape[1],
-        np.zeros((schedules, 0), np.int64),
-        none,
-    )
-    zeros = np.zeros(schedules)
+    (seeds, axes), (schedules, steps) = curvature.shape, rates.shape
+    none, zeros = np.zeros(schedules, np.int64), np.zeros(schedules)
+    spectra, threshold = np.stack([curvature, curvature]), np.full((seeds, 1), 1e-300)
+    cells = arrays.Cells(spectra, threshold, np.full(seeds, -1, np.int64))
+    no_times, no_record = np.zeros((schedules, steps + 1)), np.zeros((schedules, 0), np.int64)
+    all_rates = arrays.Rates(rates, no_times, none, none + steps, no_record, none)
     method = arrays.Method(optimizers.GRADIENT_DESCENT, averages.NO_AVERAGE, zeros, none, zeros)
-    axes = np.full(seeds, curvature.shape[1], np.int64)
-    noise = arrays.Noise(kind, 0, batch, np.full(schedules, SIGMA), np.arange(seeds), axes)
-    return known, plan, method, noise, arrays.Rows(*rows), residual
+    sigma, dimension = np.full(schedules, SIGMA), np.full(seeds, axes, np.int64)
+    noise = arrays.Noise(kind, 0, batch, sigma, np.arange(seeds), dimension)
+
+    def take_steps():
+        start = np.broadcast_to(residual, (schedules, *residual.shape)).copy()
+        state, passages = arrays.empty_passages(start, 1, 0, 0, moving=False, averaging=False)
+        run_sweep(stochastic_sweep, cells, all_rates, method, noise, arrays.Rows(*rows), state, passages, 0)
+        return state.r
+
+    return take_steps
 
 
 def noise_case(axes: int, seeds: int, schedules: int, steps: int) -> Case:
@@ -58,7 +62,7 @@ def noise_case(axes: int, seeds: int, schedules: int, steps: int) -> Case:
     curvature, residual = generator.uniform(0.2, 1.4, (seeds, axes)), generator.normal(size=(seeds, axes))
     rates = _rates(schedules, steps)
     rows = np.zeros((1, 0, axes)), np.zeros((1, 0)), np.zeros(seeds, np.int64)
-    ours = _stochastic_arguments(curvature, residual, rates, gradients.ISOTROPIC, 1, rows)
+    ours = _our_steps(curvature, residual, rates, gradients.ISOTROPIC, 1, rows)
     return Case(ours, partial(_jax_noise, curvature, residual, rates))
 
 
@@ -75,7 +79,7 @@ def sgd_case(seeds: int, schedules: int, steps: int) -> Case:
     table = np.broadcast_to(table[0], (seeds, ROWS, 10)).copy(), *table[1:]
     rates = _rates(schedules, steps)
     spectra = np.broadcast_to(curvature, (seeds, 10)).copy()
-    ours = _stochastic_arguments(spectra, -minimiser @ axes, rates, gradients.WITH_REPLACEMENT, BATCH, table)
+    ours = _our_steps(spectra, -minimiser @ axes, rates, gradients.WITH_REPLACEMENT, BATCH, table)
     index = generator.integers(0, ROWS, (steps, seeds, BATCH))
     return Case(ours, partial(_jax_sgd, rows, targets, rates, index))
 
@@ -92,8 +96,8 @@ def _jax_noise(curvature, residual, rates):
     def scan(lam, start, eta, key):
         def step(carry, now):
             r, key = carry
-            key, own = jax.random.split(key)
-            r = r - now[:, None, None] * (lam * r + SIGMA * jax.random.normal(own, shape))
+            key, this_key = jax.random.split(key)
+            r = r - now[:, None, None] * (lam * r + SIGMA * jax.random.normal(this_key, shape))
             return (r, key), 0.5 * (lam * r * r).sum(axis=-1)
 
         return jax.lax.scan(step, (jnp.broadcast_to(start, shape), key), eta.T)

@@ -11,9 +11,6 @@ FORMAT_VERSION = 1
 PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 
-# ---- telling ----
-
-
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     return {
@@ -28,17 +25,17 @@ def versions(with_jax: bool) -> dict[str, Any]:
     """What was measured."""
     from ..engine.environment import environment
 
-    found = {"simlr_version": __version__, **environment()}
+    versions_here = {"simlr_version": __version__, **environment()}
     if with_jax:
         from importlib.metadata import version
 
-        found["jax_version"] = version("jax")
-    return found
+        versions_here["jax_version"] = version("jax")
+    return versions_here
 
 
 def as_json(figures: dict[str, list[Figure]], bench: Bench, took: dict[str, Any]) -> dict[str, Any]:
     """All figures with what belongs to them, for `json.dumps`."""
-    rows = [{"section": title, **figure._asdict()} for title, found in figures.items() for figure in found]
+    rows = [{"section": title, **figure._asdict()} for title, section in figures.items() for figure in section]
     return {
         "benchmark": "simlr",
         "format_version": FORMAT_VERSION,
@@ -51,7 +48,10 @@ def as_json(figures: dict[str, list[Figure]], bench: Bench, took: dict[str, Any]
 
 def as_text(title: str, figures: list[Figure]) -> str:
     """The figures of one section in columns: what, how much, compared with what, bounded by what."""
-    lines = [(one.name, amount(one.value, one.unit), _comparisons(one.ratios), one.bound) for one in figures]
+    lines = []
+    for one in figures:
+        ratios = ", ".join(f"{ratio:.3g} x {name}" for name, ratio in one.ratios.items())
+        lines.append((one.name, amount(one.value, one.unit), ratios, one.bound))
     widths = [max(len(line[i]) for line in lines) for i in range(4)]
     rows = [
         f"  {name.ljust(widths[0])}  {value.rjust(widths[1])}  {ratios.ljust(widths[2])}  <- {bound}"
@@ -66,8 +66,3 @@ def amount(value: float, unit: str) -> str:
     scaled = value / size
     digits = f"{scaled:.{3 - sum(scaled >= edge for edge in (1, 10, 100))}f}"
     return f"{digits} {prefix}{'' if len(unit) < 4 or not prefix else ' '}{unit}"
-
-
-def _comparisons(ratios):
-    """12.3 x NumPy, 0.62 of the limit."""
-    return ", ".join(f"{ratio:.3g} x {name}" for name, ratio in ratios.items())

@@ -1,6 +1,7 @@
 """Sections of the benchmark that write whole trajectories to the disk: how fast, and in how much memory."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,21 +30,18 @@ SHAPES = {
 def streaming(bench: Bench) -> Iterator[Figure]:
     """A run that writes the trajectories of all seeds, beside its kernels alone and the same bytes written plainly."""
     for name, (shape, target) in bench.pick(SHAPES, {"1:1": SHAPES["1:1"]}).items():
-        yield _streaming_figure(bench, _streamed(bench, _steps_for(bench, shape, target), shape.iterates), name)
+        few, many = (_streamed(bench, steps, shape.iterates) for steps in (shape.least, shape.most))
+        pieces, size = _bytes_of(few)
+        plain = min(machine.write(bench.folder / "plain", pieces, size, checksum=True) for _ in range(3))
+        least, most = (min(machine.seconds_of(partial(_compute, job)) for _ in range(2)) for job in (few, many))
+        # What the steps take grows with their number, what the writing takes does not: from both, the steps for which
+        # the kernels take `target` times as long as plain writing; the nearest that there are.
+        share = (target * plain.seconds - least) / max(most - least, 1e-3)
+        steps = shape.least + int((shape.most - shape.least) * min(max(share, 0.0), 2.0))
+        yield _streaming_figure(bench, _streamed(bench, steps, shape.iterates), name)
 
 
-def _steps_for(bench, shape, target):
-    """The steps for which the kernels take `target` times as long as plain writing; the nearest that there are."""
-    few, many = (_streamed(bench, steps, shape.iterates) for steps in (shape.least, shape.most))
-    pieces, size = _bytes_of(few)
-    plain = min(machine.write(bench.folder / "plain", pieces, size, checksum=True) for _ in range(3))
-    least, most = (min(_kernels(job) for _ in range(2)) for job in (few, many))
-    # What the steps take grows with their number, what the writing takes does not.
-    share = (target * plain.seconds - least) / max(most - least, 1e-3)
-    return shape.least + int((shape.most - shape.least) * min(max(share, 0.0), 2.0))
-
-
-def _streamed(bench, steps, iterates=False):
+def _streamed(bench, steps, iterates):
     """A job that records 200 moments of all seeds, those beyond its steps empty."""
     from ..grid.job import Job
 
@@ -71,15 +69,16 @@ class _Nowhere:
         """Nothing to close."""
 
 
-def _kernels(job):
-    """Seconds of computing all blocks and dropping them."""
-    return machine.seconds_of(lambda: job.run(_Nowhere(), range(job.plan.blocks)))
+def _compute(job):
+    """Compute all blocks, and drop them; the writer that they went to."""
+    writer = _Nowhere()
+    job.run(writer, range(job.plan.blocks))
+    return writer
 
 
 def _bytes_of(job):
     """The bytes of one block, in pieces, and the number of bytes of all blocks."""
-    writer = _Nowhere()
-    job.run(writer, range(job.plan.blocks))
+    writer = _compute(job)
     return machine.in_pieces(writer.arrays.values()), writer.bytes
 
 
@@ -90,7 +89,7 @@ def _streaming_figure(bench, job, wanted):
     written, out = [], bench.folder / "stream.h5"
     pieces, size = _bytes_of(job)
     contestants = {
-        "kernels": lambda: job.run(_Nowhere(), range(job.plan.blocks)),
+        "kernels": partial(_compute, job),
         "write": lambda: written.append(machine.write(bench.folder / "plain", pieces, size, checksum=True)),
         "run": lambda: run(job.config, out),
     }

@@ -38,16 +38,16 @@ class Mismatch(Exception):
     """simlr and its twin do not agree."""
 
 
-def expect(what: str, found: NDArray, wanted: NDArray, tolerance: float = 0.0) -> None:
+def expect(what: str, values: NDArray, wanted: NDArray, tolerance: float = 0.0) -> None:
     """Raise `Mismatch` where an array differs from the twin's by more than a relative tolerance (NaN equals NaN)."""
-    found, wanted = np.asarray(found), np.asarray(wanted)
-    if found.shape != wanted.shape:
-        raise Mismatch(f"{what}: shape {found.shape}, the twin has {wanted.shape}")
-    same = (found == wanted) | np.isclose(found, wanted, rtol=tolerance, atol=0.0, equal_nan=True)
+    values, wanted = np.asarray(values), np.asarray(wanted)
+    if values.shape != wanted.shape:
+        raise Mismatch(f"{what}: shape {values.shape}, the twin has {wanted.shape}")
+    same = (values == wanted) | np.isclose(values, wanted, rtol=tolerance, atol=0.0, equal_nan=True)
     if not same.all():
         place = tuple(int(i) for i in np.argwhere(~same)[0])
         count = f"{np.count_nonzero(~same)} of {same.size} values differ"
-        raise Mismatch(f"{what}: {count}, the first at {place}: {found[place]!r}, the twin has {wanted[place]!r}")
+        raise Mismatch(f"{what}: {count}, the first at {place}: {values[place]!r}, the twin has {wanted[place]!r}")
 
 
 # ---- twins ----
@@ -57,26 +57,22 @@ def descent(
     curvature: NDArray[np.float64], residual: NDArray[np.float64], rates: NDArray[np.float64], levels: Sequence[float]
 ) -> tuple[NDArray, ...]:
     """Stop step, status, train loss and test loss 1/2 sum_i r_i^2 of every cell at every level, each (S, N, E)."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        cells = [_descent_of_one(curvature, residual, eta, levels) for eta in rates]
-    return tuple(np.stack(parts) for parts in zip(*cells, strict=True))
-
-
-def _descent_of_one(curvature, residual, eta, levels):
-    """The same for one schedule, each (N, E)."""
-    shape = (len(curvature), len(levels))
+    shape = (len(rates), len(curvature), len(levels))
     step, status = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     train, test = np.zeros(shape), np.zeros(shape)
-    r = residual.copy()
-    for t in range(eta.size + 1):
-        loss, half_square = 0.5 * (curvature * r * r).sum(axis=1), 0.5 * (r * r).sum(axis=1)
-        for e, level in enumerate(levels):
-            gone, there = ~(loss <= LIMIT), loss <= level
-            ends = (status[:, e] == 0) & (gone | there | (t == eta.size))
-            status[ends, e] = np.where(gone, DIVERGED, np.where(there, REACHED, OUT_OF_STEPS))[ends]
-            step[ends, e], train[ends, e], test[ends, e] = t, loss[ends], half_square[ends]
-        if t < eta.size:
-            r = (1.0 - eta[t] * curvature) * r
+    with np.errstate(over="ignore", invalid="ignore"):
+        for s, eta in enumerate(rates):
+            r = residual.copy()
+            for t in range(eta.size + 1):
+                loss, half_square = 0.5 * (curvature * r * r).sum(axis=1), 0.5 * (r * r).sum(axis=1)
+                diverged = ~(loss <= LIMIT)
+                for e, level in enumerate(levels):
+                    reached = loss <= level
+                    ends = (status[s, :, e] == 0) & (diverged | reached | (t == eta.size))
+                    status[s, ends, e] = np.where(diverged, DIVERGED, np.where(reached, REACHED, OUT_OF_STEPS))[ends]
+                    step[s, ends, e], train[s, ends, e], test[s, ends, e] = t, loss[ends], half_square[ends]
+                if t < eta.size:
+                    r = (1.0 - eta[t] * curvature) * r
     return step, status, train, test
 
 
@@ -150,7 +146,7 @@ def numpy_crossing(
     curvature: NDArray[np.float64], residual: NDArray[np.float64], levels: Sequence[float]
 ) -> NDArray[np.float64]:
     """Crossing times (N, E) for falling levels: Newton's method on the logarithm of the loss, all seeds at once."""
-    weight, tau, found = 0.5 * curvature * residual**2, np.zeros(len(curvature)), []
+    weight, tau, times = 0.5 * curvature * residual**2, np.zeros(len(curvature)), []
     for level in levels:
         while True:
             terms = weight * np.exp(-2.0 * tau[:, None] * curvature)
@@ -159,5 +155,5 @@ def numpy_crossing(
             tau = tau + move
             if (move <= 1e-14 * tau).all():
                 break
-        found.append(tau)
-    return np.stack(found, axis=1)
+        times.append(tau)
+    return np.stack(times, axis=1)

@@ -1,8 +1,16 @@
 """What the bits of a run depend on besides its grid."""
 
+import functools
+import hashlib
+from pathlib import Path
+
 import numpy as np
 
 from ..kernels import jit
+from ..problems import lapack
+
+# The folders of simlr that have a part in the numbers; the kernels have a digest of their own.
+COMPUTING = ("inputs", "schedules", "problems", "config", "plan", "engine", "papers")
 
 
 def environment() -> dict[str, str]:
@@ -14,10 +22,22 @@ def environment() -> dict[str, str]:
     name, features = jit.processor()
     return {
         "kernel_digest": jit.digest(),
+        "code_digest": code_digest(),
         "numba_version": version("numba"),
         "numpy_version": np.__version__,
+        "blas": lapack.description(),
         "h5py_version": version("h5py"),
         "python_version": platform.python_version(),
         "processor": name,
         "processor_features": features,
     }
+
+
+@functools.cache
+def code_digest() -> str:
+    """16 hexadecimal digits of the SHA-256 of the Python that computes, names and contents; the same everywhere."""
+    root, total = Path(__file__).resolve().parents[1], hashlib.sha256()
+    for path in sorted(path for folder in COMPUTING for path in (root / folder).rglob("*.py")):
+        content = path.read_bytes().replace(b"\r\n", b"\n")
+        total.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode() + content)
+    return total.hexdigest()[:16]

@@ -18,7 +18,8 @@ from ..config.reading import read
 from ..config.study import StudyConfig
 from ..errors import InputError, RunError, show, unknown
 from ..store import create, file_format
-from ..store.read import survey
+from ..store.survey import survey
+from ..text import first_few
 from . import listing
 from .options import RunOptions
 from .pipeline import still_working
@@ -27,6 +28,7 @@ from .startup import load_numba
 DEFAULT_PAPER = "nakkiran2020"
 LOCAL = "local"
 MOST_DATA_LINES = 3  # at the beginning of a run
+MOST_BLOCKS_NAMED = 5
 PROGRAM = "python -m simlr.grid"
 # Reading so much back takes a second or more: it is said beforehand.
 LONG_CHECK_BYTES = 1 << 30
@@ -305,5 +307,8 @@ def _announce(job, out, options, workers, tell):
     tell(f"{name}: {size}, {resources} -> {out}")
     for text in job.data()[:MOST_DATA_LINES]:
         tell(f"data: {text}")
+    if job.recomputed:
+        named = first_few(job.recomputed[:MOST_BLOCKS_NAMED], MOST_BLOCKS_NAMED, len(job.recomputed))
+        tell(f"{out}: what is there is not what was written, and is computed again: {named}")
     if (not workers or options.dask == LOCAL) and not jit.is_warm():
         tell("compiling the kernels (once on this machine, up to half a minute) ...")

@@ -104,6 +104,8 @@ class Job:
         The problems, one of each combination of problem parameters.
     plan : Plan
         The grid as cells; of a file that is gone on with, with its own blocks.
+    recomputed : list of str
+        The blocks of such a file that were done, and whose bytes are not what was written.
 
     Raises
     ------
@@ -127,6 +129,7 @@ class Job:
         sizes = tuple((source.dimension, min(wanted, source.limit or wanted)) for source in self.sources)
         whole = Plan.of_grid(config, sizes)
         self.plan = whole.part(*shard) if shard else whole
+        self.recomputed: list[str] = []
 
     def open(
         self,
@@ -180,12 +183,14 @@ class Job:
 
         writer = resume_file(out, with_its_blocks, self.attributes(origin))
         try:
-            missing = writer.missing_blocks()
-            writer.reopen(missing)
+            damaged, missing = writer.check()
+            self.recomputed = [writer.named(block) for block in damaged]
+            blocks = sorted([*damaged, *missing])
+            writer.reopen(blocks)
         except BaseException:
             writer.close()
             raise
-        return writer, missing
+        return writer, blocks
 
     def data(self) -> list[str]:
         """What the problems read from files, a line each."""

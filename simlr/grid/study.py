@@ -18,8 +18,9 @@ from ..store import create
 from ..store.compatibility import check_same
 from ..store.file_format import Field
 from ..store.in_memory import StudySource
-from ..store.read import load, survey
+from ..store.read import load
 from ..store.run import Run
+from ..store.survey import survey
 from .options import RunOptions
 from .pipeline import background_thread
 from .provenance import environment_here, root_attributes

@@ -21,7 +21,37 @@ _SETTERS = (
     ("openblas_set_num_threads", "openblas_get_num_threads"),
     ("MKL_Set_Num_Threads", "MKL_Get_Max_Threads"),
 )
+# What OpenBLAS says of itself: its version and options, and the kind of processor that it computes for.
+_DESCRIPTIONS = (
+    ("scipy_openblas_get_config64_", "scipy_openblas_get_corename64_"),
+    ("scipy_openblas_get_config", "scipy_openblas_get_corename"),
+    ("openblas_get_config64_", "openblas_get_corename64_"),
+    ("openblas_get_config", "openblas_get_corename"),
+)
 _one_at_a_time = threading.RLock()
+
+
+@functools.cache
+def _library():
+    """The BLAS and LAPACK behind NumPy: names are looked for in an extension module and all that it was linked with."""
+    from numpy.linalg import _umath_linalg
+
+    return ctypes.CDLL(_umath_linalg.__file__)
+
+
+@functools.cache
+def description() -> str:
+    """Which BLAS it is, and for which kind of processor it computes: the last bits of large products depend on it."""
+    for names in _DESCRIPTIONS:
+        functions = [getattr(_library(), name, None) for name in names]
+        if all(functions):
+            for function in functions:
+                function.restype = ctypes.c_char_p
+            said = [(function() or b"").decode("utf-8", "replace") for function in functions]
+            return " ".join(" on ".join(said).split())
+    built = np.show_config(mode="dicts") or {}
+    blas = built.get("Build Dependencies", {}).get("blas", {})
+    return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
 
 
 @functools.cache
@@ -33,10 +63,7 @@ def thread_functions() -> tuple[Callable[[int], None], Callable[[], int]] | None
     extension module that NumPy linked with it. That module is private to NumPy: should its name or its symbols change,
     nothing would fail here, but BLAS would have its threads back and bits would depend on them; so a test asks for it.
     """
-    from numpy.linalg import _umath_linalg
-
-    # Names are looked for in the library and in all that it was linked with.
-    library = ctypes.CDLL(_umath_linalg.__file__)
+    library = _library()
     for setter, getter in _SETTERS:
         if hasattr(library, setter) and hasattr(library, getter):
             return getattr(library, setter), getattr(library, getter)

@@ -8,8 +8,6 @@ promises of them: schedules.html, schedules.csv and bounds.csv.
 from ..cli import signals  # noqa: I001 - first: it minds signals from then on
 
 from collections.abc import Sequence
-import contextlib
-import os
 import sys
 from pathlib import Path
 
@@ -24,10 +22,11 @@ from ..store.read import load
 from ..store.target import check_folder
 from ..text import printable
 from .schedules import as_csv, bounds_csv, page_parts, schedule_groups
-from .csv_files import FILES, csv_files, is_ours
+from .csv_files import csv_files
 from .figures import style
 from .markdown import as_markdown
 from .material import material
+from .output import remove_stale, write
 from .pages import as_html, schedules_as_html
 from .terminal import as_terminal, as_text
 
@@ -95,10 +94,10 @@ def _report(path, options):
     folder = _folder(path, options.out, "report")
     wanted = _wanted(options.format, FORMATS)
     found, files = _made(path, run, options.baseline, wanted)
-    print(as_terminal(found))
-    _write(folder, files)
+    write(folder, files)
     if "csv" in wanted:
-        _remove_stale(folder, files)
+        remove_stale(folder, files)
+    print(as_terminal(found))
     print("\n" + "\n".join(printable(folder / name) for name in files))
     return DONE
 
@@ -123,8 +122,8 @@ def _schedules(grid, out, formats):
     }
     texts = {name: text for wish in _wanted(formats, SCHEDULE_FORMATS) for name, text in makers[wish]().items()}
     files = {name: text.encode("utf-8") for name, text in texts.items()}
+    write(folder, files)
     print("\n\n".join(map(as_text, page_parts(found)[1])))
-    _write(folder, files)
     print("\n" + "\n".join(printable(folder / name) for name in files))
     return DONE
 
@@ -176,26 +175,6 @@ def _analysis(run, baseline):
     if baseline is not None:
         raise InputError("--baseline: a study has no schedules to compare")
     return StudyAnalysis(run)
-
-
-def _write(folder, files):
-    """Write all files, each at once: who looks at an older report never sees half of a new one."""
-    try:
-        folder.mkdir(exist_ok=True)
-        for name, content in files.items():
-            new = folder / f"{name}.new"
-            new.write_bytes(content)
-            os.replace(new, folder / name)
-    except OSError as error:
-        raise InputError(f"--out {folder}: cannot be written: {error.strerror}") from None
-
-
-def _remove_stale(folder, files):
-    """Remove the CSV files that an earlier report left, of which this run has no rows; other people's files stay."""
-    for name in FILES:
-        if name not in files and is_ours(folder / name):
-            with contextlib.suppress(OSError):
-                os.remove(folder / name)
 
 
 def command() -> int:

@@ -6,7 +6,6 @@ Of what a run has no rows of, there is no file.
 import csv
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 # file -> (what `Analysis` calls its rows, columns by which a file of this kind is known)
@@ -37,13 +36,3 @@ def as_csv(rows: Sequence[Any]) -> str:
     for record in records:
         writer.writerow({key: "" if value != value else value for key, value in record.items()})
     return text.getvalue()
-
-
-def is_ours(path: Path) -> bool:
-    """Whether a file of one of these names has the columns that such a file of ours has."""
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            header = next(csv.reader(file), [])
-    except (OSError, ValueError, csv.Error):
-        return False
-    return FILES[path.name][1] <= set(header)

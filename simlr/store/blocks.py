@@ -1,6 +1,5 @@
 """The blocks of a run file as they lie in it: where, how long, with which CRC, done or not. No HDF5 here."""
 
-import itertools
 import zlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -72,10 +71,6 @@ class Blocks:
         """`wall_seconds` and `finished_at`."""
         return float(self._get("wall_seconds")[0]), float(self._get("finished_at")[0])
 
-    def missing_blocks(self) -> list[int]:
-        """The blocks that are not done, or whose bytes do not have their CRC."""
-        return sorted(itertools.chain(*self.check()))
-
     def check(self, progress: Callable[[int, int], None] | None = None) -> tuple[list[int], list[int]]:
         """Read every block that is marked as done.
 
@@ -120,6 +115,11 @@ class Blocks:
         if crc != self._get("block_crc32", block)[0]:
             return None
         return {field.name: np.frombuffer(of_field, field.dtype) for field, of_field in data.items()}
+
+    def named(self, block: int) -> str:
+        """A block with its seeds, as people count them."""
+        first, last = (seed + self._plan.first for seed in self.ends(block))
+        return f"block {block} (seeds {first} to {last - 1})"
 
     def damaged_indices(self) -> list[str]:
         """Names of the numeric coordinates along the seeds that are not what the plan says."""

@@ -15,7 +15,13 @@ from .blocks import Place
 from .file_format import Field
 
 # What must agree for the bits of two files to go together, besides the grid.
-PROVENANCE = ("problem_identity", "kernel_digest", "numba_version", "numpy_version", "processor", "processor_features")
+PROVENANCE = (
+    *("problem_identity", "kernel_digest", "code_digest", "numba_version", "numpy_version", "blas"),
+    *("processor", "processor_features"),
+)
+
+# The tables of a description that do not tell one grid from another.
+NOT_IDENTITY = ("name", "question", "run")
 
 
 def check_same(path: str | Path, recorded: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -38,6 +44,11 @@ def check_same(path: str | Path, recorded: dict[str, Any], wanted: dict[str, Any
     if recorded.get("identity") != wanted["identity"]:
         other = first_difference(recorded.get("identity"), wanted["identity"])
         raise InputError(f"{path}: holds another grid ({other}); --resume needs the same one, --overwrite replaces it")
+    if not _describes(recorded.get("config"), wanted["identity"]):
+        raise InputError(
+            f"{path}: its description of the grid was changed and no longer is that of what was computed; --overwrite "
+            "starts anew"
+        )
     there, here = (attributes.get("shard") for attributes in (recorded, wanted))
     if there != here:
         there, here = (f"shard {show(part, 40)}" if part else "the whole grid" for part in (there, here))
@@ -78,6 +89,17 @@ def check_alike(path: str | Path, attributes: dict[str, Any], first_path: str | 
                 f"{path}: was written with {key.replace('_', ' ')} {show(attributes.get(key), 40)}, {first_path} with "
                 f"{show(first.get(key), 40)}; merging would mix results that differ in their last bits"
             )
+
+
+def _describes(description, identity):
+    """Whether a file's description is of the grid of this identity: equal, but for what an identity leaves out."""
+    try:
+        described, identified = (dict(_flat("", tomllib.loads(text))) for text in (description, identity))
+    except (AttributeError, TypeError, ValueError):
+        return False
+    others = {key for key in described.keys() - identified.keys() if key.partition(".")[0] not in NOT_IDENTITY}
+    same = all(described.get(key) == value for key, value in identified.items() if key != "name")
+    return same and (not others or (others == {"record.stop_residual"} and not described["record.stop_residual"]))
 
 
 def first_difference(recorded: str | None, wanted: str | None, places: tuple[str, str] = ("there", "here")) -> str:

@@ -18,9 +18,13 @@ from . import seal
 PROCESSOR_SECONDS = 5
 SECONDS = 120
 BYTES = 4 << 30
+# Isolated, so that Python itself looks neither into the working folder nor into PYTHONPATH: a module beside somebody's
+# file must not be run. Where this process has its packages from comes last, behind all of Python's own.
 PROBE = """
-import math, os, resource, sys
-from simlr.store.read import try_out
+import sys
+sys.path += sys.argv[2:]
+import math, os, resource
+from simlr.store.survey import try_out
 used = math.ceil(sum(os.times()[:2]))
 resource.setrlimit(resource.RLIMIT_CPU, (used + {seconds},) * 2)
 resource.setrlimit(resource.RLIMIT_AS, ({bytes}, {bytes}))
@@ -50,11 +54,18 @@ def is_readable(path: str | Path) -> bool:
 @functools.lru_cache
 def _is_readable(path, version):
     """The same, asked once of every version of a file."""
-    import_path = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
-    command = [sys.executable, "-c", PROBE.format(bytes=BYTES, seconds=PROCESSOR_SECONDS), path]
+    probe = PROBE.format(bytes=BYTES, seconds=PROCESSOR_SECONDS)
+    command = [sys.executable, "-I", "-c", probe, path, *_package_folders()]
     silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    environment = {**os.environ, "PYTHONPATH": import_path, "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     try:
         return not subprocess.run(command, **silent, env=environment, timeout=SECONDS).returncode
     except subprocess.TimeoutExpired:
         return False
+
+
+def _package_folders():
+    """Where simlr, h5py and NumPy lie, first of all simlr: folders that this process has already run code from."""
+    root = Path(__file__).resolve().parents[2]
+    packages = (Path(sys.modules[name].__file__ or "").resolve().parents[1] for name in ("h5py", "numpy"))
+    return list(dict.fromkeys(map(str, (root, *packages))))

@@ -8,7 +8,21 @@ from numpy.typing import NDArray
 from . import file_format
 
 
-class MemorySource:
+class InMemory:
+    """What all sources in memory have: their arrays, which nothing damages."""
+
+    _arrays: dict[str, NDArray]
+
+    def read(self, name: str, where: tuple[int | slice, ...] = ()) -> NDArray | np.generic:
+        """One dataset, or a part of it."""
+        return self._arrays[name][where] if where else self._arrays[name]
+
+    def check(self, blocks: NDArray[np.int64]) -> bool:
+        """True: there is no disk that could have changed them."""
+        return True
+
+
+class MemorySource(InMemory):
     """A run held in arrays, those that blocks are written to all zeros.
 
     Parameters
@@ -32,12 +46,8 @@ class MemorySource:
             fields.append(field)
         self.dims = {field.name: field.dims for field in fields}
 
-    def read(self, name: str, where: tuple[int | slice, ...] = ()) -> NDArray | np.generic:
-        """One dataset, or a part of it."""
-        return self._arrays[name][where] if where else self._arrays[name]
 
-
-class StudySource:
+class StudySource(InMemory):
     """The run of a study in memory.
 
     Parameters
@@ -52,10 +62,6 @@ class StudySource:
         self.attributes = dict(attributes)
         self.dims = {field.name: field.dims for field, _ in datasets}
         self._arrays = {field.name: array for field, array in datasets}
-
-    def read(self, name: str, where: tuple[int | slice, ...] = ()) -> NDArray | np.generic:
-        """One dataset, or a part of it."""
-        return self._arrays[name][where] if where else self._arrays[name]
 
 
 class MemoryWriter:

@@ -14,9 +14,11 @@ import numpy as np
 
 from ..errors import DamageError, InputError, RunError
 from ..text import first_few
-from . import create, file_format, lock, read, seal
+from . import create, file_format, lock, seal
 from .compatibility import check_alike
+from .read import FileSource
 from .run_file import Opened, as_cut, check_layout, plan_of, state_of_seal
+from .survey import survey
 from .target import check_target, sync_folder
 
 MOST_NAMED = 20
@@ -82,25 +84,25 @@ def _surveyed(path):
     """What a shard says of itself; InputError where it is none."""
     if state_of_seal(path) != seal.WHOLE:
         raise DamageError(f"{path}: is no simlr run, or its metadata have no seal: another program changed it")
-    survey = read.survey(path)
-    if "shard" not in survey.attributes:
+    found = survey(path)
+    if "shard" not in found.attributes:
         raise InputError(f"{path}: is no shard, but a whole run")
     try:
-        file_format.shard_of(survey.attributes["shard"])
+        file_format.shard_of(found.attributes["shard"])
     except (AttributeError, ValueError) as error:
         raise DamageError(f"{path}: attribute shard {error}") from None
-    return survey
+    return found
 
 
 def _in_order(shards):
     """The shards from 0 to N - 1; InputError where they are not of one run, or not each there once."""
     path, first = shards[0]
-    for other, survey in shards[1:]:
-        check_alike(other, survey.attributes, path, first.attributes)
+    for other, found in shards[1:]:
+        check_alike(other, found.attributes, path, first.attributes)
     _, count = file_format.shard_of(first.attributes["shard"])
     there = {}
-    for path, survey in shards:
-        there.setdefault(file_format.shard_of(survey.attributes["shard"])[0], []).append((path, survey))
+    for path, found in shards:
+        there.setdefault(file_format.shard_of(found.attributes["shard"])[0], []).append((path, found))
     doubled = [f"{i}/{count} ({', '.join(path for path, _ in there[i])})" for i in sorted(there) if len(there[i]) > 1]
     if doubled:
         raise InputError(f"shards doubled: {', '.join(doubled[:MOST_NAMED])}")
@@ -114,7 +116,7 @@ def _in_order(shards):
 def _parts(shards):
     """The shards as `Opened`; InputError where one is unfinished, or they do not lie one after the other."""
     plan = plan_of(*shards[0])
-    parts = [Opened(path, survey, as_cut(plan, survey)) for path, survey in shards]
+    parts = [Opened(path, found, as_cut(plan, found)) for path, found in shards]
     unfinished, end = [], 0
     for part in parts:
         name = f"{part.survey.attributes['shard']} ({part.path})"
@@ -151,7 +153,7 @@ def _create(target, parts):
     attributes = {key: value for key, value in first.survey.attributes.items() if key != "shard"}
     attributes["started_at"] = min(part.survey.attributes["started_at"] for part in parts)
     # Short datasets that a shard has whole are copied, for the last bits' sake.
-    source = read.FileSource(first.path)
+    source = FileSource(first.path)
     small = [
         (field, array if field.name in PER_SHARD else source.read(field.name))
         for field, array in file_format.small_datasets(plan)

@@ -17,7 +17,8 @@ class Run:
 
     Where a block is not marked as done, floating-point values are NaN, stop_step is -1 and status 0. A mark is set when
     all before it is on the disk, once a second while a run goes on: after a loss of power, too, no value is shown that
-    did not get there. Each access looks anew, so a run that goes on in another process shows how far it is.
+    did not get there. Each access looks anew, so a run that goes on in another process shows how far it is, and what is
+    read of a file has its checksum: a block whose bytes changed is an error, never a result.
     """
 
     def __init__(self, source):
@@ -59,24 +60,33 @@ class Run:
         """
         if name not in self._source.dims:
             raise unknown("run", name, sorted(self._source.dims), "dataset")
-        if name not in file_format.BLOCK_DATASETS or self.complete:
+        if name not in file_format.BLOCK_DATASETS:
             return self._source.read(name, where)
         # The marks are looked at first: what is then done was written before.
+        done = self._source.read("block_done") == 1
         dims = self._source.dims[name]
-        if self._block_sizes is None:
-            starts, seeds = self._source.read("block_start"), self._source.read("seed").size
-            self._block_sizes = np.diff([*starts, starts[0] + seeds])
-        missing, axis = np.repeat(self._source.read("block_done") != 1, self._block_sizes), int(dims[0] == "schedule")
-        if "recorded_seed" in dims:
-            missing = missing[self.recorded_rows]
+        axis = int(dims[0] == "schedule")
+        blocks = self._blocks_of("recorded_seed" in dims)
+        blocks = blocks[where[axis]] if len(where) > axis else blocks
+        wanted = np.unique(blocks) if len(where) > axis else np.arange(done.size)
+        if not self._source.check(wanted[done[wanted]]):
+            return self.part(name, *where)
         values = self._source.read(name, where)
-        missing = missing[where[axis]] if len(where) > axis else missing
+        missing = ~done[blocks]
         if not missing.any():
             return values
         before = axis - sum(isinstance(one, int | np.integer) for one in where[:axis])
         missing = missing.reshape(missing.shape + (1,) * (values.ndim - before - missing.ndim))
         fill = {"u": file_format.STATUS_NOT_RUN, "i": NOT_YET}.get(values.dtype.kind, np.nan)
         return np.where(missing, values.dtype.type(fill), values)
+
+    def _blocks_of(self, recorded):
+        """(N,) or, of the recorded seeds, (R,): the number of each seed's block."""
+        if self._block_sizes is None:
+            starts, seeds = self._source.read("block_start"), self._source.read("seed").size
+            self._block_sizes = np.diff([*starts, starts[0] + seeds])
+        blocks = np.repeat(np.arange(self._block_sizes.size, dtype=np.int32), self._block_sizes)
+        return blocks[self.recorded_rows] if recorded else blocks
 
     @property
     def recorded_rows(self) -> NDArray[np.int64]:
@@ -103,8 +113,9 @@ class Run:
 
     @property
     def complete(self) -> bool:
-        """Whether the run has ended with nothing missing."""
-        return float(self._source.read("finished_at")) != 0.0
+        """Whether the run has ended with nothing missing: every block is marked as done, and the end is noted."""
+        ended = float(self._source.read("finished_at")) != 0.0
+        return ended and (self.is_study or bool((self._source.read("block_done") == 1).all()))
 
     @property
     def names(self) -> list[str]:

@@ -10,17 +10,18 @@ from ..config.grid import GridConfig
 from ..errors import DamageError, InputError
 from ..inputs.files import reading, size_of
 from ..plan.plan import Plan
-from . import file_format, read, seal
+from . import file_format, seal
 from .blocks import Blocks
 from .compatibility import misplaced
 from .file_format import Field
+from .survey import Survey, survey
 
 
 class Opened(NamedTuple):
     """One run file: where it is, what it says of itself, and the plan that follows from that."""
 
     path: str | Path
-    survey: read.Survey
+    survey: Survey
     plan: Plan
 
     @contextlib.contextmanager
@@ -47,7 +48,7 @@ def state_of_seal(path: str | Path) -> str:
     return state
 
 
-def plan_of(path: str | Path, survey: read.Survey) -> Plan:
+def plan_of(path: str | Path, survey: Survey) -> Plan:
     """The plan of a file, from its own description; InputError where it has none, DamageError where it is damaged."""
     if "study" in survey.attributes:
         raise InputError(f"{path}: is the run of a study, which has no blocks")
@@ -60,14 +61,14 @@ def plan_of(path: str | Path, survey: read.Survey) -> Plan:
     return as_cut(plan, survey)
 
 
-def as_cut(plan: Plan, survey: read.Survey) -> Plan:
+def as_cut(plan: Plan, survey: Survey) -> Plan:
     """The plan of a file's own blocks and, where it is a shard, of its own seeds."""
     if "shard" in survey.attributes:
         return plan.with_part(survey.starts, survey.seeds)
     return plan.with_blocks(survey.starts)
 
 
-def check_layout(path: str | Path, survey: read.Survey, plan: Plan, fields: Sequence[Field]) -> None:
+def check_layout(path: str | Path, survey: Survey, plan: Plan, fields: Sequence[Field]) -> None:
     """Refuse a file of which a dataset is not where, or not what, its plan wants.
 
     Parameters
@@ -93,7 +94,7 @@ def check_layout(path: str | Path, survey: read.Survey, plan: Plan, fields: Sequ
 
 def opened(path: str | Path) -> Opened:
     """The `Opened` of a run file, its layout checked; InputError where it is none, DamageError where it is damaged."""
-    survey = read.survey(path)
-    plan = plan_of(path, survey)
-    check_layout(path, survey, plan, file_format.all_fields(plan))
-    return Opened(path, survey, plan)
+    found = survey(path)
+    plan = plan_of(path, found)
+    check_layout(path, found, plan, file_format.all_fields(plan))
+    return Opened(path, found, plan)

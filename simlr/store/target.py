@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from ..errors import InputError
+from . import seal
 
 
 def check_target(
@@ -33,6 +34,8 @@ def check_target(
             raise InputError(f"--out {path}: is no ordinary file")
         if path.exists() and not overwrite:
             raise InputError(f"--out {path}: exists; {advice}")
+        if path.exists() and os.path.getsize(path) and not seal.is_run(path):
+            raise InputError(f"--out {path}: is no simlr run, so it is not replaced; name another file, or remove it")
         path.with_name(path.name + ".new").exists()  # whose name may be too long
         if not os.access(path.parent, os.W_OK | os.X_OK):
             raise InputError(f"--out {path}: the folder {path.parent} may not be written to")

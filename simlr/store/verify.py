@@ -11,8 +11,8 @@ from pathlib import Path
 from ..errors import DamageError, RunError
 from ..text import first_few
 from . import seal
-from .read import survey
 from .run_file import opened, state_of_seal
+from .survey import survey
 
 MOST_NAMED = 5
 NO_SEAL = "its metadata have no seal: it was cut off, or another program changed the file"
@@ -60,10 +60,7 @@ def _faults(plan, blocks, damaged, missing):
     """What is wrong, in words."""
     faults = [f"dataset {name} is damaged (--resume mends it)" for name in blocks.damaged_indices()]
     if damaged:
-        few = []
-        for block in damaged[:MOST_NAMED]:
-            first, last = (seed + plan.first for seed in blocks.ends(block))
-            few.append(f"block {block} (seeds {first} to {last - 1})")
+        few = [blocks.named(block) for block in damaged[:MOST_NAMED]]
         faults.append(f"damaged: {first_few(few, MOST_NAMED, len(damaged))} (--resume computes them again)")
     _, finished_at = blocks.seconds()
     if missing:

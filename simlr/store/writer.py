@@ -44,6 +44,7 @@ class Writer(Blocks):
         super().__init__(descriptor, plan, places)
         self.path, self._lock = Path(path), lock
         self._uncommitted = []
+        self._failure = None  # the first sync that failed; the system says it once, and the next would go well
         self._synced = time.monotonic()
         self._mutex = threading.RLock()
         self._least_bytes = os.fstat(descriptor).st_size
@@ -92,6 +93,8 @@ class Writer(Blocks):
         """pwrite; what goes wrong is reported with what to do about it."""
         if self._descriptor is None:
             raise RunError(f"{self.path}: is closed")
+        if self._failure:
+            raise self._failure
         try:
             file_io.pwrite(self._descriptor, data, offset)
         except OSError as error:
@@ -108,11 +111,14 @@ class Writer(Blocks):
             self._synced = time.monotonic()
 
     def _sync(self):
-        """Bring what is written to the disk."""
+        """Bring what is written to the disk. After a failure nothing is ever marked: what did not get there is lost."""
+        if self._failure:
+            raise self._failure
         try:
             file_io.sync(self._descriptor)
         except OSError as error:
-            raise write_error(self.path, error) from None
+            self._failure = sync_error(self.path, error)
+            raise self._failure from None
 
     def _check_in_place(self):
         """RunError where the file is no longer the one at its path, or no longer whole: what it had is lost."""
@@ -142,9 +148,11 @@ class Writer(Blocks):
         """
         with self._mutex:
             self.commit()
+            if self.is_ended():  # and nothing was computed; a reader never sees an end without its checksum
+                return
             before, _ = self.seconds()
             self._put("wall_seconds", before + wall_seconds)
-            if complete and self.done().all() and not self.is_ended():
+            if complete and self.done().all():
                 now = time.time()
                 self._put("end_crc32", end_checksum(before + wall_seconds, now))
                 self.commit()  # the end is noted once its checksum is on the disk
@@ -192,6 +200,14 @@ def fill_indices(descriptor: int, plan: Plan, places: dict[str, Place]) -> None:
         # In a file that is gone on with they are there already, unless it was damaged.
         if not blocks.holds(values, offset):
             file_io.pwrite(descriptor, values, offset)
+
+
+def sync_error(path: str | Path, error: OSError) -> RunError:
+    """The RunError of a sync that failed: some of what was written since the last one may never get to the disk."""
+    return RunError(
+        f"{path}: the disk did not take what was written: {error.strerror}; what was committed before is kept. Look at "
+        "the disk, make room or remount it, then go on with --resume"
+    )
 
 
 def write_error(path: str | Path, error: OSError) -> RunError:

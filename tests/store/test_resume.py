@@ -24,9 +24,9 @@ import simlr
 from simlr.engine import block_engine
 from simlr.errors import InputError, RunError
 from simlr.grid.job import Job
-from simlr.store import compatibility, file_format, file_io, lock, read, seal, writer
+from simlr.store import compatibility, file_format, file_io, lock, seal, writer
 from simlr.store import resume as resume_module
-from simlr.store.read import survey
+from simlr.store.survey import places_of, survey
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_a_relative_path_survives_a_change_of_folder(half, folder, whole):
 def block_bytes(path, name, seed, schedule=0):
     """The place of one seed's entry of a dataset, and its length."""
     with h5py.File(path, "r") as file:
-        place = read.places_of(file)[name]
+        place = places_of(file)[name]
     if place.shape[0] == 6 and len(place.shape) > 1:
         size = place.row_bytes // place.shape[1]
         return place.start + schedule * place.row_bytes + seed * size, size
@@ -328,7 +328,7 @@ def test_a_resume_that_is_broken_off_lets_go_of_the_file(half, folder, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(writer.Writer, "missing_blocks", interrupt)
+        patch.setattr(writer.Writer, "check", interrupt)
         resume()
     assert resume().complete
 

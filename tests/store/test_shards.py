@@ -20,7 +20,7 @@ from simlr.analysis.verdict import verdict_of
 from simlr.errors import InputError, RunError
 from simlr.grid.job import Job
 from simlr.store import file_format, file_io, merging, verify
-from simlr.store.read import survey
+from simlr.store.survey import survey
 
 BLOCK_TABLE = ("block", "block_start", "block_done", "block_crc32")
 
@@ -221,7 +221,7 @@ def test_shards_that_do_not_belong_together(copies, finished):
         merging.merge([copies[0], recut, copies[2]], "run.h5")
 
 
-@pytest.mark.parametrize("key", ["kernel_digest", "numba_version", "numpy_version", "processor_features"])
+@pytest.mark.parametrize("key", ["kernel_digest", "code_digest", "blas", "processor_features"])
 def test_shards_of_other_code(key, copies, monkeypatch):
     before = Job.attributes
     monkeypatch.setattr(Job, "attributes", lambda self, origin: before(self, origin) | {key: "another"})

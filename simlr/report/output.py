@@ -1,0 +1,77 @@
+"""Putting the files of a report into its folder: each at once, and never over somebody else's."""
+
+import contextlib
+import csv
+import os
+import secrets
+from pathlib import Path
+
+from ..errors import InputError
+from ..store.target import sync_folder
+from .csv_files import FILES
+
+HEAD_BYTES = 1 << 16
+COLUMNS = {name: columns for name, (_, columns) in FILES.items()} | {
+    "schedules.csv": {"schedule", "unit", "step", "learning_rate"},
+    "bounds.csv": {"schedule", "unit", "steps", "bound"},
+}
+# What every page, and every report in Markdown, has.
+PAGE_MARK, MARKDOWN_MARKS = b"Content-Security-Policy", (b"## Where this comes from", b"The whole grid:")
+
+
+def write(folder: Path, files: dict[str, bytes]) -> None:
+    """Write files into a folder, which is made where it is missing.
+
+    Who looks at an older report never sees half of a new one. What has one of their names and is no file of a report
+    is refused by an InputError, before anything is written; so is a folder that cannot be written to.
+    """
+    for name in files:
+        if os.path.lexists(folder / name) and not is_ours(folder / name):
+            raise InputError(
+                f"--out {folder}: {name} there was not made by simlr, so it is not replaced; name another folder"
+            )
+    try:
+        folder.mkdir(exist_ok=True)
+        for name, content in files.items():
+            _replace(folder / name, content)
+        sync_folder(folder)
+    except OSError as error:
+        raise InputError(f"--out {folder}: cannot be written: {error.strerror}") from None
+
+
+def remove_stale(folder: Path, files: dict[str, bytes]) -> None:
+    """Remove the CSV files that an earlier report left, of which this run has no rows; other people's files stay."""
+    for name in FILES:
+        if name not in files and is_ours(folder / name):
+            with contextlib.suppress(OSError):
+                os.remove(folder / name)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file of one of a report's names is such a file, by what it holds."""
+    try:
+        if path.suffix == ".csv":
+            with open(path, newline="", encoding="utf-8") as file:
+                return COLUMNS[path.name] <= set(next(csv.reader(file), []))
+        content = path.read_bytes()
+    except (OSError, ValueError, csv.Error):
+        return False
+    if path.suffix == ".html":
+        return PAGE_MARK in content[:HEAD_BYTES] and b"simlr" in content[:HEAD_BYTES]
+    return all(mark in content for mark in MARKDOWN_MARKS)
+
+
+def _replace(path, content):
+    """Put a file in its place, by way of a name that is nobody else's, and not through a link."""
+    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(new, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(new)
+        raise

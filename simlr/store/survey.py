@@ -1,0 +1,157 @@
+"""Looking into run files through HDF5: what they say of themselves, and where their datasets lie.
+
+A run file has everything in itself. A link to elsewhere, data in another file, or a dataset made of others' is not
+followed, but refused by name: what it would show is not what the run wrote.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DamageError, InputError, show
+from . import file_format, guard
+from .blocks import Place
+
+MOST_TRIED = 1 << 16  # strings of a file without a seal
+# In one process HDF5 opens a file again only with the locking that it is open with.
+OTHER_LOCKING = "locking flag"
+
+
+class Version(NamedTuple):
+    """Which file it is that lies at a path."""
+
+    device: int
+    inode: int
+
+
+class Survey(NamedTuple):
+    """What a run file says of itself: attributes, places of its datasets, first seeds of its blocks."""
+
+    attributes: dict[str, Any]
+    places: dict[str, Place]
+    starts: NDArray[np.int64]
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds the file holds."""
+        place = self.places.get("seed")
+        return place.shape[0] if place and place.shape else 0
+
+
+def survey(path: str | Path) -> Survey:
+    """The `Survey` of a run file; InputError where it is none, DamageError where it cannot be had."""
+    guard.check(path)
+    with looked_into(path) as file:
+        check_own(path, file)
+        attributes = attributes_of(file)
+        starts = () if "study" in attributes else file["block_start"][()]  # a study has no blocks
+        return Survey(attributes, places_of(file), np.asarray(starts, dtype=np.int64))
+
+
+def places_of(file: h5py.File) -> dict[str, Place]:
+    """{name: Place} of the contiguous datasets of an open HDF5 file."""
+    datasets = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
+    offsets = {name: item.id.get_offset() for name, item in datasets.items()}
+    return {
+        name: Place(offset, datasets[name].shape, datasets[name].dtype)
+        for name, offset in offsets.items()
+        if offset is not None
+    }
+
+
+def try_out(path: str | Path) -> None:
+    """Read of a run what HDF5 may not come back from, in a process that may be ended: all but rows of numbers."""
+    with h5py.File(path, "r", locking=False) as file:
+        if str(file.attrs.get("format")) != file_format.FORMAT:
+            return
+        check_own(path, file)
+        dict(file.attrs)
+        for name, item in file.items():
+            if isinstance(item, h5py.Dataset):
+                _dims(name, item)
+                item[(slice(0, MOST_TRIED if h5py.check_string_dtype(item.dtype) else 1),) * item.ndim]
+
+
+@contextlib.contextmanager
+def looked_into(path: str | Path, version: Version | None = None) -> Iterator[h5py.File]:
+    """The run file open for reading, of this version where one is given.
+
+    InputError where it is none or another one, DamageError where it is so damaged that h5py cannot read it.
+    """
+    try:
+        file = _opened(path)
+    except Exception as error:  # whatever a damaged file makes h5py raise
+        if version and not os.path.exists(path):
+            raise InputError(f"{path}: was removed since it was loaded") from None
+        raise DamageError(f"{path}: is no simlr run, or damaged: {show(str(error))}") from None
+    try:
+        with file:
+            if version and version_of(file) != version:
+                raise InputError(f"{path}: was replaced by another file since it was loaded; load it again")
+            _check_format(path, file)
+            yield file
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        raise DamageError(f"{path}: is damaged: {show(str(error))}") from None
+
+
+def _opened(path):
+    """An h5py.File for reading, also where the process has the file open already, in h5py or xarray."""
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        if OTHER_LOCKING not in str(error):
+            raise
+    try:
+        return h5py.File(path, "r", locking=True)
+    except OSError:
+        return h5py.File(path, "r", locking="best-effort")
+
+
+def version_of(file: h5py.File) -> Version:
+    """Which file it is that h5py has open."""
+    found = os.fstat(file.id.get_vfd_handle())
+    return Version(found.st_dev, found.st_ino)
+
+
+def check_own(path: str | Path, file: h5py.File) -> None:
+    """Refuse what is not in the file itself, before HDF5 follows it."""
+    for name in file:
+        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+            raise DamageError(f"{path}: {show(name, 60)} is a link to elsewhere, which no run has")
+        item = file[name]
+        if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+            raise DamageError(f"{path}: the data of {show(name, 60)} lie in another file, which no run's do")
+
+
+def attributes_of(file: h5py.File) -> dict[str, Any]:
+    """The attributes of the root."""
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in file.attrs.items()}
+
+
+def dims_of(file: h5py.File) -> dict[str, tuple[str, ...]]:
+    """{dataset: names of its dimensions}."""
+    return {name: _dims(name, item) for name, item in file.items() if isinstance(item, h5py.Dataset)}
+
+
+def _check_format(path, file):
+    """Refuse another program's HDF5 and newer formats."""
+    name, version = file.attrs.get("format"), file.attrs.get("format_version")
+    if not isinstance(name, str) or name != file_format.FORMAT:
+        raise InputError(f"{path}: is no simlr run (the attribute `format` is not {file_format.FORMAT!r})")
+    if not isinstance(version, int | np.integer) or version > file_format.FORMAT_VERSION:
+        raise InputError(f"{path}: has format version {version}; this simlr reads up to {file_format.FORMAT_VERSION}")
+
+
+def _dims(name, dataset):
+    """Names of a dataset's dimensions."""
+    if dataset.is_scale:
+        return (name,)
+    return tuple(dim[0].name.lstrip("/") if len(dim) else f"{name}_{i}" for i, dim in enumerate(dataset.dims))

@@ -127,7 +127,11 @@ def of_schedule(schedule: Schedule, steps: int | None = None) -> Terms:
     """
     steps = schedule.length if steps is None else min(steps, schedule.length)
     pieces = [(a, min(n, steps - a), rate) for a, n, rate in schedule.pieces() if a < steps]
-    largest = max((_largest(schedule, *piece) for piece in pieces), default=0.0)
+    largest = 0.0
+    for first, count, rate in pieces:
+        starts = range(first, first + count, CHUNK)
+        peaks = (float(schedule.rates(start, min(start + CHUNK, first + count)).max()) for start in starts)
+        largest = max(largest, rate if rate is not None else max(peaks))
     if not 0.0 < largest < math.inf:
         return Terms(math.inf, math.inf if largest else 0.0, largest)
     sums = _Backwards()
@@ -148,14 +152,6 @@ def harmonic(n: int) -> float:
 def cost(schedule: Schedule) -> int:
     """About how many steps of a schedule `of_schedule` looks at one by one, stretches at one rate counted as a few."""
     return sum(count if rate is None else min(count, COST_OF_STRETCH) for _, count, rate in schedule.pieces())
-
-
-def _largest(schedule, first, count, rate):
-    """The largest rate of a piece."""
-    if rate is not None:
-        return rate
-    chunks = range(first, first + count, CHUNK)
-    return max(float(schedule.rates(start, min(start + CHUNK, first + count)).max()) for start in chunks)
 
 
 def _vector(key, values, rule):

@@ -69,7 +69,17 @@ def check_phase(key: str, table: Any) -> dict:
     given = {name: REQUIRED if table[name] is None else table[name] for name in defaults if name in table}
     expected = [Parameter(name, RULES[name], default) for name, default in defaults.items()]
     checked = {"kind": kind, **read_parameters(key, given, expected, kind)}
-    return checked if kind == FLOW else _with_steps(key, table, checked)
+    if kind == FLOW:
+        return checked
+    entry, values = KINDS[kind], {name: value for name, value in checked.items() if name != "kind"}
+    steps = RULES["steps"](f"{key}.steps", table["steps"]) if "steps" in table else None
+    if steps is None and entry.needs_steps:
+        raise InputError(f"{key} (kind {kind!r}): steps is missing")
+    if steps is None and entry.length:
+        steps = entry.length(**values)
+    if entry.check:
+        entry.check(key, steps, **values)
+    return checked if steps is None else {**checked, "steps": steps}
 
 
 def check_keys(key: str, table: Any) -> str:
@@ -82,20 +92,6 @@ def check_keys(key: str, table: Any) -> str:
     allowed = [] if kind == FLOW else ["steps", *parameters(kind), *(FILE_KEYS if kind == "table" else ())]
     refuse_unknown_keys(f"{key} (kind {kind!r})", table, ["kind", *allowed])
     return kind
-
-
-def _with_steps(key, table, checked):
-    """The same with the number of steps, where there is one, and looked at as a whole."""
-    kind = checked["kind"]
-    entry, values = KINDS[kind], {name: value for name, value in checked.items() if name != "kind"}
-    steps = RULES["steps"](f"{key}.steps", table["steps"]) if "steps" in table else None
-    if steps is None and entry.needs_steps:
-        raise InputError(f"{key} (kind {kind!r}): steps is missing")
-    if steps is None and entry.length:
-        steps = entry.length(**values)
-    if entry.check:
-        entry.check(key, steps, **values)
-    return checked if steps is None else {**checked, "steps": steps}
 
 
 def read_file(key: str, table: Any, folder: str | Path = ".") -> Any:

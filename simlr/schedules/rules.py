@@ -42,11 +42,6 @@ def ascending(key: str, value: Any) -> tuple[int, ...]:
     return steps
 
 
-def _source(key, value):
-    """Where a table comes from: text, or nothing."""
-    return value if value == "" else rules.text(key, value)
-
-
 # What each parameter of any kind must be.
 RULES: dict[str, Rule] = {
     "learning_rate": rules.not_negative,
@@ -75,6 +70,7 @@ RULES: dict[str, Rule] = {
     "decay": rules.one_of(*shapes.DECAYS),
     "smallest_curvature": rules.positive,
     "largest_curvature": rules.positive,
-    "source": _source,
+    # Where a table comes from, or nothing.
+    "source": lambda key, value: value if value == "" else rules.text(key, value),
     "steps": rules.count,
 }

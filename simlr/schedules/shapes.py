@@ -245,21 +245,18 @@ def cosine_restarts(
     Loshchilov and Hutter (2017); torch CosineAnnealingWarmRestarts: T_0 is cycle_steps, and every cycle is
     cycle_factor = T_mult times as long as the one before. optax.sgdr_schedule is phases of warm-ups and cosines.
     """
-    start, period = _cycle(t, cycle_steps, cycle_factor)
+    if cycle_factor == 1:
+        start, period = t - np.mod(t, cycle_steps), np.full(t.shape, cycle_steps, np.float64)
+    else:
+        # Whole numbers, so that no restart is missed by rounding.
+        starts, periods = [0], [cycle_steps]
+        while t.size and starts[-1] + periods[-1] <= t[-1]:
+            starts.append(starts[-1] + periods[-1])
+            periods.append(periods[-1] * cycle_factor)
+        cycle = np.searchsorted(starts, t, side="right") - 1
+        start, period = (np.array(values, dtype=np.float64)[cycle] for values in (starts, periods))
     angle = 0.5 * np.pi * ((t - start) / period)
     return end_learning_rate * np.sin(angle) ** 2 + learning_rate * np.cos(angle) ** 2
-
-
-def _cycle(t, first, factor):
-    """Start and length of the cycle that each step lies in; whole numbers, so that no restart is missed by rounding."""
-    if factor == 1:
-        return t - np.mod(t, first), first
-    starts, periods = [0], [first]
-    while t.size and starts[-1] + periods[-1] <= t[-1]:
-        starts.append(starts[-1] + periods[-1])
-        periods.append(periods[-1] * factor)
-    place = np.searchsorted(starts, t, side="right") - 1
-    return np.array(starts, dtype=np.float64)[place], np.array(periods, dtype=np.float64)[place]
 
 
 def _triangle(t, up_steps, down_steps):

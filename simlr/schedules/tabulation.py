@@ -90,14 +90,12 @@ def from_callable(function: Callable[[int], Any], steps: int, name: str | None =
     steps = rules.count("steps", steps, most=MOST_RATES)
     if not callable(function):
         rules.refuse(f"schedule {name!r}", "a function step -> rate", function)
-    rates = Rates(_rate_of(f"schedule {name!r}", function, step) for step in range(steps))
-    return {"name": name, "unit": unit, "kind": "table", "learning_rates": rates}
-
-
-def _rate_of(key, function, step):
-    """What a function says of one step, as a float; arrays of one number, as JAX returns them, are numbers here."""
-    try:
-        rate = float(function(step))
-    except Exception as error:
-        raise InputError(f"{key}: fails at step {step}: {type(error).__name__}: {show(str(error))}") from error
-    return rules.not_negative(f"{key} at step {step}", rate)
+    rates = []
+    for step in range(steps):
+        try:
+            rate = float(function(step))  # arrays of one number, as JAX returns them, are numbers here
+        except Exception as error:
+            message = f"fails at step {step}: {type(error).__name__}: {show(str(error))}"
+            raise InputError(f"schedule {name!r}: {message}") from error
+        rates.append(rules.not_negative(f"schedule {name!r} at step {step}", rate))
+    return {"name": name, "unit": unit, "kind": "table", "learning_rates": Rates(rates)}

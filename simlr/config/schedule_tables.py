@@ -24,8 +24,17 @@ def check_schedules(entries: Any, folder: str | Path) -> tuple[dict, ...]:
         raise InputError("[[schedule]] is missing: at least one is needed")
     if not isinstance(entries, list | tuple) or not entries or not all(isinstance(e, dict) for e in entries):
         rules.refuse("schedule", "a list of at least one table, [[schedule]]", entries)
-    single = [one for index, entry in enumerate(entries) for one in _one_file_each(index, entry)]
-    checked = tuple(_check_schedule(index, entry, folder) for index, entry in single)
+    tables = []
+    for index, entry in enumerate(entries):
+        files = entry.get("file")
+        if not isinstance(files, list):
+            tables.append((index, entry))
+            continue
+        # A table for each of its files: what is read from them is no list of values.
+        name = _name(index, entry)
+        check_axis(f"schedule {name!r}.file", files, rules.text)
+        tables += [(index, {**entry, "file": file, "name": f"{name}[file={file!r}]"}) for file in files]
+    checked = tuple(_check_schedule(index, table, folder) for index, table in tables)
     check_combinations("schedule", sum(map(count_schedules, checked)))
     return checked
 
@@ -33,15 +42,6 @@ def check_schedules(entries: Any, folder: str | Path) -> tuple[dict, ...]:
 def count_schedules(table: dict) -> int:
     """How many schedules a checked table stands for."""
     return math.prod(map(count_combinations, _phases_of(table)))
-
-
-def _one_file_each(index, entry):
-    """A [[schedule]] table as (index, table) for each of its files: what is read from them is no list of values."""
-    files = entry.get("file")
-    if not isinstance(files, list):
-        return [(index, entry)]
-    check_axis(f"schedule {_name(index, entry)!r}.file", files, rules.text)
-    return [(index, {**entry, "file": file, "name": f"{_name(index, entry)}[file={file!r}]"}) for file in files]
 
 
 def _name(index, entry):
@@ -80,29 +80,40 @@ def _listed(key, table, folder):
     return cast
 
 
-def _axes(table):
-    """The lists in a schedule's table: [((phase number or None, key), values), ...]."""
-    if "phases" not in table:
-        return [((None, key), value) for key, value in table.items() if isinstance(value, list)]
-    phases = enumerate(table["phases"])
-    return [((i, key), value) for i, phase in phases for key, value in phase.items() if isinstance(value, list)]
-
-
 def expand_schedule(key: str, table: dict, max_steps: int) -> list[tuple[Schedule, dict]]:
-    """Every combination of one table's lists, as [(Schedule, parameters), ...]."""
-    axes = _axes(table)
+    """Every combination of one table's lists, as [(Schedule, parameters), ...].
+
+    Parameters
+    ----------
+    key
+        What messages call the table.
+    table
+        A checked [[schedule]] table.
+    max_steps
+        The most steps of a schedule.
+
+    Returns
+    -------
+    list of (Schedule, dict)
+        The dict is what the run file says of one: {"kind": ..., "learning_rate": ...}; of phases, phase1_kind, ...
+    """
+    phased, phases = "phases" in table, _phases_of(table)
+    # (number of the phase, key) -> the values of a list
+    lists = {(i, key): v for i, phase in enumerate(phases) for key, v in phase.items() if isinstance(v, list)}
     expanded = []
-    for values in itertools.product(*(v for _, v in axes)):
-        chosen = dict(zip((where for where, _ in axes), values, strict=True))
-        phases = [
-            {k: chosen.get((i if "phases" in table else None, k), v) for k, v in phase.items()}
-            for i, phase in enumerate(_phases_of(table))
-        ]
-        label = ",".join(f"{_place(*where)}={_shown(value)}" for where, value in chosen.items())
+    for values in itertools.product(*lists.values()):
+        chosen = dict(zip(lists, values, strict=True))
+        single = [{key: chosen.get((i, key), v) for key, v in phase.items()} for i, phase in enumerate(phases)]
+        label = ",".join(f"{_key(phased, *place)}={_shown(value)}" for place, value in chosen.items())
         name = f"{table['name']}[{label}]" if label else table["name"]
-        checked = [checking.check_phase(key, phase) for phase in phases]
+        checked = [checking.check_phase(key, phase) for phase in single]
         schedule = checking.build(key, name, table["unit"], checked, max_steps)
-        expanded.append((schedule, _parameters(table, checked)))
+        parameters = {
+            _key(phased, i, key, "_"): _shown(value) if isinstance(value, tuple) else value
+            for i, phase in enumerate(checked)
+            for key, value in phase.items()
+        }
+        expanded.append((schedule, {"kind": PHASES, **parameters} if phased else parameters))
     return expanded
 
 
@@ -113,22 +124,9 @@ def _phases_of(table):
     return [{k: v for k, v in table.items() if k not in ("name", "unit")}]
 
 
-def _place(phase, key):
-    """A list's place in the name of a combination."""
-    return key if phase is None else f"phase{phase + 1}.{key}"
-
-
-def _parameters(table, phases):
-    """What the run file says of one combination: {"kind": ..., "learning_rate": ...}; of phases, phase1_kind, ..."""
-    if "phases" not in table:
-        return {key: _plain(value) for key, value in phases[0].items()}
-    named = {f"phase{i + 1}_{key}": _plain(value) for i, phase in enumerate(phases) for key, value in phase.items()}
-    return {"kind": PHASES, **named}
-
-
-def _plain(value):
-    """A parameter's value as the run file has it: numbers and text."""
-    return _shown(value) if isinstance(value, tuple) else value
+def _key(phased, phase, key, separator="."):
+    """A parameter's name among those of all phases, where there are several."""
+    return f"phase{phase + 1}{separator}{key}" if phased else key
 
 
 def _shown(value):

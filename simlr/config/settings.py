@@ -1,5 +1,6 @@
 """The tables of single settings that a grid or study file may have, and its name."""
 
+from functools import partial
 from typing import Any
 
 from ..errors import InputError
@@ -17,11 +18,7 @@ def _recorded_seeds(key, value):
     return rules.count_or_none(key, value)
 
 
-def _points(key, value):
-    """A number of recorded moments; they are held in memory."""
-    return rules.count(key, value, least=0, most=MOST_POINTS)
-
-
+_points = partial(rules.count, least=0, most=MOST_POINTS)  # they are held in memory
 SETTINGS: dict[str, tuple[Parameter, ...]] = {
     "seeds": (
         Parameter("count", rules.count, 1000, "draws of every combination of problem parameters"),

@@ -3,6 +3,8 @@
 The values of a rule are its levels: a run is looked at once for each of them, and they are the run file's axis `level`.
 """
 
+from functools import partial
+
 from ..errors import InputError
 from ..inputs import rules
 from ..inputs.parameters import REQUIRED, Parameter, check_keys, read_parameters
@@ -35,11 +37,22 @@ def check(table: dict) -> dict:
     if len(given) != 1:
         raise InputError(f"stop must have exactly one of {', '.join(RULES)}, got {' and '.join(given) or 'none'}")
     rule = given[0]
-    if rule == VALIDATION:
-        checked = _check_validation(table[rule])
-    else:
+    if rule != VALIDATION:
         checked = _levels(f"stop.{rule}", table[rule], CHECKS[rule])
-    return {rule: checked, "max_steps": _check_max_steps(table, max(checked) if rule == "steps" else None)}
+    elif not isinstance(table[rule], dict):
+        rules.refuse("stop.validation", "a table, e.g. { patience = [5, 20], every = 10 }", table[rule])
+    else:
+        check_keys("stop.validation", table[rule], (parameter.name for parameter in VALIDATION_PARAMETERS))
+        if "patience" not in table[rule]:
+            raise InputError("stop.validation.patience is missing: looks in a row without an improvement, e.g. [5, 20]")
+        checked = read_parameters("stop.validation", table[rule], VALIDATION_PARAMETERS)
+    # Where there are budgets, by default and at least the largest of them.
+    largest = max(checked) if rule == "steps" else None
+    given_steps = table.get("max_steps", largest or DEFAULT_MAX_STEPS)
+    steps = rules.count("stop.max_steps", given_steps)
+    if largest and steps < largest:
+        rules.refuse("stop.max_steps", f"at least the largest of stop.steps, {largest}", given_steps)
+    return {rule: checked, "max_steps": steps}
 
 
 def level_kind(stop: dict) -> str:
@@ -89,29 +102,24 @@ def _levels(key, value, rule):
     return cast_different(key, given, rule, "levels", "a list of at least one level")
 
 
-def _loss(key, value):
-    """A train loss; a run beyond the largest has diverged."""
-    return rules.number(key, value, least=0.0, most=LARGEST_LEVEL, rule=f"a number from 0 to {LARGEST_LEVEL:g}")
-
-
-def _excess(key, value):
-    """A train loss above the floor; 0 is never reached."""
-    return rules.number(key, value, above=0.0, most=LARGEST_LEVEL, rule=f"a number > 0, at most {LARGEST_LEVEL:g}")
-
-
-def _fraction(key, value):
-    """A share of the train loss at the start; all of it is no stop."""
-    rule = "a number between 0 and 1, neither included"
-    number = rules.number(key, value, above=0.0, most=1.0, rule=rule)
-    return number if number < 1.0 else rules.refuse(key, rule, value)
-
-
 def _budget(key, value):
     """A number of steps."""
     return rules.count(key, value, most=LARGEST_BUDGET)
 
 
-CHECKS = {"train_loss": _loss, "excess_train_loss": _excess, "train_loss_fraction": _fraction, "steps": _budget}
+CHECKS = {
+    # A run beyond the largest train loss has diverged.
+    "train_loss": partial(rules.number, least=0.0, most=LARGEST_LEVEL, rule=f"a number from 0 to {LARGEST_LEVEL:g}"),
+    # An excess of 0 is never reached.
+    "excess_train_loss": partial(
+        rules.number, above=0.0, most=LARGEST_LEVEL, rule=f"a number > 0, at most {LARGEST_LEVEL:g}"
+    ),
+    # All of the train loss at the start is no stop.
+    "train_loss_fraction": partial(
+        rules.number, above=0.0, most=1.0 - 2.0**-53, rule="a number between 0 and 1, neither included"
+    ),
+    "steps": _budget,
+}
 VALIDATION_PARAMETERS = (
     Parameter(
         "patience", lambda key, value: _levels(key, value, _budget), REQUIRED, "looks in a row, a list of levels"
@@ -120,22 +128,3 @@ VALIDATION_PARAMETERS = (
     Parameter("min_delta", rules.not_negative, 0.0, "the least fall of the loss that counts"),
     Parameter("restore", rules.flag, True, "whether the losses are those of the best look"),
 )
-
-
-def _check_validation(table):
-    """The table of the validation rule, complete."""
-    if not isinstance(table, dict):
-        rules.refuse("stop.validation", "a table, e.g. { patience = [5, 20], every = 10 }", table)
-    check_keys("stop.validation", table, (parameter.name for parameter in VALIDATION_PARAMETERS))
-    if "patience" not in table:
-        raise InputError("stop.validation.patience is missing: looks in a row without an improvement, e.g. [5, 20]")
-    return read_parameters("stop.validation", table, VALIDATION_PARAMETERS)
-
-
-def _check_max_steps(table, largest):
-    """The largest number of steps; where there are budgets, by default and at least the largest of them."""
-    given = table.get("max_steps", largest or DEFAULT_MAX_STEPS)
-    steps = rules.count("stop.max_steps", given)
-    if largest and steps < largest:
-        rules.refuse("stop.max_steps", f"at least the largest of stop.steps, {largest}", given)
-    return steps

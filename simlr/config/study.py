@@ -71,12 +71,15 @@ class StudyConfig:
     def from_tables(cls, tables: dict, folder: str | Path = ".") -> Self:
         """The study described by nested dicts, as TOML reads them; InputError where anything is wrong."""
         check_keys("study", tables, TABLES)
-        return cls(
-            name=check_name(tables.get("name", "study")),
-            study=_check_study(tables["study"]),
-            seeds=check_settings(tables, "seeds"),
-            folder=str(folder),
-        )
+        name, table = check_name(tables.get("name", "study")), tables["study"]
+        if not isinstance(table, dict):
+            rules.refuse("study", "a table", table)
+        if "kind" not in table:
+            raise InputError("study.kind is missing")
+        definition = find("study.kind", table["kind"])
+        parameters = read_parameters("study", table, definition.parameters, definition.kind, others=("kind",))
+        study = {"kind": definition.kind, **parameters}
+        return cls(name, study, check_settings(tables, "seeds"), str(folder))
 
     def replace(self, **changes: Any) -> Self:
         """A copy with whole tables or single keys replaced: `replace(seeds={"count": 10})` keeps the root."""
@@ -125,13 +128,3 @@ def find(key: str, kind: Any) -> Study:
     if study is None:
         raise unknown(key, kind, papers_having("STUDY"), "study")
     return study
-
-
-def _check_study(table):
-    """The study's kind and parameters."""
-    if not isinstance(table, dict):
-        rules.refuse("study", "a table", table)
-    if "kind" not in table:
-        raise InputError("study.kind is missing")
-    study = find("study.kind", table["kind"])
-    return {"kind": study.kind, **read_parameters("study", table, study.parameters, study.kind, others=("kind",))}

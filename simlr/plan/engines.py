@@ -48,27 +48,19 @@ def engine_of(config: GridConfig, seeds: int, schedule: Schedule, optimizer: dic
         return STOCHASTIC
     if config.engine == "recurrence" or not schedule.length:
         return RECURRENCE
-    if VALIDATION in config.stop:
-        return _engine_of_looks(config, schedule)
-    if config.engine == "closed-form":
-        return CLOSED_FORM
-    pieces = schedule.pieces()
-    long_pieces = schedule.length >= STEPS_A_PIECE * len(pieces)
-    if all(rate is not None for _, _, rate in pieces):
-        return CLOSED_FORM if long_pieces else RECURRENCE
-    return MIXED if schedule.length >= 2 * CHUNK and seeds >= LEAST_SEEDS and long_pieces else RECURRENCE
-
-
-def _engine_of_looks(config, schedule):
-    """The engine of a schedule whose validation loss is looked at: closed form from look to look at constant rates."""
     pieces = schedule.pieces()
     constant = all(rate is not None for _, _, rate in pieces)
+    long_pieces = schedule.length >= STEPS_A_PIECE * len(pieces)
+    looks = VALIDATION in config.stop
     if config.engine == "closed-form":
-        if not constant:
+        if looks and not constant:
             raise InputError(
                 f"engine 'closed-form': schedule {schedule.name!r}, of varying rates, has no closed form from look to "
                 "look of stop.validation; use 'auto'"
             )
         return CLOSED_FORM
-    worthwhile = config.stop[VALIDATION]["every"] >= STEPS_A_PIECE and schedule.length >= STEPS_A_PIECE * len(pieces)
-    return CLOSED_FORM if constant and worthwhile else RECURRENCE
+    if constant:
+        worthwhile = long_pieces and not (looks and config.stop[VALIDATION]["every"] < STEPS_A_PIECE)
+        return CLOSED_FORM if worthwhile else RECURRENCE
+    many = schedule.length >= 2 * CHUNK and seeds >= LEAST_SEEDS and long_pieces
+    return MIXED if many and not looks else RECURRENCE

@@ -52,32 +52,31 @@ class RateTables:
 
     def _elapsed_before(self, s, chunk):
         """The sum of the learning rates before a chunk: constant pieces by a product, others by sums in order."""
+        end, times = chunk * CHUNK, []
         with np.errstate(over="ignore", invalid="ignore"):
-            pieces = self._pieces.get(s) or self._pieces.setdefault(s, self._schedules[s].pieces())
-            return sum((self._time_of(s, piece, chunk * CHUNK) for piece in pieces), 0.0)
+            for first, steps, rate in self._pieces.get(s) or self._pieces.setdefault(s, self._schedules[s].pieces()):
+                taken = min(max(end - first, 0), steps)
+                if rate is not None:
+                    times.append(rate * taken if taken else 0.0)
+                    continue
+                sums = self._sums.setdefault((s, first), [0.0])
+                whole, rest = divmod(taken, CHUNK)
+                while len(sums) <= whole:
+                    start = first + (len(sums) - 1) * CHUNK
+                    sums.append(sums[-1] + float(np.sum(self._schedules[s].rates(start, start + CHUNK))))
+                start = first + whole * CHUNK
+                rates = self._schedules[s].rates(start, start + rest)
+                times.append(sums[whole] + float(np.sum(rates)) if rest else sums[whole])
+        return sum(times, 0.0)
 
-    def _time_of(self, s, piece, end):
-        """The time that the steps of one piece before step `end` take."""
-        first, steps, rate = piece
-        taken = min(max(end - first, 0), steps)
-        if rate is not None:
-            return rate * taken if taken else 0.0
-        sums = self._sums.setdefault((s, first), [0.0])
-        whole, rest = divmod(taken, CHUNK)
-        while len(sums) <= whole:
-            start = first + (len(sums) - 1) * CHUNK
-            sums.append(sums[-1] + float(np.sum(self._schedules[s].rates(start, start + CHUNK))))
-        start = first + whole * CHUNK
-        return sums[whole] + (float(np.sum(self._schedules[s].rates(start, start + rest))) if rest else 0.0)
-
-    def spans(self, rows: Iterable[int], chunks: int, ahead: bool) -> Generator[tuple[int, Array, Array]]:
+    def spans(self, schedules: Iterable[int], chunks: int, ahead: bool) -> Generator[tuple[int, Array, Array]]:
         """The tables of one run of chunks after the other.
 
         The runs grow: where most cells end early, little is tabulated in vain, and later a launch is worth its while.
 
         Parameters
         ----------
-        rows
+        schedules
             Indices of S of the schedules.
         chunks
             How many chunks there are.
@@ -93,8 +92,8 @@ class RateTables:
         time : float64 (S, T + 1)
             Times before each step and after the last.
         """
-        rows = tuple(rows)
-        cuts = ((rows, first, last) for first, last in self._cuts(rows, chunks))
+        schedules = tuple(schedules)
+        cuts = ((schedules, first, last) for first, last in self._cuts(len(schedules), chunks))
         cut, following = next(cuts), next(cuts, None)
         if not ahead or not following:
             while following:
@@ -111,27 +110,27 @@ class RateTables:
                 cut, following = following, next(cuts, None)
             yield cut[1] * CHUNK, *coming.result()
 
-    def _cuts(self, rows, count):
+    def _cuts(self, schedules, count):
         """The runs of chunks, (first, one beyond the last): 1, 2, 4, ... of them, as far as memory allows."""
-        most = max(1, min(MOST_CHUNKS, SPAN_BYTES // (16 * CHUNK * len(rows))))
+        most = max(1, min(MOST_CHUNKS, SPAN_BYTES // (16 * CHUNK * schedules)))
         first, size = 0, 1
         while first < count:
             yield first, min(first + size, count)
             first, size = first + size, min(2 * size, most)
 
-    def span(self, rows: tuple[int, ...], first: int, last: int) -> tuple[Array, Array]:
-        """eta (S, T) and time (S, T + 1) of the chunks first..last - 1 of the schedules `rows`, kept while used.
+    def span(self, schedules: tuple[int, ...], first: int, last: int) -> tuple[Array, Array]:
+        """eta (S, T) and time (S, T + 1) of the chunks first..last - 1 of some schedules, by index, kept while used.
 
         Where a schedule has fewer steps, zeros follow.
         """
-        return self._kept.get((rows, first, last), lambda: self._tabulated(rows, first, last))
+        return self._kept.get((schedules, first, last), lambda: self._tabulated(schedules, first, last))
 
-    def _tabulated(self, rows, first, last):
+    def _tabulated(self, schedules, first, last):
         """The tables of `span`, made anew."""
         begin = first * CHUNK
-        longest = max(0, min(max(self._schedules[s].length for s in rows), last * CHUNK) - begin)
-        eta, time = np.zeros((len(rows), longest)), np.zeros((len(rows), longest + 1))
-        for i, s in enumerate(rows):
+        longest = max(0, min(max(self._schedules[s].length for s in schedules), last * CHUNK) - begin)
+        eta, time = np.zeros((len(schedules), longest)), np.zeros((len(schedules), longest + 1))
+        for i, s in enumerate(schedules):
             time[i, 0] = self._elapsed_before(s, first)
             for chunk in range(first, last):
                 chunk_eta, chunk_time = self.one(s, chunk)

@@ -42,22 +42,16 @@ def recorded_moments(
         return steps, flow
     steps[0] = 0
     room = points - 1
-    taken = _geometric_steps(schedule.length, room // 2 if schedule.flows else room)
+    slots = room // 2 if schedule.flows else room
+    if schedule.length <= slots:
+        taken = np.arange(1, schedule.length + 1)
+    else:
+        taken = np.unique(np.rint(np.geomspace(1, schedule.length, slots)).astype(np.int64))
     steps[1 : 1 + taken.size] = taken
     if schedule.flows and taken.size < room:
         steps[1 + taken.size :] = schedule.length
         flow[1 + taken.size :] = np.geomspace(flow_time / FIRST_FLOW_FRACTION, flow_time, room - taken.size)
     return steps, flow
-
-
-def _geometric_steps(steps, slots):
-    """At most `slots` steps from 1 to `steps`, in geometric progression, rounded, without repeats: int64."""
-    count = min(steps, slots)
-    if count < 1:
-        return np.empty(0, np.int64)
-    if count == steps:
-        return np.arange(1, steps + 1)
-    return np.unique(np.rint(np.geomspace(1, steps, count)).astype(np.int64))
 
 
 @dataclass(frozen=True)

@@ -44,13 +44,13 @@ def longest_table(schedule: Schedule) -> int:
     return min(varying, LONGEST_TABLE)
 
 
-def batches(rows: Iterable[int], weights: Iterable[int]) -> Iterator[NDArray[np.int64]]:
+def batches(schedules: Iterable[int], weights: Iterable[int]) -> Iterator[NDArray[np.int64]]:
     """Consecutive schedules in batches of limited number and total weight; one that weighs more is alone.
 
     Parameters
     ----------
-    rows
-        Indices of schedules.
+    schedules
+        Their indices.
     weights
         Of each, what it adds to a batch: steps of its longest table, say.
 
@@ -61,11 +61,11 @@ def batches(rows: Iterable[int], weights: Iterable[int]) -> Iterator[NDArray[np.
     """
     batch: list[int] = []
     load = 0
-    for row, weight in zip(rows, weights, strict=True):
+    for index, weight in zip(schedules, weights, strict=True):
         if batch and (load + weight > STEPS_A_BATCH or len(batch) == SCHEDULES_A_BATCH):
             yield np.array(batch)
             batch, load = [], 0
-        batch.append(row)
+        batch.append(index)
         load += weight
     if batch:
         yield np.array(batch)

@@ -61,9 +61,9 @@ class Comparison:
 
     def record(self) -> dict[str, Any]:
         """The row as {column: value}, each problem parameter and each of `over` a column of its own."""
-        own = columns_of(self, "a", "b")
-        del own["over"]
-        return dict(self.over) | own
+        columns = columns_of(self, "a", "b")
+        del columns["over"]
+        return dict(self.over) | columns
 
     @property
     def where(self) -> dict[str, Any]:
@@ -72,32 +72,54 @@ class Comparison:
 
 
 def answer(run: Run, parts: ScheduleParts | None = None) -> Answer | None:
-    """The `Answer` to the question of a run's grid; None where it has none, or the run is a part of one."""
+    """The answer to the question of a run's grid.
+
+    Parameters
+    ----------
+    run
+        Finished or not.
+    parts
+        What was read of the run already; read anew where it is None.
+
+    Returns
+    -------
+    Answer or None
+        None where the grid has no question, and of a shard.
+    """
     question = None if run.is_study else run.config.question
     if not question or "shard" in run.attributes:
         return None
     parts = parts or ScheduleParts(run)
-    return _answer_pair(run, question, parts) if "compare" in question else answer_growth(run, question, parts)
+    if "compare" not in question:
+        return answer_growth(run, question, parts)
+    rows = compare(run, question, parts)
+    axes = axes_of(rows, run.config.level_kind)
+    depends, outcome = dependence(rows, axes), overall_outcome(rows)
+    words = _Words(run, question, axes)
+    sentence, notes = words.sentence(rows, outcome, depends), words.notes(rows)
+    return Answer(question["text"], outcome, sentence, notes, rows, axes, depends)
 
 
 # ---- the comparisons ----
 
 
-def _answer_pair(run, question, parts):
-    """The answer to a question with two sides."""
-    rows = compare(run, question, parts)
-    names = [questions.side_name(side) for side in question["compare"]]
-    axes = axes_of(rows, run.config.level_kind)
-    depends = dependence(rows, axes)
-    outcome = _together(rows)
-    told = _Teller(run, question, names, axes)
-    return Answer(
-        question["text"], outcome, told.sentence(rows, outcome, depends), told.notes(rows), rows, axes, depends
-    )
-
-
 def compare(run: Run, question: dict, parts: ScheduleParts | None = None) -> list[Comparison]:
-    """All `Comparison`s of a question with two sides."""
+    """Every comparison of a question with two sides.
+
+    Parameters
+    ----------
+    run
+        Finished or not.
+    question
+        Of the first form, checked.
+    parts
+        What was read of the run already; read anew where it is None.
+
+    Returns
+    -------
+    list of Comparison
+        By problem combination, then `over` and level.
+    """
     parts = parts or ScheduleParts(run)
     sides, entries = question["compare"], questions.entries_of(run.config)
     moments = [side.get("at") for side in sides]
@@ -108,52 +130,59 @@ def compare(run: Run, question: dict, parts: ScheduleParts | None = None) -> lis
             for e in levels:
                 at = [place_of(run, moment, e) for moment in moments]
                 losses = [
-                    np.stack([values_of(parts, s, seeds, where, question["measure"]) for s in own])
-                    for own, where in zip(places, at, strict=True)
+                    np.stack([values_of(parts, s, seeds, where, question["measure"]) for s in side])
+                    for side, where in zip(places, at, strict=True)
                 ]
                 cell = {"problem": problem, "over": over, "level": float(run["level"][e])}
-                rows.append(_comparison(cell, losses, [[entries[s] for s in own] for own in places], question))
+                rows.append(_comparison(cell, losses, [[entries[s] for s in side] for side in places], question))
     return rows
 
 
 def _comparison(cell, losses, entries, question):
     """One `Comparison`, of what the schedules of both sides came to: two arrays (M, N)."""
     known = ~(np.isnan(losses[0]).any(axis=0) | np.isnan(losses[1]).any(axis=0))
-    losses = [own[:, known] for own in losses]
-    tuned = any(len(own) > 1 for own in losses)
-    halves = (slice(0, None, 2), slice(1, None, 2)) if tuned else (slice(0, 0), slice(None))
-    chosen = [first_smallest(_medians(own[:, halves[0]])) or 0 for own in losses]
-    a, b = (own[i, halves[1]] for own, i in zip(losses, chosen, strict=True))
-    found = {"a": entries[0][chosen[0]].name, "b": entries[1][chosen[1]].name}
-    found |= {"tuned_on": losses[0][:, halves[0]].shape[1]}
-    found |= {"edge_a": _edges(entries[0], chosen[0]), "edge_b": _edges(entries[1], chosen[1])}
-    return Comparison(**cell, **found, **_ratio(a, b, question["margin"]))
-
-
-def _medians(losses):
-    """Medians over the seeds (M, N) -> (M,), NaN without seeds."""
-    if not losses.shape[1]:
-        return np.full(len(losses), np.nan)
+    losses = [side[:, known] for side in losses]
+    tuned = any(len(side) > 1 for side in losses)
+    # Chosen on every other seed, compared on those between.
+    chosen_on, compared_on = (slice(0, None, 2), slice(1, None, 2)) if tuned else (slice(0, 0), slice(None))
+    tuned_on = losses[0][:, chosen_on].shape[1]
     with np.errstate(invalid="ignore"):
-        return np.median(losses, axis=1)
-
-
-def _ratio(a, b, margin):
-    """What is measured of two sides, seed by seed (N,)."""
-    some = np.isfinite(a) | np.isfinite(b)
-    a, b = a[some], b[some]
+        chosen = [first_smallest(np.median(side[:, chosen_on], axis=1)) or 0 if tuned_on else 0 for side in losses]
+    a, b = (side[i, compared_on] for side, i in zip(losses, chosen, strict=True))
+    either = np.isfinite(a) | np.isfinite(b)
+    a, b = a[either], b[either]
     logs = np.sort(log_ratios(a, b))
     with np.errstate(over="ignore"):
         ratio, low, high = (float(np.exp(value)) for value in median_interval(logs))
-    wins = int((logs < -EQUAL).sum())
-    share, share_low, share_high = (float(value) for value in wilson(np.array(wins), np.array(logs.size)))
-    found = {"pairs": logs.size, "missed_a": int(np.isinf(a).sum()), "missed_b": int(np.isinf(b).sum())}
-    found |= {"ratio": ratio, "ratio_low": low, "ratio_high": high, "outcome": outcome_of(low, high, margin)}
-    return found | {"win_share": share, "win_share_low": share_low, "win_share_high": share_high}
+    share, share_low, share_high = map(float, wilson(np.array((logs < -EQUAL).sum()), np.array(logs.size)))
+    sides = {"a": entries[0][chosen[0]].name, "b": entries[1][chosen[1]].name}
+    sides |= {"edge_a": _edges(entries[0], chosen[0]), "edge_b": _edges(entries[1], chosen[1])}
+    counts = {"pairs": logs.size, "missed_a": int(np.isinf(a).sum()), "missed_b": int(np.isinf(b).sum())}
+    ratios = {
+        "ratio": ratio,
+        "ratio_low": low,
+        "ratio_high": high,
+        "outcome": outcome_of(low, high, question["margin"]),
+    }
+    shares = {"win_share": share, "win_share_low": share_low, "win_share_high": share_high}
+    return Comparison(**cell, tuned_on=tuned_on, **sides, **counts, **ratios, **shares)
 
 
 def outcome_of(low: float, high: float, margin: float) -> str:
-    """What the interval of a ratio says, differences up to `margin` counting as none."""
+    """What the interval of a ratio says.
+
+    Parameters
+    ----------
+    low, high
+        Of the first side's measure over the second's.
+    margin
+        Differences up to this share count as none.
+
+    Returns
+    -------
+    str
+        BETTER, WORSE, EVEN or OPEN.
+    """
     if high * (1.0 + margin) < 1.0:
         return BETTER
     if low > 1.0 + margin:
@@ -165,34 +194,58 @@ def _edges(entries, chosen):
     """The numeric parameters whose chosen value is the end of what was tried, in one text."""
     if len(entries) < 2:
         return ""
-    found = []
+    edges = []
     for key, value in entries[chosen].parameters.items():
         tried = sorted({e.parameters[key] for e in entries if isinstance(e.parameters.get(key), float)})
         if isinstance(value, float) and len(tried) > 1 and edge_of(tried, tried.index(value)):
-            found.append(f"{key} {edge_of(tried, tried.index(value))}")
-    return ", ".join(found)
+            edges.append(f"{key} {edge_of(tried, tried.index(value))}")
+    return ", ".join(edges)
 
 
 # ---- what they say together ----
 
 
-def _together(rows):
-    """The outcome of all comparisons: one that is unsure neither helps nor hinders, and what is never less is a no."""
-    told = {row.outcome for row in rows} - {OPEN}
-    if told <= {EVEN}:
-        return SAME if told else UNSURE
-    if BETTER not in told:
+def overall_outcome(rows: Sequence[Comparison]) -> str:
+    """What all comparisons say: one that is unsure neither helps nor hinders, and what is never less is a no.
+
+    Parameters
+    ----------
+    rows
+        The comparisons.
+
+    Returns
+    -------
+    str
+        One of `outcomes`: YES, NO, DEPENDS, SAME or UNSURE.
+    """
+    sure = {row.outcome for row in rows} - {OPEN}
+    if sure <= {EVEN}:
+        return SAME if sure else UNSURE
+    if BETTER not in sure:
         return NO
-    return YES if told == {BETTER} else DEPENDS
+    return YES if sure == {BETTER} else DEPENDS
 
 
 def value_at(run: Run, row: Any, axis: str) -> Any:
-    """The value of a row along an axis."""
+    """The value of a row of an answer along an axis, which is named as `outcomes.axes_of` names it."""
     return row.level if axis == run.config.level_kind else row.where[axis]
 
 
 def dependence(rows: Sequence[Comparison], axes: Sequence[Any]) -> tuple[str, ...]:
-    """The names of the axes that the ratio depends on most: shares of the variance of log ratio between its values."""
+    """The axes that the ratio depends on most: shares of the variance of log ratio between the values of an axis.
+
+    Parameters
+    ----------
+    rows
+        The comparisons.
+    axes
+        (name, its values) of every axis, as `outcomes.axes_of` gives them.
+
+    Returns
+    -------
+    tuple of str
+        At most two names, one where it accounts for most of the variance; none where the ratio does not vary.
+    """
     logs = np.log(np.clip([row.ratio for row in rows], 1e-9, 1e9))
     known = np.isfinite(logs)
     total = logs[known].var() if known.any() else 0.0
@@ -200,34 +253,30 @@ def dependence(rows: Sequence[Comparison], axes: Sequence[Any]) -> tuple[str, ..
         return ()
     shares = {}
     for name, values in axes:
-        own = np.array([row.where.get(name, row.level) for row in rows], dtype=object)
+        value_of = [row.where.get(name, row.level) for row in rows]
         means = np.zeros(logs.size)
         for value in values:
-            same = known & np.array([one == value for one in own])
+            same = known & np.array([one == value for one in value_of])
             means[same] = logs[same].mean() if same.any() else 0.0
         shares[name] = means[known].var() / total
     ordered = sorted(shares, key=shares.__getitem__, reverse=True)
     return tuple(ordered[: 1 if shares[ordered[0]] >= MOST_OF_IT else 2])
 
 
-def _digits(value):
-    """A number in three digits, zeros at the end among them."""
-    return f"{value:#.3g}".removesuffix(".")
+class _Words:
+    """The words of an answer to a question with two sides."""
 
-
-class _Teller:
-    """The words of an answer."""
-
-    def __init__(self, run, question, names, axes):
-        self.kind, self.axes, self.names = run.config.level_kind, [name for name, _ in axes], names
+    def __init__(self, run, question, axes):
+        self.kind, self.axes = run.config.level_kind, [name for name, _ in axes]
+        self.names = [questions.side_name(side) for side in question["compare"]]
         self.measure, self.margin = WORDS[question["measure"]], question["margin"]
 
     def sentence(self, rows, outcome, depends):
         """The answer."""
-        told = [row for row in rows if row.pairs and not math.isnan(row.ratio)]
-        if not told:
+        known = [row for row in rows if row.pairs and not math.isnan(row.ratio)]
+        if not known:
             return "Not sure: no seed has been compared."
-        low, high = min(told, key=lambda row: row.ratio), max(told, key=lambda row: row.ratio)
+        low, high = min(known, key=lambda row: row.ratio), max(known, key=lambda row: row.ratio)
         start = outcome[0].upper() + outcome[1:]
         if outcome == DEPENDS:
             start += f" on {' and '.join(depends)}" if depends else ""
@@ -242,8 +291,9 @@ class _Teller:
     @staticmethod
     def figure(row):
         """The ratio, and its uncertainty with the share of seeds."""
-        digits = (_digits(value) for value in (row.ratio, row.ratio_low, row.ratio_high, 100 * row.win_share))
-        ratio, low, high, share = digits
+        values = (row.ratio, row.ratio_low, row.ratio_high, 100 * row.win_share)
+        # In three digits, zeros at the end among them.
+        ratio, low, high, share = (f"{value:#.3g}".removesuffix(".") for value in values)
         return ratio, f"95 % {low} to {high}; less in {share} % of the seeds"
 
     def at(self, row):
@@ -263,22 +313,22 @@ class _Teller:
             EVEN: f"equal within {100 * self.margin:g} %",
             OPEN: "unsure",
         }
-        told = ", ".join(f"{count[key]} {word}" for key, word in words.items() if count[key])
-        return f"; of {len(rows)} comparisons {told}"
+        counts = ", ".join(f"{count[key]} {word}" for key, word in words.items() if count[key])
+        return f"; of {len(rows)} comparisons {counts}"
 
     def notes(self, rows):
         """What a reader has to know to trust it."""
-        found = []
+        notes = []
         if any(row.tuned_on for row in rows):
-            found.append(
+            notes.append(
                 "tuned: each side's schedule was chosen on every other seed, and compared on the seeds between"
             )
         for side, name in zip("ab", self.names, strict=True):
             edges = Counter(getattr(row, f"edge_{side}") for row in rows if getattr(row, f"edge_{side}"))
             for edge, count in edges.items():
-                found.append(f"{name}: {edge} of those tried was chosen in {count} of {len(rows)} comparisons")
+                notes.append(f"{name}: {edge} of those tried was chosen in {count} of {len(rows)} comparisons")
             missed = sum(getattr(row, f"missed_{side}") for row in rows)
             if missed:
                 pairs = sum(row.pairs for row in rows)
-                found.append(f"{name}: {missed} of {pairs} pairs are lost, for the level was not reached")
-        return tuple(found)
+                notes.append(f"{name}: {missed} of {pairs} pairs are lost, for the level was not reached")
+        return tuple(notes)

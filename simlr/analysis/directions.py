@@ -81,9 +81,20 @@ def recorded(run: Run) -> bool:
 
 
 def directions(run: Run, schedules: Sequence[int] | None = None) -> list[Direction]:
-    """For every schedule (or some, by place), problem and level the share of every rank of curvature: `Direction`s.
+    """The share of the errors in every direction of curvature; the formulas are at the head of this module.
 
-    Empty where the run has no residuals at the stops. Ranks that no seed has are left out.
+    Parameters
+    ----------
+    run
+        Finished or not.
+    schedules
+        Places of the schedules that are wanted; None for all.
+
+    Returns
+    -------
+    list of Direction
+        By schedule, then problem combination, level and rank; ranks that no seed has are left out. Empty where the run
+        has no residuals at the stops.
     """
     if not recorded(run):
         return []
@@ -93,8 +104,8 @@ def directions(run: Run, schedules: Sequence[int] | None = None) -> list[Directi
         for problem, seeds in groups:
             totals = _totals(run, s, seeds)
             for e, level in enumerate(run["level"].tolist()):
-                own = {"schedule": names[s], "problem": problem, "level": level}
-                rows += [Direction(**own, rank=i + 1, **cells) for i, cells in enumerate(_means(totals[:, e]))]
+                cell = {"schedule": names[s], "problem": problem, "level": level}
+                rows += [Direction(**cell, rank=i + 1, **means) for i, means in enumerate(_means(totals[:, e]))]
     return rows
 
 
@@ -103,9 +114,9 @@ def _totals(run, s, seeds):
 
     The seventh is the count of test shares.
     """
-    levels, axes = run["level"].size, run["axis"].size
-    totals = np.zeros((7, levels, axes))
-    for piece in _seed_pieces(seeds, levels * axes + 2 * axes * axes):
+    levels, dimension = run["level"].size, run["axis"].size
+    totals = np.zeros((7, levels, dimension))
+    for piece in _seed_pieces(seeds, levels * dimension + 2 * dimension * dimension):
         lam, train, test = _shares(run, s, piece)
         known = np.isfinite(train) & np.isfinite(lam)[:, None, :]
         tested = known & np.isfinite(test)
@@ -148,14 +159,14 @@ def _seed_pieces(seeds, values_a_seed):
 
 def _means(totals):
     """The fields of `Direction` for each rank, from sums (7, d)."""
-    found = []
+    means = []
     for count, lam, train, train2, test, test2, tested in totals.T.tolist():
         if not count:
             continue
         shares = [*_mean_and_error(count, train, train2), *_mean_and_error(tested, test, test2)]
         names = ("train_share", "train_share_error", "test_share", "test_share_error")
-        found.append({"seeds": int(count), "curvature": lam / count, **dict(zip(names, shares, strict=True))})
-    return found
+        means.append({"seeds": int(count), "curvature": lam / count, **dict(zip(names, shares, strict=True))})
+    return means
 
 
 def _mean_and_error(count, total, squares):
@@ -172,15 +183,27 @@ def _mean_and_error(count, total, squares):
 
 
 def bias_and_variance(run: Run, schedules: Sequence[int] | None = None) -> list[Spread]:
-    """Bias and variance over seeds of every schedule (or some, by place) at every level in every problem: `Spread`s.
+    """Bias and variance over seeds of every schedule at every level in every problem.
 
     With v_n = theta_n - theta_star = Q_n (r_n + delta_n), their mean v and Sigma = Q M Q^T, common to the seeds:
 
         variance = sum_n (v_n - v)^T Sigma (v_n - v) / (N - 1),  bias^2 = v^T Sigma v - variance / N,
 
     both unbiased; their sum is the mean test loss above its floor. Standard errors are the jackknife's. Only seeds that
-    reached the level count. Where the target or Sigma is not common to the seeds the numbers are NaN, and the note says
-    why. Empty where the run has no residuals at the stops.
+    reached the level count.
+
+    Parameters
+    ----------
+    run
+        Finished or not.
+    schedules
+        Places of the schedules that are wanted; None for all.
+
+    Returns
+    -------
+    list of Spread
+        By problem combination, then schedule and level. Where the target or Sigma is not common to the seeds the
+        numbers are NaN, and the note says why. Empty where the run has no residuals at the stops.
     """
     if not recorded(run):
         return []
@@ -189,31 +212,46 @@ def bias_and_variance(run: Run, schedules: Sequence[int] | None = None) -> list[
     for problem, seeds in problem_groups(run):
         sigma, note = common_covariance(run, seeds)
         for s in range(len(names)) if schedules is None else schedules:
-            found = _spreads(run, s, seeds, sigma) if not note else [_nothing(note)] * run["level"].size
-            for level, cells in zip(run["level"].tolist(), found, strict=True):
-                rows.append(Spread(schedule=names[s], problem=problem, level=level, **cells))
+            cells = _spreads(run, s, seeds, sigma) if not note else [_nothing(note)] * run["level"].size
+            for level, cell in zip(run["level"].tolist(), cells, strict=True):
+                rows.append(Spread(schedule=names[s], problem=problem, level=level, **cell))
     return rows
 
 
 def common_covariance(run: Run, seeds: NDArray[np.int64]) -> tuple[NDArray[np.float64] | None, str]:
-    """(Sigma (d, d), "") of the test distribution that all of these seeds share, else (None, why there is none)."""
+    """The covariance Sigma = Q M Q^T of the test distribution that some seeds share.
+
+    Parameters
+    ----------
+    run
+        Finished or not.
+    seeds : int64 (N,)
+        Places of the seeds of one problem combination, which lie together.
+
+    Returns
+    -------
+    sigma : float64 (d, d) or None
+        None where they share none, or their target differs.
+    reason : str
+        Why there is none; "" where there is one.
+    """
     if not np.size(seeds):
         return None, "no seeds"
     sigma: Any = None
     target: Any = None
     for piece in _seed_pieces(seeds, 4 * run["axis"].size ** 2):
         q: Any = run.part("curvature_axes", piece)
-        own: Any = run.part("target", piece)
+        targets: Any = run.part("target", piece)
         done: Any = ~np.isnan(run.part("train_floor", piece))
         if not done.any():
             continue
-        if not np.isfinite(own[done]).all() or np.isnan(q[done]).any():
+        if not np.isfinite(targets[done]).all() or np.isnan(q[done]).any():
             return None, NO_TARGET
         covariance = np.einsum(
             "nij,njk,nlk->nil", q[done], np.asarray(run.part("test_matrix", piece))[done], q[done], optimize=True
         )
-        sigma, target = (covariance[0], own[done][0]) if sigma is None else (sigma, target)
-        if (abs(own[done] - target) > SAME * np.max(abs(target), initial=1.0)).any():
+        sigma, target = (covariance[0], targets[done][0]) if sigma is None else (sigma, target)
+        if (abs(targets[done] - target) > SAME * np.max(abs(target), initial=1.0)).any():
             return None, NO_TARGET
         if not (abs(covariance - sigma) <= SAME * abs(sigma).max()).all():
             return None, OTHER_TEST
@@ -228,9 +266,9 @@ def _nothing(note):
 
 def _spreads(run, s, seeds, sigma):
     """The numbers of the `Spread`s of one schedule in one problem, a level each."""
-    levels, axes = run["level"].size, run["axis"].size
-    pieces = _seed_pieces(seeds, 2 * levels * axes + axes * axes)
-    count, total = np.zeros(levels), np.zeros((levels, axes))
+    levels, dimension = run["level"].size, run["axis"].size
+    pieces = _seed_pieces(seeds, 2 * levels * dimension + dimension * dimension)
+    count, total = np.zeros(levels), np.zeros((levels, dimension))
     for piece in pieces:
         v = _errors(run, s, piece)
         known = np.isfinite(v).all(axis=2)
@@ -269,7 +307,7 @@ def _spread_of(quadratic, linear, mean_loss, nothing):
     variance = q.sum() / (n - 1)
     without = (q.sum() - q * n / (n - 1)) / (n - 2)
     bias_without = mean_loss - 2.0 * along / (n - 1) + q / (n - 1) ** 2 - without / (n - 1)
-    found = {"seeds": n, "bias_squared": mean_loss - variance / n, "bias_squared_error": jackknife(bias_without)}
-    found |= {"variance": variance, "variance_error": jackknife(without)}
-    found |= {"test_loss_above_floor": mean_loss + variance * (n - 1) / n}
-    return {key: value if key == "seeds" else float(value) for key, value in found.items()} | {"note": ""}
+    numbers = {"seeds": n, "bias_squared": mean_loss - variance / n, "bias_squared_error": jackknife(bias_without)}
+    numbers |= {"variance": variance, "variance_error": jackknife(without)}
+    numbers |= {"test_loss_above_floor": mean_loss + variance * (n - 1) / n}
+    return {key: value if key == "seeds" else float(value) for key, value in numbers.items()} | {"note": ""}

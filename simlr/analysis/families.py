@@ -66,12 +66,22 @@ def parameters_of(run: Run) -> dict[str, NDArray]:
 
 
 def families(run: Run) -> list[tuple[str, str, list[int]]]:
-    """The families of a run: [(its name, parameter, [place of a schedule, ...]), ...], values in ascending order.
+    """The families of a run, with the values of each in ascending order.
 
     Where several parameters of a [[schedule]] table are axes, each of them has families with the others fixed.
+
+    Parameters
+    ----------
+    run
+        Its S schedules are taken, whether they are finished or not.
+
+    Returns
+    -------
+    list of (str, str, list of int)
+        (name of the family, the parameter that varies in it, the places of its schedules), a family each.
     """
     known, tables = parameters_of(run), run.config.families()
-    found = []
+    all_families = []
     for key, values in known.items():
         groups: dict = {}
         for s, table in enumerate(tables):
@@ -79,9 +89,14 @@ def families(run: Run) -> list[tuple[str, str, list[int]]]:
             groups.setdefault((table, others), []).append(s)
         for (table, _), members in groups.items():
             if len({_key(values[s]) for s in members}) == len(members) > 1:
+                # The table's name, with what else sets these schedules apart from others of the same table.
+                same = [s for s, other in enumerate(tables) if other == table]
+                apart = [k for k, v in known.items() if k != key and len({_key(v[s]) for s in same}) > 1]
+                fixed = {k: known[k][members[0]] for k in apart if _key(known[k][members[0]]) is not None}
+                name = table + (f"[{','.join(f'{k}={v}' for k, v in fixed.items())}]" if fixed else "")
                 ordered = sorted(members, key=lambda s: (isinstance(values[s], str), values[s]))
-                found.append((_family_name(table, known, key, members, tables), key, ordered))
-    return found
+                all_families.append((name, key, ordered))
+    return all_families
 
 
 def _key(value):
@@ -89,18 +104,21 @@ def _key(value):
     return None if isinstance(value, float) and value != value else value
 
 
-def _family_name(table, known, key, members, tables):
-    """The table's name with what else sets these schedules apart from others of the same table."""
-    same = [s for s, other in enumerate(tables) if other == table]
-    fixed = []
-    for other, values in known.items():
-        if other != key and len({_key(values[s]) for s in same}) > 1 and _key(values[members[0]]) is not None:
-            fixed.append(f"{other}={values[members[0]]}")
-    return table + (f"[{','.join(fixed)}]" if fixed else "")
-
-
 def best_values(run: Run, parts: ScheduleParts | None = None) -> list[Choice]:
-    """For every family, problem combination and level the values tried, the best among them: a list of `Choice`s."""
+    """For every family, problem combination and level the values tried, the best among them.
+
+    Parameters
+    ----------
+    run
+        Finished or not.
+    parts
+        What was read of the run already; read anew where it is None.
+
+    Returns
+    -------
+    list of Choice
+        By family, then problem combination, level and value.
+    """
     rows, groups, known, parts = [], problem_groups(run), parameters_of(run), parts or ScheduleParts(run)
     for name, key, members in families(run):
         values = known[key]
@@ -141,22 +159,53 @@ def _choices(family, sides, group, at):
 
 
 def penalised(sides: Sequence[Side], seeds: NDArray[np.int64], level: int) -> tuple[NDArray, ...]:
-    """Test losses (V, N) of the seeds that can reach the level, infinite where they did not; and where they did."""
+    """Test losses of some schedules in the seeds that can reach a level.
+
+    Parameters
+    ----------
+    sides : sequence of V Side
+        The schedules.
+    seeds : int64 (N,)
+        Seeds of one problem combination.
+    level
+        The place of the level.
+
+    Returns
+    -------
+    losses : float64 (V, N')
+        Infinite where a seed did not reach the level; without the seeds whose train floor lies at or above it, and
+        those that are not run.
+    reached : bool (V, N')
+        Where it did.
+    """
     status = np.stack([side.status[seeds, level] for side in sides])
     known = ~np.isin(status, (STATUS_AT_FLOOR, STATUS_NOT_RUN)).any(axis=0)
-    reached = np.stack([side.own[seeds, level] for side in sides])[:, known]
+    reached = np.stack([side.reached[seeds, level] for side in sides])[:, known]
     losses = np.stack([side.values[seeds, level] for side in sides])[:, known]
     return np.where(reached & ~np.isnan(losses), losses, np.inf), reached
 
 
 def first_smallest(values: NDArray[np.float64]) -> int | None:
-    """The place of the smallest finite value, the first of equal ones; None where there is none."""
+    """The place of the smallest finite value of (V,), the first of equal ones; None where there is none."""
     known = np.isfinite(values)
     return int(np.argmin(np.where(known, values, np.inf))) if known.any() else None
 
 
 def edge_of(values: Sequence, best: Any) -> str:
-    """Whether the best of some values in ascending order is the end of what was tried; for numbers alone."""
+    """Whether the best of some values is the end of what was tried.
+
+    Parameters
+    ----------
+    values
+        In ascending order; of text, not of numbers, no end is told.
+    best : int or None
+        The place of the best among them.
+
+    Returns
+    -------
+    str
+        LOW_EDGE, HIGH_EDGE or NO_EDGE.
+    """
     if best is None or any(isinstance(value, str) for value in values):
         return NO_EDGE
     if best == 0:
@@ -174,7 +223,14 @@ def shape_of(schedule: Schedule) -> str:
     at the end counts as a rate of 0. Steady: all rates equal, or a flow from the start. Looked at in every constant
     stretch and at 256 moments of every other one.
     """
-    rates = np.concatenate([_sampled(schedule, *piece) for piece in schedule.pieces()] or [np.zeros(0)])
+    sampled = [np.zeros(0)]
+    for first, steps, rate in schedule.pieces():
+        if rate is not None:
+            sampled.append(np.full(min(1, steps), rate))
+            continue
+        moments = np.unique(np.linspace(first, first + steps - 1, min(steps, SAMPLES)).astype(np.int64))
+        sampled += [schedule.rates(int(t), int(t) + 1) for t in moments]
+    rates = np.concatenate(sampled)
     if not rates.size or not rates.max() > 0.0:
         return STEADY
     last = 0.0 if schedule.flows else rates[-1]
@@ -183,31 +239,37 @@ def shape_of(schedule: Schedule) -> str:
     return STEADY if rates.min() == rates.max() else OTHER
 
 
-def _sampled(schedule, first, steps, rate):
-    """Some learning rates of one piece, its first and last among them."""
-    if rate is not None:
-        return np.full(min(1, steps), rate)
-    moments = np.unique(np.linspace(first, first + steps - 1, min(steps, SAMPLES)).astype(np.int64))
-    return np.concatenate([schedule.rates(int(t), int(t) + 1) for t in moments])
-
-
 def annealing(run: Run, parts: ScheduleParts | None = None) -> list[Pair]:
     """Every annealed schedule against every steady one of the same optimiser and noise at equal train loss.
 
-    A list of `simlr.analysis.pairs.Pair`, a the annealed and b the steady one: win_share is the share of seeds in which
-    annealing has the smaller test loss. See `shape_of` for what counts as annealed. Where an optimiser and noise have
-    no steady schedule of their own, theirs are compared with all steady ones.
+    See `shape_of` for what counts as annealed. Where an optimiser and noise have no steady schedule of their own,
+    theirs are compared with all steady ones.
+
+    Parameters
+    ----------
+    run
+        Finished or not.
+    parts
+        What was read of the run already; read anew where it is None.
+
+    Returns
+    -------
+    list of Pair
+        a is the annealed and b the steady one: win_share is the share of seeds in which annealing has the smaller test
+        loss.
     """
-    made = run.config.combinations()
-    shapes = [shape_of(schedule) for schedule, *_ in made]
-    methods = [(tuple(optimizer.items()), tuple(noise.items())) for *_, optimizer, noise in made]
+    combinations = run.config.combinations()
+    shapes = [shape_of(schedule) for schedule, *_ in combinations]
+    methods = [(tuple(optimizer.items()), tuple(noise.items())) for *_, optimizer, noise in combinations]
     steady = [s for s, shape in enumerate(shapes) if shape == STEADY]
     rows, groups, parts = [], problem_groups(run), parts or ScheduleParts(run)
-    kept = {s: Side(run, s, parts=parts) for s in steady}
+    steady_sides = {s: Side(run, s, parts=parts) for s in steady}
     for a, shape in enumerate(shapes):
         if shape != ANNEALING:
             continue
         side = Side(run, a, parts=parts)
         for b in [s for s in steady if methods[s] == methods[a]] or steady:
-            rows += [pair_at((side, kept[b]), group, (e, e)) for group in groups for e in range(side.levels.size)]
+            rows += [
+                pair_at((side, steady_sides[b]), group, (e, e)) for group in groups for e in range(side.levels.size)
+            ]
     return rows

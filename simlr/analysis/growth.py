@@ -57,11 +57,12 @@ class Growth:
 class _Curve:
     """The best values along `against` in one problem combination at one level, and those of every resample."""
 
-    def __init__(self, problem, level, against, found):
+    def __init__(self, problem, level, against, points):
+        """`points` has what `_best_of` returns for each of the A values of `against`."""
         self.problem, self.level, self.against = problem, level, np.array(against)
-        self.best = np.array([best for best, _, _, _ in found])  # (A,), logarithms
-        self.resampled = np.stack([resampled for _, resampled, _, _ in found])  # (A, B)
-        self.lowest, self.edges = [low for _, _, low, _ in found], [edge for _, _, _, edge in found]
+        best, resampled, self.lowest, self.edges = zip(*points, strict=True)
+        self.best = np.array(best)  # (A,), logarithms
+        self.resampled = np.stack(resampled)  # (A, B)
 
     def exponent(self, first, last):
         """(p, low, high) of best ~ against^p by least squares over some of the values."""
@@ -72,19 +73,43 @@ class _Curve:
 
     def rows(self, expected):
         """The `Growth`s."""
-        found = []
+        rows = []
         for i, against in enumerate(self.against.tolist()):
             local = self.exponent(i - 1, i) if i else (math.nan,) * 3
             best = np.exp([self.best[i], *interval(self.resampled[i])]).tolist()
             values = {"problem": self.problem, "level": self.level, "against": against, "lowest": self.lowest[i]}
             values |= dict(zip(("best", "best_low", "best_high"), best, strict=True)) | {"edge": self.edges[i]}
             values |= dict(zip(("exponent", "exponent_low", "exponent_high"), local, strict=True))
-            found.append(Growth(**values, outcome=outcome_of(*local[1:], expected) if i else FIRST))
-        return found
+            rows.append(Growth(**values, outcome=outcome_of(*local[1:], expected) if i else FIRST))
+        return rows
+
+    def sentence(self, question, where):
+        """The curve in words: the exponent as far as it is as expected, and beyond; `where` it is, in a list."""
+        rows = self.rows(question["exponent"])
+        agree = [row.outcome != DIFFERS for row in rows[1:]]
+        last = agree.index(False) if False in agree else len(agree)
+        parts = []
+        for first, end in ((0, last), (last, len(rows) - 1)):
+            if end > first:
+                p, low, high = (value_text(float(f"{v:.3g}")) for v in self.exponent(first, end))
+                between = f"from {value_text(rows[first].against)} to {value_text(rows[end].against)}"
+                parts.append(f"as {question['against']}^{p} (95 % {low} to {high}) {between}")
+        return " and ".join(parts) + (f" at {', '.join(where)}" if where else "")
 
 
 def interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """The 95 % percentile interval of what is known of some resamples; NaN where less than 95 % is known."""
+    """The 95 % percentile interval of some resamples.
+
+    Parameters
+    ----------
+    values : float64 (B,)
+        An estimate in each resample; what is not finite is not known.
+
+    Returns
+    -------
+    (low, high) : float
+        NaN where less than 95 % of them are known.
+    """
     known = np.sort(values[np.isfinite(values)])
     if known.size < COVERAGE * values.size or not known.size:
         return math.nan, math.nan
@@ -93,7 +118,21 @@ def interval(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def outcome_of(low: float, high: float, expected: float) -> str:
-    """What the interval of an exponent says of the expected one: it comes within `NEAR` and is narrower than 1."""
+    """What the interval of an exponent says of the expected one.
+
+    Parameters
+    ----------
+    low, high
+        The interval; NaN where it is not known.
+    expected
+        The exponent.
+
+    Returns
+    -------
+    str
+        AGREES where it comes within `NEAR` of the expected one and is narrower than 1, DIFFERS where it does not come
+        so near, else OPEN.
+    """
     if math.isnan(low):
         return OPEN
     if low > expected + NEAR or high < expected - NEAR:
@@ -102,43 +141,70 @@ def outcome_of(low: float, high: float, expected: float) -> str:
 
 
 def vertices(values: NDArray[np.float64], medians: NDArray[np.float64]) -> NDArray[np.float64]:
-    """log of the best of V values in ascending order for medians (V, B): (B,), NaN where none is finite.
+    """The logarithm of the best of some values: where the median of a loss is smallest.
 
     The vertex of the parabola through the smallest and its neighbours, in logarithms; the value itself where it is the
     first or last that is finite, or the three lie on a line.
+
+    Parameters
+    ----------
+    values : (V,)
+        Above 0, in ascending order.
+    medians : float64 (V, B)
+        For each of them, in each of B resamples.
+
+    Returns
+    -------
+    float64 (B,)
+        NaN where no median is finite.
     """
     x = np.log(values)
     with np.errstate(all="ignore"):
         y = np.where(np.isfinite(medians) & (medians > 0.0), np.log(medians), np.inf)
     least, column = np.argmin(y, axis=0), np.arange(y.shape[1])
-    found = np.where(np.isfinite(y[least, column]), x[least], np.nan)
+    at_least = np.where(np.isfinite(y[least, column]), x[least], np.nan)
     inside = (least > 0) & (least < len(x) - 1)
     i = np.where(inside, least, 1)
     if len(x) < 3:
-        return found
+        return at_least
     left, middle, right = (y[i + k, column] for k in (-1, 0, 1))
     with np.errstate(all="ignore"):
         before, after = (middle - left) / (x[i] - x[i - 1]), (right - middle) / (x[i + 1] - x[i])
         bend = after - before
         vertex = 0.5 * (x[i - 1] + x[i]) - before * (x[i + 1] - x[i - 1]) / (2.0 * bend)
     good = inside & np.isfinite(left) & np.isfinite(right) & (bend > 0.0)
-    return np.where(good, np.clip(vertex, x[i - 1], x[i + 1]), found)
+    return np.where(good, np.clip(vertex, x[i - 1], x[i + 1]), at_least)
 
 
 def curves(run: Run, question: dict, parts: ScheduleParts) -> list[_Curve]:
-    """The `_Curve` of every problem combination and level."""
+    """How the best value grows in every problem combination at every level.
+
+    Parameters
+    ----------
+    run
+        Finished or not.
+    question
+        Of the second form, checked.
+    parts
+        What was read of the run.
+
+    Returns
+    -------
+    list of _Curve
+        By problem combination, then level.
+    """
     entries = questions.entries_of(run.config)
     chosen = questions.members(question["among"], entries)
     groups: dict[Any, dict[Any, list[int]]] = {}
     for s in chosen:
         values = entries[s].parameters
         groups.setdefault(values[question["against"]], {}).setdefault(values[question["best"]], []).append(s)
-    found = []
+    curves = []
     for problem, seeds in problem_groups(run):
         for e, level in enumerate(run["level"].tolist()):
-            own = [_best_of(parts, groups[a], seeds, e, question["measure"]) for a in sorted(groups)]
-            found.append(_Curve(problem, level, sorted(groups), own))
-    return found
+            points = [_best_of(parts, groups[a], seeds, e, question["measure"]) for a in sorted(groups)]
+            curves.append(_Curve(problem, level, sorted(groups), points))
+    return curves
 
 
 def _best_of(parts, by_value, seeds, level, measure):
@@ -161,47 +227,24 @@ def _best_of(parts, by_value, seeds, level, measure):
 
 
 def answer_growth(run: Run, question: dict, parts: ScheduleParts) -> Answer:
-    """The `Answer` to a question of the second form."""
-    found = curves(run, question, parts)
-    rows = [row for curve in found for row in curve.rows(question["exponent"])]
+    """The `Answer` to a question of the second form; parameters as of `curves`."""
+    all_curves = curves(run, question, parts)
+    rows = [row for curve in all_curves for row in curve.rows(question["exponent"])]
     steps = {row.outcome for row in rows} - {FIRST, OPEN}
     outcome = {frozenset({AGREES}): YES, frozenset({DIFFERS}): NO, frozenset(): UNSURE}.get(frozenset(steps), DEPENDS)
     kind, levels = run.config.level_kind, run["level"].tolist()
     axes = axes_of(rows, kind)
     first = outcome[0].upper() + outcome[1:] + (f" on {question['against']}" if outcome == DEPENDS else "")
-    told = []
-    for curve in found:
+    sentences = []
+    for curve in all_curves:
         where = [f"{key} = {value_text(value)}" for key, value in curve.problem if key in dict(axes)]
-        where = [place(kind, curve.level)] * (len(levels) > 1) + where
-        told.append(_told(curve, question) + (f" at {', '.join(where)}" if where else ""))
-    shown = told if len(told) < 3 else [told[0], told[-1]]
-    sentence = f"{first}: by the least {WORDS[question['measure']]}, the best {question['best']} grows " + "; ".join(
-        shown
-    )
-    return Answer(question["text"], outcome, sentence + ".", _notes(question, rows), rows, axes, (question["against"],))
-
-
-def _told(curve, question):
-    """One curve in words: the exponent as far as it is as expected, and beyond."""
-    rows, x = curve.rows(question["exponent"]), question["against"]
-    agree = [row.outcome != DIFFERS for row in rows[1:]]
-    last = agree.index(False) if False in agree else len(agree)
-    parts = []
-    for first, end in ((0, last), (last, len(rows) - 1)):
-        if end > first:
-            p, low, high = (value_text(float(f"{v:.3g}")) for v in curve.exponent(first, end))
-            between = f"from {value_text(rows[first].against)} to {value_text(rows[end].against)}"
-            parts.append(f"as {x}^{p} (95 % {low} to {high}) {between}")
-    return " and ".join(parts)
-
-
-def _notes(question, rows):
-    """What a reader has to know to trust it."""
+        sentences.append(curve.sentence(question, [place(kind, curve.level)] * (len(levels) > 1) + where))
+    shown = "; ".join(sentences if len(sentences) < 3 else [sentences[0], sentences[-1]])
+    sentence = f"{first}: by the least {WORDS[question['measure']]}, the best {question['best']} grows {shown}."
     notes = [f"expected: the best {question['best']} in proportion to {question['against']}^{question['exponent']:g}"]
-    edges = [row for row in rows if row.edge]
+    edges, unreached = sum(bool(row.edge) for row in rows), sum(math.isnan(row.best) for row in rows)
     if edges:
-        notes.append(f"in {len(edges)} of {len(rows)} cases the best is the lowest or the highest that was tried")
-    unreached = [row for row in rows if math.isnan(row.best)]
+        notes.append(f"in {edges} of {len(rows)} cases the best is the lowest or the highest that was tried")
     if unreached:
-        notes.append(f"in {len(unreached)} of {len(rows)} cases most seeds do not reach the level with any value")
-    return tuple(notes)
+        notes.append(f"in {unreached} of {len(rows)} cases most seeds do not reach the level with any value")
+    return Answer(question["text"], outcome, sentence, tuple(notes), rows, axes, (question["against"],))

@@ -8,7 +8,7 @@ from ..config.stop import PATIENCE, SAME_LOSS_KINDS
 
 
 class Words(NamedTuple):
-    """How one kind of level is told."""
+    """What one kind of level is called."""
 
     when: str  # what test losses are taken at, in a title
     same: str  # what two schedules share, in a caption
@@ -71,7 +71,22 @@ def last(kind: str, levels: Sequence[float]) -> float:
 
 
 def last_shared(kind: str, rows: list, baseline: str) -> float:
-    """The last level of some `summary.Row`s that a schedule shares with the baseline; the last of all if none does."""
+    """The last level that a schedule shares with the baseline.
+
+    Parameters
+    ----------
+    kind
+        Of the levels.
+    rows
+        `summary.Row`s of one problem combination.
+    baseline
+        The name of that schedule.
+
+    Returns
+    -------
+    float
+        The last level of all where no other schedule shares one.
+    """
     shared = [row.level for row in rows if row.pairs and row.schedule != baseline]
     return last(kind, shared or [row.level for row in rows])
 

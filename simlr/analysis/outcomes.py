@@ -34,42 +34,82 @@ class Answer(NamedTuple):
 
 
 def values_of(parts: ScheduleParts, s: int, seeds: NDArray[np.int64], level: Any, measure: str) -> NDArray[np.float64]:
-    """The measure (N,) of schedule s on some seeds at a level, given by its place, or at END of the schedule.
+    """What a schedule came to in some seeds.
 
-    Infinite where the seed did not reach the level, NaN where no schedule can or nothing is known yet.
+    Parameters
+    ----------
+    parts
+        Of the run.
+    s
+        The place of the schedule.
+    seeds : int64 (N,)
+        Places of the seeds.
+    level : int or END
+        The place of the level; or the end of the schedule, its last recorded moment.
+    measure
+        One of `config.question.MEASURES`.
+
+    Returns
+    -------
+    float64 (N,)
+        The measure; infinite where the seed did not reach the level or diverged, NaN where no schedule can reach it or
+        nothing is known yet.
     """
+    run = parts.run
     if measure in EXCESS:
         loss, floor = EXCESS[measure]
-        return values_of(parts, s, seeds, level, loss) - parts.run[floor][seeds]
+        return values_of(parts, s, seeds, level, loss) - run[floor][seeds]
     if level == END:
-        return _at_end(parts, s, seeds, measure)
+        slot = int(np.argmax(run["recorded_step"][s]))
+        row_of = {seed: row for row, seed in enumerate(run.recorded_rows.tolist())}
+        losses = parts(f"trajectory_{measure}", s)[[row_of[seed] for seed in seeds.tolist()], slot].astype(np.float64)
+        done = (parts("status", s)[seeds] != STATUS_NOT_RUN).all(axis=1)
+        return np.where(done, np.where(np.isnan(losses), np.inf, losses), np.nan)
     status = parts("status", s)[seeds, level]
     values = parts(measure, s)[seeds, level].astype(np.float64)
-    values = np.where(is_own(status, parts.run.config.level_kind) & ~np.isnan(values), values, np.inf)
+    values = np.where(is_own(status, run.config.level_kind) & ~np.isnan(values), values, np.inf)
     return np.where(np.isin(status, (STATUS_AT_FLOOR, STATUS_NOT_RUN)), np.nan, values)
 
 
-def _at_end(parts, s, seeds, measure):
-    """The loss at the last recorded moment, the end of the schedule; infinite after a divergence."""
-    run = parts.run
-    slot = int(np.argmax(run["recorded_step"][s]))
-    rows = {seed: row for row, seed in enumerate(run.recorded_rows.tolist())}
-    values = parts(f"trajectory_{measure}", s)[[rows[seed] for seed in seeds.tolist()], slot].astype(np.float64)
-    done = (parts("status", s)[seeds] != STATUS_NOT_RUN).all(axis=1)
-    return np.where(done, np.where(np.isnan(values), np.inf, values), np.nan)
-
-
 def axes_of(rows: list, level_kind: str) -> tuple:
-    """What the rows of an answer lie along: ((name, its values in order), ...); the level is named by its kind."""
+    """What the rows of an answer lie along.
+
+    Parameters
+    ----------
+    rows
+        `Comparison`s or `Growth`s.
+    level_kind
+        The name of the level's axis.
+
+    Returns
+    -------
+    tuple of (str, tuple)
+        (name, its values in order) of every axis that has more than one.
+    """
     values: dict[str, dict] = {}
     for row in rows:
         for key, value in (*row.where.items(), (level_kind, row.level)):
             values.setdefault(key, {})[value] = None
-    return tuple((key, tuple(own)) for key, own in values.items() if len(own) > 1)
+    return tuple((key, tuple(several)) for key, several in values.items() if len(several) > 1)
 
 
 def place_of(run: Run, moment: Any, level: Any) -> Any:
-    """The place of the level that a side is looked at: its own, where it has one, else the one that is compared."""
+    """The place of the level at which a side is compared.
+
+    Parameters
+    ----------
+    run
+        Its levels are those of the grid.
+    moment : level, END or None
+        Where the question says that the side is taken; None where it does not.
+    level : int
+        The place of the level that is compared now.
+
+    Returns
+    -------
+    int or END
+        That of its own, where it has one.
+    """
     if moment is None or moment == END:
         return level if moment is None else END
     return run["level"].tolist().index(moment)

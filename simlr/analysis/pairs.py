@@ -60,7 +60,27 @@ class Pair:
 
 
 def index_of(run: Run, schedule: str | int, key: str = "compare") -> int:
-    """The place of a schedule, given by its name or its place; InputError with the nearest name where there is none."""
+    """The place of a schedule in a run.
+
+    Parameters
+    ----------
+    run
+        Finished or not.
+    schedule
+        Its name, or its place.
+    key
+        What a message calls it.
+
+    Returns
+    -------
+    int
+        From 0.
+
+    Raises
+    ------
+    InputError
+        With the nearest name, where there is none of this name.
+    """
     names = [str(name) for name in run["schedule"]]
     if isinstance(schedule, int | np.integer) and 0 <= schedule < len(names):
         return int(schedule)
@@ -72,14 +92,31 @@ def index_of(run: Run, schedule: str | int, key: str = "compare") -> int:
 def compare(
     run: Run, a: str | int, b: str | int, *, tolerance: float = TOLERANCE, measure: str = "test_loss"
 ) -> list[Pair]:
-    """Schedule a against schedule b in every problem combination at every level: a list of `Pair`s.
+    """Schedule a against schedule b in every problem combination at every level.
 
-    Parameters: run, a `Run`; a and b, names or places of schedules; tolerance, how far the train losses at the stops
-    may differ (median of the larger over the smaller one, less 1) to count as equal; measure, one of `MEASURES`.
+    Parameters
+    ----------
+    run
+        Finished or not.
+    a, b
+        Names or places of schedules.
+    tolerance
+        How far the train losses at the stops may differ (median of the larger over the smaller one, less 1) to count as
+        equal.
+    measure
+        One of `MEASURES`.
 
-    ratio = median_n measure_a,n / measure_b,n with the 95 % percentile bootstrap interval of
-    `estimates.median_interval`; win_share = share of the pairs with measure_a < measure_b, with its Wilson interval;
-    p = the exact sign test of wins against losses. InputError for a schedule or a measure that is not there.
+    Returns
+    -------
+    list of Pair
+        By problem combination, then level. ratio = median_n measure_a,n / measure_b,n with the 95 % percentile
+        bootstrap interval of `statistics.median_interval`; win_share = share of the pairs with measure_a < measure_b,
+        with its Wilson interval; p = the exact sign test of wins against losses.
+
+    Raises
+    ------
+    InputError
+        For a schedule or a measure that is not there.
     """
     if measure not in MEASURES:
         raise unknown("compare", measure, MEASURES, "measure")
@@ -94,42 +131,61 @@ class Side:
         kind, parts = run.config.level_kind, parts or ScheduleParts(run)
         self.name, self.levels = str(parts.fixed("schedule")[index]), parts.fixed("level")
         self.status = parts("status", index)
-        self.own = is_own(self.status, kind)
+        self.reached = is_own(self.status, kind)
         self.values = parts(measure, index)
         train = parts("train_loss", index)
         self.train = train - run["train_floor"][:, None] if kind == "excess_train_loss" else train
 
 
 def pair_at(sides: tuple[Side, Side], group: tuple, where: tuple[int, int], tolerance: float = TOLERANCE) -> Pair:
-    """The `Pair` of two `Side`s over the seeds of a problem group ((parameter, value), ...), seeds, at their levels.
+    """Two schedules over the seeds of one problem combination.
 
-    `where` holds the places of the two levels, one for each side.
+    Parameters
+    ----------
+    sides
+        a and b.
+    group
+        (((parameter, value), ...), seeds), one of `problem_groups`.
+    where
+        The places of the two levels, one for each side.
+    tolerance
+        As of `compare`.
+
+    Returns
+    -------
+    Pair
+        Of the seeds in which both reached their level.
     """
     problem, seeds = group
-    level = sides[0].levels
-    found = {"a": sides[0].name, "b": sides[1].name, "problem": problem, "seeds": int(np.size(seeds))}
-    found |= {"level": float(level[where[0]]), "level_b": float(level[where[1]])}
-    return Pair(**found, **_measured(sides, seeds, where, tolerance))
-
-
-def _measured(sides, seeds, where, tolerance):
-    """The fields of a `Pair` that are measured."""
-    both = np.logical_and(*(side.own[seeds, e] for side, e in zip(sides, where, strict=True)))
+    both = np.logical_and(*(side.reached[seeds, e] for side, e in zip(sides, where, strict=True)))
     a, b = (side.values[seeds, e][both] for side, e in zip(sides, where, strict=True))
     logs = log_ratios(a, b)
     wins, losses = int((logs < -EQUAL).sum()), int((logs > EQUAL).sum())
-    share, low, high = (float(value) for value in wilson(np.array(wins), np.array(logs.size)))
+    share, low, high = map(float, wilson(np.array(wins), np.array(logs.size)))
     with np.errstate(over="ignore"):
         ratio, ratio_low, ratio_high = (float(np.exp(value)) for value in median_interval(np.sort(logs)))
-    gap = _gap(*(side.train[seeds, e][both] for side, e in zip(sides, where, strict=True)))
-    found = {"pairs": logs.size, "ratio": ratio, "ratio_low": ratio_low, "ratio_high": ratio_high}
-    found |= {"wins": wins, "losses": losses, "ties": logs.size - wins - losses, "p": sign_test(wins, losses)}
-    found |= {"win_share": share, "win_share_low": low, "win_share_high": high}
-    return found | {"train_gap": gap, "equal_train_loss": bool(gap <= tolerance)}
+    gap = median_gap(*(side.train[seeds, e][both] for side, e in zip(sides, where, strict=True)))
+    pair: dict[str, Any] = {"a": sides[0].name, "b": sides[1].name, "problem": problem, "seeds": int(np.size(seeds))}
+    pair |= {"level": float(sides[0].levels[where[0]]), "level_b": float(sides[0].levels[where[1]])}
+    pair |= {"pairs": logs.size, "ratio": ratio, "ratio_low": ratio_low, "ratio_high": ratio_high}
+    pair |= {"wins": wins, "losses": losses, "ties": logs.size - wins - losses, "p": sign_test(wins, losses)}
+    pair |= {"win_share": share, "win_share_low": low, "win_share_high": high}
+    return Pair(**pair, train_gap=gap, equal_train_loss=bool(gap <= tolerance))
 
 
 def log_ratios(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """log(a / b), 0 for equal ones, two zeros among them; what is not known of both is left out."""
+    """log(a / b) of losses, seed by seed.
+
+    Parameters
+    ----------
+    a, b : (N,)
+        Of the same seeds; 0 and infinity may be among them, NaN is not known.
+
+    Returns
+    -------
+    float64 (N',)
+        0 for equal ones, two zeros among them; what is not known of both is left out.
+    """
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     with np.errstate(all="ignore"):
         # Each logarithm by itself, so that the two orders differ in sign alone.
@@ -137,8 +193,19 @@ def log_ratios(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.flo
     return logs[~np.isnan(logs)]
 
 
-def _gap(a, b):
-    """The median of |a / b - 1|, the smaller one below, so that both orders agree; NaN without any."""
+def median_gap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """The median of |a / b - 1| over the seeds, the smaller one below, so that both orders agree.
+
+    Parameters
+    ----------
+    a, b : float64 (N,)
+        Train losses of the same seeds.
+
+    Returns
+    -------
+    float
+        NaN where none is known of both.
+    """
     with np.errstate(all="ignore"):
         gap = np.where(a == b, 0.0, np.maximum(a, b) / np.minimum(a, b) - 1.0)
     gap = gap[~np.isnan(gap)]
@@ -148,22 +215,38 @@ def _gap(a, b):
 def table_of_pairs(
     run: Run, base: int, tolerance: float = TOLERANCE, parts: ScheduleParts | None = None
 ) -> tuple[list[Pair], bool]:
-    """All `Pair`s of a run, a before b in the run's order; where they are too many, those with the baseline alone.
+    """All pairs of a run's schedules, a before b in the run's order.
 
-    Returns (rows, whether all pairs are there).
+    Parameters
+    ----------
+    run
+        Finished or not.
+    base
+        The place of the baseline, with which alone the others are compared where all pairs are too many.
+    tolerance
+        As of `compare`.
+    parts
+        What was read of the run already; read anew where it is None.
+
+    Returns
+    -------
+    rows : list of Pair
+        By pair, then problem combination and level.
+    everything : bool
+        Whether all pairs are there.
     """
     count, levels = run["schedule"].size, run["level"].size
     many = count * (count - 1) // 2
     everything = many <= MOST_PAIRS and many * levels * run["seed"].size <= MOST_CELLS
     chosen = list(combinations(range(count), 2)) if everything else [(i, base) for i in range(count) if i != base]
-    groups, kept, rows, parts = problem_groups(run), {}, [], parts or ScheduleParts(run)
+    groups, sides_of, rows, parts = problem_groups(run), {}, [], parts or ScheduleParts(run)
     for i, j in chosen:
         for index in (i, j):
-            if index not in kept:
-                kept[index] = Side(run, index, parts=parts)
-        sides = kept[i], kept[j]
+            if index not in sides_of:
+                sides_of[index] = Side(run, index, parts=parts)
+        sides = sides_of[i], sides_of[j]
         rows += [pair_at(sides, group, (e, e), tolerance) for group in groups for e in range(levels)]
         # Held no longer than they are needed: all of them would be the whole file.
         if not everything:
-            del kept[i]
+            del sides_of[i]
     return rows, everything

@@ -19,7 +19,7 @@ from .verdict import verdict_of
 MOST_SCHEDULES = 500
 
 
-class _Judged:
+class _WithVerdict:
     """What every run may have: the verdict of its paper."""
 
     @cached_property
@@ -33,7 +33,7 @@ class _Judged:
         return list(self.verdict.findings) if self.verdict else []
 
 
-class StudyAnalysis(_Judged):
+class StudyAnalysis(_WithVerdict):
     """The analysis of a study's run: its verdict alone."""
 
     rows = pairs = best = annealing = directions = spread = answer_rows = ()
@@ -44,8 +44,16 @@ class StudyAnalysis(_Judged):
         self.run = run
 
 
-class Analysis(_Judged):
-    """The rows of a run; `base` is the place of the schedule that others are compared with."""
+class Analysis(_WithVerdict):
+    """The analysis of a grid's run.
+
+    Parameters
+    ----------
+    run : simlr.store.run.Run
+        Finished or not.
+    base : int or None
+        The place of the schedule that others are compared with, by default `summary.baseline(run)`.
+    """
 
     def __init__(self, run, base=None):
         self.run = run
@@ -94,7 +102,17 @@ class Analysis(_Judged):
         return (line,) if self._many_schedules else ()
 
     def against_baseline(self, name: str, problem: tuple, level: float) -> Pair:
-        """A schedule against the baseline. Of what is asked alone: there are too many pairs to make all for a page."""
+        """A schedule against the baseline. Of what is asked alone: there are too many pairs to make all for a page.
+
+        Parameters
+        ----------
+        name
+            Of the schedule.
+        problem
+            The problem combination, ((parameter, value), ...).
+        level
+            At which they are compared.
+        """
         seeds, place = dict(summary.problem_groups(self.run))[problem], self.run["level"].tolist().index(level)
         a, b = (pairs.Side(self.run, s, parts=self._parts) for s in (pairs.index_of(self.run, name), self.base))
         return pairs.pair_at((a, b), (problem, seeds), (place, place))
@@ -107,14 +125,14 @@ class Analysis(_Judged):
         """The `Spread`s of some schedules, given by their places."""
         return self._of_schedules(self._spreads, directions.bias_and_variance, places)
 
-    def _of_schedules(self, held, make, places):
-        """Rows of some schedules, made once each: `held` has {name: rows} of those that were asked for before."""
+    def _of_schedules(self, kept, make, places):
+        """Rows of some schedules, made once each: `kept` has {name: rows} of those that were asked for before."""
         names = [str(name) for name in self.run["schedule"]]
-        missing = [s for s in places if names[s] not in held]
-        held |= {names[s]: [] for s in missing}
+        missing = [s for s in places if names[s] not in kept]
+        kept |= {names[s]: [] for s in missing}
         for row in make(self.run, missing) if missing else ():
-            held[row.schedule].append(row)
-        return [row for s in places for row in held[names[s]]]
+            kept[row.schedule].append(row)
+        return [row for s in places for row in kept[names[s]]]
 
     @cached_property
     def directions(self) -> Any:

@@ -34,22 +34,34 @@ def generator(*key: int) -> np.random.Generator:
 # ---- the median, and its bootstrap interval ----
 
 
-def median_interval(ordered: NDArray[np.float64]) -> tuple[float, ...]:
-    """(median, low, high) of values in ascending order (n,), with the 95 % percentile bootstrap interval; NaN if none.
+def median_interval(ordered: NDArray[np.float64]) -> tuple[float, float, float]:
+    """The median with its 95 % percentile bootstrap interval.
 
     A resample of n values with replacement has as its k-th smallest the value of rank ceil(n U), U the k-th smallest of
     n uniforms, Beta(k, n + 1 - k): so the medians of all resamples are drawn from their exact law, at a cost that does
     not depend on n. Resamples come in mirrored pairs: the interval of -x is the mirrored interval of x, exactly.
+
+    Parameters
+    ----------
+    ordered : float64 (n,)
+        In ascending order; infinite ones may be among them.
+
+    Returns
+    -------
+    (median, low, high) : float
+        NaN of no values.
+
     Source: Efron (1979), Bootstrap methods, section 3; David and Nagaraja (2003), Order Statistics, section 2.2.
     """
     count = ordered.size
     if not count:
         return math.nan, math.nan, math.nan
     low, high = _median_ranks(count)
-    medians = _midpoints(ordered[low], ordered[high])
-    tail = (1.0 - COVERAGE) / 2.0
+    medians = np.sort(_midpoints(ordered[low], ordered[high]))
+    # Both ends are order statistics, so that they are mirrored for the values with the other sign.
+    tail = int((1.0 - COVERAGE) / 2.0 * medians.size)
     middle = _midpoints(ordered[(count - 1) // 2], ordered[count // 2])
-    return (float(middle), *(float(value) for value in _symmetric_quantiles(medians, tail)))
+    return float(middle), float(medians[tail]), float(medians[medians.size - 1 - tail])
 
 
 def _midpoints(low, high):
@@ -59,23 +71,16 @@ def _midpoints(low, high):
     return np.where(np.isinf(low) & np.isinf(high) & (low != high), 0.0, middle)
 
 
-def _symmetric_quantiles(values, tail):
-    """Both `tail` quantiles as order statistics, mirrored for -values."""
-    ordered = np.sort(values)
-    place = int(tail * ordered.size)
-    return ordered[place], ordered[ordered.size - 1 - place]
-
-
 @functools.lru_cache(maxsize=256)
 def _median_ranks(count):
     """Ranks, from 0, of the lower and the upper middle value of RESAMPLES resamples of `count` values."""
-    drawn = generator(count)
+    random = generator(count)
     half = RESAMPLES // 2
     lower = (count + 1) // 2
     # Order statistics of uniforms from sums of exponentials: before the lower middle, between the two, after.
-    before = drawn.standard_gamma(lower, half)
-    between = drawn.standard_exponential(half) if count % 2 == 0 else np.zeros(half)
-    after = drawn.standard_gamma(count // 2 + 1 if count % 2 else count // 2, half)
+    before = random.standard_gamma(lower, half)
+    between = random.standard_exponential(half) if count % 2 == 0 else np.zeros(half)
+    after = random.standard_gamma(count // 2 + 1 if count % 2 else count // 2, half)
     total = before + between + after
     low, high = (
         np.clip(np.ceil(count * part / total).astype(np.int64) - 1, 0, count - 1) for part in (before, before + between)
@@ -91,8 +96,18 @@ def _median_ranks(count):
 def sign_test(wins: int, losses: int) -> float:
     """Two-sided p of the sign test: min(1, 2 P(B <= min(wins, losses))), B ~ Binomial(wins + losses, 1/2).
 
-    Ties are left out beforehand. 1 where there is nothing to test. Exact: whole numbers for few trials, else the
-    largest term from lgamma and the others from their ratios, which is within 1e-9. Source: Dixon and Mood (1946).
+    Exact: whole numbers for few trials, else the largest term from lgamma and the others from their ratios, which is
+    within 1e-9. Source: Dixon and Mood (1946).
+
+    Parameters
+    ----------
+    wins, losses
+        Numbers of trials; ties are left out beforehand.
+
+    Returns
+    -------
+    float
+        p; 1 where there is nothing to test.
     """
     trials, fewer = wins + losses, min(wins, losses)
     if wins == losses:
@@ -114,10 +129,18 @@ def resamples_for(seeds: int, values: int) -> int:
 
 
 def win_shares(losses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How often each of V values has the smallest median of losses (V, N) when the seeds are resampled jointly: (V,).
+    """How often each of V values has the smallest median loss when the seeds are resampled jointly.
 
-    Infinite losses count as large; equal smallest medians share the win; NaN where there are no seeds, or in every
-    resample all medians are infinite.
+    Parameters
+    ----------
+    losses : float64 (V, N)
+        Of every value in every seed; infinite ones count as large.
+
+    Returns
+    -------
+    float64 (V,)
+        Shares of the resamples; equal smallest medians share the win. NaN where there are no seeds, or in every
+        resample all medians are infinite.
     """
     wins, decided = np.zeros(len(losses)), 0
     for medians in joint_medians(losses):
@@ -130,44 +153,59 @@ def win_shares(losses: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def joint_medians(losses: NDArray[np.float64], times: int | None = None) -> Iterator[NDArray[np.float64]]:
-    """Medians of V values' losses (V, N) over joint resamples of the seeds, a piece (V, B) at a time.
+    """Medians of the losses of V values over joint resamples of the seeds.
 
-    Equal numbers of seeds meet equal resamples. Nothing without seeds.
+    Equal numbers of seeds meet equal resamples.
+
+    Parameters
+    ----------
+    losses : float64 (V, N)
+        Of every value in every seed; infinite ones count as large.
+    times
+        How many resamples; None for as many as `resamples_for` says.
+
+    Yields
+    ------
+    float64 (V, B)
+        The medians of some of the resamples; nothing without seeds.
     """
     choices, seeds = losses.shape
     if not seeds:
         return
-    times, drawn = times or resamples_for(seeds, choices), generator(seeds)
+    times, random = times or resamples_for(seeds, choices), generator(seeds)
     order = np.argsort(losses, axis=1, kind="stable")
     ordered = np.take_along_axis(losses, order, axis=1)
     step = max(1, VALUES_AT_ONCE // seeds)
     for first in range(0, times, step):
-        picked = drawn.integers(0, seeds, (min(step, times - first), seeds))
-        weights = _counts(picked, seeds)
-        yield np.stack([_weighted_medians(weights, order[v], ordered[v]) for v in range(choices)])
-
-
-def _counts(picked, seeds):
-    """How often each seed was picked in each resample: (B, N) of picks -> (B, N) of counts."""
-    places = picked + seeds * np.arange(len(picked))[:, None]
-    return np.bincount(places.ravel(), minlength=picked.size).reshape(picked.shape)
-
-
-def _weighted_medians(weights, order, ordered):
-    """The median of each resample (B,): the mean of its two middle values."""
-    seeds = order.size
-    reached = np.cumsum(weights[:, order], axis=1)
-    low, high = ((reached <= rank).sum(axis=1) for rank in ((seeds - 1) // 2, seeds // 2))
-    return _midpoints(ordered[low], ordered[high])
+        picked = random.integers(0, seeds, (min(step, times - first), seeds))
+        # How often each seed was picked in each resample, (B, N).
+        places = picked + seeds * np.arange(len(picked))[:, None]
+        counts = np.bincount(places.ravel(), minlength=picked.size).reshape(picked.shape)
+        medians = []
+        for v in range(choices):
+            passed = np.cumsum(counts[:, order[v]], axis=1)
+            low, high = ((passed <= rank).sum(axis=1) for rank in ((seeds - 1) // 2, seeds // 2))
+            medians.append(_midpoints(ordered[v][low], ordered[v][high]))
+        yield np.stack(medians)
 
 
 # ---- standard errors ----
 
 
 def jackknife(left_out: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The jackknife's standard error from the estimates with one seed left out, (n, ...) -> (...).
+    """The jackknife's standard error: sqrt((n - 1) / n sum_n (estimate_n - their mean)^2).
 
-    sqrt((n - 1) / n sum_n (estimate_n - their mean)^2). Source: Efron and Stein (1981).
+    Source: Efron and Stein (1981).
+
+    Parameters
+    ----------
+    left_out : float64 (n, ...)
+        The estimates with one seed left out.
+
+    Returns
+    -------
+    float64 (...)
+        In the unit of the estimates.
     """
     count = len(left_out)
     return np.sqrt((count - 1.0) / count * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
@@ -180,32 +218,53 @@ def pieces_of_schedules(shape: tuple[int, ...]) -> list[slice]:
 
 
 def quantiles(values: NDArray[np.float64], mask: NDArray[np.bool_], shares: Sequence[float]) -> NDArray[np.float64]:
-    """Quantiles of values (S, N, E) over those N where mask, by linear interpolation: (len(shares), S, E).
+    """Quantiles over the seeds, by linear interpolation.
 
-    NaN where the mask has none.
+    Parameters
+    ----------
+    values : float64 (S, N, E)
+        What is known of every seed, NaN elsewhere.
+    mask : bool (S, N, E)
+        The seeds that count.
+    shares : sequence of Q
+        From 0, the smallest value, to 1.
+
+    Returns
+    -------
+    float64 (Q, S, E)
+        NaN where no seed counts.
     """
-    return np.concatenate(
-        [_quantiles(values[some], mask[some], shares) for some in pieces_of_schedules(mask.shape)], axis=1
-    )
-
-
-def _quantiles(values, mask, shares):
-    """The same for few schedules."""
-    count = mask.sum(axis=1)
-    ordered = np.sort(np.where(mask, values, np.nan), axis=1)  # NaN goes to the end
-    found = np.empty((len(shares), *count.shape))
-    for i, share in enumerate(shares):
-        place = share * np.maximum(count - 1, 0)
-        below = np.floor(place).astype(np.int64)
-        above = np.minimum(below + 1, np.maximum(count - 1, 0))
-        low, high = (np.take_along_axis(ordered, at[:, None], axis=1)[:, 0] for at in (below, above))
-        with np.errstate(invalid="ignore"):
-            found[i] = np.where(high > low, low + (place - below) * (high - low), low)
-    return found
+    quantiles = np.empty((len(shares), mask.shape[0], mask.shape[2]))
+    for piece in pieces_of_schedules(mask.shape):
+        count = mask[piece].sum(axis=1)
+        ordered = np.sort(np.where(mask[piece], values[piece], np.nan), axis=1)  # NaN goes to the end
+        for i, share in enumerate(shares):
+            place = share * np.maximum(count - 1, 0)
+            below = np.floor(place).astype(np.int64)
+            above = np.minimum(below + 1, np.maximum(count - 1, 0))
+            low, high = (np.take_along_axis(ordered, at[:, None], axis=1)[:, 0] for at in (below, above))
+            with np.errstate(invalid="ignore"):
+                quantiles[i, piece] = np.where(high > low, low + (place - below) * (high - low), low)
+        del ordered  # before the next piece is copied
+    return quantiles
 
 
 def wilson(successes: NDArray, trials: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Share of successes and its 95 % Wilson interval, each (...); NaN without trials."""
+    """The share of successes and its 95 % Wilson interval.
+
+    (p + z^2 / 2 n -+ z sqrt(p (1 - p) / n + z^2 / 4 n^2)) / (1 + z^2 / n), z the normal quantile of 0.975. Source:
+    Wilson (1927).
+
+    Parameters
+    ----------
+    successes, trials : int64 (...)
+        Counts.
+
+    Returns
+    -------
+    share, low, high : float64 (...)
+        NaN without trials.
+    """
     z2 = NORMAL_975**2
     with np.errstate(all="ignore"):
         share = successes / trials

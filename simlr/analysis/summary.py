@@ -67,32 +67,55 @@ class Row:
         return columns_of(self, "schedule")
 
 
-def columns_of(row: Any, *names) -> dict[str, Any]:
-    """A row as {column: value}: what it is named by, then each problem parameter in its own column, then the rest."""
-    own = {field.name: getattr(row, field.name) for field in fields(row) if field.name != "problem"}
-    return {name: own.pop(name) for name in names} | {f"problem_{key}": value for key, value in row.problem} | own
+def columns_of(row: Any, *names: str) -> dict[str, Any]:
+    """A row as {column: value}.
+
+    Parameters
+    ----------
+    row
+        A dataclass with a field `problem`, ((parameter, value), ...).
+    *names
+        The fields that it is named by, which come first.
+
+    Returns
+    -------
+    dict
+        Then each problem parameter in a column of its own, then the rest.
+    """
+    rest = {field.name: getattr(row, field.name) for field in fields(row) if field.name != "problem"}
+    return {name: rest.pop(name) for name in names} | {f"problem_{key}": value for key, value in row.problem} | rest
 
 
 # ---- arrays to rows ----
 
 
 def rows(run: Run, base: int | None = None) -> list[Row]:
-    """The `Row`s of a run, finished or not: by problem combination, then schedule, then level, in the grid's order.
+    """What every schedule of a run came to at every level.
 
-    `base` is the place of the schedule that others are compared with, by default `baseline(run)`.
+    Parameters
+    ----------
+    run
+        Finished or not.
+    base
+        The place of the schedule that others are compared with, by default `baseline(run)`.
+
+    Returns
+    -------
+    list of Row
+        By problem combination, then schedule, then level, in the grid's order.
     """
     # The status is read first: what it calls final was written before it.
     status, levels, names = run["status"], run["level"], run["schedule"]
     base, kind = baseline(run) if base is None else base, run.config.level_kind
-    found = []
+    all_rows = []
     for problem, seeds in problem_groups(run):
         columns = _columns(run, status[:, seeds], levels, base, seeds)
         for s, name in enumerate(names):
             for e, level in enumerate(levels.tolist()):
-                own = {key: values[s][e] for key, values in columns.items()}
-                own |= {"problem": problem, "level_kind": kind, "level": level, "baseline": str(names[base])}
-                found.append(Row(schedule=str(name), **own))
-    return found
+                cell = {key: values[s][e] for key, values in columns.items()}
+                cell |= {"problem": problem, "level_kind": kind, "level": level, "baseline": str(names[base])}
+                all_rows.append(Row(schedule=str(name), **cell))
+    return all_rows
 
 
 def baseline(run: Run) -> int:
@@ -114,18 +137,19 @@ _groups_of_runs: WeakKeyDictionary = WeakKeyDictionary()
 def problem_groups(run: Run) -> list[tuple[tuple, NDArray[np.int64]]]:
     """The combinations of problem parameters that are axes, in the order in which they first occur.
 
+    Parameters
+    ----------
+    run
+        Whose groups are made once, when they are first asked for.
+
     Returns
     -------
-    [(((parameter, value), ...), its seeds (N,)), ...]; one group without parameters where none is an axis. Made once a
-    run: the arrays cannot be written to.
+    list of (tuple, int64 (N,))
+        (((parameter, value), ...), the places of its seeds), the latter read-only; one group without parameters where
+        none is an axis.
     """
-    if run not in _groups_of_runs:
-        _groups_of_runs[run] = _grouped(run)
-    return _groups_of_runs[run]
-
-
-def _grouped(run):
-    """What `problem_groups` returns."""
+    if run in _groups_of_runs:
+        return _groups_of_runs[run]
     keys = [name for name in run.names if name.startswith("problem_") and run.dims(name) == ("seed",)]
     labels, columns = [key.removeprefix("problem_") for key in keys], [run[key] for key in keys]
     combination = np.zeros(run["seed"].size, np.int64)
@@ -136,10 +160,11 @@ def _grouped(run):
     _, firsts = np.unique(combination, return_index=True)
     groups = []
     for first in np.sort(firsts) if keys else [0]:
-        values = [column[first : first + 1].tolist()[0] for column in columns]
+        parameters = [column[first : first + 1].tolist()[0] for column in columns]
         seeds = np.flatnonzero(combination == combination[first]) if keys else np.arange(combination.size)
         seeds.setflags(write=False)
-        groups.append((tuple(zip(labels, values, strict=True)), seeds))
+        groups.append((tuple(zip(labels, parameters, strict=True)), seeds))
+    _groups_of_runs[run] = groups
     return groups
 
 
@@ -158,7 +183,10 @@ def _columns(run, status, levels, base, seeds):
     if kind == "excess_train_loss":
         train = train - run["train_floor"][seeds][:, None]
     if kind == "train_loss_fraction":
-        train = train / _initial_train_loss(run, seeds)[:, None]
+        with np.errstate(over="ignore"):
+            squares = run["curvature"][seeds] * run["initial_residual"][seeds] ** 2
+            initial = run["train_floor"][seeds] + 0.5 * np.nansum(squares, axis=1)
+        train = train / initial[:, None]
     known = levels if WORDS[kind].falls else np.nan * levels
     columns["train_loss_over_level"] = _over(quantiles(train, reached, [0.5])[0], known)
     del train
@@ -174,36 +202,22 @@ def _of_seeds(run, name, seeds):
     return run.part(name, slice(None), slice(int(seeds[0]), int(seeds[-1]) + 1)) if together else run[name][:, seeds]
 
 
-def _initial_train_loss(run, seeds):
-    """Train losses of some seeds at the start (N,)."""
-    with np.errstate(over="ignore"):
-        squares = run["curvature"][seeds] * run["initial_residual"][seeds] ** 2
-        return run["train_floor"][seeds] + 0.5 * np.nansum(squares, axis=1)
-
-
 def _test_columns(test, reached, levels, base):
-    """What is known of the test loss (S, N, E): quantiles, and ratios to the baseline."""
+    """What is known of the test loss (S, N, E): quantiles, and ratios of the baseline's to it, seed by seed."""
     low, first, median, third, high = quantiles(test, reached, [0.05, 0.25, 0.5, 0.75, 0.95])
     columns = {"test_loss": median, "test_loss_q05": low, "test_loss_q25": first, "test_loss_q75": third}
     columns |= {"test_loss_q95": high, "test_loss_over_level": _over(median, levels)}
-    pieces = [
-        _ratio_columns(test[some], reached[some], test[base], reached[base]) for some in pieces_of_schedules(test.shape)
-    ]
-    return columns | {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
-
-
-def _ratio_columns(test, reached, base_test, base_reached):
-    """What is known of the ratio of the baseline's test loss (N, E) to that of some schedules (S, N, E)."""
-    both = reached & base_reached
-    with np.errstate(all="ignore"):
-        ratio = base_test / test
-    # Two losses of exactly 0 are equal.
-    ratio[both & (test == base_test)] = 1.0
-    first, median, third = quantiles(ratio, both, [0.25, 0.5, 0.75])
-    pairs, above = both.sum(axis=1), (both & (ratio > 1.0 + EQUAL)).sum(axis=1)
-    share, low, high = wilson(above, pairs)
-    columns = {"pairs": pairs, "ratio": median, "ratio_q25": first, "ratio_q75": third}
-    return columns | {"above_1": share, "above_1_low": low, "above_1_high": high}
+    ratios = []
+    for piece in pieces_of_schedules(test.shape):
+        both = reached[piece] & reached[base]
+        with np.errstate(all="ignore"):
+            ratio = test[base] / test[piece]
+        # Two losses of exactly 0 are equal.
+        ratio[both & (test[piece] == test[base])] = 1.0
+        pairs, above = both.sum(axis=1), (both & (ratio > 1.0 + EQUAL)).sum(axis=1)
+        ratios.append((pairs, *wilson(above, pairs), *quantiles(ratio, both, [0.25, 0.5, 0.75])))
+    names = ("pairs", "above_1", "above_1_low", "above_1_high", "ratio_q25", "ratio", "ratio_q75")
+    return columns | {n: np.concatenate(parts) for n, parts in zip(names, zip(*ratios, strict=True), strict=True)}
 
 
 def _over(values, levels):

@@ -56,10 +56,23 @@ class Control(NamedTuple):
 
 
 def verdict(claim: str, findings: Iterable[Finding], finished: bool = True) -> Verdict:
-    """The `Verdict` of some findings.
+    """The verdict that follows from some findings.
 
-    One that fails is enough to fail, else one that is undecided to be undecided; what is not run counts for nothing. Of
-    a run that is not `finished`, or without a finding that counts, nothing is decided.
+    One that fails is enough to fail, else one that is undecided to be undecided; what is not run counts for nothing.
+
+    Parameters
+    ----------
+    claim
+        What is claimed, in a sentence.
+    findings
+        What was measured.
+    finished
+        Whether the run is.
+
+    Returns
+    -------
+    Verdict
+        UNDECIDED of a run that is not finished, or without a finding that counts.
     """
     findings = tuple(findings)
     outcomes = {finding.outcome for finding in findings} - {NOT_RUN}
@@ -70,19 +83,38 @@ def verdict(claim: str, findings: Iterable[Finding], finished: bool = True) -> V
 
 
 def near(what: str, measured: float, paper: float, tolerance: float, relative: bool = False, note: str = "") -> Finding:
-    """The finding that a number is the paper's: |measured - paper| <= tolerance, times |paper| where relative."""
+    """The finding that a number is the paper's: |measured - paper| <= tolerance, times |paper| where relative.
+
+    Parameters
+    ----------
+    what
+        What was measured, and where.
+    measured, paper
+        The two numbers, in one unit.
+    tolerance
+        In their unit; where relative, a share of the paper's.
+    relative
+        Whether it is.
+    note
+        What a reader should know of it.
+
+    Returns
+    -------
+    Finding
+        HOLDS or FAILS; a number that is NaN fails.
+    """
     room = tolerance * abs(paper) if relative else tolerance
     text = f"{measurement_text(tolerance)} relative" if relative else tolerance
     return Finding(what, measured, paper, text, outcome_of(abs(measured - paper) <= room), note)
 
 
 def at_most(what: str, measured: float, bound: float, note: str = "") -> Finding:
-    """The finding that a number is at or below the paper's bound."""
+    """The finding that a number is at or below the paper's bound; parameters as of `near`."""
     return Finding(what, measured, f"<= {measurement_text(bound)}", "", outcome_of(measured <= bound), note)
 
 
 def at_least(what: str, measured: float, bound: float, note: str = "") -> Finding:
-    """The finding that a number is at or above the paper's bound."""
+    """The finding that a number is at or above the paper's bound; parameters as of `near`."""
     return Finding(what, measured, f">= {measurement_text(bound)}", "", outcome_of(measured >= bound), note)
 
 

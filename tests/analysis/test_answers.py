@@ -193,7 +193,7 @@ def test_what_an_interval_says(low, high, expected):
 
 def test_unsure_comparisons_neither_help_nor_hinder():
     def of(*told):
-        return answers._together([_row(1.0, 1, 1.0, outcome=one) for one in told])
+        return answers.overall_outcome([_row(1.0, 1, 1.0, outcome=one) for one in told])
 
     assert of("better", "unsure") == "yes" and of("worse") == "no" and of("even", "unsure") == "no difference"
     assert (

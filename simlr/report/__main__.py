@@ -10,6 +10,7 @@ from ..cli import signals  # noqa: I001 - first: it minds signals from then on
 from collections.abc import Sequence
 import sys
 from pathlib import Path
+from typing import Any
 
 from ..analysis.pairs import index_of
 from ..analysis.run_analysis import Analysis, StudyAnalysis
@@ -37,44 +38,39 @@ INSTALL = 'pip install "simlr[report]"'
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit status."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    command_line = parser()
+    options = command_line.parse_args(arguments)
     if (options.run is None) == (options.schedules is None):
-        parser.error("one of RUN.h5 and --schedules GRID.toml is required")
+        command_line.error("one of RUN.h5 and --schedules GRID.toml is required")
     if options.schedules is not None and options.baseline is not None:
-        parser.error("--baseline goes with a run file, not with --schedules")
-    return answered(lambda: _made_of(options), "interrupted")
-
-
-def _made_of(options):
-    """The report that is asked for."""
+        command_line.error("--baseline goes with a run file, not with --schedules")
     if options.schedules is not None:
-        return _schedules(options.schedules, options.out, options.format)
-    return _report(Path(options.run), options)
+        return answered(lambda: _schedules(options.schedules, options.out, options.format), "interrupted")
+    return answered(lambda: _report(Path(options.run), options), "interrupted")
 
 
-def _parser():
+def parser() -> Parser:
     """The command's arguments."""
-    made = Parser(
+    options = Parser(
         "report",
         "Report on a run file, finished or not: tables, verdict, CSV, Markdown and a page with pictures.",
         "0 done, 1 failed, 2 bad usage or bad input, 130 interrupted",
     )
-    made.add_argument("run", nargs="?", metavar="RUN.h5", help="the run file")
-    made.add_argument(
+    options.add_argument("run", nargs="?", metavar="RUN.h5", help="the run file")
+    options.add_argument(
         "--schedules", metavar="GRID.toml | PAPER",
         help="draw the learning rates of a grid instead (default of --out: <grid>-schedules beside it)",
     )  # fmt: skip
-    made.add_argument(
+    options.add_argument(
         "--baseline", metavar="NAME",
         help="the schedule that others are compared with (default: the one named flow, else the first gradient flow, "
         "else the first)",
     )  # fmt: skip
-    made.add_argument("--out", metavar="DIR", help="where to write (default: <run>-report beside the run file)")
-    made.add_argument(
+    options.add_argument("--out", metavar="DIR", help="where to write (default: <run>-report beside the run file)")
+    options.add_argument(
         "--format", metavar="html,csv,md", type=_formats, help="what to write (default: all that can be made)"
     )
-    return made
+    return options
 
 
 def _formats(text):
@@ -93,11 +89,11 @@ def _report(path, options):
     run = load(path)
     folder = _folder(path, options.out, "report")
     wanted = _wanted(options.format, FORMATS)
-    found, files = _made(path, run, options.baseline, wanted)
+    report, files = _contents(path, run, options.baseline, wanted)
     write(folder, files)
     if "csv" in wanted:
         remove_stale(folder, files)
-    print(as_terminal(found))
+    print(as_terminal(report))
     print("\n" + "\n".join(printable(folder / name) for name in files))
     return DONE
 
@@ -112,18 +108,15 @@ def _schedules(grid, out, formats):
     for name in formats or []:
         if name not in SCHEDULE_FORMATS:
             raise InputError(f"--format {name}: goes with a run file; schedules have {', '.join(SCHEDULE_FORMATS)}")
-    found = schedule_groups(config)
+    groups = schedule_groups(config)
     makers = {
-        "html": lambda: {"schedules.html": schedules_as_html(config, found)},
-        "csv": lambda: {
-            "schedules.csv": as_csv(found),
-            "bounds.csv": bounds_csv(found),
-        },
+        "html": lambda: {"schedules.html": schedules_as_html(config, groups)},
+        "csv": lambda: {"schedules.csv": as_csv(groups), "bounds.csv": bounds_csv(groups)},
     }
     texts = {name: text for wish in _wanted(formats, SCHEDULE_FORMATS) for name, text in makers[wish]().items()}
     files = {name: text.encode("utf-8") for name, text in texts.items()}
     write(folder, files)
-    print("\n\n".join(map(as_text, page_parts(found)[1])))
+    print("\n\n".join(map(as_text, page_parts(groups)[1])))
     print("\n" + "\n".join(printable(folder / name) for name in files))
     return DONE
 
@@ -146,35 +139,29 @@ def _folder(path, out, noun):
     return folder
 
 
-def _made(path, run, baseline, wanted):
+def _contents(path, run, baseline, wanted):
     """The `Material` of a run, and the contents of the files: {name: bytes}."""
     try:
-        analysis = _analysis(run, baseline)
-        found = material(analysis, path.name)
+        if run.is_study and baseline is not None:
+            raise InputError("--baseline: a study has no schedules to compare")
+        base = None if baseline is None else index_of(run, baseline, "--baseline")
+        analysis: Any = StudyAnalysis(run) if run.is_study else Analysis(run, base)
+        report = material(analysis, path.name)
         makers = {
-            "html": lambda: {"report.html": as_html(analysis, found)},
+            "html": lambda: {"report.html": as_html(analysis, report)},
             "csv": lambda: csv_files(analysis),
-            "md": lambda: {"report.md": as_markdown(found)},
+            "md": lambda: {"report.md": as_markdown(report)},
         }
         texts = {name: text for wish in wanted for name, text in makers[wish]().items()}
         for note in analysis.notes:
             say(f"simlr: {note}")
-        return found, {name: text.encode("utf-8") for name, text in texts.items()}
+        return report, {name: text.encode("utf-8") for name, text in texts.items()}
     except InputError as error:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     except MemoryError:
         raise
     except Exception as error:  # whatever a damaged file makes its readers raise
         raise InputError(f"{path}: is damaged: {type(error).__name__}: {error}") from error
-
-
-def _analysis(run, baseline):
-    """The analysis of a run against the baseline asked for."""
-    if not run.is_study:
-        return Analysis(run, None if baseline is None else index_of(run, baseline, "--baseline"))
-    if baseline is not None:
-        raise InputError("--baseline: a study has no schedules to compare")
-    return StudyAnalysis(run)
 
 
 def command() -> int:

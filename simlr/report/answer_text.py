@@ -21,9 +21,17 @@ def as_text(answer: Answer) -> str:
 
 
 def table(run: Run, answer: Answer) -> Table:
-    """What was compared, a line each; at most as many as have room."""
-    made = _pairs if isinstance(answer.rows[0], Comparison) else _growths
-    title, header, lines = made(run, answer, answer.rows[:MOST_LINES])
+    """What was compared, a line each; at most as many as have room.
+
+    Parameters
+    ----------
+    run
+        Whose grid asks the question.
+    answer
+        Its answer, of at least one row.
+    """
+    lay_out = _pairs if isinstance(answer.rows[0], Comparison) else _growths
+    title, header, lines = lay_out(run, answer, answer.rows[:MOST_LINES])
     rest = len(answer.rows) - MOST_LINES
     return Table(title, header, lines, (f"{rest} more: see {WHOLE}",) if rest > 0 else ())
 

@@ -5,7 +5,7 @@ Of what a run has no rows of, there is no file.
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 # file -> (what `Analysis` calls its rows, columns by which a file of this kind is known)
@@ -21,18 +21,48 @@ FILES = {
 }
 
 
-def csv_files(found: Any) -> dict[str, str]:
-    """The files of a run, of its `simlr.analysis.Analysis`."""
-    rows = {name: getattr(found, part) for name, (part, _) in FILES.items()}
-    return {name: as_csv(own) for name, own in rows.items() if own}
+def csv_files(analysis: Any) -> dict[str, str]:
+    """The files of a run.
+
+    Parameters
+    ----------
+    analysis : Analysis or StudyAnalysis
+        Of the run.
+
+    Returns
+    -------
+    dict
+        {name: text} of those of FILES that have rows.
+    """
+    rows = {name: getattr(analysis, part) for name, (part, _) in FILES.items()}
+    return {name: as_csv(rows_of_file) for name, rows_of_file in rows.items() if rows_of_file}
 
 
 def as_csv(rows: Sequence[Any]) -> str:
-    """Rows as CSV, with a header; NaN is an empty field, numbers have all their digits."""
-    text = io.StringIO()
+    """Rows as CSV, with a header; NaN is an empty field, numbers have all their digits.
+
+    Parameters
+    ----------
+    rows
+        At least one, all with the same columns, which their `record()` has as {column: value}.
+    """
     records = [row.record() for row in rows]
-    writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    for record in records:
-        writer.writerow({key: "" if value != value else value for key, value in record.items()})
+    lines = ([value if value == value else "" for value in record.values()] for record in records)
+    return csv_text(records[0], lines)
+
+
+def csv_text(header: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:
+    """A table as CSV.
+
+    Parameters
+    ----------
+    header
+        The names of the columns.
+    lines
+        The values of each line; floating-point numbers are written with all their digits.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(lines)
     return text.getvalue()

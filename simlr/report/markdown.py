@@ -9,25 +9,25 @@ from .tables import findings_table
 # ---- files ----
 
 
-def as_markdown(found: Material) -> str:
+def as_markdown(material: Material) -> str:
     """The report in Markdown, without pictures."""
-    parts = [f"# {_marked(found.title)}", _marked(found.covers)]
-    if found.axes:
-        parts.append("\n".join(f"- {_marked(axis)}" for axis in found.axes))
-    if found.answer:
-        parts += [f"**{_marked(found.answer.question)}** {_marked(found.answer.sentence)}"]
-        parts += ["\n".join(f"- {_marked(note)}" for note in found.answer.notes)] if found.answer.notes else []
-        parts += [_markdown_table(found.answer_table)] if found.answer_table else []
-    if found.verdict:
-        parts += [f"**Verdict: {found.verdict.outcome}.** {_marked(found.verdict.claim)}"]
-        parts += [_markdown_table(findings_table(found.verdict))]
-    parts += map(_marked, found.about)
-    parts += map(_markdown_table, found.tables)
-    for section in found.sections:
+    parts = [f"# {_marked(material.title)}", _marked(material.covers)]
+    if material.axes:
+        parts.append("\n".join(f"- {_marked(axis)}" for axis in material.axes))
+    if material.answer:
+        parts += [f"**{_marked(material.answer.question)}** {_marked(material.answer.sentence)}"]
+        parts += ["\n".join(f"- {_marked(note)}" for note in material.answer.notes)] if material.answer.notes else []
+        parts += [_markdown_table(material.answer_table)] if material.answer_table else []
+    if material.verdict:
+        parts += [f"**Verdict: {material.verdict.outcome}.** {_marked(material.verdict.claim)}"]
+        parts += [_markdown_table(findings_table(material.verdict))]
+    parts += map(_marked, material.about)
+    parts += map(_markdown_table, material.tables)
+    for section in material.sections:
         parts += [f"# {_marked(section.title)}", *([_marked(section.note)] if section.note else [])]
         parts += map(_markdown_table, section.tables)
-    parts += ["## Where this comes from", "\n".join(f"- {name}: {_marked(v)}" for name, v in found.provenance)]
-    indented = "\n".join(f"    {printable(line)}" for line in found.grid.rstrip("\n").split("\n"))
+    parts += ["## Where this comes from", "\n".join(f"- {name}: {_marked(v)}" for name, v in material.provenance)]
+    indented = "\n".join(f"    {printable(line)}" for line in material.grid.rstrip("\n").split("\n"))
     return "\n\n".join([*parts, "The whole grid:", indented]) + "\n"
 
 

@@ -33,15 +33,29 @@ class Material(NamedTuple):
 
 
 def material(analysis: Any, name: str) -> Material:
-    """The `Material` of an `Analysis` of a run whose file has the name `name`."""
+    """What the report of a run says.
+
+    Parameters
+    ----------
+    analysis : Analysis or StudyAnalysis
+        Of the run.
+    name
+        That of the run's file.
+    """
     run, rows = analysis.run, analysis.rows
     paper = paper_of(run)
-    source = f": {paper.SOURCE}" if paper else ""
+    if run.is_study:
+        seeds = f"; {many(run['seed'].size, 'seed')}" if "seed" in run.names else ""
+        covers, compared, axes = run.config.definition.meaning + seeds, "", []
+    else:
+        kind = run.config.level_kind
+        covers, compared = describe(rows), "At equal train loss" if is_loss(kind) else f"At the same {WORDS[kind].same}"
+        axes = [f"{key}: {values_text(values)}" for key, values in run.config.axes()]
     return Material(
-        title=run.config.name + source,
-        covers=_study_covers(run) if run.is_study else describe(rows),
-        axes=[] if run.is_study else [f"{key}: {values_text(values)}" for key, values in run.config.axes()],
-        compared="" if run.is_study else _compared(run.config.level_kind),
+        title=run.config.name + (f": {paper.SOURCE}" if paper else ""),
+        covers=covers,
+        axes=axes,
+        compared=compared,
         answer=analysis.answer,
         answer_table=answer_text.table(run, analysis.answer) if analysis.answer_rows else None,
         tables=tables(rows) if rows else [],
@@ -53,42 +67,27 @@ def material(analysis: Any, name: str) -> Material:
     )
 
 
-def _compared(kind):
-    """What the tables of a grid compare."""
-    return "At equal train loss" if is_loss(kind) else f"At the same {WORDS[kind].same}"
-
-
-def _study_covers(run):
-    """What a study measures, in one line."""
-    seeds = f"; {many(run['seed'].size, 'seed')}" if "seed" in run.names else ""
-    return run.config.definition.meaning + seeds
-
-
 def _provenance(run, name):
     """What the numbers were made with: [(name, value), ...]."""
-    told = run.attributes
+    attributes = run.attributes
     versions = ("simlr", "numba", "numpy", "h5py", "python")
-    return [
+    provenance = [
         ("run file", name),
-        *(("data", text) for text in str(told.get("problem_data", "")).splitlines()),
-        ("versions", ", ".join(f"{key} {told.get(f'{key}_version', 'unknown')}" for key in versions)),
-        ("kernel digest", told.get("kernel_digest", "unknown")),
-        ("processor", told.get("processor", "unknown")),
+        *(("data", text) for text in str(attributes.get("problem_data", "")).splitlines()),
+        ("versions", ", ".join(f"{key} {attributes.get(f'{key}_version', 'unknown')}" for key in versions)),
+        ("kernel digest", attributes.get("kernel_digest", "unknown")),
+        ("processor", attributes.get("processor", "unknown")),
         ("root seed", run.config.seeds["root"]),
-        ("started", _moment(told.get("started_at"))),
+        ("started", _moment(attributes.get("started_at"))),
         ("finished", _moment(float(run["finished_at"]))),
         ("computing took", f"{float(run['wall_seconds']):.3g} s"),
-        *([] if run.is_study else [("blocks", _state_of_blocks(run))]),
     ]
-
-
-def _state_of_blocks(run):
-    """How many blocks are done and, where all are, what tells these results from others."""
-    done, crc = run["block_done"], run["block_crc32"]
-    state = f"{int((done == 1).sum())} of {done.size} done"
-    if (done == 1).all():
-        state += f"; CRC-32 of their CRCs {zlib.crc32(crc.astype('<u4').tobytes()):08x}"
-    return state
+    if not run.is_study:
+        done, crc = run["block_done"] == 1, run["block_crc32"]
+        # Where all blocks are done, what tells these results from others.
+        digest = f"; CRC-32 of their CRCs {zlib.crc32(crc.astype('<u4').tobytes()):08x}" if done.all() else ""
+        provenance.append(("blocks", f"{int(done.sum())} of {done.size} done{digest}"))
+    return provenance
 
 
 def _moment(seconds):

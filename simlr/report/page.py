@@ -40,65 +40,77 @@ ANSWERS = {"yes": "holds", "no": "fails"}
 OUTCOMES = {"holds": "holds", "does not hold": "fails", "undecided": "undecided"}
 
 
-def page(material: Any, images: Sequence[tuple[str, bytes]], of_sections: Any) -> str:
-    """The page of a report: `material` is a `simlr.report.Material`, images are (caption, SVG bytes).
+def page(material: Any, images: Sequence[tuple[str, bytes]], of_sections: dict[str, tuple[str, bytes]]) -> str:
+    """The page of a report.
 
-    `of_sections` has the image of each section of the analysis that has one, by the section's key.
+    Parameters
+    ----------
+    material : Material
+        What it says.
+    images
+        (caption, SVG) of each picture of the run.
+    of_sections
+        The same of each section of the analysis that has a picture, by the section's key, and of the "answer".
     """
-    return _document(f"{material.title} - simlr report", _parts(material, images, of_sections))
+    parts = [f"<h1>{_text(material.title)}</h1>", f'<p class="covers">{_text(material.covers)}</p>']
+    parts += [f'<p class="covers">{_text(axis)}</p>' for axis in material.axes]
+    if material.answer:
+        answer = material.answer
+        notes = "".join(f"<li>{_text(note)}</li>" for note in answer.notes)
+        kind = ANSWERS.get(answer.outcome, "undecided")
+        parts.append(_box(kind, answer.question, answer.sentence, f"<ul>{notes}</ul>"))
+        parts.append(_picture(*of_sections["answer"]) if "answer" in of_sections else "")
+        parts.append(_table(material.answer_table) if material.answer_table else "")
+    if material.verdict:
+        verdict = material.verdict
+        kind = OUTCOMES.get(verdict.outcome, "undecided")
+        parts.append(_box(kind, verdict.outcome, verdict.claim, _table(findings_table(verdict))))
+    parts += [f"<p>{_text(text)}</p>" for text in material.about]
+    parts += [f"<h2>{_text(material.compared)}</h2>" if material.tables else "", *map(_table, material.tables)]
+    parts.append("<h2>Pictures</h2>" if images else "<p>This run holds nothing to draw yet.</p>")
+    parts += [_picture(caption, svg) for caption, svg in images]
+    for section in material.sections:
+        parts += [f"<h2>{_text(section.title)}</h2>", f"<p>{_text(section.note)}</p>" if section.note else ""]
+        parts.append(_picture(*of_sections[section.key]) if section.key in of_sections else "")
+        parts += map(_table, section.tables)
+    lines = "".join(f"<tr><th>{_text(name)}</th><td>{_text(value)}</td></tr>" for name, value in material.provenance)
+    source = f"<h2>Where this comes from</h2><table>{lines}</table>"
+    parts.append(f"<footer>{source}{_whole_grid(material.grid)}</footer>")
+    return _document(f"{material.title} - simlr report", parts)
 
 
 def schedules_page(
     title: str, covers: str, tables: Sequence[Table], images: Sequence[tuple[str, bytes]], grid: str
 ) -> str:
-    """The page of a grid's learning rates; `grid` is its TOML."""
+    """The page of a grid's learning rates.
+
+    Parameters
+    ----------
+    title, covers
+        What stands at its head.
+    tables
+        The tables below the pictures.
+    images
+        (caption, SVG) of each picture.
+    grid
+        TOML.
+    """
     parts = [
         f"<h1>{_text(title)}</h1>",
         f'<p class="covers">{_text(covers)}</p>',
         *(_picture(caption, svg) for caption, svg in images),
         *map(_table, tables),
-        f"<footer><p>The whole grid:</p><pre>{escape(_lines(grid))}</pre></footer>",
+        f"<footer>{_whole_grid(grid)}</footer>",
     ]
     return _document(f"{title} - simlr schedules", parts)
 
 
-def _parts(material, images, of_sections):
-    """What stands on the page of a report."""
-    return [
-        f"<h1>{_text(material.title)}</h1>",
-        f'<p class="covers">{_text(material.covers)}</p>',
-        *(f'<p class="covers">{_text(axis)}</p>' for axis in material.axes),
-        _answer(material, of_sections.get("answer")) if material.answer else "",
-        _verdict(material.verdict) if material.verdict else "",
-        *(f"<p>{_text(text)}</p>" for text in material.about),
-        f"<h2>{_text(material.compared)}</h2>" if material.tables else "",
-        *map(_table, material.tables),
-        "<h2>Pictures</h2>" if images else "<p>This run holds nothing to draw yet.</p>",
-        *(_picture(caption, svg) for caption, svg in images),
-        *(_section(section, of_sections.get(section.key)) for section in material.sections),
-        _footer(material),
-    ]
-
-
-def _answer(material, image):
-    """The question, its answer, the picture, and what was compared."""
-    answer = material.answer
-    notes = "".join(f"<li>{_text(note)}</li>" for note in answer.notes)
-    kind = ANSWERS.get(answer.outcome, "undecided")
-    parts = [
-        f'<div class="verdict {kind}"><p class="outcome">{_text(answer.question)}</p>'
-        f'<p class="claim">{_text(answer.sentence)}</p><ul>{notes}</ul></div>',
-        _picture(*image) if image else "",
-        _table(material.answer_table) if material.answer_table else "",
-    ]
-    return "\n".join(part for part in parts if part)
-
-
-def _section(section, image):
-    """One part of the analysis: what it answers, its picture, its tables."""
-    note = f"<p>{_text(section.note)}</p>" if section.note else ""
-    parts = [f"<h2>{_text(section.title)}</h2>", note, _picture(*image) if image else "", *map(_table, section.tables)]
-    return "\n".join(part for part in parts if part)
+def _box(kind, head, claim, content):
+    """What the reader should see first, in the colours of its kind."""
+    return (
+        f'<div class="verdict {kind}"><p class="outcome">{_text(head)}</p>'
+        f'<p class="claim">{_text(claim)}</p>{content}</div>'
+    )
 
 
 def _document(title, parts):
@@ -115,15 +127,6 @@ def _document(title, parts):
 def _text(value):
     """Text on one line, fit for HTML."""
     return escape(printable(value))
-
-
-def _verdict(verdict):
-    """The claim, whether it holds, and what was found."""
-    kind = OUTCOMES.get(verdict.outcome, "undecided")
-    return (
-        f'<div class="verdict {kind}"><p class="outcome">{_text(verdict.outcome)}</p>'
-        f'<p class="claim">{_text(verdict.claim)}</p>{_table(findings_table(verdict))}</div>'
-    )
 
 
 def _table(table):
@@ -144,15 +147,7 @@ def _picture(caption, svg):
     return f'<figure><img alt="{text}" src="data:image/svg+xml;base64,{data}"><figcaption>{text}</figcaption></figure>'
 
 
-def _footer(material):
-    """Where the numbers come from."""
-    lines = "".join(f"<tr><th>{_text(name)}</th><td>{_text(value)}</td></tr>" for name, value in material.provenance)
-    return (
-        f"<footer><h2>Where this comes from</h2><table>{lines}</table>"
-        f"<p>The whole grid:</p><pre>{escape(_lines(material.grid))}</pre></footer>"
-    )
-
-
-def _lines(text):
-    """Text of several lines, each of them printable."""
-    return "\n".join(printable(line) for line in text.split("\n"))
+def _whole_grid(toml):
+    """A grid's TOML, each line printable."""
+    lines = "\n".join(printable(line) for line in toml.split("\n"))
+    return f"<p>The whole grid:</p><pre>{escape(lines)}</pre>"

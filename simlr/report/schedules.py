@@ -1,7 +1,5 @@
 """The learning rates of a grid, and what convex theory promises of them, as tables and CSV."""
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,6 +11,7 @@ from ..config.schedule_tables import expand_schedule
 from ..schedules import bounds
 from ..schedules.schedule import Schedule
 from ..text import listed, many, number, shortened
+from .csv_files import csv_text
 from .tables import MOST_LINES, Table
 
 POINTS = 600  # a curve
@@ -20,7 +19,7 @@ WHOLE = 1 << 18  # steps that are all looked at
 WINDOW = 64  # steps looked at around each point of a longer schedule
 CSV_ROWS, CSV_STEPS = 200_000, 4096
 # Steps looked at for all bounds of the tables, and for all curves of bounds; the points of a curve.
-LOOKS, CURVE_LOOKS = 1 << 25, 1 << 24
+TABLE_STEPS, CURVE_STEPS = 1 << 25, 1 << 24
 MOST_BOUND_POINTS, FEWEST_BOUND_POINTS = 64, 8
 EARLY = 16  # a curve of bounds leaves out this part of the steps, where it is so large that nothing else would be seen
 
@@ -34,17 +33,31 @@ class Group(NamedTuple):
 
 
 def schedule_groups(config: GridConfig) -> list[Group]:
-    """The `Group`s of a grid."""
-    found = []
+    """The `Group`s of a grid, one a [[schedule]] table."""
+    groups = []
     for table in config.schedule:
-        made = [made for made, _ in expand_schedule(f"schedule {table['name']!r}", table, config.stop["max_steps"])]
-        labels = [one.name.removeprefix(table["name"]).strip("[]") for one in made]
-        found.append(Group(table["name"], made, labels))
-    return found
+        expanded = expand_schedule(f"schedule {table['name']!r}", table, config.stop["max_steps"])
+        schedules = [schedule for schedule, _ in expanded]
+        labels = [schedule.name.removeprefix(table["name"]).strip("[]") for schedule in schedules]
+        groups.append(Group(table["name"], schedules, labels))
+    return groups
+
+
+def _all_schedules(groups):
+    """Those of all groups."""
+    return [schedule for group in groups for schedule in group.schedules]
 
 
 def curve(schedule: Schedule) -> tuple[NDArray, NDArray[np.float64]]:
-    """Steps and rates to draw: all of them, or of every stretch the smallest and the largest, in their order."""
+    """The rates of a schedule that are drawn: all of them, or of every stretch the smallest and the largest.
+
+    Returns
+    -------
+    steps : int64 (T,)
+        Ascending.
+    rates : float64 (T,)
+        In the schedule's unit.
+    """
     length = schedule.length
     if length <= POINTS:
         return np.arange(length), schedule.rates(0, length)
@@ -62,14 +75,28 @@ def curve(schedule: Schedule) -> tuple[NDArray, NDArray[np.float64]]:
 
 def terms_of(schedules: Sequence[Schedule]) -> list[bounds.Terms | None]:
     """The `bounds.Terms` of each schedule; None where it has no steps or, among so many, too many to look at."""
-    room = LOOKS // max(len(schedules), 1)
+    room = TABLE_STEPS // max(len(schedules), 1)
     return [bounds.of_schedule(one) if one.length and bounds.cost(one) <= room else None for one in schedules]
 
 
-def bound_curve(schedule: Schedule, looks: int) -> tuple[NDArray, NDArray[np.float64]]:
-    """Steps and the bound had one stopped there, all rates multiplied so that the last one is smallest; none where
-    that would take more than `looks` steps looked at."""
-    points = min(MOST_BOUND_POINTS, looks // max(bounds.cost(schedule), 1))
+def bound_curve(schedule: Schedule, most_steps: int) -> tuple[NDArray, NDArray[np.float64]]:
+    """The bound on f(x) - f* had one stopped there, all rates multiplied so that the last bound is smallest.
+
+    Parameters
+    ----------
+    schedule
+        Its flow, if it has one, is left out.
+    most_steps
+        How many steps may be evaluated for it.
+
+    Returns
+    -------
+    steps : int64 (T,)
+        Ascending; none where that would take more.
+    bound : float64 (T,)
+        In units of D G; see `schedules.bounds`.
+    """
+    points = min(MOST_BOUND_POINTS, most_steps // max(bounds.cost(schedule), 1))
     if not schedule.length or points < FEWEST_BOUND_POINTS:
         return np.empty(0, np.int64), np.empty(0)
     factor = bounds.of_schedule(schedule).best_factor
@@ -80,36 +107,35 @@ def bound_curve(schedule: Schedule, looks: int) -> tuple[NDArray, NDArray[np.flo
 # ---- in words and numbers ----
 
 
-def as_table(found: Sequence[Group]) -> Table:
+def as_table(groups: Sequence[Group]) -> Table:
     """The schedules as a `Table`: steps, first, largest and last rate."""
-    made = [one for group in found for one in group.schedules]
-    lines = [_line(one) for one in made[:MOST_LINES]]
-    notes = ["in units of 1/sharpness: " + _in_sharpness(made)] if _in_sharpness(made) else []
-    if len(made) > MOST_LINES:
-        notes.append(f"{len(made) - MOST_LINES} more are in schedules.csv")
+    schedules = _all_schedules(groups)
+    lines = []
+    for schedule in schedules[:MOST_LINES]:
+        cells: tuple[str, ...] = ("-",) * 4
+        if schedule.length:
+            _, rates = curve(schedule)
+            cells = tuple(number(float(rate)) for rate in (rates[0], rates.min(), rates.max(), rates[-1]))
+        after = "flow" if schedule.flows else "-"
+        lines.append((shortened(schedule.name), f"{schedule.length:,}", *cells, after))
+    in_sharpness = listed([schedule.name for schedule in schedules if schedule.unit == "sharpness"])
+    notes = [f"in units of 1/sharpness: {in_sharpness}"] if in_sharpness else []
+    if len(schedules) > MOST_LINES:
+        notes.append(f"{len(schedules) - MOST_LINES} more are in schedules.csv")
     header = ("schedule", "steps", "first", "smallest", "largest", "last", "then")
     return Table("Learning rates", header, tuple(lines), tuple(notes))
 
 
-def _in_sharpness(made):
-    names = [one.name for one in made if one.unit == "sharpness"]
-    return listed(names)
-
-
-def _line(schedule):
-    """One line of the table."""
-    after = "flow" if schedule.flows else "-"
-    if not schedule.length:
-        return (shortened(schedule.name), "0", "-", "-", "-", "-", after)
-    _, rates = curve(schedule)
-    told = (number(float(value)) for value in (rates[0], rates.min(), rates.max(), rates[-1]))
-    return (shortened(schedule.name), f"{schedule.length:,}", *told, after)
-
-
-def as_bounds(found: Sequence[Group]) -> Table:
+def as_bounds(groups: Sequence[Group]) -> Table:
     """The last-iterate bounds as a `Table`: at the rates given, and at the best multiple of them."""
-    made = [one for group in found for one in group.schedules][:MOST_LINES]
-    lines = [(shortened(one.name), *_bound_cells(one, told)) for one, told in zip(made, terms_of(made), strict=True)]
+    schedules = _all_schedules(groups)[:MOST_LINES]
+    lines = []
+    for schedule, terms in zip(schedules, terms_of(schedules), strict=True):
+        cells: tuple[str, ...] = ("-",) * 5
+        if terms is not None:
+            values = (terms.at(), terms.best_factor, terms.best_rate, terms.best, terms.best * schedule.length**0.5)
+            cells = tuple(number(float(value)) for value in values)
+        lines.append((shortened(schedule.name), *cells))
     notes = (
         "f(x_T) - f* <= bound after the steps, before any flow, for convex f with subgradients of norm <= 1 and a",
         "minimiser at distance 1 (Schaipp et al. 2025); at the best multiple of all rates it is smallest",
@@ -118,48 +144,30 @@ def as_bounds(found: Sequence[Group]) -> Table:
     return Table("Bound on the last iterate, convex f, D = G = 1", header, tuple(lines), notes)
 
 
-def _bound_cells(schedule, terms):
-    """What the table of bounds has of one schedule."""
-    if terms is None:
-        return ("-",) * 5
-    scaled = terms.best * schedule.length**0.5
-    return tuple(number(float(value)) for value in (terms.at(), terms.best_factor, terms.best_rate, terms.best, scaled))
+def bounds_csv(groups: Sequence[Group]) -> str:
+    """One line a schedule: its bound as given, the best multiple of its rates and the bound there; "" if not known."""
+    schedules, lines = _all_schedules(groups), []
+    for schedule, terms in zip(schedules, terms_of(schedules), strict=True):
+        values = (terms.at(), terms.best_factor, terms.best_rate, terms.best) if terms else ("",) * 4
+        lines.append([schedule.name, schedule.unit, schedule.length, *values])
+    header = ("schedule", "unit", "steps", "bound", "best_multiple", "best_largest_rate", "best_bound")
+    return csv_text(header, lines)
 
 
-def bounds_csv(found: Sequence[Group]) -> str:
-    """One row a schedule: its bound as given, the best multiple of its rates and the bound there; "" if not known."""
-    made = [one for group in found for one in group.schedules]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["schedule", "unit", "steps", "bound", "best_multiple", "best_largest_rate", "best_bound"])
-    for one, terms in zip(made, terms_of(made), strict=True):
-        told = (terms.at(), terms.best_factor, terms.best_rate, terms.best) if terms else ("",) * 4
-        writer.writerow([one.name, one.unit, one.length, *told])
-    return text.getvalue()
-
-
-def as_csv(found: Sequence[Group]) -> str:
+def as_csv(groups: Sequence[Group]) -> str:
     """schedule, unit, step, learning_rate: every step, or of long schedules evenly chosen ones, with all digits."""
-    made = [one for group in found for one in group.schedules]
-    most = max(2, min(CSV_STEPS, CSV_ROWS // len(made)))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["schedule", "unit", "step", "learning_rate"])
-    for one in made:
-        for step, rate in zip(*_chosen(one, most), strict=True):
-            writer.writerow([one.name, one.unit, step, repr(rate)])
-    return text.getvalue()
+    schedules, lines = _all_schedules(groups), []
+    most = max(2, min(CSV_STEPS, CSV_ROWS // len(schedules)))
+    for schedule in schedules:
+        if schedule.length <= most:
+            steps, rates = list(range(schedule.length)), schedule.rates(0, schedule.length).tolist()
+        else:
+            steps = np.unique(np.linspace(0, schedule.length - 1, most).astype(np.int64)).tolist()
+            rates = [float(schedule.rates(step, step + 1)[0]) for step in steps]
+        lines += [(schedule.name, schedule.unit, *pair) for pair in zip(steps, rates, strict=True)]
+    return csv_text(("schedule", "unit", "step", "learning_rate"), lines)
 
 
-def _chosen(schedule, most):
-    """At most so many steps, evenly chosen, and their rates."""
-    if schedule.length <= most:
-        return range(schedule.length), schedule.rates(0, schedule.length).tolist()
-    steps = np.unique(np.linspace(0, schedule.length - 1, most).astype(np.int64)).tolist()
-    return steps, [float(schedule.rates(step, step + 1)[0]) for step in steps]
-
-
-def page_parts(found: Sequence[Group]) -> tuple[str, list[Table]]:
+def page_parts(groups: Sequence[Group]) -> tuple[str, list[Table]]:
     """What stands on the page beside the pictures: title line and the tables."""
-    total = sum(len(group.schedules) for group in found)
-    return many(total, "schedule"), [as_table(found), as_bounds(found)]
+    return many(len(_all_schedules(groups)), "schedule"), [as_table(groups), as_bounds(groups)]

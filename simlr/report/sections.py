@@ -11,7 +11,7 @@ from ..analysis import directions
 from ..analysis.families import SURE
 from ..analysis.levels import heading, last, place
 from ..text import number, shortened, some
-from .tables import MOST_GROUPS, MOST_LINES, Table, groups, interval, label, percent
+from .tables import MOST_GROUPS, MOST_LINES, Group, Table, groups, interval, label, percent
 from .view import View
 
 MOST_RANKS = 8
@@ -28,11 +28,11 @@ class Section(NamedTuple):
     note: str = ""  # in place of tables, or before them
 
 
-def sections(found: Any) -> list[Section]:
-    """The `Section`s that a run has something for; `found` is its `simlr.analysis.Analysis`."""
-    shown = groups(found.rows)
-    made = (against(found, shown), best(found, shown), annealing(found, shown), *mechanism(found))
-    return [section for section in made if section]
+def sections(analysis: Any) -> list[Section]:
+    """The `Section`s that a run has something for; `analysis` is its `simlr.analysis.Analysis`."""
+    shown = groups(analysis.rows)
+    parts = (against(analysis, shown), best(analysis, shown), annealing(analysis, shown), *mechanism(analysis))
+    return [section for section in parts if section]
 
 
 # ---- pieces of text ----
@@ -68,16 +68,24 @@ def _left_out(count, file):
 # ---- two schedules ----
 
 
-def against(found: Any, shown: Any) -> Section | None:
-    """Every schedule shown against the baseline, at the last level that they share."""
-    run, base = found.run, found.base
+def against(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
+    """Every schedule shown against the baseline, at the last level that they share.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        Of the run.
+    shown
+        What of it has room: `tables.groups` of its rows.
+    """
+    run, base = analysis.run, analysis.base
     if run["schedule"].size < 2:
         return None
     names, pairs = [str(name) for name in run["schedule"]], {}
     for name in dict.fromkeys(name for group in shown.values() for name in group.shown if name != names[base]):
         for problem, group in shown.items():
             if name in group.shown:
-                pairs[problem, name] = found.against_baseline(name, problem, group.last)
+                pairs[problem, name] = analysis.against_baseline(name, problem, group.last)
     tables = [
         _pair_table(group, [p for (q, _), p in pairs.items() if q == problem]) for problem, group in shown.items()
     ]
@@ -118,31 +126,31 @@ def _pair_table(group, pairs):
 # ---- the best of a family ----
 
 
-def best(found: Any, shown: Any) -> Section | None:
-    """The best value of every parameter that is a list, learning rates first, at the last level that any reaches."""
-    kind = found.run.config.level_kind
+def best(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
+    """The best value of every parameter that is a list, learning rates first, at the last level that any reaches.
+
+    Parameters as of `against`.
+    """
+    kind = analysis.run.config.level_kind
     families: dict = {}
-    for row in found.best:
+    for row in analysis.best:
         if row.problem in shown:
             families.setdefault((row.problem, row.family, row.parameter), {}).setdefault(row.level, []).append(row)
-    at_last = {key: levels[_last_told(kind, levels)] for key, levels in families.items()}
+    at_last = {}
+    for key, levels in families.items():
+        decided = [level for level, rows in levels.items() if any(row.best for row in rows)]
+        at_last[key] = levels[last(kind, decided or list(levels))]
     if not at_last:
         return None
     ordered = sorted(at_last, key=lambda key: not key[2].endswith(RATE))  # stable
     tables = []
     for problem in shown:
-        own = [at_last[key] for key in ordered if key[0] == problem]
-        if own:
-            tables.append(_best_table(kind, problem, own))
+        of_problem = [at_last[key] for key in ordered if key[0] == problem]
+        if of_problem:
+            tables.append(_best_table(kind, problem, of_problem))
     rates = any(key[2].endswith(RATE) for key in ordered)
     title = f"Which {'learning rate' if rates else 'value'} is best, and how sure is that?"
     return Section("best", title, tuple(tables), [at_last[key] for key in ordered])
-
-
-def _last_told(kind, levels):
-    """The last level at which there is a best value; the last of all where there is none."""
-    told = [level for level, rows in levels.items() if any(row.best for row in rows)]
-    return last(kind, told or list(levels))
 
 
 def likely(rows: Sequence[Any]) -> Sequence[Any]:
@@ -160,22 +168,19 @@ def _shown_value(value):
     return number(value) if isinstance(value, float) else shortened(value)
 
 
-def _best_line(kind, rows):
-    """One family in the table."""
-    winner = next((row for row in rows if row.best), None)
-    tried = f"{len(rows)}: {_shown_value(rows[0].value)} to {_shown_value(rows[-1].value)}"
-    who = (shortened(rows[0].family), rows[0].parameter, tried, heading(kind, rows[0].level))
-    if winner is None:
-        return (*who, "none reached it", "-", "-", "-")
-    likely_values = ", ".join(_shown_value(row.value) for row in likely(rows))
-    value = _shown_value(winner.value) + (f" ({winner.edge} tried)" if winner.edge else "")
-    return (*who, value, f"{100 * winner.win_share:.0f}", likely_values, number(winner.test_loss))
-
-
 def _best_table(kind, problem, families):
     """The table of the families of one problem combination."""
     header = ("schedules", "parameter", "tried", "at", "best", "in % of resamples", "95 % of them", "test loss")
-    lines = tuple(_best_line(kind, rows) for rows in families[:MOST_LINES])
+    lines = []
+    for rows in families[:MOST_LINES]:
+        tried = f"{len(rows)}: {_shown_value(rows[0].value)} to {_shown_value(rows[-1].value)}"
+        outcome = ("none reached it", "-", "-", "-")
+        winner = next((row for row in rows if row.best), None)
+        if winner is not None:
+            value = _shown_value(winner.value) + (f" ({winner.edge} tried)" if winner.edge else "")
+            likely_values = ", ".join(_shown_value(row.value) for row in likely(rows))
+            outcome = (value, f"{100 * winner.win_share:.0f}", likely_values, number(winner.test_loss))
+        lines.append((shortened(rows[0].family), rows[0].parameter, tried, heading(kind, rows[0].level), *outcome))
     notes = (
         "best: the smallest median test loss; a seed that does not reach the level counts as one of infinite test loss",
         "in % of resamples of the seeds the same value is best; the next column has the values that are best in 95 %",
@@ -183,30 +188,33 @@ def _best_table(kind, problem, families):
     if any(row.edge and row.best for rows in families for row in rows):
         notes += ("where the best is the lowest or the highest that was tried, a better one may lie beyond",)
     title = f"The best value of each parameter, the others fixed{label(problem)}"
-    return Table(title, header, lines, (*notes, *_left_out(len(families) - MOST_LINES, "best.csv")))
+    return Table(title, header, tuple(lines), (*notes, *_left_out(len(families) - MOST_LINES, "best.csv")))
 
 
 # ---- annealing ----
 
 
-def annealing(found: Any, shown: Any) -> Section | None:
-    """Every annealed schedule against the steady one of the least test loss, at the last level that they share."""
-    kind = found.run.config.level_kind
-    losses = {(row.problem, row.schedule, row.level): row.test_loss for row in found.rows}
-    tables, told = [], []
+def annealing(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
+    """Every annealed schedule against the steady one of the least test loss, at the last level that they share.
+
+    Parameters as of `against`.
+    """
+    kind = analysis.run.config.level_kind
+    losses = {(row.problem, row.schedule, row.level): row.test_loss for row in analysis.rows}
+    tables, drawn = [], []
     for problem in shown:
         levels: dict = {}
-        for row in found.annealing:
+        for row in analysis.annealing:
             if row.problem == problem and row.pairs:
                 levels.setdefault(row.a, {}).setdefault(row.level, []).append(row)
-        rows = [own[last(kind, list(own))] for own in levels.values()]
-        rows = [min(own, key=lambda row: losses[problem, row.b, row.level]) for own in rows]
+        at_last = [of_schedule[last(kind, list(of_schedule))] for of_schedule in levels.values()]
+        rows = [min(steady, key=lambda row: losses[problem, row.b, row.level]) for steady in at_last]
         rows.sort(key=lambda row: row.ratio)
         if rows:
             tables.append(_annealing_table(kind, problem, rows))
-            told += rows[:MOST_LINES]
+            drawn += rows[:MOST_LINES]
     title = "In what share of the seeds does annealing win?"
-    return Section("annealing", title, tuple(tables), told) if tables else None
+    return Section("annealing", title, tuple(tables), drawn) if tables else None
 
 
 def _annealing_table(kind, problem, rows):
@@ -237,29 +245,29 @@ def _annealing_table(kind, problem, rows):
 # ---- where the error is ----
 
 
-def mechanism(found: Any) -> list[Section]:
+def mechanism(analysis: Any) -> list[Section]:
     """Two `Section`s, on directions and on bias and variance, of the schedules that the pictures show."""
-    run = found.run
+    run = analysis.run
     title = "Which directions kept their error?"
     if not directions.recorded(run):
         return [Section("directions", title, (), [], directions.NO_RESIDUALS[0].upper() + directions.NO_RESIDUALS[1:])]
-    view = View(run, found.rows)
+    view = View(run, analysis.rows)
     places = [view.index(name) for name in view.shown]
-    problems = some(list(dict.fromkeys(row.problem for row in found.rows)), MOST_GROUPS)
-    made = []
-    own = [row for row in found.directions_of(places) if row.problem in problems and row.level == view.last]
-    if own:
-        tables = [t for problem in problems for t in _direction_tables(view, problem, own)]
-        made.append(Section("directions", title, tuple(tables), own))
-    spread = [row for row in found.spread_of(places) if row.problem in problems and row.level == view.last]
+    problems = some(list(dict.fromkeys(row.problem for row in analysis.rows)), MOST_GROUPS)
+    parts = []
+    rows = [row for row in analysis.directions_of(places) if row.problem in problems and row.level == view.last]
+    if rows:
+        tables = [t for problem in problems for t in _direction_tables(view, problem, rows)]
+        parts.append(Section("directions", title, tuple(tables), rows))
+    spread = [row for row in analysis.spread_of(places) if row.problem in problems and row.level == view.last]
     # By problem combination first, as the colours of the picture go.
     spread.sort(key=lambda row: problems.index(row.problem))
     if spread:
         tables = [
             _spread_table(view, problem, [row for row in spread if row.problem == problem]) for problem in problems
         ]
-        made.append(Section("spread", "How much of the error is bias, how much variance?", tuple(tables), spread))
-    return made
+        parts.append(Section("spread", "How much of the error is bias, how much variance?", tuple(tables), spread))
+    return parts
 
 
 def ranks_shown(rows: Sequence[Any], most: int = MOST_RANKS) -> Sequence[Any]:
@@ -278,7 +286,7 @@ def _direction_tables(view, problem, rows):
     notes = ["in % of the loss above its floor: mean over seeds, with its standard error"]
     if len(ranks) < len({row.rank for row in rows}):
         notes.append(f"{len(ranks)} of {len({row.rank for row in rows})} directions: see the report's directions.csv")
-    made = []
+    tables = []
     for loss in ("train", "test"):
         lines = [
             (
@@ -291,8 +299,8 @@ def _direction_tables(view, problem, rows):
             for name in view.shown
         ]
         title = f"Share of the {loss} loss in each direction of curvature at {where}{label(problem)}"
-        made.append(Table(title, header, tuple(lines), tuple(notes)))
-    return made
+        tables.append(Table(title, header, tuple(lines), tuple(notes)))
+    return tables
 
 
 def _spread_table(view, problem, rows):

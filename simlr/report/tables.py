@@ -39,18 +39,13 @@ class Group:
         self.names, self.all_levels = names(self.rows), levels(self.rows)
         self.kind = self.rows[0].level_kind
         self.last = last_shared(self.kind, self.rows, self.base)
-        self.levels = self._levels_with_room()
-        self.shown = self.names if len(self.names) <= most else self._best(most)
-
-    def _levels_with_room(self):
-        """The levels that have room, the first and the last among them."""
-        return some(self.all_levels, MOST_LEVELS)
-
-    def _best(self, most):
-        """The baseline and the schedules with the highest ratios at the last level."""
-        ratio = {name: self.cells[name, self.last].ratio for name in self.names if name != self.base}
-        rest = sorted(ratio, key=lambda name: math.inf if math.isnan(ratio[name]) else -ratio[name])
-        return [self.base, *rest[: most - 1]]
+        # What has room: the first and the last level, the baseline and the highest ratios at the last level.
+        self.levels = some(self.all_levels, MOST_LEVELS)
+        self.shown = self.names
+        if len(self.names) > most:
+            ratio = {name: cells[name, self.last].ratio for name in self.names if name != self.base}
+            rest = sorted(ratio, key=lambda name: math.inf if math.isnan(ratio[name]) else -ratio[name])
+            self.shown = [self.base, *rest[: most - 1]]
 
     def of(self, name: str) -> list[Row]:
         """The rows of one schedule at the levels shown."""
@@ -95,38 +90,53 @@ def findings_table(verdict: Verdict) -> Table:
 
 
 def tables(rows: Sequence[Row], most: int = MOST_LINES) -> list[Table]:
-    """Two `Table`s for each problem combination: test loss, and ratio to the baseline's; long ones are shortened."""
-    found = []
+    """The tables of a run, for each problem combination: test loss and, of several schedules, ratio to the baseline's.
+
+    Parameters
+    ----------
+    rows
+        Of all schedules, levels and problem combinations.
+    most
+        How many schedules a table has at most.
+    """
+    all_tables = []
     for problem, group in groups(rows, most).items():
-        found += _pair_of_tables(group, label(problem))
+        all_tables.append(_loss_table(group, label(problem)))
+        if len(group.shown) > 1:
+            all_tables.append(_ratio_table(group, label(problem)))
     left_out = len({row.problem for row in rows}) - MOST_GROUPS
     if left_out > 0:
         note = f"{left_out} more problem combinations: see {WHOLE}"
-        found[-1] = found[-1]._replace(notes=(*found[-1].notes, note))
-    return found
+        all_tables[-1] = all_tables[-1]._replace(notes=(*all_tables[-1].notes, note))
+    return all_tables
 
 
 def groups(rows: Sequence[Row], most: int = MOST_LINES) -> dict[tuple, Group]:
-    """Some problem combinations, and what of each is shown: {problem: `Group`}."""
+    """Some problem combinations, and what of each is shown.
+
+    Parameters
+    ----------
+    rows
+        Of all schedules, levels and problem combinations.
+    most
+        How many schedules are shown at most.
+
+    Returns
+    -------
+    dict
+        {problem: `Group`}, the first and the last combination among them.
+    """
     problems = some(list(dict.fromkeys(row.problem for row in rows)), MOST_GROUPS)
     cells: dict[tuple, dict] = {problem: {} for problem in problems}
     for row in rows:
         if row.problem in cells:
             cells[row.problem][row.schedule, row.level] = row
-    return {problem: Group(own, most) for problem, own in cells.items()}
+    return {problem: Group(of_problem, most) for problem, of_problem in cells.items()}
 
 
 def label(problem: tuple) -> str:
     """A problem combination behind a title: " [train_rows = 20]"."""
     return printable("".join(f" [{key} = {value_text(value)}]" for key, value in problem))
-
-
-def _pair_of_tables(group, label):
-    """The table of test losses and, where there is something to compare, that of ratios."""
-    pair = [_loss_table(group, label)]
-    if len(group.shown) > 1:
-        pair.append(_ratio_table(group, label))
-    return pair
 
 
 def _loss_table(group, label):
@@ -140,7 +150,17 @@ def _loss_table(group, label):
         values = (number(getattr(row, field)) + _marks(row) for row in group.of(name))
         lines.append((shortened(name) + mark, *values))
     header = ("schedule", *(heading(group.kind, level) for level in group.levels))
-    return Table(title, header, tuple(lines), tuple(_notes(group)))
+    left_out = len(group.names) - len(group.shown)
+    notes, missed = [], _missed(group)
+    if left_out:
+        shown = f"the baseline and the highest ratios of {len(group.names)} schedules"
+        notes.append(f"{shown}; {left_out} more: see {WHOLE}")
+    notes += missed[:MOST_NOTES]
+    if len(missed) > MOST_NOTES:
+        notes.append(f"* {len(missed) - MOST_NOTES} more notes of this kind: see the counts in {WHOLE}")
+    if any(BELOW in _marks(row) for name in group.shown for row in group.of(name)):
+        notes.append("~ the stopping step goes more than 5 % below the level, which changes the test loss too")
+    return Table(title, header, tuple(lines), tuple(notes))
 
 
 def _ratio_table(group, label):
@@ -149,7 +169,9 @@ def _ratio_table(group, label):
     for name in group.shown:
         if name != group.base:
             ratios = (number(row.ratio) + _marks(row) for row in group.of(name))
-            lines.append((shortened(name), *ratios, _share(group.cells[name, group.last])))
+            row = group.cells[name, group.last]
+            share = f"{100 * row.above_1:.1f} % ({100 * row.above_1_low:.1f} to {100 * row.above_1_high:.1f})"
+            lines.append((shortened(name), *ratios, share if row.pairs else "-"))
     title = (
         f"Test loss of {shortened(group.base)} / that of the schedule, same seed, same {WORDS[group.kind].same}: "
         "median, and share above 1"
@@ -163,67 +185,31 @@ def _ratio_table(group, label):
     return Table(title + label, header, tuple(lines), notes)
 
 
-def _share(row):
-    """Share of pairs above 1 with its interval."""
-    if not row.pairs:
-        return "-"
-    return f"{100 * row.above_1:.1f} % ({100 * row.above_1_low:.1f} to {100 * row.above_1_high:.1f})"
-
-
 def _marks(row):
     """What the notes say of a cell: * seeds are missing, ~ the stop lies well below the level."""
     missing = MISSING if row.reached + row.at_floor + row.not_run < row.seeds else ""
     return missing + (BELOW if row.train_loss_over_level < OVERSHOT else "")
 
 
-# ---- notes ----
-
-
-def _notes(group):
-    """What is left out, where schedules did not reach a level, and which went past it."""
-    notes = []
-    if len(group.shown) < len(group.names):
-        left_out = len(group.names) - len(group.shown)
-        notes.append(
-            f"the baseline and the highest ratios of {len(group.names)} schedules; {left_out} more: see {WHOLE}"
-        )
-    missed = _missed(group)
-    notes += missed[:MOST_NOTES]
-    if len(missed) > MOST_NOTES:
-        notes.append(f"* {len(missed) - MOST_NOTES} more notes of this kind: see the counts in {WHOLE}")
-    if any(BELOW in _marks(row) for name in group.shown for row in group.of(name)):
-        notes.append("~ the stopping step goes more than 5 % below the level, which changes the test loss too")
-    return notes
-
-
 def _missed(group):
     """Notes on seeds that did not reach levels; schedules with the same counts share a note."""
-    meanings = {
-        "diverged": "* diverged",
-        "out_of_steps": "out of steps before their patience, and counted"
-        if group.kind == PATIENCE
-        else "* out of steps",
-        "at_floor": "level at or below the train floor",
-    }
+    no_steps = "out of steps before their patience, and counted" if group.kind == PATIENCE else "* out of steps"
+    at_floor = "level at or below the train floor"
+    meanings = {"diverged": "* diverged", "out_of_steps": no_steps, "at_floor": at_floor}
+    seeds = many(group.rows[0].seeds - group.rows[0].not_run, "seed")
     notes = []
     for field, meaning in meanings.items():
-        by_counts = {}
+        names_of: dict = {}
         for name in group.shown:
             counts = tuple(getattr(group.cells[name, level], field) for level in group.all_levels)
-            by_counts.setdefault(counts, []).append(name)
-        for counts, same in by_counts.items():
-            if any(counts):
-                who = "all schedules" if len(same) == len(group.shown) > 1 else listed(same)
-                notes.append(f"{meaning}: {who}, {_counted(group, counts)}")
+            names_of.setdefault(counts, []).append(name)
+        for counts, same in names_of.items():
+            if not any(counts):
+                continue
+            by_level = zip(counts, group.all_levels, strict=True)
+            places = [f"{count} at {heading(group.kind, level)}" for count, level in by_level if count]
+            shown = ", ".join(places[:MOST_LEVELS]) + (", ..." if len(places) > MOST_LEVELS else "")
+            count = f"{counts[0]} of {seeds} at every level" if len(set(counts)) == 1 else f"{shown} of {seeds}"
+            who = "all schedules" if len(same) == len(group.shown) > 1 else listed(same)
+            notes.append(f"{meaning}: {who}, {count}")
     return notes
-
-
-def _counted(group, counts):
-    """How many seeds, at which levels."""
-    done = group.rows[0].seeds - group.rows[0].not_run
-    if len(set(counts)) == 1:
-        return f"{counts[0]} of {many(done, 'seed')} at every level"
-    by_level = zip(counts, group.all_levels, strict=True)
-    places = [f"{count} at {heading(group.kind, level)}" for count, level in by_level if count]
-    shown = ", ".join(places[:MOST_LEVELS]) + (", ..." if len(places) > MOST_LEVELS else "")
-    return f"{shown} of {many(done, 'seed')}"

@@ -23,39 +23,37 @@ def verdict_text(verdict: Verdict) -> str:
 
 
 def table(rows: Sequence[Row], most: int = MOST_LINES) -> str:
-    """The tables as text for a terminal, at most 120 columns for names of ordinary length."""
+    """The tables of a run for a terminal, at most 120 columns for names of ordinary length.
+
+    Parameters
+    ----------
+    rows
+        Of all schedules, levels and problem combinations.
+    most
+        How many schedules a table has at most.
+    """
     return "\n\n".join([describe(rows), *(as_text(one) for one in tables(rows, most))])
 
 
 def as_text(one: Table) -> str:
     """A `Table` in columns, numbers to the right."""
-    lines = _aligned([one.header, *one.lines])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(one.header))]
-    body = [_in_columns(line, widths) for line in lines]
+    columns: list[list[str]] = []
+    for column in zip(one.header, *one.lines, strict=True):
+        # With room for the widest mark, so that the digits stand below each other.
+        marks = [len(cell) - len(cell.rstrip(MARKS)) for cell in column]
+        cells = [cell + " " * (max(marks) - mark) for cell, mark in zip(column, marks, strict=True)]
+        width = max(map(len, cells))
+        columns.append([cell.rjust(width) if columns else cell.ljust(width) for cell in cells])
+    body = ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]
     return "\n".join([one.title, body[0], "-" * max(map(len, body)), *body[1:], *one.notes])
 
 
-def _aligned(lines):
-    """The lines with room for the widest mark of each column, so that the digits stand below each other."""
-    columns = []
-    for column in zip(*lines, strict=True):
-        room = max(len(cell) - len(cell.rstrip(MARKS)) for cell in column)
-        columns.append([cell + " " * (room - len(cell) + len(cell.rstrip(MARKS))) for cell in column])
-    return list(zip(*columns, strict=True))
-
-
-def _in_columns(line, widths):
-    """One line of a table, padded."""
-    numbers = (cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))
-    return "  ".join([line[0].ljust(widths[0]), *numbers]).rstrip()
-
-
-def as_terminal(found: Material) -> str:
+def as_terminal(material: Material) -> str:
     """The report as text: tables, then the verdict."""
-    parts = [printable(found.title) + "\n" + found.covers, *map(as_text, found.tables)]
-    if found.answer:
-        parts.append(answer_text.as_text(found.answer))
-    if found.verdict:
-        parts.append(verdict_text(found.verdict))
-    parts += ["\n".join(textwrap.wrap(printable(text), WIDTH)) for text in found.about]
+    parts = [printable(material.title) + "\n" + material.covers, *map(as_text, material.tables)]
+    if material.answer:
+        parts.append(answer_text.as_text(material.answer))
+    if material.verdict:
+        parts.append(verdict_text(material.verdict))
+    parts += ["\n".join(textwrap.wrap(printable(text), WIDTH)) for text in material.about]
     return "\n\n".join(parts)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..analysis.levels import is_loss, last_shared, place
-from ..analysis.summary import problem_groups
+from ..analysis.schedule_parts import ScheduleParts
+from ..analysis.summary import Row, problem_groups
 from ..store.file_format import is_own
 from ..text import listed, shortened, value_text
 from .tables import OVERSHOT
@@ -23,10 +24,18 @@ WIDEST_GAP, STEADY, MOST_UNSURE = 0.7, 0.1, 0.2
 
 
 class View:
-    """A run as the pictures see it: the first combination of problem parameters, and the schedules that tell most."""
+    """A run as the pictures see it: the first combination of problem parameters, and the schedules that differ most.
+
+    Parameters
+    ----------
+    run : simlr.store.run.Run
+        Of a grid, finished or not.
+    rows : list of summary.Row
+        All of the run.
+    """
 
     def __init__(self, run, rows):
-        self.run = run
+        self.run, self._parts = run, ScheduleParts(run)
         problem, self.seeds = problem_groups(run)[0]
         self.rows = {(row.schedule, row.level): row for row in rows if row.problem == problem}
         self.levels = list(dict.fromkeys(level for _, level in self.rows))
@@ -39,8 +48,6 @@ class View:
         # Whether the test loss keeps a floor; where it has none, test loss over train loss tells more.
         self.noisy = not all(row.test_floor == 0.0 for row in self.rows.values())
         self.last = last_shared(self.kind, list(self.rows.values()), self.base)
-        self.rival = self._rival()
-        self.shown = self._telling()
         self.problem = "".join(f" Problem: {key} = {value_text(value)}." for key, value in problem)
 
     def index(self, name: str) -> int:
@@ -51,7 +58,8 @@ class View:
         """Median ratio of the baseline's test loss to this schedule's at the lowest level that they share."""
         return self.rows[name, self.last].ratio
 
-    def _rival(self):
+    @cached_property
+    def rival(self) -> str | None:
         """The schedule that differs most from the baseline at the lowest level, one that does not overshoot if any."""
         rows = [self.rows[name, self.last] for name in self.names if name != self.base]
         rows = [row for row in rows if row.pairs and row.ratio > 0.0 and math.isfinite(row.ratio)]
@@ -59,26 +67,24 @@ class View:
         # Rounded, so that of equals the first is taken.
         return max(exact or rows, key=lambda row: round(abs(math.log(row.ratio)), 3)).schedule if rows else None
 
-    def _telling(self):
+    @cached_property
+    def shown(self) -> list[str]:
         """The baseline, its rival, and those that differ most from what is drawn already, in that order."""
         chosen = [self.base] + ([self.rival] if self.rival else [])
-        points = {name: self._signature(name) for name in self.names}
+        with np.errstate(all="ignore"):
+            # How a schedule looks in the pictures: log of its median test loss at every level.
+            points = {n: np.log([self.rows[n, level].test_loss for level in self.levels]) for n in self.names}
         distance = {name: min(self._apart(points[name], points[other]) for other in chosen) for name in self.names}
         while len(chosen) < min(MOST_SCHEDULES, len(self.names)):
             rest = [name for name in self.names if name not in chosen]
-            chosen.append(max(rest, key=distance.get))
+            chosen.append(max(rest, key=lambda name: distance[name]))
             for name in rest:
                 distance[name] = min(distance[name], self._apart(points[name], points[chosen[-1]]))
         return chosen
 
-    def _signature(self, name):
-        """What a schedule looks like in the pictures: log of its median test loss at every level."""
-        with np.errstate(all="ignore"):
-            return np.log([self.rows[name, level].test_loss for level in self.levels])
-
     @staticmethod
     def _apart(one, other):
-        """The largest difference of two signatures; what is known of one only does not count."""
+        """The largest difference of two rows of points; what is known of one only does not count."""
         with np.errstate(invalid="ignore"):  # a test loss of 0 has a logarithm of -inf
             gap = abs(one - other)
         return np.max(gap[np.isfinite(gap)], initial=0.0)
@@ -95,17 +101,19 @@ class View:
         return place(self.kind, self.last)
 
     @property
-    def depths(self) -> Any:
+    def depths(self) -> list[float]:
         """Train losses, above the floor where levels are, at which schedules stop: the levels, or medians there."""
-        found = self.levels if self.by_loss else [row.train_loss for row in self.rows.values() if row.reached]
-        return [loss for loss in dict.fromkeys(found) if loss > 0.0]
+        losses = self.levels if self.by_loss else [row.train_loss for row in self.rows.values() if row.reached]
+        return [loss for loss in dict.fromkeys(losses) if loss > 0.0]
 
-    def own(self, status: NDArray) -> NDArray[np.bool_]:
+    def reached(self, status: NDArray) -> NDArray[np.bool_]:
         """Where a status is an outcome whose losses belong to the level."""
         return is_own(status, self.kind)
 
+    # ---- titles: what a run shows, in one clause ----
+
     def sentence(self) -> str:
-        """What the run shows at the lowest level, in one clause."""
+        """Of test losses at equal train loss: the baseline beside its rival, at the lowest level."""
         base = shortened(self.base)
         if self.rival is None:
             return f"Test loss of {base} as the train loss falls"
@@ -117,15 +125,42 @@ class View:
             return f"{where}, {base} has {ratio:.2f} times the test loss of {rival}"
         return f"{where}, {rival} has {1 / ratio:.2f} times the test loss of {base}"
 
+    def sentence_of_ratios(self, rows: dict[str, list[Row]]) -> str:
+        """Of the ratios of some schedules, {name: rows}: the lowest and the highest at the last level."""
+        ratios = {name: several[-1].ratio for name, several in rows.items() if several[-1].level == self.last}
+        if not ratios:
+            return self.sentence()
+        low, high = min(ratios, key=lambda name: ratios[name]), max(ratios, key=lambda name: ratios[name])
+        text = f"{ratios[low]:.3g} ({shortened(low)})" + (f" to {ratios[high]:.3g} ({shortened(high)})" * (high != low))
+        return f"At {self.where}, test loss of {shortened(self.base)} over that of the schedule: {text}"
+
+    def sentence_of_wins(self) -> str:
+        """Of the seeds: in how many the rival beats the baseline."""
+        if self.rival is None:
+            return f"Test loss of {shortened(self.base)} over the seeds, at {self.where}"
+        share = f"{100 * self.rows[self.rival, self.last].above_1:.0f} %"
+        names = f"{shortened(self.rival)} has a lower test loss than {shortened(self.base)}"
+        return f"{names} in {share} of the seeds, at {self.where}"
+
+    def sentence_of_times(self) -> str:
+        """Of the time: how long the baseline and its rival take to the lowest level."""
+        names = [name for name in (self.base, self.rival) if name and self.rows[name, self.last].reached]
+        times = [f"{shortened(name)} after time {self.rows[name, self.last].stop_time:.3g}" for name in names]
+        if not times:
+            return f"No schedule drawn has reached {self.where}"
+        if not self.by_loss:
+            return f"At {self.where}: " + ", ".join(times)
+        return f"{self.where.capitalize()} is reached by " + ", by ".join(times)
+
+    # ---- along the trajectories ----
+
     def recorded(self) -> tuple[NDArray, NDArray]:
-        """(rows of the recorded arrays, seeds) of this problem combination's recorded seeds; empty without records."""
+        """(rows of the recorded arrays, seeds), each (R,), of this problem combination; empty without records."""
         if "recorded_seed" not in self.run.names or "trajectory_train_loss" not in self.run.names:
             return np.empty(0, np.int64), np.empty(0, np.int64)
         seeds = self.run.recorded_rows
         kept = np.flatnonzero(np.isin(seeds, self.seeds))
         return kept, seeds[kept]
-
-    # ---- along the trajectories ----
 
     def trajectories(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Train and test losses (R, K) of one schedule's recorded seeds; what is not computed is NaN.
@@ -134,49 +169,48 @@ class View:
         """
         kept, seeds = self.recorded()
         index = self.index(name)
-        train, test = (self._trajectory[key][index, kept] for key in ("trajectory_train_loss", "trajectory_test_loss"))
+        train, test = (self._parts(f"trajectory_{key}_loss", index)[kept] for key in ("train", "test"))
         return train - self._floor(seeds), test
 
     def _floor(self, seeds):
         """What train losses are counted from, (R, 1)."""
         return self.run["train_floor"][seeds, None] if self.excess else np.zeros((seeds.size, 1))
 
-    @cached_property
-    def _trajectory(self):
-        return {key: self.run[key] for key in ("trajectory_train_loss", "trajectory_test_loss")}
-
-    def curves(self) -> Any:
-        """Train losses (X,), falling, and for each schedule shown the median test loss there: {name: (X,)}.
+    def curves(self) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+        """Median test loss against train loss, along the way.
 
         A seed's test loss at a train loss is interpolated, in logarithms, between the moments that set a new lowest
         train loss: the recorded ones, and the stops.
+
+        Returns
+        -------
+        grid : float64 (X,)
+            Train losses, falling; none without records.
+        curves : dict
+            {name: test loss (X,)} of every schedule shown, NaN where too few seeds are known.
         """
-        kept, seeds = self.recorded()
         lowest = min(self.depths, default=np.nan)
-        if not kept.size or not self.start_losses()[0] > lowest:
+        if not self.recorded()[0].size or not self.start_losses()[0] > lowest:
             return np.empty(0), {}
         grid = np.geomspace(self.start_losses()[0], lowest, GRID_POINTS)
-        found = {}
+        curves = {}
         for name in self.shown:
-            (train, test), (stop_train, stop_test) = self.trajectories(name), self._stops(name, seeds)
-            each = zip(train, test, stop_train, stop_test, strict=True)
-            own, sure = np.swapaxes([along(*one, grid) for one in each], 0, 1)
-            unsure = (np.isfinite(own) & (sure == 0.0)).mean(axis=0)
-            found[name] = np.where(unsure > MOST_UNSURE, np.nan, most_medians(own))
-        return grid, found
+            of_seeds = zip(*self.trajectories(name), *self.stops(name), strict=True)
+            test, sure = np.swapaxes([along(*seed, grid) for seed in of_seeds], 0, 1)
+            unsure = (np.isfinite(test) & (sure == 0.0)).mean(axis=0)
+            curves[name] = np.where(unsure > MOST_UNSURE, np.nan, most_medians(test))
+        return grid, curves
 
-    def _stops(self, name, seeds):
-        """Train and test losses (R, E) at the stops of one schedule, NaN where a level was not reached."""
+    def stops(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Train and test losses (R, E) of one schedule's recorded seeds at its stops; NaN where a level is not reached.
+
+        Train losses are above the floor where the levels are.
+        """
+        _, seeds = self.recorded()
         index = self.index(name)
-        reached = self.own(self.run.part("status", index)[seeds])
-        train, test = (
-            np.where(reached, self._losses[key][index, seeds], np.nan) for key in ("train_loss", "test_loss")
-        )
+        reached = self.reached(self._parts("status", index)[seeds])
+        train, test = (np.where(reached, self._parts(key, index)[seeds], np.nan) for key in ("train_loss", "test_loss"))
         return train - self._floor(seeds), test
-
-    @cached_property
-    def _losses(self):
-        return {key: self.run[key] for key in ("train_loss", "test_loss")}
 
     def start_losses(self) -> Any:
         """Median train and test loss of the recorded seeds at the start, NaN where not known."""
@@ -200,10 +234,22 @@ def along(
     stop_test: NDArray[np.float64],
     grid: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Test losses (X,) where the train loss first falls to each value of the falling grid (X,), and if that is sure.
+    """Test losses of one seed where its train loss first falls to given values.
 
-    From recorded moments (K,) and stops (E,). NaN where the train loss does not fall so far; not sure where the moments
-    around a value are far apart.
+    Parameters
+    ----------
+    train, test : (K,)
+        At the recorded moments.
+    stop_train, stop_test : (E,)
+        At the stops.
+    grid : (X,)
+        The train losses, falling.
+
+    Returns
+    -------
+    float64 (2, X)
+        The test losses, NaN where the train loss does not fall so far; and whether they are sure, 1 or 0: they are not
+        where the moments around a value are far apart.
     """
     first = train <= np.fmin.accumulate(train)
     train, test = np.append(train[first], stop_train), np.append(test[first], stop_test)
@@ -214,15 +260,26 @@ def along(
     if order.size < 2:
         return np.full((2, grid.size), np.nan)
     x, y, wanted = x[order], y[order], -np.log(grid)
-    found = np.exp(np.interp(wanted, x, y, left=np.nan, right=np.nan))
+    losses = np.exp(np.interp(wanted, x, y, left=np.nan, right=np.nan))
     after = np.clip(np.searchsorted(x, wanted), 1, order.size - 1)
     fall, change = np.diff(x)[after - 1], np.diff(y)[after - 1]
     sure = (fall < WIDEST_GAP) | (abs(change) < STEADY) | (abs(change + fall) < STEADY)
-    return np.stack([found, sure])
+    return np.stack([losses, sure])
 
 
 def most_medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Medians over the seeds (R, X) -> (X,), where more than half of them are known; NaN elsewhere."""
+    """Medians over the seeds.
+
+    Parameters
+    ----------
+    values : (R, X)
+        Of R seeds; what is not finite is not known.
+
+    Returns
+    -------
+    float64 (X,)
+        NaN where at most half of the seeds are known.
+    """
     known = np.isfinite(values).sum(axis=0)
     medians = np.full(values.shape[1], np.nan)
     enough = 2 * known > len(values)

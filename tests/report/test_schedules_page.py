@@ -145,7 +145,7 @@ def test_the_bound_stands_beside_each_curve():
 
 
 def test_many_long_schedules_have_no_bounds(monkeypatch):
-    monkeypatch.setattr(schedules_module, "LOOKS", 3000)
+    monkeypatch.setattr(schedules_module, "TABLE_STEPS", 3000)
     made = groups([{"kind": "cosine", "learning_rate": [1.0, 2.0], "steps": [1000, 5000]}], 5000)[0].schedules
     assert [terms is None for terms in terms_of(made[:2])] == [False, True]
     assert [terms is None for terms in terms_of(made)] == [True] * 4

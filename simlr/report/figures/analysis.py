@@ -11,7 +11,7 @@ import numpy as np
 
 from ...analysis.levels import heading, place
 from ...text import listed, number, shortened, some, value_text
-from ..sections import RATE, likely, ranks_shown
+from ..sections import RATE, Section, likely, ranks_shown
 from ..tables import MOST_GROUPS
 from ..view import View
 from . import style
@@ -24,11 +24,24 @@ MOST_PANELS = 3
 LABEL = 30
 
 
-def pictures(view: View, made: Sequence[Any]) -> dict[str, Picture]:
-    """{section's key: its `Picture`} of the `Section`s `made`, those that have something to draw."""
+def pictures(view: View, sections: Sequence[Section]) -> dict[str, Picture]:
+    """The pictures of the analysis.
+
+    Parameters
+    ----------
+    view
+        Of the run.
+    sections
+        What `report.sections.sections` gives of it.
+
+    Returns
+    -------
+    dict
+        {section's key: its `Picture`} of those that have something to draw.
+    """
     makers = {"against": against, "best": best, "annealing": annealing, "directions": by_direction, "spread": spread}
     with style.applied():
-        drawn = {section.key: makers[section.key](view, section.rows) for section in made if section.rows}
+        drawn = {section.key: makers[section.key](view, section.rows) for section in sections if section.rows}
     return {key: picture for key, picture in drawn.items() if picture}
 
 
@@ -48,55 +61,56 @@ class _Dot:
         self.name, self.problem, self.middle, self.low, self.high = name, problem, middle, low, high
 
     @property
-    def drawn(self):
+    def is_known(self):
         """Whether it can be drawn."""
         return all(map(math.isfinite, (self.middle, self.low, self.high)))
 
 
 def _dots(dots, logarithmic=False):
     """A figure with a line for every name and a dot with its interval for every problem combination; None without."""
-    dots = [dot for dot in dots if dot.drawn and not (logarithmic and dot.low <= 0.0)]
+    dots = [dot for dot in dots if dot.is_known and not (logarithmic and dot.low <= 0.0)]
     names = list(dict.fromkeys(dot.name for dot in dots))[:MOST_DOTS]
     problems = list(dict.fromkeys(dot.problem for dot in dots))
     if not names:
         return None
-    figure, (axes,) = style.figure(height=1.9 + 0.32 * len(names) * min(2.0, 1.0 + 0.25 * (len(problems) - 1)))
+    figure, (panel,) = style.figure(height=1.9 + 0.32 * len(names) * min(2.0, 1.0 + 0.25 * (len(problems) - 1)))
     for i, problem in enumerate(problems):
-        own = [dot for dot in dots if dot.problem == problem and dot.name in names]
-        y = [names.index(dot.name) + (i - 0.5 * (len(problems) - 1)) * 0.8 / max(len(problems), 2) for dot in own]
-        x, low, high = (np.array([getattr(dot, field) for dot in own]) for field in ("middle", "low", "high"))
-        look = {"color": style.COLOURS[i], "marker": style.MARKERS[i], "markersize": 7, "capsize": 3}
+        some_dots = [dot for dot in dots if dot.problem == problem and dot.name in names]
+        aside = (i - 0.5 * (len(problems) - 1)) * 0.8 / max(len(problems), 2)
+        y = [names.index(dot.name) + aside for dot in some_dots]
+        x, low, high = (np.array([getattr(dot, field) for dot in some_dots]) for field in ("middle", "low", "high"))
+        line = {"color": style.COLOURS[i], "marker": style.MARKERS[i], "markersize": 7, "capsize": 3}
         text = _problem_text(problem) if problem else None
-        axes.errorbar(
-            x, y, xerr=[np.maximum(x - low, 0.0), np.maximum(high - x, 0.0)], linestyle="", label=text, **look
+        panel.errorbar(
+            x, y, xerr=[np.maximum(x - low, 0.0), np.maximum(high - x, 0.0)], linestyle="", label=text, **line
         )
-    axes.set_yticks(range(len(names)), [style.plain(shortened(name, LABEL)) for name in names])
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
+    panel.set_yticks(range(len(names)), [style.plain(shortened(name, LABEL)) for name in names])
+    panel.set_ylim(len(names) - 0.4, -0.6)
+    panel.grid(visible=False, axis="y")
     if logarithmic:
-        style.positive_axis(axes, "x", [value for dot in dots for value in (dot.low, dot.high)])
+        style.positive_axis(panel, "x", [value for dot in dots for value in (dot.low, dot.high)])
     if len(problems) > 1:
-        style.legend(figure, axes)
-    return figure, axes
+        style.legend(figure, panel)
+    return figure, panel
 
 
 def against(view: View, rows: Sequence[Any]) -> Picture | None:
     """The ratio to the baseline's test loss of every schedule, with its interval."""
-    told = [row for row in rows if row.pairs]
-    drawn = _dots([_Dot(r.a, r.problem, r.ratio, r.ratio_low, r.ratio_high) for r in told], logarithmic=True)
+    compared = [row for row in rows if row.pairs]
+    drawn = _dots([_Dot(r.a, r.problem, r.ratio, r.ratio_low, r.ratio_high) for r in compared], logarithmic=True)
     if drawn is None:
         return None
-    figure, axes = drawn
+    figure, panel = drawn
     base = shortened(view.base)
-    axes.axvline(1.0, color="#000000", linewidth=1.0, zorder=0)
-    axes.set_xlabel(f"test loss / that of {style.plain(base)}, same seed; left of 1: less")
-    less, more = (sum(test) for test in zip(*((r.ratio_high < 1.0, r.ratio_low > 1.0) for r in told), strict=True))
+    panel.axvline(1.0, color="#000000", linewidth=1.0, zorder=0)
+    panel.set_xlabel(f"test loss / that of {style.plain(base)}, same seed; left of 1: less")
+    less, more = (sum(test) for test in zip(*((r.ratio_high < 1.0, r.ratio_low > 1.0) for r in compared), strict=True))
     style.title(
-        figure, f"Of {len(told)} comparisons with {base}, {less} end with surely less test loss, {more} with more"
+        figure, f"Of {len(compared)} comparisons with {base}, {less} end with surely less test loss, {more} with more"
     )
     caption = (
         f"Test loss of each schedule over that of {base}, in the same seed at {view.where}: median over seeds and its "
-        f"95 % bootstrap interval. Surely: the interval does not hold 1.{_not_drawn(told)}"
+        f"95 % bootstrap interval. Surely: the interval does not hold 1.{_not_drawn(compared)}"
     )
     return style.Picture("against", caption, figure)
 
@@ -108,10 +122,10 @@ def annealing(view: View, rows: Sequence[Any]) -> Picture | None:
     )
     if drawn is None:
         return None
-    figure, axes = drawn
-    axes.axvline(50.0, color="#000000", linewidth=1.0, zorder=0)
-    axes.set_xlim(-2.0, 102.0)
-    axes.set_xlabel("seeds in which annealing has the smaller test loss, in percent")
+    figure, panel = drawn
+    panel.axvline(50.0, color="#000000", linewidth=1.0, zorder=0)
+    panel.set_xlim(-2.0, 102.0)
+    panel.set_xlabel("seeds in which annealing has the smaller test loss, in percent")
     top = max(rows, key=lambda row: row.win_share)
     style.title(
         figure,
@@ -137,27 +151,29 @@ def _not_drawn(rows):
 
 def best(view: View, families: Sequence[Any]) -> Picture | None:
     """Median test loss against the values tried, learning rates where there are any; the likely best are marked."""
-    numeric = [own for own in families if len(own) > 1 and all(isinstance(row.value, float) for row in own)]
-    rates = [own for own in numeric if own[0].parameter.endswith(RATE)]
-    chosen = [own for own in rates or numeric if any(row.best for row in own)]
-    problems = some(list(dict.fromkeys(own[0].problem for own in chosen)), MOST_PANELS)
+    numeric = [rows for rows in families if len(rows) > 1 and all(isinstance(row.value, float) for row in rows)]
+    rates = [rows for rows in numeric if rows[0].parameter.endswith(RATE)]
+    chosen = [rows for rows in rates or numeric if any(row.best for row in rows)]
+    problems = some(list(dict.fromkeys(rows[0].problem for rows in chosen)), MOST_PANELS)
     if not problems:
         return None
-    names = list(dict.fromkeys(own[0].family for own in chosen))[: len(style.COLOURS)]
+    names = list(dict.fromkeys(rows[0].family for rows in chosen))[: len(style.COLOURS)]
     figure, panels = style.figure(len(problems), width=10.0 if len(problems) == 1 else 4.3 * len(problems) + 2.0)
-    for axes, problem in zip(panels, problems, strict=True):
-        for own in [own for own in chosen if own[0].problem == problem and own[0].family in names]:
-            _draw_family(view, axes, names.index(own[0].family), own)
-        style.log_where_wide(axes, [line.get_ydata() for line in axes.get_lines()])
-        style.positive_axis(axes, "x", [value for line in axes.get_lines() for value in line.get_xdata()])
-        axes.set_xlabel(style.plain(chosen[0][0].parameter))
-        axes.set_title(_problem_text(problem))
+    for panel, problem in zip(panels, problems, strict=True):
+        for rows in [rows for rows in chosen if rows[0].problem == problem and rows[0].family in names]:
+            _draw_family(view, panel, names.index(rows[0].family), rows)
+        style.log_where_wide(panel, [line.get_ydata() for line in panel.get_lines()])
+        style.positive_axis(panel, "x", [value for line in panel.get_lines() for value in line.get_xdata()])
+        panel.set_xlabel(style.plain(chosen[0][0].parameter))
+        panel.set_title(_problem_text(problem))
     panels[0].set_ylabel("test loss, median over seeds")
-    style.legend(figure, max(panels, key=lambda axes: len(axes.get_legend_handles_labels()[0])))
-    first = [own for own in chosen if own[0].problem == problems[0] and own[0].family in names][:3]
-    told = ", ".join(f"{_best_of(own)} ({shortened(own[0].family)})" for own in first)
-    style.title(figure, f"The best {chosen[0][0].parameter}: {told}")
-    rest = len({own[0].family for own in chosen}) - len(names)
+    style.legend(figure, max(panels, key=lambda panel: len(panel.get_legend_handles_labels()[0])))
+    first = [rows for rows in chosen if rows[0].problem == problems[0] and rows[0].family in names][:3]
+    values = ", ".join(
+        f"{number(next(row.value for row in rows if row.best))} ({shortened(rows[0].family)})" for rows in first
+    )
+    style.title(figure, f"The best {chosen[0][0].parameter}: {values}")
+    rest = len({rows[0].family for rows in chosen}) - len(names)
     caption = (
         "Median test loss against the value, at the last level that is reached; values with which most seeds do not "
         "reach it are left out. Star: the best value; thick: those that are best in 95 % of the resamples of the seeds."
@@ -166,20 +182,16 @@ def best(view: View, families: Sequence[Any]) -> Picture | None:
     return style.Picture("best", caption, figure)
 
 
-def _best_of(rows):
-    return number(next(row.value for row in rows if row.best))
-
-
-def _draw_family(view, axes, i, rows):
+def _draw_family(view, panel, i, rows):
     """The curve of one family."""
     known = [row for row in rows if math.isfinite(row.test_loss) and row.value > 0.0]
     text = f"{shortened(rows[0].family, 24)}, {heading(view.kind, rows[0].level)}"
-    look = {**style.curve_look(i), "markersize": 5}
-    axes.plot([r.value for r in known], [r.test_loss for r in known], label=style.plain(text), linewidth=1.6, **look)
+    line = {**style.line(i), "markersize": 5}
+    panel.plot([r.value for r in known], [r.test_loss for r in known], label=style.plain(text), linewidth=1.6, **line)
     sure = [row for row in likely(rows) if row in known]
-    axes.plot([r.value for r in sure], [r.test_loss for r in sure], color=look["color"], linewidth=7, alpha=0.3)
+    panel.plot([r.value for r in sure], [r.test_loss for r in sure], color=line["color"], linewidth=7, alpha=0.3)
     winner = [row for row in known if row.best]
-    axes.plot([r.value for r in winner], [r.test_loss for r in winner], "*", color=look["color"], markersize=16)
+    panel.plot([r.value for r in winner], [r.test_loss for r in winner], "*", color=line["color"], markersize=16)
 
 
 # ---- where the error is ----
@@ -189,36 +201,31 @@ def by_direction(view: View, rows: Sequence[Any]) -> Picture | None:
     """The share of train and test loss that the schedules left in each direction of curvature."""
     problems = list(dict.fromkeys(row.problem for row in rows))[:MOST_GROUPS]
     problems = [problems[0], problems[-1]] if len(problems) > 1 else problems
-    panels = [(problem, loss) for problem in problems for loss in ("train", "test")]
-    figure, axes = style.panels(len(problems), 2, 13.0, 1.2 + 3.9 * len(problems))
+    contents = [(problem, loss) for problem in problems for loss in ("train", "test")]
+    figure, panels = style.panels(len(problems), 2, 13.0, 1.2 + 3.9 * len(problems))
     few = len(ranks_shown(rows, MOST_BARS + 1)) <= FEW_BARS
     names = [name for name in view.shown if any(row.schedule == name for row in rows)][: None if few else FEW_SCHEDULES]
-    for panel, (problem, loss) in zip(axes, panels, strict=True):
-        own = [row for row in rows if row.problem == problem]
-        draw = _bars if len(ranks_shown(own, MOST_BARS + 1)) <= MOST_BARS else _lines
-        draw(view, panel, names, own, loss)
+    for panel, (problem, loss) in zip(panels, contents, strict=True):
+        of_problem = [row for row in rows if row.problem == problem]
+        draw = _bars if len(ranks_shown(of_problem, MOST_BARS + 1)) <= MOST_BARS else _lines
+        draw(view, panel, names, of_problem, loss)
         panel.axhline(0.0, color="#000000", linewidth=0.8)
         panel.set_ylabel(f"share of {loss} loss")
         panel.set_xlabel("direction of curvature, 1 = steepest")
         panel.set_title(f"{loss} loss" + (f", {_problem_text(problem)}" if problem else ""))
-    style.legend(figure, axes[0])
-    style.title(figure, _kept(view, rows, problems[0]))
+    style.legend(figure, panels[0])
+    style.title(figure, _steepest_difference(view, rows, problems[0]))
+    rest = [name for name in view.names if name not in names]
     caption = (
         f"Where the error is at {view.where}: the share of the train loss above its floor (left) and of the test loss "
         "above its floor (right) that lies in each direction of train curvature, mean over seeds; bars: its standard "
         "error. Shares of the test loss can be negative where the test distribution has other axes."
-        f"{_others(view.names, names)}"
+        + (f" Not drawn: {listed(rest)}." if rest else "")
     )
     return style.Picture("directions", caption, figure)
 
 
-def _others(names, drawn):
-    """The sentence that names the schedules that are not drawn."""
-    rest = [name for name in names if name not in drawn]
-    return f" Not drawn: {listed(rest)}." if rest else ""
-
-
-def _kept(view, rows, problem):
+def _steepest_difference(view, rows, problem):
     """The title: the direction in which the rival keeps most of the train loss beside the baseline."""
     shares = {(row.schedule, row.rank): row.train_share for row in rows if row.problem == problem}
     ranks = [rank for name, rank in shares if name == view.rival and (view.base, rank) in shares]
@@ -233,30 +240,30 @@ def _kept(view, rows, problem):
     )
 
 
-def _bars(view, axes, names, rows, loss):
+def _bars(view, panel, names, rows, loss):
     """Bars beside each other, one a schedule, for each of a few directions."""
     ranks = sorted({row.rank for row in rows})
     width = 0.8 / len(names)
     for i, name in enumerate(names):
-        own = [row for row in rows if row.schedule == name and row.rank in ranks]
-        place_ = [row.rank + (i - 0.5 * (len(names) - 1)) * width for row in own]
-        share, error = ([getattr(row, f"{loss}_share{end}") for row in own] for end in ("", "_error"))
-        look = style.look(view, name)
-        axes.set_axisbelow(True)
-        axes.bar(place_, share, width, yerr=np.nan_to_num(error), color=look["color"], label=look["label"], capsize=2)
-    axes.set_xticks(ranks)
-    axes.grid(visible=False, axis="x")
+        of_schedule = [row for row in rows if row.schedule == name and row.rank in ranks]
+        places = [row.rank + (i - 0.5 * (len(names) - 1)) * width for row in of_schedule]
+        share, error = ([getattr(row, f"{loss}_share{end}") for row in of_schedule] for end in ("", "_error"))
+        line = style.schedule_line(view, name)
+        panel.set_axisbelow(True)
+        panel.bar(places, share, width, yerr=np.nan_to_num(error), color=line["color"], label=line["label"], capsize=2)
+    panel.set_xticks(ranks)
+    panel.grid(visible=False, axis="x")
 
 
-def _lines(view, axes, names, rows, loss):
+def _lines(view, panel, names, rows, loss):
     """Lines over the ranks, where there are many directions."""
     for name in names:
-        own = sorted((row for row in rows if row.schedule == name), key=lambda row: row.rank)
-        share = [getattr(row, f"{loss}_share") for row in own]
-        look = {**style.look(view, name), "markersize": 5}
-        axes.plot([row.rank for row in own], share, markevery=max(1, len(own) // 12), **look)
+        of_schedule = sorted((row for row in rows if row.schedule == name), key=lambda row: row.rank)
+        share = [getattr(row, f"{loss}_share") for row in of_schedule]
+        line = {**style.schedule_line(view, name), "markersize": 5}
+        panel.plot([row.rank for row in of_schedule], share, markevery=max(1, len(of_schedule) // 12), **line)
     if rows and max(row.rank for row in rows) > 30:
-        style.logarithmic(axes, "x")
+        style.logarithmic(panel, "x")
 
 
 def spread(view: View, rows: Sequence[Any]) -> Picture | None:
@@ -269,22 +276,22 @@ def spread(view: View, rows: Sequence[Any]) -> Picture | None:
     figure, panels = style.figure(
         len(problems), width=max(10.0, 4.6 * len(problems) + 2.0), height=2.2 + 0.42 * len(names)
     )
-    for axes, problem in zip(panels, problems, strict=True):
-        own = [row for row in known if row.problem == problem]
-        y = [names.index(row.schedule) for row in own]
-        bias = np.array([max(row.bias_squared, 0.0) for row in own])
+    for panel, problem in zip(panels, problems, strict=True):
+        of_problem = [row for row in known if row.problem == problem]
+        y = [names.index(row.schedule) for row in of_problem]
+        bias = np.array([max(row.bias_squared, 0.0) for row in of_problem])
         parts: tuple = (("bias^2", np.zeros(bias.size), bias, "bias_squared_error"),)
-        parts += (("variance", bias, np.array([row.variance for row in own]), "variance_error"),)
+        parts += (("variance", bias, np.array([row.variance for row in of_problem]), "variance_error"),)
         for (text, left, values, error), colour in zip(parts, style.COLOURS[1:3], strict=True):
-            errors = np.nan_to_num([getattr(row, error) for row in own])
-            axes.set_axisbelow(True)
-            axes.barh(y, values, 0.6, left=left, xerr=errors, label=text, color=colour, capsize=2)
-        axes.set_yticks(
-            range(len(names)), [style.plain(shortened(name, 20)) for name in names] if axes is panels[0] else []
+            errors = np.nan_to_num([getattr(row, error) for row in of_problem])
+            panel.set_axisbelow(True)
+            panel.barh(y, values, 0.6, left=left, xerr=errors, label=text, color=colour, capsize=2)
+        panel.set_yticks(
+            range(len(names)), [style.plain(shortened(name, 20)) for name in names] if panel is panels[0] else []
         )
-        axes.set_ylim(len(names) - 0.4, -0.6)
-        axes.set_xlabel("mean test loss above its floor")
-        axes.set_title(_problem_text(problem))
+        panel.set_ylim(len(names) - 0.4, -0.6)
+        panel.set_xlabel("mean test loss above its floor")
+        panel.set_title(_problem_text(problem))
     style.legend(figure, panels[0])
     most = max((row for row in known if row.problem == problems[0]), key=lambda row: row.variance + row.bias_squared)
     share = most.variance / (most.variance + most.bias_squared)

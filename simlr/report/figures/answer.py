@@ -22,20 +22,33 @@ MOST_PANELS = 3
 
 
 def picture(run: Run, answer: Answer) -> Picture | None:
-    """The `Picture` of an `Answer`; None where it has nothing to draw."""
-    rows = [row for row in answer.rows if _drawn(row)]
+    """The picture of an answer.
+
+    Parameters
+    ----------
+    run
+        Whose grid asks the question.
+    answer
+        Its answer.
+
+    Returns
+    -------
+    Picture or None
+        None where no row has finite figures.
+    """
+    draw, lowest = (_best, -math.inf) if "best" in run.config.question else (_ratios, 0.0)
+    rows = [row for row in answer.rows if all(lowest < value < math.inf for value in _estimate(row))]
     if not rows:
         return None
     with style.applied():
-        make = _ratios if isinstance(rows[0], Comparison) else _best
-        return make(run, answer, rows)
+        return draw(run, answer, rows)
 
 
-def _drawn(row):
-    """Whether a row has finite figures."""
+def _estimate(row):
+    """What a row is drawn by: its median ratio or its best value, and the interval."""
     if isinstance(row, Comparison):
-        return row.pairs > 0 and all(0.0 < v < math.inf for v in (row.ratio, row.ratio_low, row.ratio_high))
-    return all(math.isfinite(v) for v in (row.best, row.best_low, row.best_high))
+        return row.ratio, row.ratio_low, row.ratio_high
+    return row.best, row.best_low, row.best_high
 
 
 def _axes_for(answer):
@@ -50,17 +63,17 @@ def _of(run, row, axis):
 
 
 def _panels(run, answer, rows, axes):
-    """A figure with a panel for every value of the third axis: (figure, [(axes, title, rows), ...])."""
+    """A figure with a panel for every value of the third axis: (figure, [(panel, title, rows), ...])."""
     known = dict(answer.axes)
     values = some(known[axes[2]], MOST_PANELS) if len(axes) > 2 else [None]
-    figure, made = style.figure(len(values), width=10.0 if len(values) == 1 else 4.4 * len(values) + 2.2)
+    figure, empty = style.figure(len(values), width=10.0 if len(values) == 1 else 4.4 * len(values) + 2.2)
     panels = []
-    for panel, value in zip(made, values, strict=True):
-        own = [row for row in rows if value is None or _of(run, row, axes[2]) == value]
+    for panel, value in zip(empty, values, strict=True):
+        of_panel = [row for row in rows if value is None or _of(run, row, axes[2]) == value]
         for axis in axes[3:]:  # of what there is no room for, the last value
             kept = last(axis, list(known[axis])) if axis in WORDS else known[axis][-1]
-            own = [row for row in own if _of(run, row, axis) == kept]
-        panels.append((panel, "" if value is None else f"{axes[2]} = {value_text(value)}", own))
+            of_panel = [row for row in of_panel if _of(run, row, axis) == kept]
+        panels.append((panel, "" if value is None else f"{axes[2]} = {value_text(value)}", of_panel))
     return figure, panels
 
 
@@ -70,77 +83,65 @@ def _lines(run, answer, rows, axes):
         return [(0, None, rows)]
     values = some(dict(answer.axes)[axes[1]], len(style.COLOURS))
     by_value = [(i, value, [row for row in rows if _of(run, row, axes[1]) == value]) for i, value in enumerate(values)]
-    return [(i, f"{axes[1]} = {value_text(value)}", own) for i, value, own in by_value if own]
+    return [(i, f"{axes[1]} = {value_text(value)}", of_line) for i, value, of_line in by_value if of_line]
 
 
-def _errorbar(axes, i, label, points):
-    """Points (x, middle, low, high) with their intervals, joined."""
-    x, middle, low, high = (np.array(v) for v in zip(*points, strict=True))
-    look = {**style.curve_look(i), "markersize": 6}
+def _errorbar(panel, i, label, x, rows):
+    """The estimates of some rows with their intervals, at places x, joined."""
+    middle, low, high = (np.array(values) for values in zip(*map(_estimate, rows), strict=True))
+    line = {**style.line(i), "markersize": 6}
     errors = [np.maximum(middle - low, 0.0), np.maximum(high - middle, 0.0)]
-    axes.errorbar(x, middle, yerr=errors, capsize=3, linewidth=1.6, label=style.plain(label) if label else None, **look)
+    text = style.plain(label) if label else None
+    panel.errorbar(np.array(x), middle, yerr=errors, capsize=3, linewidth=1.6, label=text, **line)
 
 
-def _horizontal(axes, axis, values):
+def _horizontal(panel, axis, values):
     """The horizontal axis: numbers as they are, what is no number in even steps; a function from value to place."""
     text = axis if axis not in WORDS else WORDS[axis].axis
-    axes.set_xlabel(style.plain(text))
+    panel.set_xlabel(style.plain(text))
     if all(isinstance(value, int | float) and value > 0 for value in values):
         span = max(values) / min(values)
         if span > 5.0:
-            style.logarithmic(axes, "x")
+            style.logarithmic(panel, "x")
         ticks = some(values, 9)
-        axes.set_xticks(ticks, [value_text(float(value)) for value in ticks])
+        panel.set_xticks(ticks, [value_text(float(value)) for value in ticks])
         if axis in WORDS and WORDS[axis].falls:
-            axes.invert_xaxis()
+            panel.invert_xaxis()
         return float
-    axes.set_xticks(range(len(values)), [style.plain(shortened(value_text(value), 14)) for value in values])
-    axes.set_xlim(-0.4, len(values) - 0.6)
+    panel.set_xticks(range(len(values)), [style.plain(shortened(value_text(value), 14)) for value in values])
+    panel.set_xlim(-0.4, len(values) - 0.6)
     return list(values).index
 
 
 def _ratios(run, answer, rows):
     """The ratio of the two sides."""
-    axes = _axes_for(answer)
-    names = [side_name(side) for side in run.config.question["compare"]]
+    axes, question = _axes_for(answer), run.config.question
     figure, panels = _panels(run, answer, rows, axes)
-    ends = [value for row in rows for value in (row.ratio_low, row.ratio_high)]
-    margin = 1.0 + run.config.question["margin"]
-    for panel, title, own in panels:
+    ends = [1.0, *(value for row in rows for value in (row.ratio_low, row.ratio_high))]
+    low, high = min(ends), max(ends)
+    room = 0.06 * (high - low + 0.01)
+    margin = 1.0 + question["margin"]
+    for panel, title, of_panel in panels:
         panel.axhspan(1.0 / margin, margin, color="#7f7f7f", alpha=0.2, linewidth=0)
         panel.axhline(1.0, color="#000000", linewidth=1.0)
         if axes:
             place = _horizontal(panel, axes[0], dict(answer.axes)[axes[0]])
         else:
             panel.set_xticks([])
-        for i, label, line in _lines(run, answer, own, axes):
-            points = [(place(_of(run, r, axes[0])) if axes else 0.0, r.ratio, r.ratio_low, r.ratio_high) for r in line]
-            _errorbar(panel, i, label, points)
-        style.positive_axis(panel, "y", [*ends, 1.0])
-        panel.set_ylim(*_limits(panel, ends))
+        for i, label, of_line in _lines(run, answer, of_panel, axes):
+            x = [place(_of(run, row, axes[0])) if axes else 0.0 for row in of_line]
+            _errorbar(panel, i, label, x, of_line)
+        style.positive_axis(panel, "y", ends)
+        # The limits are the same in all panels.
+        panel.set_ylim(*((low / 1.1, high * 1.1) if panel.get_yscale() == "log" else (low - room, high + room)))
         panel.set_title(style.plain(title))
-    measure = MEASURES[run.config.question["measure"]]
-    panels[0][0].set_ylabel(f"{measure}, ratio")
-    style.legend(figure, panels[0][0])
-    style.title(figure, f"{answer.question} {answer.outcome[0].upper() + answer.outcome[1:]}")
+    first, second = (side_name(side) for side in question["compare"])
+    measure = MEASURES[question["measure"]]
     caption = (
-        f"{measure.capitalize()} of {names[0]} over that of {names[1]}, in the same seed: median and its 95 % "
-        f"bootstrap interval. Below 1 {names[0]} has less; grey: differences that do not count.{_kept(axes)}"
+        f"{measure.capitalize()} of {first} over that of {second}, in the same seed: median and its 95 % "
+        f"bootstrap interval. Below 1 {first} has less; grey: differences that do not count."
     )
-    return style.Picture("answer", caption, figure)
-
-
-def _kept(axes):
-    """The sentence on axes that there is no room for."""
-    return "".join(f" Of {axis} the last value." for axis in axes[3:])
-
-
-def _limits(panel, ends):
-    """The limits of the ratio, the same in all panels."""
-    low, high = min(*ends, 1.0), max(*ends, 1.0)
-    if panel.get_yscale() == "log":
-        return low / 1.1, high * 1.1
-    return low - 0.06 * (high - low + 0.01), high + 0.06 * (high - low + 0.01)
+    return _finished(figure, panels, answer, axes, f"{measure}, ratio", caption)
 
 
 def _best(run, answer, rows):
@@ -148,26 +149,32 @@ def _best(run, answer, rows):
     question = run.config.question
     axes = ["", *_axes_for(answer)]
     figure, panels = _panels(run, answer, rows, axes)
-    for panel, title, own in panels:
-        values = sorted({row.against for row in own})
+    for panel, title, of_panel in panels:
+        values = sorted({row.against for row in of_panel})
         _horizontal(panel, question["against"], values)
-        for i, label, line in _lines(run, answer, own, axes):
-            _errorbar(panel, i, label, [(row.against, row.best, row.best_low, row.best_high) for row in line])
-        if own:
-            first = own[0]
+        for i, label, of_line in _lines(run, answer, of_panel, axes):
+            _errorbar(panel, i, label, [row.against for row in of_line], of_line)
+        if of_panel:
+            first = of_panel[0]
             expected = [first.best * (x / first.against) ** question["exponent"] for x in values]
             text = f"expected: {question['against']}^{question['exponent']:g}"
             panel.plot(values, expected, color="#7f7f7f", linewidth=6, alpha=0.35, zorder=0, label=text)
-            highest = max(row.best_high for row in own)
-            style.positive_axis(panel, "y", [v for row in own for v in (row.best_low, row.best_high)])
+            highest = max(row.best_high for row in of_panel)
+            style.positive_axis(panel, "y", [v for row in of_panel for v in (row.best_low, row.best_high)])
             panel.set_ylim(top=min(3.0 * highest, 1.2 * max(*expected, highest)))
         panel.set_title(style.plain(title))
-    panels[0][0].set_ylabel(f"best {question['best']}")
-    style.legend(figure, panels[0][0])
-    style.title(figure, f"{answer.question} {answer.outcome[0].upper() + answer.outcome[1:]}")
     caption = (
         f"The {question['best']} of the least {MEASURES[question['measure']]} against {question['against']}, with its "
         f"95 % interval over resamples of the seeds; grey: growth as expected, from the first value on."
-        f"{_kept(axes)}"
     )
+    return _finished(figure, panels, answer, axes, f"best {question['best']}", caption)
+
+
+def _finished(figure, panels, answer, axes, label, caption):
+    """The `Picture`, with its legend and title; the caption says of which axes there was no room for all values."""
+    first = panels[0][0]
+    first.set_ylabel(label)
+    style.legend(figure, first)
+    style.title(figure, f"{answer.question} {answer.outcome[0].upper() + answer.outcome[1:]}")
+    caption += "".join(f" Of {axis} the last value." for axis in axes[3:])
     return style.Picture("answer", caption, figure)

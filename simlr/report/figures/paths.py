@@ -15,26 +15,28 @@ PANEL_INCHES = 5.8
 
 def trajectories(view: View) -> Picture | None:
     """Paths of a small and of a large-then-small learning rate, over the train loss and over the test loss."""
-    found = _paths(view)
-    if found is None:
+    pair = _paths(view)
+    if pair is None:
         return None
-    land, level, paths = found
+    land, level, paths = pair
     known = bool(np.isfinite(land.target).all())
     low, high = _limits(land, level, paths)
     tall = PANEL_INCHES * (high[1] - low[1]) / (high[0] - low[0])
-    figure, axes = style.figure(1 + known, width=1.1 * PANEL_INCHES * (1 + known), height=tall + 1.9)
-    for panel in axes:
+    figure, panels = style.figure(1 + known, width=1.1 * PANEL_INCHES * (1 + known), height=tall + 1.9)
+    for panel in panels:
         _draw_paths(view, panel, land, paths)
         panel.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal", xlabel="theta_1", ylabel="theta_2")
-    _contours(axes[0], land.train_loss, "train loss")
+    _contours(panels[0], land.train_loss, "train loss")
     height = level + land.train_floor * view.excess
-    _through(axes[0], land.train_loss, [height], colors="#D55E00", linewidths=2.6)
+    _through(panels[0], land.train_loss, [height], colors="#D55E00", linewidths=2.6)
     stops = {name: float(land.test_loss(theta[-1])) for name, theta in paths.items()}
     if known:
-        _contours(axes[1], land.test_loss, "test loss")
-        _through(axes[1], land.test_loss, stops.values(), colors="#000000", linestyles="--", linewidths=1.2)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", frameon=False, ncols=3)
-    style.title(figure, _told(view, level, stops if known else {}))
+        _contours(panels[1], land.test_loss, "test loss")
+        _through(panels[1], land.test_loss, stops.values(), colors="#000000", linestyles="--", linewidths=1.2)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", frameon=False, ncols=3)
+    where = f"Both stop at train loss {level_text(level)}" + (" above the floor" if view.excess else "")
+    losses = " and ".join(f"{loss:.3g} ({shortened(name, 26)})" for name, loss in stops.items())
+    style.title(figure, where + (f", with test loss {losses}" if known else ""))
     both = (
         (" (left)", " and of the test loss (right)", " Dashed: the test losses of the stops.") if known else ("",) * 3
     )
@@ -46,15 +48,8 @@ def trajectories(view: View) -> Picture | None:
     return style.Picture("paths", caption, figure)
 
 
-def _told(view, level, stops):
-    """The title: where both stop, and with what test loss."""
-    where = f"Both stop at train loss {level_text(level)}" + (" above the floor" if view.excess else "")
-    told = " and ".join(f"{value:.3g} ({shortened(name, 26)})" for name, value in stops.items())
-    return where + (f", with test loss {told}" if told else "")
-
-
 def _paths(view):
-    """(landscape, level, {schedule: theta (T, 2)}) of a seed that tells, or None where there is none."""
+    """(landscape, level, {schedule: theta (T, 2)}) of a typical seed, or None where there is none."""
     run = view.run
     if view.rival is None or run["axis"].size != 2 or not view.by_loss:
         return None
@@ -64,33 +59,33 @@ def _paths(view):
     last = view.levels.index(view.last)
     with np.errstate(all="ignore"):
         ratio = np.where(reached[view.seeds, last], test[0, view.seeds, last] / test[1, view.seeds, last], np.nan)
-    typical = plane.telling_seed(ratio)
+    typical = plane.typical_seed(ratio)
     seed = None if typical is None else view.seeds[typical]
     land = None if seed is None else plane.landscape(run, seed)
     if land is None:
         return None
     floor = land.train_floor if view.excess else 0.0
-    level = plane.telling_level(view.levels, reached[seed], float(land.train_loss(land.theta(land.start))) - floor)
-    found = {view.names[i]: plane.path(run, i, seed, view.levels[level] + floor) for i in pair}
-    found = {name: theta for name, theta in found.items() if theta is not None and len(theta)}
-    return (land, view.levels[level], found) if len(found) == 2 else None
+    level = plane.level_far_below(view.levels, reached[seed], float(land.train_loss(land.theta(land.start))) - floor)
+    paths = {view.names[i]: plane.path(run, i, seed, view.levels[level] + floor) for i in pair}
+    paths = {name: theta for name, theta in paths.items() if theta is not None and len(theta)}
+    return (land, view.levels[level], paths) if len(paths) == 2 else None
 
 
-def _draw_paths(view, axes, land, paths):
+def _draw_paths(view, panel, land, paths):
     """The paths, their stops, the start and the minimiser."""
     for name, theta in paths.items():
-        look = style.look(view, name)
+        line = style.schedule_line(view, name)
         few = len(theta) < 60
-        axes.plot(*theta.T, **{**look, "marker": look["marker"] if few else ""}, markersize=5, zorder=4)
-        axes.plot(
-            *theta[-1], color=look["color"], marker=look["marker"], markersize=13, markeredgecolor="white", zorder=6
+        panel.plot(*theta.T, **{**line, "marker": line["marker"] if few else ""}, markersize=5, zorder=4)
+        panel.plot(
+            *theta[-1], color=line["color"], marker=line["marker"], markersize=13, markeredgecolor="white", zorder=6
         )
-    axes.plot(*land.theta(land.start), "o", markersize=9, markerfacecolor="white", markeredgecolor="black", zorder=5)
-    axes.plot(*land.minimiser, "+", markersize=14, markeredgewidth=2, color="black", zorder=5)
+    panel.plot(*land.theta(land.start), "o", markersize=9, markerfacecolor="white", markeredgecolor="black", zorder=5)
+    panel.plot(*land.minimiser, "+", markersize=14, markeredgewidth=2, color="black", zorder=5)
     start, rightmost = land.theta(land.start), max(theta[:, 0].max() for theta in paths.values())
     aside = {"xytext": (-10, -4), "ha": "right"} if start[0] >= rightmost else {"xytext": (10, -4)}
-    axes.annotate("start", start, textcoords="offset points", **aside)
-    axes.grid(False)
+    panel.annotate("start", start, textcoords="offset points", **aside)
+    panel.grid(False)
 
 
 def _limits(land, level, paths):
@@ -106,27 +101,27 @@ def _limits(land, level, paths):
     return middle - half, middle + half
 
 
-def _mesh(axes, loss):
+def _mesh(panel, loss):
     """The loss on the pixels of a panel."""
-    x, y = (np.linspace(*limits, PIXELS) for limits in (axes.get_xlim(), axes.get_ylim()))
+    x, y = (np.linspace(*limits, PIXELS) for limits in (panel.get_xlim(), panel.get_ylim()))
     return x, y, loss(np.stack(np.meshgrid(x, y), axis=-1))
 
 
-def _contours(axes, loss, title):
+def _contours(panel, loss, title):
     """Contours of a loss, closer near its minimum."""
-    x, y, values = _mesh(axes, loss)
+    x, y, values = _mesh(panel, loss)
     smallest, largest = values.min(), values.max()
-    axes.set_title(title)
+    panel.set_title(title)
     if not largest > smallest:
         return
     heights = smallest + (largest - smallest) * np.linspace(0.0, 1.0, 12)[1:] ** 2
-    axes.contourf(x, y, values, levels=[smallest, *heights], cmap="Greys", alpha=0.35, zorder=0)
-    axes.contour(x, y, values, levels=heights, colors="#9a9a9a", linewidths=0.7, zorder=1)
+    panel.contourf(x, y, values, levels=[smallest, *heights], cmap="Greys", alpha=0.35, zorder=0)
+    panel.contour(x, y, values, levels=heights, colors="#9a9a9a", linewidths=0.7, zorder=1)
 
 
-def _through(axes, loss, heights, **look):
+def _through(panel, loss, heights, **properties):
     """The contours at given losses, where the panel holds them."""
-    x, y, values = _mesh(axes, loss)
+    x, y, values = _mesh(panel, loss)
     inside = sorted({height for height in heights if values.min() < height < values.max()})
     if inside:
-        axes.contour(x, y, values, levels=inside, zorder=3, **look)
+        panel.contour(x, y, values, levels=inside, zorder=3, **properties)

@@ -21,7 +21,7 @@ class Landscape(NamedTuple):
     """The two quadratics of one seed with d = 2."""
 
     curvature: np.ndarray  # (2,) lam
-    axes: np.ndarray  # (2, 2) Q
+    eigenvectors: np.ndarray  # (2, 2) Q, a column each
     start: np.ndarray  # (2,) r at the start
     minimiser: np.ndarray  # (2,) theta_hat
     target: np.ndarray  # (2,) theta_star, NaN where it is not known
@@ -31,56 +31,94 @@ class Landscape(NamedTuple):
 
     def train_loss(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """Train loss at theta (..., 2)."""
-        residual = (theta - self.minimiser) @ self.axes
+        residual = (theta - self.minimiser) @ self.eigenvectors
         return self.train_floor + 0.5 * (self.curvature * residual**2).sum(axis=-1)
 
     def test_loss(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """Test loss at theta (..., 2); NaN where the target is not known."""
-        offset = (theta - self.target) @ self.axes
+        offset = (theta - self.target) @ self.eigenvectors
         return self.test_floor + np.einsum("...i,ij,...j->...", offset, self.test_matrix, offset)
 
     def theta(self, residual: NDArray[np.float64]) -> NDArray[np.float64]:
         """theta = theta_hat + Q r, for r (..., 2)."""
-        return self.minimiser + residual @ self.axes.T
+        return self.minimiser + residual @ self.eigenvectors.T
 
 
-def landscape(run: Run, seed: int) -> Any:
-    """The `Landscape` of one seed; None where the run is not of two parameters, or the seed is not done."""
+def landscape(run: Run, seed: int) -> Landscape | None:
+    """The two quadratics of one seed.
+
+    Parameters
+    ----------
+    run
+        Finished or not.
+    seed
+        The place of the seed.
+
+    Returns
+    -------
+    Landscape or None
+        None where the run is not of two parameters, or the seed is not done.
+    """
     if run["axis"].size != 2 or "curvature_axes" not in run.names:
         return None
     names = ("curvature", "curvature_axes", "initial_residual", "train_minimiser", "target", "test_matrix")
-    found = Landscape(*(run[name][seed] for name in (*names, "train_floor", "test_floor")))
-    known = found._replace(target=np.zeros(2))
-    return found if all(np.isfinite(part).all() for part in known) else None
+    land = Landscape(*(run[name][seed] for name in (*names, "train_floor", "test_floor")))
+    known = land._replace(target=np.zeros(2))
+    return land if all(np.isfinite(part).all() for part in known) else None
 
 
 def path(run: Run, index: int, seed: int, level: float) -> NDArray[np.float64] | None:
-    """theta (T, 2) of schedule `index` from the start to its stop at a train loss, or None where it is not known.
+    """The path of a schedule from the start to its stop at a train loss.
 
     From the recorded iterates where there are any, else in closed form.
+
+    Parameters
+    ----------
+    run
+        Of a grid with d = 2.
+    index, seed
+        The places of the schedule and of the seed.
+    level
+        The train loss.
+
+    Returns
+    -------
+    float64 (T, 2) or None
+        theta; None where it is not known.
     """
     recorded: Any = np.flatnonzero(run.recorded_rows == seed) if "trajectory_iterate" in run.names else []
     if len(recorded):
-        return _until(
-            level, run["trajectory_iterate"][index, recorded[0]], run["trajectory_train_loss"][index, recorded[0]]
-        )
+        train = run["trajectory_train_loss"][index, recorded[0]]
+        below = np.flatnonzero(train <= level)
+        last = below[0] + 1 if below.size else np.isfinite(train).sum()
+        return run["trajectory_iterate"][index, recorded[0]][:last]
     if "schedule_optimizer" in run.names and run["schedule_optimizer"][index] != "gd":
         return None
-    made = {made.name: made for made, _ in run.config.schedules()}.get(str(run["schedule"][index]))
-    return None if made is None else redrawn(made, landscape(run, seed), level)
+    schedules = {schedule.name: schedule for schedule, _ in run.config.schedules()}
+    schedule = schedules.get(str(run["schedule"][index]))
+    land = landscape(run, seed)
+    return None if schedule is None or land is None else redrawn(schedule, land, level)
 
 
-def _until(level, theta, train):
-    """The recorded iterates up to the first at or below the level."""
-    below = np.flatnonzero(train <= level)
-    last = below[0] + 1 if below.size else np.isfinite(train).sum()
-    return theta[:last]
+def redrawn(schedule: Schedule, land: Landscape, level: float) -> NDArray[np.float64]:
+    """The path of a schedule by the closed form, up to the first point at or below a train loss.
 
+    Parameters
+    ----------
+    schedule
+        Redrawn are at most MOST_STEPS of its steps.
+    land
+        Of one seed.
+    level
+        The train loss.
 
-def redrawn(made: Schedule, land: Landscape, level: float) -> NDArray[np.float64]:
-    """theta (T, 2) of a `simlr.schedules.Schedule` by the closed form, up to the first point at or below the level."""
-    unit = land.curvature.max() if made.unit == "sharpness" else 1.0
-    rates = made.rates(0, min(made.length, MOST_STEPS)) / unit
+    Returns
+    -------
+    float64 (T, 2)
+        theta.
+    """
+    unit = land.curvature.max() if schedule.unit == "sharpness" else 1.0
+    rates = schedule.rates(0, min(schedule.length, MOST_STEPS)) / unit
     factors = np.vstack([np.ones(2), 1.0 - rates[:, None] * land.curvature])
     with np.errstate(over="ignore", invalid="ignore"):
         residual = land.start * np.cumprod(factors, axis=0)
@@ -88,7 +126,7 @@ def redrawn(made: Schedule, land: Landscape, level: float) -> NDArray[np.float64
         below = np.flatnonzero(land.train_loss(theta) <= level)
     if below.size:
         return theta[: below[0] + 1]
-    if made.flows and made.length <= MOST_STEPS:
+    if schedule.flows and schedule.length <= MOST_STEPS:
         return np.vstack([theta, land.theta(_flow(land, residual[-1], level))])
     return theta
 
@@ -112,8 +150,19 @@ def _flow(land, residual, level):
     return residual * np.exp(-land.curvature * taus[:, None])
 
 
-def telling_seed(ratio: NDArray[np.float64]) -> Any:
-    """The seed whose ratio (N,) is typical of those with an effect: the quartile farther from 1; None without any."""
+def typical_seed(ratio: NDArray[np.float64]) -> int | None:
+    """The seed that is typical of those with an effect: at the quartile of the ratio that is farther from 1.
+
+    Parameters
+    ----------
+    ratio : float64 (N,)
+        Of the two schedules in every seed, NaN where it is not known.
+
+    Returns
+    -------
+    int or None
+        Its place; None where no ratio is known.
+    """
     logs = np.log(np.where(ratio > 0.0, ratio, np.nan))
     known = logs[np.isfinite(logs)]
     if not known.size:
@@ -122,10 +171,25 @@ def telling_seed(ratio: NDArray[np.float64]) -> Any:
     return int(np.nanargmin(np.where(np.isfinite(logs), abs(logs - wanted), np.nan)))
 
 
-def telling_level(levels: NDArray[np.float64], reached: NDArray, start_loss: float) -> Any:
-    """Index of the highest level far below the start that both reached, else of the lowest; None without any."""
+def level_far_below(levels: NDArray[np.float64], reached: NDArray, start_loss: float) -> int | None:
+    """The highest level far below the start that both schedules reached, else the lowest that they did.
+
+    Parameters
+    ----------
+    levels : (E,)
+        Train losses.
+    reached : bool (E,)
+        Where both did.
+    start_loss
+        The train loss at the start.
+
+    Returns
+    -------
+    int or None
+        Its place; None where there is none.
+    """
     known = np.flatnonzero(reached)
     if not known.size:
         return None
     low = [e for e in known if levels[e] <= FAR_BELOW_START * start_loss]
-    return max(low, key=lambda e: levels[e]) if low else min(known, key=lambda e: levels[e])
+    return int(max(low, key=lambda e: levels[e]) if low else min(known, key=lambda e: levels[e]))

@@ -39,15 +39,15 @@ def losses_at_equal_train_loss(view: View) -> Picture | None:
     drawn = [name for name in view.shown if any(view.rows[name, level].reached for level in view.levels)]
     if not drawn:
         return None
-    figure, (axes,) = style.figure()
+    figure, (panel,) = style.figure()
     grid, curves = view.curves()
     # Where the test loss can vanish with the train loss, their quotient shows what the decades would hide.
     unit = "" if view.noisy else " / train loss"
-    shaded = [_draw_losses(view, axes, name, (grid, curves.get(name))) for name in drawn]
-    style.train_loss_axis(view, axes)
-    style.log_where_wide(axes, [line.get_ydata() for line in axes.get_lines() if len(line.get_ydata())])
-    axes.set_ylabel("test loss" + unit)
-    style.legend(figure, axes)
+    shaded = [_draw_losses(view, panel, name, (grid, curves.get(name))) for name in drawn]
+    style.train_loss_axis(view, panel)
+    style.log_where_wide(panel, [line.get_ydata() for line in panel.get_lines() if len(line.get_ydata())])
+    panel.set_ylabel("test loss" + unit)
+    style.legend(figure, panel)
     style.title(figure, view.sentence())
     along = "; lines: along the way, over the recorded seeds" if curves else ""
     caption = (
@@ -57,9 +57,9 @@ def losses_at_equal_train_loss(view: View) -> Picture | None:
     return style.Picture(MAIN, caption, figure)
 
 
-def _draw_losses(view, axes, name, curve):
+def _draw_losses(view, panel, name, curve):
     """One schedule's losses; whether its quartiles are shaded, None where they are not wanted."""
-    look = style.look(view, name)
+    line = style.schedule_line(view, name)
     rows = [view.rows[name, level] for level in view.levels if view.rows[name, level].reached]
     train = np.array([row.train_loss_over_level * row.level if view.excess else row.train_loss for row in rows])
     with np.errstate(all="ignore"):
@@ -70,10 +70,10 @@ def _draw_losses(view, axes, name, curve):
         )
         along = (train, test) if curve[1] is None else (curve[0], curve[1] / (1.0 if view.noisy else curve[0]))
     thin = {"linewidth": 1.5, "alpha": 0.8} if curve[1] is not None else {}
-    axes.plot(*along, **{**look, "marker": "", "label": None}, **thin)
-    axes.plot(train, test, **{**look, "linestyle": "", "label": None})
-    axes.plot([], [], **look)
-    return style.band(axes, look, train, test, (low, high)) if name in (view.base, view.rival) else None
+    panel.plot(*along, **{**line, "marker": "", "label": None}, **thin)
+    panel.plot(train, test, **{**line, "linestyle": "", "label": None})
+    panel.plot([], [], **line)
+    return style.band(panel, line["color"], train, test, (low, high)) if name in (view.base, view.rival) else None
 
 
 def _shading(shaded):
@@ -92,42 +92,32 @@ def _shading(shaded):
 def ratios(view: View) -> Picture | None:
     """The ratio to the baseline's test loss against the level, beside the theory where there is one."""
     rows, beside = _comparable(view)
-    if not any(len(own) > 1 for own in rows.values()):
+    if not any(len(several) > 1 for several in rows.values()):
         return None
-    figure, (axes,) = style.figure()
+    figure, (panel,) = style.figure()
     shaded = None
-    axes.axhline(1.0, color="#000000", linewidth=1.0)
-    for name, own in rows.items():
-        look = style.look(view, name)
-        levels, middle = [row.level for row in own], [row.ratio for row in own]
-        axes.plot(levels, middle, **look)
+    panel.axhline(1.0, color="#000000", linewidth=1.0)
+    for name, rows_of_schedule in rows.items():
+        line = style.schedule_line(view, name)
+        levels, middle = [row.level for row in rows_of_schedule], [row.ratio for row in rows_of_schedule]
+        panel.plot(levels, middle, **line)
         # Without noise the ratio takes few values, and shading between them would show what is not there.
         if name == view.rival and view.noisy:
-            quarters = [row.ratio_q25 for row in own], [row.ratio_q75 for row in own]
-            shaded = style.band(axes, look, levels, middle, quarters)
-    said = _draw_theory(view, axes)
-    style.level_axis(view, axes)
-    style.log_where_wide(axes, [[row.ratio for own in rows.values() for row in own]])
-    axes.set_ylabel("ratio of test losses")
-    style.legend(figure, axes)
-    style.title(figure, said or _range(view, rows))
-    base, told = shortened(view.base), "train loss" if view.by_loss else WORDS[view.kind].same
+            quartiles = [[getattr(row, field) for row in rows_of_schedule] for field in ("ratio_q25", "ratio_q75")]
+            shaded = style.band(panel, line["color"], levels, middle, quartiles)
+    theory = _draw_theory(view, panel)
+    style.level_axis(view, panel)
+    style.log_where_wide(panel, [[row.ratio for several in rows.values() for row in several]])
+    panel.set_ylabel("ratio of test losses")
+    style.legend(figure, panel)
+    style.title(figure, theory or view.sentence_of_ratios(rows))
+    base, same = shortened(view.base), "train loss" if view.by_loss else WORDS[view.kind].same
     caption = (
-        f"Test loss of {base} over that of each schedule, in the same seed at the same {told}: median over seeds"
+        f"Test loss of {base} over that of each schedule, in the same seed at the same {same}: median over seeds"
         f"{_shading([shaded])}. Above 1 the schedule generalises better than {base}."
         f"{beside}{view.left_out}{view.problem}"
     )
     return style.Picture("ratio", caption, figure)
-
-
-def _range(view, rows):
-    """The lowest and the highest ratio drawn at the last level."""
-    last = {name: own[-1].ratio for name, own in rows.items() if own[-1].level == view.last}
-    if not last:
-        return view.sentence()
-    low, high = min(last, key=last.get), max(last, key=last.get)
-    told = f"{last[low]:.3g} ({shortened(low)})" + (f" to {last[high]:.3g} ({shortened(high)})" if high != low else "")
-    return f"At {view.where}, test loss of {shortened(view.base)} over that of the schedule: {told}"
 
 
 def _comparable(view):
@@ -147,7 +137,7 @@ def _comparable(view):
     return chosen, " Left out: stops more than 5 % below their level, which are not at equal train loss."
 
 
-def _draw_theory(view, axes):
+def _draw_theory(view, panel):
     """The paper's line for its own pair of schedules; a clause that says how near the measurement is, or None."""
     paper = paper_of(view.run)
     levels = [level for level in view.levels if level > 0.0]
@@ -159,7 +149,7 @@ def _draw_theory(view, axes):
     if theory is None or view.rival is None or view.index(view.rival) not in paper.annealers(view.run):
         return None
     grid = np.geomspace(max(levels), min(levels), GRID_POINTS)
-    axes.plot(grid, theory.ratio(grid), color="#7f7f7f", linewidth=6, alpha=0.45, zorder=0, label=theory.label)
+    panel.plot(grid, theory.ratio(grid), color="#7f7f7f", linewidth=6, alpha=0.45, zorder=0, label=theory.label)
     measured, expected = view.ratio(view.rival), float(theory.ratio(view.last))
     return (
         f"At {view.where}, {shortened(view.base)} has {measured:.6f} times the test loss of "
@@ -177,24 +167,24 @@ def distribution(view: View) -> Picture | None:
     values = {}
     for name in view.shown:
         index = view.index(name)
-        reached = view.own(status[index, view.seeds, level])
+        reached = view.reached(status[index, view.seeds, level])
         values[name] = np.sort(test[index, view.seeds[reached], level])
-    values = {name: own for name, own in values.items() if own.size}
+    values = {name: losses for name, losses in values.items() if losses.size}
     if not values:
         return None
     unit = view.last if view.by_loss and view.last > 0.0 and not view.run["test_floor"].any() else 1.0
-    figure, (axes,) = style.figure()
-    for name, own in values.items():
+    figure, (panel,) = style.figure()
+    for name, losses in values.items():
         total = (status[view.index(name), view.seeds, level] != 0).sum()
-        look = {**style.look(view, name), "marker": ""}
-        kept = np.unique(np.linspace(0, own.size - 1, min(own.size, MOST_STAIRS)).astype(np.int64))
-        axes.step([own[0] / unit, *own[kept] / unit], [0.0, *(kept + 1) / total], where="post", **look)
-    beyond = _clip(axes, [own / unit for own in values.values()])
-    axes.set_ylim(0.0, 1.02)
-    axes.set_xlabel("test loss" if unit == 1.0 else "test loss / train loss")
-    axes.set_ylabel("share of seeds at or below")
-    style.legend(figure, axes)
-    style.title(figure, _wins(view))
+        line = {**style.schedule_line(view, name), "marker": ""}
+        kept = np.unique(np.linspace(0, losses.size - 1, min(losses.size, MOST_STAIRS)).astype(np.int64))
+        panel.step([losses[0] / unit, *losses[kept] / unit], [0.0, *(kept + 1) / total], where="post", **line)
+    beyond = _clip(panel, [losses / unit for losses in values.values()])
+    panel.set_ylim(0.0, 1.02)
+    panel.set_xlabel("test loss" if unit == 1.0 else "test loss / train loss")
+    panel.set_ylabel("share of seeds at or below")
+    style.legend(figure, panel)
+    style.title(figure, view.sentence_of_wins())
     caption = (
         f"Share of all seeds whose test loss is at or below the value, at {view.where}; seeds that do not reach it "
         f"count as above. Further left is better.{beyond}{view.left_out}{view.problem}"
@@ -202,31 +192,20 @@ def distribution(view: View) -> Picture | None:
     return style.Picture("distribution", caption, figure)
 
 
-def _clip(axes, values):
+def _clip(panel, values):
     """Leave out the far tail, and use a logarithmic axis where it is needed; a sentence that says what lies beyond."""
     known = np.concatenate(values)
     known = known[np.isfinite(known) & (known > 0.0)]
     if not known.size:
         return ""
-    right = max(2.0 * max(np.median(own) for own in values), 1.02 * known.min())
+    right = max(2.0 * max(np.median(losses) for losses in values), 1.02 * known.min())
     clipped = known.max() > 3.0 * right
     if clipped:
-        axes.set_xlim(known.min() / 1.3, right)
+        panel.set_xlim(known.min() / 1.3, right)
     if min(known.max(), right if clipped else np.inf) > 30.0 * known.min():
-        style.logarithmic(axes, "x")
+        style.logarithmic(panel, "x")
     share = np.mean(np.concatenate(values) > right)
     return f" Beyond the right edge: {100 * share:.0f} % of the values, up to {number(known.max())}." if clipped else ""
-
-
-def _wins(view):
-    """In how many seeds the rival beats the baseline."""
-    if view.rival is None:
-        return f"Test loss of {shortened(view.base)} over the seeds, at {view.where}"
-    row = view.rows[view.rival, view.last]
-    return (
-        f"{shortened(view.rival)} has a lower test loss than {shortened(view.base)} in {100 * row.above_1:.0f} % of "
-        f"the seeds, at {view.where}"
-    )
 
 
 # ---- losses against time ----
@@ -240,33 +219,39 @@ def losses_against_time(view: View) -> Picture | None:
     drawn = [name for name in view.shown if _draw_course(view, name, panels)]
     if not drawn:
         return None
-    for axes, title in zip(panels, ("train loss" + " above its floor" * view.excess, "test loss"), strict=True):
-        style.logarithmic(axes, "x")
-        style.log_where_wide(axes, [line.get_ydata() for line in axes.get_lines()])
-        axes.set_title(title)
-        axes.set_xlabel("time: sum of learning rates, plus flow time")
+    for panel, title in zip(panels, ("train loss" + " above its floor" * view.excess, "test loss"), strict=True):
+        style.logarithmic(panel, "x")
+        style.log_where_wide(panel, [line.get_ydata() for line in panel.get_lines()])
+        panel.set_title(title)
+        panel.set_xlabel("time: sum of learning rates, plus flow time")
     _limit(view, panels, drawn)
     for level in view.levels if view.by_loss else ():
         panels[0].axhline(level, color="#7f7f7f", linewidth=0.8, linestyle=(0, (2, 3)), zorder=0)
     style.legend(figure, panels[0])
-    style.title(figure, _speed(view))
+    style.title(figure, view.sentence_of_times())
+    units = view.run["schedule_unit"]
+    scaled = any(units[view.index(name)] == "sharpness" for name in view.shown)
     caption = (
         f"Losses against time, median over the {view.recorded()[0].size} recorded seeds"
-        f"{'; dotted: the levels' * view.by_loss}. {_units(view)}{view.left_out.strip()}{view.problem}"
+        f"{'; dotted: the levels' * view.by_loss}. "
+        f"{'Rates in units of 1/sharpness are drawn with the median sharpness. ' * scaled}"
+        f"{view.left_out.strip()}{view.problem}"
     )
     return style.Picture("time", caption, figure)
 
 
 def _draw_course(view, name, panels):
     """Draw one schedule's losses in both panels; False where it has none."""
-    times, look = view.times(name), style.look(view, name)
+    times, line = view.times(name), style.schedule_line(view, name)
     later = np.flatnonzero(times > 0.0)
     losses = list(view.trajectories(name))
     if not later.size or not any(np.isfinite(values[:, later]).any() for values in losses):
         return False
-    for axes, values in zip(panels, losses, strict=True):
+    for panel, values in zip(panels, losses, strict=True):
         middle = most_medians(values)[later]
-        axes.plot(times[later], middle, **look, linewidth=1.8, markevery=(view.shown.index(name) * 3, 24), markersize=6)
+        panel.plot(
+            times[later], middle, **line, linewidth=1.8, markevery=(view.shown.index(name) * 3, 24), markersize=6
+        )
     return True
 
 
@@ -274,28 +259,10 @@ def _limit(view, panels, drawn):
     """Leave out what lies far below the levels, far above the start, and long before the first schedule moves."""
     stops = [row.stop_time for row in view.rows.values() if row.schedule in drawn and row.stop_time > 0.0]
     lowest = min(view.depths, default=0.0)
-    for axes, start in zip(panels, view.start_losses(), strict=True):
-        first = min(line.get_xdata()[0] for line in axes.get_lines())
+    for panel, start in zip(panels, view.start_losses(), strict=True):
+        first = min(line.get_xdata()[0] for line in panel.get_lines())
         if stops:
-            axes.set_xlim(max(min(stops) / 30.0, 0.8 * first), 3.0 * max(stops))
-        bottom, top = axes.get_ylim()
-        if stops and axes.get_yscale() == "log" and start > 0.0:
-            axes.set_ylim(max(bottom, lowest / 5.0, start * 1e-12), min(top, 20.0 * start))
-
-
-def _units(view):
-    """How the time of schedules in units of 1/sharpness is drawn."""
-    units = view.run["schedule_unit"]
-    some = any(units[view.index(name)] == "sharpness" for name in view.shown)
-    return "Rates in units of 1/sharpness are drawn with the median sharpness. " if some else ""
-
-
-def _speed(view):
-    """How long the baseline and its rival take to the lowest level."""
-    names = [name for name in (view.base, view.rival) if name and view.rows[name, view.last].reached]
-    took = [f"{shortened(name)} after time {view.rows[name, view.last].stop_time:.3g}" for name in names]
-    if not took:
-        return f"No schedule drawn has reached {view.where}"
-    if not view.by_loss:
-        return f"At {view.where}: " + ", ".join(took)
-    return f"{view.where.capitalize()} is reached by " + ", by ".join(took)
+            panel.set_xlim(max(min(stops) / 30.0, 0.8 * first), 3.0 * max(stops))
+        bottom, top = panel.get_ylim()
+        if stops and panel.get_yscale() == "log" and start > 0.0:
+            panel.set_ylim(max(bottom, lowest / 5.0, start * 1e-12), min(top, 20.0 * start))

@@ -89,19 +89,47 @@ def _saved(figure, **options):
 
 
 def figure(columns: int = 1, width: float = 10.0, height: float = 5.2) -> Any:
-    """A figure and its axes."""
+    """A figure with one row of panels.
+
+    Parameters
+    ----------
+    columns
+        How many.
+    width, height
+        Of the figure, in inches.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    panels : array (columns,) of matplotlib.axes.Axes
+        From left to right.
+    """
     from matplotlib.figure import Figure
 
-    made = Figure(figsize=(width, height), layout="constrained")
-    return made, np.atleast_1d(made.subplots(1, columns))
+    canvas = Figure(figsize=(width, height), layout="constrained")
+    return canvas, np.atleast_1d(canvas.subplots(1, columns))
 
 
-def panels(rows: int, columns: int, width: float, height: float) -> Any:
-    """A figure of rows x columns panels, and their axes, row by row."""
+def panels(lines: int, columns: int, width: float, height: float) -> Any:
+    """A figure of lines x columns panels.
+
+    Parameters
+    ----------
+    lines, columns
+        How many panels stand below and beside each other.
+    width, height
+        Of the figure, in inches.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    panels : list of matplotlib.axes.Axes
+        Line by line, from left to right.
+    """
     from matplotlib.figure import Figure
 
-    made = Figure(figsize=(width, height), layout="constrained")
-    return made, np.ravel(made.subplots(rows, columns, squeeze=False)).tolist()
+    canvas = Figure(figsize=(width, height), layout="constrained")
+    return canvas, np.ravel(canvas.subplots(lines, columns, squeeze=False)).tolist()
 
 
 def gradient(part: float) -> tuple[float, float, float, float]:
@@ -123,84 +151,117 @@ def title(figure: Any, text: str) -> None:
     figure.suptitle(textwrap.fill(plain(text), min(room, len(text) // lines + 12)), fontsize=15, fontweight="bold")
 
 
-def legend(figure: Any, axes: Any) -> None:
-    """One legend for the figure, beside the axes."""
-    handles, labels = axes.get_legend_handles_labels()
+def legend(figure: Any, panel: Any) -> None:
+    """One legend for the figure, that of a panel, beside the panels."""
+    handles, labels = panel.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", frameon=False, handlelength=3.2)
 
 
-def train_loss_axis(view: View, axes: Any) -> None:
+def train_loss_axis(view: View, panel: Any) -> None:
     """The horizontal axis of train loss, falling to the right as training goes on, with ticks at the levels."""
-    logarithmic(axes, "x")
-    axes.invert_xaxis()
-    axes.set_xlabel("train loss" + (" above its floor" if view.excess else "") + ", falling as training goes on")
-    left, right = np.log(axes.get_xlim())
+    logarithmic(panel, "x")
+    panel.invert_xaxis()
+    panel.set_xlabel("train loss" + (" above its floor" if view.excess else "") + ", falling as training goes on")
+    left, right = np.log(panel.get_xlim())
     ticks: list[float] = []
     for level in sorted(view.depths, reverse=True):
         if not ticks or np.log(ticks[-1] / level) > (left - right) / MOST_TICKS:
             ticks.append(level)
-    axes.set_xticks(ticks, [level_text(level) for level in ticks])
+    panel.set_xticks(ticks, [level_text(level) for level in ticks])
 
 
-def level_axis(view: View, axes: Any) -> None:
+def level_axis(view: View, panel: Any) -> None:
     """The horizontal axis of levels, in the order in which a run passes them."""
     if view.by_loss:
-        train_loss_axis(view, axes)
+        train_loss_axis(view, panel)
         return
-    logarithmic(axes, "x")
+    logarithmic(panel, "x")
     if WORDS[view.kind].falls:
-        axes.invert_xaxis()
-    axes.set_xlabel(WORDS[view.kind].axis)
-    axes.set_xticks(view.levels, [text(view.kind, level) for level in view.levels])
+        panel.invert_xaxis()
+    panel.set_xlabel(WORDS[view.kind].axis)
+    panel.set_xticks(view.levels, [text(view.kind, level) for level in view.levels])
 
 
-def logarithmic(axes: Any, side: str, span: Any = None) -> None:
-    """A logarithmic axis, "x" or "y", whose labels read like the levels in the tables.
+def logarithmic(panel: Any, side: str, span: float | None = None) -> None:
+    """A logarithmic axis, whose labels read like the levels in the tables.
 
-    `span`, the largest over the smallest value: where it is a decade or two, ticks stand between the powers of ten.
+    Parameters
+    ----------
+    panel : matplotlib.axes.Axes
+        Which has it.
+    side
+        "x" or "y".
+    span
+        The largest over the smallest value: where it is a decade or two, ticks stand between the powers of ten.
     """
     from matplotlib.ticker import LogLocator, NullLocator
 
-    axes.set(**{f"{side}scale": "log"})
-    axis = getattr(axes, f"{side}axis")
+    panel.set(**{f"{side}scale": "log"})
+    axis = getattr(panel, f"{side}axis")
     if span is not None and span < FEW_DECADES:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(lambda value, place: level_text(value))
     axis.set_minor_locator(NullLocator())
 
 
-def log_where_wide(axes: Any, values: Any) -> None:
+def log_where_wide(panel: Any, values: Any) -> None:
     """A logarithmic vertical axis where positive values span more than a factor of 30."""
     known = np.concatenate([np.ravel(v) for v in values])
     known = known[np.isfinite(known) & (known > 0.0)]
     if known.size and known.max() > 30.0 * known.min():
-        logarithmic(axes, "y")
+        logarithmic(panel, "y")
 
 
-def positive_axis(axes: Any, side: str, values: Any) -> None:
-    """An axis of positive values: logarithmic where they span more than a factor of 5."""
+def positive_axis(panel: Any, side: str, values: Any) -> None:
+    """An axis of positive values: logarithmic where they span more than a factor of 5.
+
+    Parameters
+    ----------
+    panel : matplotlib.axes.Axes
+        Which has it.
+    side
+        "x" or "y".
+    values
+        All that are drawn; those that are not positive and finite do not count.
+    """
     known = [value for value in values if 0.0 < value < np.inf]
     if known and max(known) > 5.0 * min(known):
-        logarithmic(axes, side, max(known) / min(known))
+        logarithmic(panel, side, max(known) / min(known))
 
 
-def band(axes: Any, look: Any, places: Any, middle: Any, quarters: Any) -> bool:
-    """Shade between the quartiles; False where they lie so far from the median that shading would hide the rest."""
-    middle, low, high = (np.asarray(values, dtype=float) for values in (middle, *quarters))
+def band(panel: Any, colour: str, places: Any, middle: Any, quartiles: Any) -> bool:
+    """Shade between the quartiles, unless that would hide the rest.
+
+    Parameters
+    ----------
+    panel : matplotlib.axes.Axes
+        Where to draw.
+    colour
+        Of the shading.
+    places, middle : (X,)
+        Along the horizontal axis, and the medians there.
+    quartiles
+        The lower and the upper ones, each (X,).
+
+    Returns
+    -------
+    bool
+        Whether it is drawn: not where they lie far from the median.
+    """
+    middle, low, high = (np.asarray(values, dtype=float) for values in (middle, *quartiles))
     with np.errstate(invalid="ignore"):
         far = (high > FAR * middle) | (low < middle / FAR)
     if far.any():
         return False
-    axes.fill_between(places, low, high, color=look["color"], alpha=0.13, linewidth=0)
+    panel.fill_between(places, low, high, color=colour, alpha=0.13, linewidth=0)
     return True
 
 
-def curve_look(i: int) -> dict:
-    """Colour, dashes and marker of the curve of one place, as matplotlib takes them."""
+def line(i: int) -> dict[str, Any]:
+    """Colour, dashes and marker of the line of one place, as matplotlib takes them."""
     return {"color": COLOURS[i], "linestyle": DASHES[i], "marker": MARKERS[i]}
 
 
-def look(view: View, name: str) -> dict[str, Any]:
+def schedule_line(view: View, name: str) -> dict[str, Any]:
     """Colour, dashes, marker and label of a schedule, the same in every picture."""
-    i = view.shown.index(name)
-    return {**curve_look(i), "label": plain(shortened(name, 28))}
+    return {**line(view.shown.index(name)), "label": plain(shortened(name, 28))}

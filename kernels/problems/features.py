@@ -12,10 +12,10 @@ import math
 
 import numpy as np
 
-from ..draws import FEATURES, SPLIT, fill_normal, fill_order, fill_uniform
+from ..draws import FEATURES, fill_normal, fill_uniform
 from ..intrinsics import fma
 from ..jit import cell, worker
-from .regression import take_stretch
+from .regression import deal, take_stretch
 
 # Steps of the stream of a draw's features.
 WEIGHTS, PHASES = 0, 1
@@ -26,7 +26,7 @@ RELU, FOURIER = 0, 1
 def fill_stretch(split, root, draw, first, out):
     """out (rows, D + 1) = the rows from place `first` on of a `regression.Split` of one draw; see `take_stretch`."""
     order = np.empty(split.columns.shape[1], np.int64)
-    fill_order(order, root, draw, SPLIT, 0)
+    deal(split, root, draw, order)
     take_stretch(split, root, draw, order, first, out)
 
 

@@ -30,6 +30,8 @@ class Split(NamedTuple):
     test_rows: int  # m
     standardize: int  # RAW, TRAIN or ALL
     label_noise: float  # sigma of N(0, sigma^2) on the train rows' labels, after standardising
+    groups: np.ndarray  # (rows,) int8: where the split is given, 0, 1 or 2 of every row; else empty
+    quota: np.ndarray  # (3,) int64: how many rows of each group are dealt; those of group 0 first
 
 
 @cell
@@ -223,10 +225,31 @@ def test_quadratic(table, d, axes, minimiser, matrix, offset):
 
 
 @worker
+def deal(split, root, draw, order):
+    """order (rows,) = the rows as one draw deals them: train, validation and test rows, then those that are unused.
+
+    A random order; where the split is given, each group's quota is filled by its own rows, in that order.
+    """
+    fill_order(order, root, draw, SPLIT, 0)
+    if split.groups.size == 0:
+        return
+    drawn, place = order.copy(), np.zeros(4, np.int64)
+    for group in range(3):
+        place[group + 1] = place[group] + split.quota[group]
+    end = place.copy()
+    for row in drawn:
+        group = np.int64(split.groups[row])
+        if place[group] == end[group + 1]:
+            group = 3
+        order[place[group]] = row
+        place[group] += 1
+
+
+@worker
 def take_stretch(split, root, draw, order, first, table):
     """table (rows, d + 1) = the rows from place `first` on of the split of one draw, standardised, the target last.
 
-    order (rows of the whole table,) is the draw's, by `fill_order`. Of the train rows, which are first, the labels get
+    order (rows of the whole table,) is the draw's, by `deal`. Of the train rows, which are first, the labels get
     their noise.
     """
     basis = order[: split.train_rows] if split.standardize == TRAIN else order
@@ -241,7 +264,7 @@ def split_cell(split, root, draw, n, problem):
     d = split.columns.shape[0] - 1
     order = np.empty(split.columns.shape[1], np.int64)
     train, held_out = np.empty((split.train_rows, d + 1)), np.empty((split.test_rows, d + 1))
-    fill_order(order, root, draw, SPLIT, 0)
+    deal(split, root, draw, order)
     take_stretch(split, root, draw, order, 0, train)
     take_stretch(split, root, draw, order, split.train_rows + split.validation_rows, held_out)
     axes, minimiser = problem.curvature_axes[n], problem.train_minimiser[n]
@@ -281,7 +304,7 @@ def validation_worker(split, root, draws, axes, minimiser, quadratic, tasks):
         n = claim(tasks)
         if n >= draws.size:
             return
-        fill_order(order, root, draws[n], SPLIT, 0)
+        deal(split, root, draws[n], order)
         take_stretch(split, root, draws[n], order, split.train_rows, table)
         quadratic.floor[n] = test_quadratic(table, d, axes[n], minimiser[n], quadratic.matrix[n], quadratic.offset[n])
 
@@ -302,7 +325,7 @@ def rows_cell(split, root, draw, axes, minimiser, z, rho):
     """One seed: its train rows along the curvature's axes, and what theta_hat leaves of their labels."""
     d, train_rows = minimiser.size, rho.size
     order, table = np.empty(split.columns.shape[1], np.int64), np.empty((train_rows, d + 1))
-    fill_order(order, root, draw, SPLIT, 0)
+    deal(split, root, draw, order)
     take_stretch(split, root, draw, order, 0, table)
     for k in range(train_rows):
         rho[k] = table[k, d]

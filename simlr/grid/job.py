@@ -125,8 +125,9 @@ class Job:
             raise InputError(
                 f"stop.validation needs a validation set of problem {kind.kind!r}, {blind.validation_needs}"
             )
-        wanted = config.seeds["count"]
-        sizes = tuple((source.dimension, min(wanted, source.limit or wanted)) for source in self.sources)
+        wanted, is_noisy = config.seeds["count"], any(noise["kind"] != "none" for _, noise, _ in config.methods())
+        limits = [1 if source.is_same and not is_noisy else source.limit or wanted for source in self.sources]
+        sizes = tuple((source.dimension, min(wanted, most)) for source, most in zip(self.sources, limits, strict=True))
         whole = Plan.of_grid(config, sizes)
         self.plan = whole.part(*shard) if shard else whole
         self.recomputed: list[str] = []

@@ -3,35 +3,74 @@
 import math
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
-from . import arrays
+from ..text import first_few
+from . import arrays, numbers
 from .dialects import GUESS
 from .formats import NPY, kind_of
 from .frame import Frame
+from .wanted import Wanted
 
 FEATURES, TARGET = "features", "target"
 
 
-def read(path: str | os.PathLike, wanted: Any) -> Frame:
+def read(path: str | os.PathLike, wanted: Wanted) -> Frame:
     """The `Frame` of an NPY, NPZ or HDF5 file, in which a row of an array is a row of the table."""
     path = Path(path)
     if path.suffix == ".npy" or (path.suffix != ".npz" and kind_of(path) == NPY):
-        return _of_matrix(path, arrays.read_npy(path))
+        return _with_words(_of_matrix(path), wanted)
     held = arrays.shapes(path)
+    by = _name(held, wanted.split.column) if isinstance(wanted.split.column, str) else None
+    frame = _of_arrays(path, {name: own for name, own in held.items() if name != by}, wanted)
+    if by is not None:
+        frame.labels = arrays.read_labels(path, by)
+        if len(frame.labels) != frame.values.shape[1]:
+            raise InputError(f"{path}: array {by!r} must have a value for each of the {frame.values.shape[1]:,} rows")
+    return _with_words(frame, wanted)
+
+
+def _with_words(frame, wanted):
+    """The frame with the numbers of columns whose words are wanted, as words."""
+    frame.keep_words(wanted.categorical)
+    for j in frame.words:
+        frame.words[j] = ["" if math.isnan(value) else f"{value:.15g}" for value in frame.values[j]]
+    return frame
+
+
+def _of_matrix(path):
+    """The columns of an NPY file, or the fields."""
+    array = arrays.read_npy(path)
+    found = arrays.cast_with_gaps(path, "in it", array)
+    if found.values.ndim != 2 or not found.values.size:
+        raise InputError(f"{path}: the array must have 2 axes, rows and columns, got shape {found.values.shape}")
+    return _frame(path, list(array.dtype.names or []), found.values.T, found.inexact, [])
+
+
+def _of_arrays(path, held, wanted):
+    """The columns of these arrays of a file, {name: (shape, dtype)}: the fields of one, one each, or a matrix's."""
     target = wanted.target if isinstance(wanted.target, str) else TARGET
-    whole = _name(held, wanted.array) if wanted.array != GUESS else _only(held)
+    whole = _name(held, wanted.array) if wanted.array != GUESS else next(iter(held)) if len(held) == 1 else None
     if whole and held[whole][1].names and target not in held:
-        return _with_target(_of_records(path, whole), wanted.target)
+        found = arrays.read_with_gaps(path, (whole,))[whole]
+        fields = list(held[whole][1].names)
+        frame = _frame(path, fields, found.values.T, found.inexact, [f"the fields of array {whole!r}"])
+        return _with_target(frame, wanted.target)
     name = _name(held, target)
-    if wanted.array == GUESS and name and _name(held, FEATURES) is None and not _matrices(held, name):
-        columns = [other for other, (shape, _) in held.items() if shape == held[name][0] and len(shape) == 1]
-        if len(columns) > 1:
-            return _with_target(_of_columns(path, columns), wanted.target)
-    return _of_features(path, held, _features(path, held, wanted.array, name), name, target)
+    used = _columns(held, name) if wanted.array == GUESS else []
+    if len(used) > 1:
+        read = arrays.read_with_gaps(path, used)
+        inexact = {j: read[column].inexact[0] for j, column in enumerate(used) if read[column].inexact}
+        frame = _frame(path, used, np.vstack([read[own].values for own in used]), inexact, ["one array a column"])
+        frame = _with_target(frame, wanted.target)
+    else:
+        used = _features(path, held, wanted.array, name, target), name
+        frame = _of_features(path, held, *used)
+    unused = [f"{other!r} {shape}" for other, (shape, _) in held.items() if other not in used]
+    frame.notes += [f"not used: {first_few(unused, 4)}"] if unused else []
+    return frame
 
 
 def _name(held, wanted):
@@ -40,11 +79,6 @@ def _name(held, wanted):
         return wanted
     within = [name for name in held if name.rsplit("/", 1)[-1] == wanted]
     return within[0] if len(within) == 1 else None
-
-
-def _only(held):
-    """The name of the only array."""
-    return next(iter(held)) if len(held) == 1 else None
 
 
 def _with_target(frame, wanted):
@@ -60,25 +94,32 @@ def _matrices(held, target):
     return [name for name, (shape, _) in held.items() if len(shape) == 2 and shape[:1] == rows and name != target]
 
 
-def _features(path, held, wanted, target):
-    """The name of the array of features."""
-    if wanted != GUESS:
-        if _name(held, wanted) is None:
-            raise InputError(f"{path}: array {wanted!r} is missing; {arrays.known(held)}")
-        return _name(held, wanted)
-    found = _name(held, FEATURES)
-    if found is None and target is not None:
+def _columns(held, target):
+    """The arrays of one axis and of the target's length, where there is no matrix of features beside it."""
+    if target is None or _name(held, FEATURES) is not None or _matrices(held, target):
+        return []
+    return [name for name, (shape, _) in held.items() if shape == held[target][0] and len(shape) == 1]
+
+
+def _features(path, held, given, target, wanted):
+    """The name of the array of features; InputError where it, or the target, is not there."""
+    found = _name(held, FEATURES if given == GUESS else given)
+    if found is None and given == GUESS and target is not None:
         fitting = _matrices(held, target)
         found = fitting[0] if len(fitting) == 1 else None
-    if found is None:
-        raise InputError(f"{path}: array {FEATURES!r} is missing; {arrays.known(held)}; array = ... names it")
+    missing = [*([] if found else [FEATURES if given == GUESS else given]), *([] if target else [wanted])]
+    if missing:
+        what = " and ".join(map(repr, missing))
+        what = f"array {what} is missing" if len(missing) == 1 else f"arrays {what} are missing"
+        keys = " and ".join([*([] if found else ["array = ..."]), *([] if target else ["target = ..."])])
+        raise InputError(
+            f"{path}: {what}; {arrays.known(held)}; {keys} {'names it' if len(missing) == 1 else 'name them'}"
+        )
     return found
 
 
-def _of_features(path, held, features, target, wanted):
+def _of_features(path, held, features, target):
     """Those of a matrix of features and a vector."""
-    if target is None:
-        raise InputError(f"{path}: array {wanted!r} is missing; {arrays.known(held)}; target = ... names it")
     for name, axes in ((features, 2), (target, 1)):
         shape, dtype = held[name]
         if len(shape) != axes and not (axes == 2 and dtype.names and len(shape) == 1):
@@ -86,44 +127,25 @@ def _of_features(path, held, features, target, wanted):
             advice = ": one column, flatten it" if axes == 1 and len(shape) == 2 and 1 in shape else advice
             raise InputError(f"{path}: array {name!r} must have {axes} axes, got shape {shape}{advice}")
     found = arrays.read_with_gaps(path, (features, target))
-    inputs, own = found[features], found[target]
+    inputs, own = found[features].values, found[target].values
     if not inputs.size or len(inputs) != len(own):
         turned = "; rows and columns look swapped: transpose it" if inputs.shape[1:] == own.shape else ""
         raise InputError(f"{path}: {features} {inputs.shape} and {target} {own.shape} must have the same rows{turned}")
-    names = held[features][1].names or [f"{features}[{j}]" for j in range(inputs.shape[1])]
+    names = list(held[features][1].names or [f"{features}[{j}]" for j in range(inputs.shape[1])])
     given = [f"features from array {features!r}"] if features != FEATURES else []
-    frame = _frame(path, [*names, target], np.vstack([inputs.T, own]), given)
+    inexact = found[features].inexact | {len(names): wrong for wrong in found[target].inexact.values()}
+    frame = _frame(path, [*names, target], np.vstack([inputs.T, own]), inexact, given)
     frame.target = len(names)
     return frame
 
 
-def _of_columns(path, names):
-    """Those of arrays of one axis and the same length."""
-    found = arrays.read_with_gaps(path, names)
-    return _frame(path, list(names), np.vstack([found[name] for name in names]), ["one array a column"])
-
-
-def _of_records(path, name):
-    """Those of the fields of one array."""
-    fields = arrays.shapes(path)[name][1].names
-    return _frame(path, list(fields), arrays.read_with_gaps(path, (name,))[name].T, [f"the fields of array {name!r}"])
-
-
-def _of_matrix(path, array):
-    """Those of an NPY file."""
-    names = list(array.dtype.names or [])
-    array = arrays.cast(path, "in it", array)
-    if array.ndim != 2 or not array.size:
-        raise InputError(f"{path}: the array must have 2 axes, rows and columns, got shape {array.shape}")
-    return _frame(path, names, array.T, [])
-
-
-def _frame(path, names, values, notes):
-    """A Frame of numbers; what is infinite is refused, what is NaN is a gap."""
+def _frame(path, names, values, inexact, notes):
+    """A Frame of numbers; what is infinite is refused, what is NaN is a gap; `inexact` as `arrays.Gapped` has it."""
     frame = Frame(path, names, np.ascontiguousarray(values), notes=notes, unit="row")
     for j, own in enumerate(frame.values):
         if np.isinf(own).any():
             raise InputError(f"{path}: {frame.name(j)!r} holds values that are not finite")
         if np.isnan(own).any():
             frame.gaps[j] = int(np.isnan(own).argmax()), str(math.nan)
+    frame.offences = {j: (row, numbers.inexact(str(value))) for j, (row, value) in inexact.items()}
     return frame

@@ -5,7 +5,7 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,21 +19,40 @@ LARGEST_BYTES = 8 << 30
 BY_SUFFIX = {".npz": NPZ, ".h5": HDF5, ".hdf5": HDF5, ".hdf": HDF5, ".he5": HDF5, ".nc": HDF5, ".mat": HDF5}
 
 
+class Gapped(NamedTuple):
+    """An array as float64, NaN where the file says that a number stands for no value."""
+
+    values: NDArray[np.float64]  # of any shape
+    inexact: dict[int, tuple[int, int]]  # column -> (row, whole number) of the first that is no float64
+
+
 def read_arrays(path: str | os.PathLike, names: Iterable[str]) -> dict[str, NDArray[np.float64]]:
     """The named arrays of an NPZ or HDF5 file: name -> array of any shape; a name that is not there is left out.
 
     A filler in one of them, named by an attribute or known of a program, is refused: it would be taken for a number.
     """
-    found = _readers(path)[0](path, names)
-    for name, array in found.items():
+    found = read_with_gaps(path, names)
+    for name, (array, inexact) in found.items():
+        _refuse_inexact(path, name, inexact)
         _check_finite(path, name, array)
         _refuse_filler(path, name, array)
-    return found
+    return {name: array for name, (array, _) in found.items()}
 
 
-def read_with_gaps(path: str | os.PathLike, names: Iterable[str]) -> dict[str, NDArray[np.float64]]:
-    """The same, NaN where the file says of a number that it stands for no value."""
-    return _readers(path)[0](path, names)
+def read_with_gaps(path: str | os.PathLike, names: Iterable[str]) -> dict[str, Gapped]:
+    """The same with gaps, and with whole numbers that are no float64 noted and not refused."""
+    return _readers(path)[0](path, names, lambda *given: cast_with_gaps(path, *given))
+
+
+def read_labels(path: str | os.PathLike, name: str) -> list[str | float]:
+    """The words or numbers of an array of one axis of an NPZ or HDF5 file."""
+    found = _readers(path)[0](path, (name,), lambda name, array, fillers=(): Gapped(array, {}))[name].values
+    if found.ndim != 1 or found.dtype.kind not in "fiubSUO":
+        raise InputError(f"{path}: array {name!r} must be of one axis and hold words or numbers, got {found.dtype}")
+    if found.dtype.kind == "b":
+        return [str(value).lower() for value in found.tolist()]
+    decoded = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in found.tolist()]
+    return [value if isinstance(value, str) else float(value) for value in decoded]
 
 
 def shapes(path: str | os.PathLike) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
@@ -57,14 +76,50 @@ def read_npy(path: str | os.PathLike) -> NDArray[Any]:
 
 
 def cast(path: str | os.PathLike, name: str, array: NDArray[Any]) -> NDArray[np.float64]:
-    """An array of any shape as float64, refused where it holds anything but real numbers."""
-    if array.dtype.names and not array.dtype.hasobject:
-        array = _unstructured(path, name, array)
+    """An array of any shape as float64, refused where it holds anything but real numbers, or one that is no float64."""
+    found = cast_with_gaps(path, name, array)
+    _refuse_inexact(path, name, found.inexact)
+    return found.values
+
+
+def cast_with_gaps(path: str | os.PathLike, name: str, array: NDArray[Any], fillers: Iterable[Any] = ()) -> Gapped:
+    """The same, NaN for fillers; whole numbers that are no float64 are noted and not refused."""
+    fields = array.dtype.names
+    if fields and not array.dtype.hasobject:
+        kinds = {array.dtype[field].kind for field in fields}
+        if not kinds <= set("fiub") or array.ndim != 1 or any(array.dtype[field].shape for field in fields):
+            raise InputError(f"{path}: array {name!r} holds {show(str(array.dtype), 60)}, not real numbers")
+        inexact = {j: wrong for j, field in enumerate(fields) for wrong in _inexact(array[field]).values()}
+        return Gapped(np.column_stack([array[field].astype(np.float64) for field in fields]), inexact)
     if array.dtype.kind not in "fiub":
         raise InputError(f"{path}: array {name!r} holds {array.dtype}, not real numbers")
-    if array.dtype.kind in "iu" and array.dtype.itemsize == 8 and array.size and _is_inexact(array):
-        raise InputError(f"{path}: array {name!r} holds whole numbers over 2^53, which floats do not tell apart")
-    return np.array(array, dtype=np.float64, order="C", copy=None)
+    values, gaps = np.array(array, dtype=np.float64, order="C", copy=None), [array == filler for filler in fillers]
+    for where in gaps:
+        values[where] = np.nan
+    return Gapped(values, _inexact(array, np.logical_or.reduce(gaps) if gaps else False))
+
+
+def _inexact(array, gaps=False):
+    """{column: (row, number)} of the first whole numbers of an array, but for its gaps, that are no float64."""
+    if array.dtype.kind not in "iu" or array.dtype.itemsize < 8 or not array.size:
+        return {}
+    if max(abs(int(array.max())), abs(int(array.min()))) <= 1 << 53:
+        return {}
+    array = np.where(gaps, array.dtype.type(0), array)
+    found = {}
+    for j, column in enumerate(array.reshape(len(array) if array.ndim else 1, -1).T):
+        large = np.flatnonzero((column > 1 << 53) | (column < max(-(1 << 53), int(np.iinfo(column.dtype).min))))
+        row = next((row for row in large.tolist() if int(float(int(column[row]))) != int(column[row])), None)
+        if row is not None:
+            found[j] = row, int(column[row])
+    return found
+
+
+def _refuse_inexact(path, name, inexact):
+    for _, value in inexact.values():
+        raise InputError(
+            f"{path}: array {name!r} holds whole numbers over 2^53, which floats do not tell apart: {value}"
+        )
 
 
 def finite(path: str | os.PathLike, name: str, array: NDArray[Any]) -> NDArray[np.float64]:
@@ -97,19 +152,6 @@ def _readers(path):
     if kind is None:
         raise InputError(f"{path}: the file name must end in .npz, .h5 or .hdf5, or its content be of that kind")
     return (_read_npz, _npz_shapes) if kind == NPZ else (_read_hdf5, _hdf5_shapes)
-
-
-def _is_inexact(array):
-    """Whether a whole number of an array is no float64."""
-    return bool(max(abs(int(array.max())), abs(int(array.min()))) > 1 << 53)
-
-
-def _unstructured(path, name, array):
-    """The fields of a structured array as columns."""
-    kinds = {array.dtype[field].kind for field in array.dtype.names}
-    if not kinds <= set("fiub") or array.ndim != 1 or any(array.dtype[f].shape for f in array.dtype.names):
-        raise InputError(f"{path}: array {name!r} holds {show(str(array.dtype), 60)}, not real numbers")
-    return np.column_stack([array[field].astype(np.float64) for field in array.dtype.names])
 
 
 def _check_finite(path, name, array):
@@ -159,8 +201,8 @@ def _with_npz(path, work):
             raise InputError(f"{path}: not a readable NPZ file: {show(str(error))}{advice}") from None
 
 
-def _read_npz(path, names):
-    """NPZ without pickle."""
+def _read_npz(path, names, make):
+    """What `make` gives of the named arrays of an NPZ file, read without pickle."""
 
     def work(archive):
         found, total = {}, 0
@@ -171,7 +213,7 @@ def _read_npz(path, names):
                 _check_size(path, name, total)
                 with archive.zip.open(f"{name}.npy") as member:
                     _check_claim(path, repr(name), member, sizes.get(name, 0))
-                found[name] = cast(path, name, archive[name])
+                found[name] = make(name, archive[name])
         return found
 
     return _with_npz(path, work)
@@ -202,8 +244,8 @@ def _with_hdf5(path, work):
         raise InputError(f"{path}: not a readable HDF5 file: {show(str(error))}") from None
 
 
-def _read_hdf5(path, names):
-    """Datasets of an HDF5 file."""
+def _read_hdf5(path, names, make):
+    """What `make` gives of datasets of an HDF5 file, their fillers NaN."""
 
     def work(file, h5py):
         found, total = {}, 0
@@ -212,8 +254,7 @@ def _read_hdf5(path, names):
             if isinstance(dataset, h5py.Dataset):
                 total += dataset.size * max(dataset.dtype.itemsize, 8) if dataset.shape else 8
                 _check_size(path, name, total)
-                array = cast(path, name, np.asarray(dataset[()]))
-                found[name] = _unfilled(path, name, dataset, array)
+                found[name] = make(name, np.asarray(dataset[()]), _fillers_of(path, name, dataset))
         return found
 
     return _with_hdf5(path, work)
@@ -233,8 +274,8 @@ def _hdf5_shapes(path):
     return _with_hdf5(path, work)
 
 
-def _unfilled(path, name, dataset, array):
-    """The array, NaN where it holds what the file says is no value; refused where its numbers are packed."""
+def _fillers_of(path, name, dataset):
+    """The numbers that stand for no value, as the dataset's own type has them; refused where its numbers are packed."""
     told = dataset.attrs
     for key, plain in (("scale_factor", 1.0), ("add_offset", 0.0)):
         packed = [float(value) for value in np.ravel(told.get(key, plain)) if float(value) != plain]
@@ -242,11 +283,10 @@ def _unfilled(path, name, dataset, array):
             raise InputError(
                 f"{path}: array {name!r} has {key} = {packed[0]:g}: its numbers are packed; write the unpacked ones"
             )
-    given = [told[key] for key in ("_FillValue", "missing_value") if key in told]
-    own = dataset.fillvalue if dataset.dtype.kind in "fiu" else 0
-    for filler in [*given, *([own] if own != 0 else [])]:
-        for value in np.ravel(filler):
-            if isinstance(value, int | float | np.number):
-                # As the dataset's own type has it: -999.9 is another number in single precision.
-                array[array == float(np.asarray(value).astype(dataset.dtype))] = np.nan
-    return array
+    if dataset.dtype.kind not in "fiu":
+        return ()
+    given = [value for key in ("_FillValue", "missing_value") if key in told for value in np.ravel(told[key])]
+    given += [dataset.fillvalue] if dataset.fillvalue != 0 else []
+    known = [value for value in given if isinstance(value, int | float | np.number)]
+    # -999.9 is another number in single precision.
+    return [np.asarray(v).astype(dataset.dtype) for v in known if dataset.dtype.kind == "f" or np.isfinite(v)]

@@ -1,7 +1,12 @@
-"""Numbers that stand for no value, as other programs write them into arrays and tables."""
+"""Fields without a value: gaps, and the numbers that other programs write into arrays and tables in their place."""
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..errors import InputError, show
+from ..text import many
+from .dialects import GUESS
+from .frame import Frame
 
 # What stands where there is no value, and who puts it there.
 BY_PROGRAM = {
@@ -20,6 +25,7 @@ BY_PROGRAM = {
 }
 _NINES = tuple(sign * float("9" * digits) for digits in range(2, 9) for sign in (-1, 1))
 _LEAST_INTEGERS = (-32768.0, -32767.0, -2147483648.0, -2147483647.0, 2147483647.0, -9.223372036854775807e18)
+LEAST_SHARE = 0.1  # of the rows has to be whole, or nobody can have meant to drop the others
 FAR = 1e6  # such a filler is so many times larger than all other numbers
 
 
@@ -48,3 +54,69 @@ def _stands_apart(end, rest):
     if end < 0.0:
         return abs(end) > high - low if low >= 0.0 else high > low and low - end > 10.0 * (high - low)
     return end >= 999.0 and end - high > 2.0 * (high - low) and high > low
+
+
+def clear(frame: Frame, used: list[int], given: str | tuple) -> None:
+    """Make gaps of the numbers that stand for no value; refuse what only looks like one."""
+    if given != GUESS:
+        for j in used:
+            if j not in frame.words:
+                frame.values[j][np.isin(frame.values[j], given)] = np.nan
+        return
+    for j in used:
+        found = None if j in frame.words else found_in(frame.values[j])
+        if found:
+            value, what, times = found
+            raise InputError(
+                f"{frame.path}: column {frame.name(j)!r} holds {value:g} {many(times, 'time')}, {what}: "
+                f"fillers = [{value:g}] takes it for a gap, fillers = [] for a number"
+            )
+
+
+def refuse_gaps(frame: Frame, used: list[int], missing: str) -> None:
+    """Refuse rows with gaps, where they are not wanted or are most of all."""
+    holed, held = gaps(frame, used)
+    count, rows = int(holed.sum()), holed.size
+    if not rows:
+        raise InputError(f"{frame.path}: no rows of numbers")
+    if count and (missing == "refuse" or (rows - count < 2 and missing != "mean")):
+        raise InputError(f"{_first_gap(frame, held)}; missing = 'drop' leaves such rows out, 'mean' fills them in")
+    if missing == "mean" and (j := next((j for j in held if j in frame.words and j != used[-1]), None)) is not None:
+        raise InputError(
+            f"{_first_gap(frame, {j: held[j]})}, and words have no mean; missing = 'drop' leaves such rows out"
+        )
+    if missing == GUESS and rows - count < LEAST_SHARE * rows:
+        _refuse_many_gaps(frame, held, count, used[-1])
+
+
+def gaps(frame: Frame, used: list[int]) -> tuple[NDArray[np.bool_], dict[int, int]]:
+    """Which rows have gaps, and how many each column has: {column: count}."""
+    found = np.zeros(frame.values.shape[1], bool)
+    held = {j: count for j in used if (count := int(np.isnan(frame.values[j]).sum()))}
+    for j in held:
+        found |= np.isnan(frame.values[j])
+    return found, held
+
+
+def _first_gap(frame, held):
+    """Where the first gap is, in words."""
+    found = sorted((frame.gaps[j], j) for j in held if j in frame.gaps)
+    if not found:
+        j = next(iter(held))
+        return f"{frame.path}: column {frame.name(j)!r} has {many(held[j], 'gap')}"
+    (line, text), j = found[0]
+    what = f"{show(text, 40)} is not {'finite' if 'nan' in text.lower() else 'a number'}"
+    where = f", a gap in column {frame.name(j)!r}" if frame.names else ", a gap"
+    return f"{frame.path}, {frame.unit} {line}: {what}{where}"
+
+
+def _refuse_many_gaps(frame, held, count, target):
+    """Refuse to leave out most rows, with the columns that cost them."""
+    rows = frame.values.shape[1]
+    worst = sorted((j for j in held if j != target), key=held.get, reverse=True)[:3]
+    said = ", ".join(f"{frame.name(j)!r} {held[j]:,}" for j in worst)
+    names = ", ".join(repr(frame.name(j)) for j in worst)
+    raise InputError(
+        f"{frame.path}: {count:,} of {rows:,} rows have gaps (column {said}): missing = 'drop' leaves these rows out, "
+        f"'mean' fills them in, drop = [{names}] leaves out the columns with most"
+    )

@@ -16,27 +16,30 @@ from ..errors import InputError, show
 from .files import size_of
 
 LARGEST_TEXT = 1 << 30
-TEXT, NPY, NPZ, HDF5, PARQUET, ARROW, OTHER = "text", "NPY", "NPZ", "HDF5", "Parquet", "Arrow", "other"
+TEXT, NPY, NPZ, HDF5, OTHER = "text", "NPY", "NPZ", "HDF5", "other"
+COLUMNAR = PARQUET, ARROW, ARROW_STREAM = "Parquet", "Arrow", "Arrow stream"
 _FIRST_BYTES = (
     (b"\x93NUMPY", NPY),
     (b"\x89HDF\r\n\x1a\n", HDF5),
-    (b"PAR1", PARQUET),
-    (b"ARROW1", ARROW),
+    (b"ARROW1\x00\x00", ARROW),
+    (b"\xff\xff\xff\xff", ARROW_STREAM),
 )
 _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
-_SAVE_AS_CSV = "save it as CSV"
+_PACKED_BZIP2 = b"1AY&SY", b"\x17rE8P\x90"  # what follows the digit behind BZh
+_ZIP = b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"
+_SAVE_AS_CSV, _WRITE_CSV = "save it as CSV", "write.csv(..., row.names = FALSE) makes a CSV of it"
 # What cannot be read, what it is called, and what to do.
 _STRANGERS = (
     (b"\xd0\xcf\x11\xe0", "an Excel workbook (.xls)", _SAVE_AS_CSV),
     (b"MATLAB 5.0", "a MATLAB file before version 7.3", "save it with -v7.3, or as CSV"),
     (b"SQLite format 3", "an SQLite database", "export the table as CSV"),
     (b"<stata_dta>", "a Stata file", "pandas.read_stata(...).to_csv(..., index=False) makes a CSV of it"),
-    (b"RDX", "an R data file", "write.csv(..., row.names = FALSE) makes a CSV of it"),
-    (b"%PDF", "a PDF document", "a CSV of its table is needed"),
+    (b"RDX2\n", "an R data file", _WRITE_CSV),
+    (b"RDX3\n", "an R data file", _WRITE_CSV),
+    (b"%PDF-", "a PDF document", "a CSV of its table is needed"),
     (b"\x28\xb5\x2f\xfd", "packed with zstd", "unpack it"),
     (b"7z\xbc\xaf", "a 7z archive", "unpack it"),
     (b"\x89PNG", "a picture", "a CSV of its numbers is needed"),
-    (b"ORC", "an ORC file", "pandas.read_orc(...).to_csv(..., index=False) makes a CSV of it"),
     (b"version https://git-lfs", "a pointer of Git LFS, not the file itself", "git lfs pull fetches it"),
 )
 _EXCEL = "an Excel workbook"
@@ -72,8 +75,12 @@ def kind_of(path: str | os.PathLike) -> str:
     for first, kind in _FIRST_BYTES:
         if head.startswith(first):
             return kind
-    if head.startswith(b"PK"):
+    if head.startswith(b"PAR1") and (b"\0" in head or len(head) == 4):
+        return PARQUET
+    if head.startswith(_ZIP):
         return _kind_of_zip(path)
+    if head.startswith(b"ORC") and b"\0" in head:
+        raise InputError(f"{path}: is an ORC file; pandas.read_orc(...).to_csv(..., index=False) makes a CSV of it")
     for first, name, advice in _STRANGERS:
         if head.startswith(first):
             raise InputError(f"{path}: is {name}; {advice}")
@@ -90,7 +97,7 @@ def _kind_of_zip(path):
     """NPZ, a packed CSV, or a workbook."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+            names, files = archive.namelist(), _files_in(archive)
     except Exception:  # whatever a damaged archive makes its reader raise
         if path.suffix in (".npz", ".h5", ".hdf5"):  # whose readers say what is wrong with it
             return OTHER
@@ -101,16 +108,29 @@ def _kind_of_zip(path):
         raise InputError(f"{path}: is {_EXCEL} (.xlsx); {_SAVE_AS_CSV}")
     if "content.xml" in names:
         raise InputError(f"{path}: is an OpenDocument spreadsheet; {_SAVE_AS_CSV}")
-    if len(names) != 1:
-        raise InputError(f"{path}: is a ZIP archive of {len(names)} files; one is needed: unpack it")
+    if len(files) != 1:
+        raise InputError(f"{path}: is a ZIP archive of {len(files)} files; one is needed: unpack it")
     return TEXT
+
+
+def _files_in(archive):
+    """The files of a ZIP archive, without folders and what macOS and Windows add of their own."""
+    own = (".DS_Store", "Thumbs.db", "desktop.ini")
+    names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+    return [name for name in names if name.rsplit("/", 1)[-1] not in own]
 
 
 def is_packed(path: str | os.PathLike) -> bool:
     """Whether a text comes unpacked out of another format, so that its size is not that of the file."""
     with opened(path) as file:
-        head = file.read(6)
-    return head.startswith((b"PK", *_PACKED))
+        head = file.read(10)
+    return head.startswith(_ZIP) or _packing(head) is not None
+
+
+def _packing(head):
+    """What opens a file that begins with these ten bytes, where it is packed."""
+    unpack = next((unpack for first, unpack in _PACKED.items() if head.startswith(first)), None)
+    return unpack if unpack is not bz2.open or head[4:10] in _PACKED_BZIP2 else None
 
 
 @contextlib.contextmanager
@@ -144,14 +164,13 @@ def text_of(path: str | os.PathLike, encoding: str | None = None) -> Iterator[io
 
 def _unpacked(path, file):
     """The bytes of an open file as a readable stream."""
-    head = file.read(6)
+    head = file.read(10)
     file.seek(0)
-    for first, unpack in _PACKED.items():
-        if head.startswith(first):
-            return unpack(file)
-    if head.startswith(b"PK"):
+    if (unpack := _packing(head)) is not None:
+        return unpack(file)
+    if head.startswith(_ZIP):
         archive = zipfile.ZipFile(file)
-        return archive.open(archive.namelist()[0])
+        return archive.open(_files_in(archive)[0])
     return file
 
 

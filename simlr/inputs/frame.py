@@ -1,14 +1,15 @@
 """Columns as they were read, before it is known which of them are wanted."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, unknown
+from . import numbers
 
 
 class Text(NamedTuple):
@@ -18,6 +19,13 @@ class Text(NamedTuple):
     first: str
     refusal: str  # why it is no number
     is_miswritten: bool = False  # whether it seems to be one in another writing
+
+    @classmethod
+    def of(cls, lines: Sequence[int], words: Sequence[str], decimal: str = ".") -> Self:
+        """That of a column which holds these words in these lines."""
+        which, is_miswritten = numbers.word_of(words, decimal)
+        word = words[which].strip()
+        return cls(lines[which], word, numbers.refusal(word, decimal), is_miswritten)
 
 
 @dataclass
@@ -38,12 +46,20 @@ class Frame:
     offences: dict[int, tuple[int, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     target: int | None = None  # the target, where it is known by an array's name
+    labels: Sequence | None = None  # what says of every row whether it is held out, where that is no column
     unit: str = "line"  # what gaps and offences are counted in
 
     def keep_words(self, columns: Iterable[str | int]) -> None:
         """Ask for the words of columns, given by name or number, before they are read."""
         for column in columns:
-            self.words[self.index(column, "categorical column")] = []
+            self.words[self.index(column, "column of words")] = []
+
+    def labels_of(self, column: str | int) -> Sequence:
+        """What a column holds in every row: words where they are kept, else numbers."""
+        if self.labels is not None:
+            return self.labels
+        j = self.index(column, "split column")
+        return self.words[j] if j in self.words else self.values[j].tolist()
 
     def cut(self, rows: int) -> None:
         """Keep the first rows only, in place."""

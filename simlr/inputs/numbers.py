@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 
 from ..errors import show
 
@@ -15,6 +16,16 @@ _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d{2}|\d{4}[qQmM:]\
 _FORTRAN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))[dD]([+-]?\d+)$")
 TRUTHS = {"true": 1.0, "false": 0.0}
 _MINUS = "\u2212"
+_WHOLE = re.compile(r"[+-]?\d{16,}$")
+_NUMBER = r"[+-]?(?:\d[\d., '\u00a0\u202f\u2009]*|[.,]\d+)"
+_MONEY = r"(?:[A-Z]{0,2}[$\u20ac\u00a3\u00a5\u20b9]|EUR|USD|GBP|CHF|JPY|CNY|INR|CAD|AUD|SEK|NOK|DKK|PLN|CZK|Rs\.?)"
+_UNITS = (
+    "kg|g|mg|lbs?|oz|t|km|m|cm|mm|mi|ft|in|ms|s|min|h|hr|hrs|hours?|days?|years?|yrs?|Hz|kHz|MHz|GHz|W|kW|MW|kWh|MWh|V|A|"
+    "K|C|F|\u00b0C|\u00b0F|\u00b0|Pa|hPa|kPa|bar|mbar|l|L|ml|mL|px|kB|MB|GB|TB|mph|km/h|m/s|k|M|bn"
+)
+_AMOUNT = re.compile(rf"[+-]?(?:{_MONEY}\s*{_NUMBER}|{_NUMBER}\s*{_MONEY})$")
+_MEASURE = re.compile(rf"{_NUMBER}\s+(?:{_UNITS})$")
+_BRACKETED = re.compile(rf"\(\s*{_MONEY}?\s*{_NUMBER}\s*\)$")
 
 
 def plain(text: str) -> float | None:
@@ -24,6 +35,14 @@ def plain(text: str) -> float | None:
     except ValueError:
         return None
     return None if "_" in text else value
+
+
+def inexact(text: str) -> str | None:
+    """Why a field that is a number is refused: it is a whole one that no float64 is; None where it is none."""
+    text = text.strip()
+    if not _WHOLE.match(text) or int(float(text)) == int(text):
+        return None
+    return f"{show(text, 40)} is a whole number over 2^53, which floats do not tell apart (an identifier? leave it out)"
 
 
 def is_gap(text: str) -> bool:
@@ -66,6 +85,8 @@ def cause_of(text: str, decimal: str = ".") -> str:
     text = text.strip()
     if decimal == "." and is_decimal_comma(text) and not may_be_thousands(text):
         return ": a decimal comma? decimal = ',' reads it"
+    if _BRACKETED.match(text):
+        return ": a number in brackets, below 0? write it with a minus"
     if _THOUSANDS.match(text):
         other = ", or decimal = ',' where the comma is decimal" if re.match(r"[+-]?\d+,\d+$", text) else ""
         return f": thousands seem set off; write the number without{other}"
@@ -73,8 +94,10 @@ def cause_of(text: str, decimal: str = ".") -> str:
         return ": write it without '_'"
     if text.endswith("%") and plain(text[:-1]) is not None:
         return ": write it without '%'"
-    if text[:1] in "$\u20ac\u00a3" and text[1:]:
+    if _AMOUNT.match(text) or (text[:1] in "$\u20ac\u00a3" and text[1:]):
         return ": write it without the currency"
+    if _MEASURE.match(text):
+        return ": write it without the unit"
     if _DATE.match(text):
         return ": a date or time? write it as a number"
     if re.match(r"[+-]?0x[0-9a-fA-F]+$", text):
@@ -96,6 +119,15 @@ def cause_of(text: str, decimal: str = ".") -> str:
 def is_miswritten(text: str, decimal: str = ".") -> bool:
     """Whether a field that is no number seems to be one in another writing; a date is none."""
     return bool(cause_of(text, decimal)) and not _DATE.match(text.strip())
+
+
+def word_of(words: Sequence[str], decimal: str = ".") -> tuple[int, bool]:
+    """(which, whether) of the fields that make a column one of words: the first that shows why it holds no numbers.
+
+    Where most of them seem to be numbers in another writing, the first of these.
+    """
+    miswritten = [i for i, word in enumerate(words) if is_miswritten(word, decimal)]
+    return (miswritten[0], True) if 2 * len(miswritten) > len(words) else (0, False)
 
 
 def refusal(text: str, decimal: str = ".") -> str:

@@ -1,43 +1,32 @@
 """A table out of any file that holds one: which column is the target, which are features, and which rows are whole."""
 
+import math
 import os
 import weakref
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, show, unknown
+from ..errors import InputError, show
 from ..text import listed, many
-from . import array_tables, columnar, delimited, fillers
-from .dialects import GUESS, Options
-from .formats import ARROW, PARQUET, TEXT, digest, kind_of
+from . import array_tables, columnar, delimited, splits
+from . import fillers as fillers_of
+from .dialects import GUESS
+from .files import size_of
+from .formats import COLUMNAR, TEXT, digest, kind_of
 from .frame import Frame
 from .numbers import is_gap
+from .parameters import read_parameters
+from .wanted import PARAMETERS, Wanted, of_parameters
 
-MISSING = GUESS, "refuse", "drop", "mean"
-DECIMALS = GUESS, ".", ","
-LEAST_SHARE = 0.1  # of the rows has to be whole, or nobody can have meant to drop the others
 MOST_CLASSES = 1000  # columns that one column of words may become
 # Those in use, so that a file is read once for all who want the same of it.
 _tables: weakref.WeakValueDictionary[tuple, "Table"] = weakref.WeakValueDictionary()
-
-
-class Wanted(NamedTuple):
-    """What is wanted of a file: columns by name or number, and what is known of how it is written."""
-
-    target: str | int = -1
-    columns: tuple = ()  # () for all that there are
-    drop: tuple = ()
-    categorical: tuple = ()
-    missing: str = GUESS
-    fillers: str | tuple = GUESS
-    array: str = GUESS
-    text: Options = Options()
 
 
 @dataclass(frozen=True)
@@ -45,7 +34,8 @@ class Table:
     """Numbers of a table: columns (features + 1, rows) float64, the target last; finite, and shared: not to be changed.
 
     Attributes: features, their names; target, its name; rows_found, the rows of the file; gaps, how many of them had
-    some; left_out, the columns that are not used, each with the reason; notes, what was guessed; digest, of the file.
+    some; left_out, the columns that are not used, each with the reason; notes, what was guessed; digest, of the file;
+    split, which rows are held out where that is given, and no groups where it is not.
     """
 
     columns: NDArray[np.float64]
@@ -58,6 +48,7 @@ class Table:
     notes: tuple = ()
     digest: str = ""
     path: str = ""
+    split: splits.Rows = splits.DRAWN
 
     @property
     def rows(self) -> int:
@@ -71,6 +62,12 @@ class Table:
         low, high = target.min(), target.max()
         return [float(low), float(high)] if ((target == low) | (target == high)).all() and low < high else []
 
+    def part(self, name: str) -> NDArray[np.float64]:
+        """The columns (features + 1, rows) in the "train", "validation" or "test" rows of a given split."""
+        if self.split.groups is None or name not in splits.NAMES:
+            raise InputError(f"{self.path}: there are no {show(name)} rows; split = ... or test_data = ... gives some")
+        return self.columns[:, self.split.groups == splits.NAMES.index(name)]
+
     def describe(self) -> str:
         """What was read, in one line: 12 features, target y, 442 rows of 450 (8 with gaps dropped)."""
         whole = f"{self.rows:,} rows"
@@ -79,6 +76,8 @@ class Table:
         if self.missing == "mean" and self.gaps:
             whole += f" ({self.gaps:,} with gaps, the mean of the column in their place)"
         parts = [f"{many(len(self.features), 'feature')}, target {self.target}, {whole}"]
+        if self.split.groups is not None:
+            parts.append(self.split.describe())
         if self.classes:
             parts.append("classes {:g} and {:g}".format(*self.classes))
         if self.left_out:
@@ -95,8 +94,8 @@ def read_table(
     categorical: Iterable[str | int] = (),
     missing: str = GUESS,
     fillers: str | Iterable[float] = GUESS,
-    array: str = GUESS,
-    **text: Any,
+    test_data: Any = "",
+    **others: Any,
 ) -> Table:
     """The `Table` of a file, or of a DataFrame.
 
@@ -110,51 +109,68 @@ def read_table(
     missing : "refuse", "drop" (the rows with gaps) or "mean" (of the column, in their place); "guess" drops them where
         a tenth of the rows or more are left
     fillers : the numbers that stand for no value, as -999; "guess" refuses what looks like one
-    array : the name of the array of features in NPZ and HDF5; "guess" takes `features`, or the only one that fits
-    **text : separator, decimal, comment, header (True or False) and encoding of a text; each "guess" by default
+    test_data : a second file or DataFrame of the same columns, whose rows are the test rows
+    **others : `split`, the column that says which rows are held out, with test_value, train_value and validation_value,
+        what it holds there; `array`, the name of the array of features in NPZ and HDF5; separator, decimal, comment,
+        header (True or False) and encoding of a text
 
     Raises
     ------
     InputError
         where anything is no number, or may be read in two ways; in one line, with the way out
     """
-    for key, value, valid in (("missing", missing, MISSING), ("decimal", text.get("decimal", GUESS), DECIMALS)):
-        if value not in valid:
-            raise unknown(key, value, valid, "value")
-    if text.get("header", GUESS) not in (True, False, GUESS):
-        raise InputError(f"header must be True, False or {GUESS!r}, got {show(text['header'])}")
-    fillers = GUESS if isinstance(fillers, str) else _several(fillers)
-    chosen = (_several(columns), _several(drop), _several(categorical))
-    wanted = Wanted(target, *chosen, missing, fillers, array, Options(**text))
+    if (header := others.get("header", GUESS)) not in (True, False, GUESS):
+        raise InputError(f"header must be True, False or {GUESS!r}, got {show(header)}")
+    listed = {"columns": columns, "drop": drop, "categorical": categorical, "fillers": fillers}
+    given = {"target": target, "missing": missing, **{key: _several(value) for key, value in listed.items()}, **others}
+    checked = read_parameters(
+        "read_table", given, PARAMETERS, cast=lambda key, value, rule: rule(key.removeprefix("read_table."), value)
+    )
+    wanted, held_out = of_parameters(checked), None
+    wanted.split.check(isinstance(test_data, str) and not test_data)
+    if not isinstance(test_data, str | os.PathLike):
+        held_out = columnar.of_frame(test_data, wanted.words, "test_data")
     if not isinstance(source, str | os.PathLike):
-        return assemble(columnar.of_frame(source, wanted.categorical), wanted)
-    return of_file(Path(source), wanted)
+        if held_out is None and test_data:
+            held_out = _frame_of(Path(test_data), wanted)
+        return assemble(columnar.of_frame(source, wanted.words), wanted, held_out=held_out)
+    if held_out is not None:
+        return assemble(_frame_of(Path(source), wanted), wanted, held_out=held_out)
+    return of_file(Path(source), wanted, Path(test_data) if test_data else None)
 
 
 def _several(values):
-    """One value, or some, as a tuple."""
-    return (values,) if isinstance(values, str | int | float) else tuple(values)
+    """Some values as a tuple; one as it is."""
+    is_list = isinstance(values, Iterable) and not isinstance(values, str | bytes)
+    return tuple(value.item() if isinstance(value, np.generic) else value for value in values) if is_list else values
 
 
-def of_file(path: Path, wanted: Wanted) -> Table:
-    """The `Table` of a file; the same object where it is in use already and the file has not changed."""
-    kind = kind_of(path)
-    found = os.stat(path)
-    key = (os.path.realpath(path), found.st_mtime_ns, found.st_size, found.st_ino, wanted)
+def of_file(path: Path, wanted: Wanted, test_data: Path | None = None) -> Table:
+    """The `Table` of a file, or of two; the same object where it is in use already and the files have not changed."""
+    wanted.split.check(test_data is None)
+    files = [path] if test_data is None else [path, test_data]
+    found = [(os.path.realpath(file), size_of(file), os.stat(file)) for file in files]
+    key = (*((name, size, status.st_mtime_ns, status.st_ino) for name, size, status in found), wanted)
     table = _tables.get(key)
     if table is None:
-        if kind == TEXT and path.suffix not in (".npz", ".npy", ".h5", ".hdf5"):
-            frame = delimited.read(path, wanted.text, wanted.categorical)
-        elif kind in (PARQUET, ARROW):
-            frame = columnar.of_file(path, kind, wanted.categorical)
-        else:
-            frame = array_tables.read(path, wanted)
-        table = _tables[key] = assemble(frame, wanted, digest(path))
+        frames = [_frame_of(file, wanted) for file in files]
+        table = assemble(frames[0], wanted, " ".join(map(digest, files)), frames[1] if test_data else None)
+        _tables[key] = table
     return table
 
 
-def assemble(frame: Frame, wanted: Wanted, file_digest: str = "") -> Table:
-    """The `Table` that is wanted of a Frame, whose values are used up."""
+def _frame_of(path, wanted):
+    """The `Frame` of a file, by its content."""
+    kind = kind_of(path)
+    if kind == TEXT and path.suffix not in (".npz", ".npy", ".h5", ".hdf5"):
+        return delimited.read(path, wanted.text, wanted.words)
+    if kind in COLUMNAR:
+        return columnar.of_file(path, kind, wanted.words)
+    return array_tables.read(path, wanted)
+
+
+def assemble(frame: Frame, wanted: Wanted, file_digest: str = "", held_out: Frame | None = None) -> Table:
+    """The `Table` that is wanted of a Frame, whose values are used up; with the test rows of another one."""
     frame.trim()
     target = frame.index(wanted.target, "target column") if frame.target is None else frame.target
     if len(frame.values) < 2:
@@ -162,17 +178,17 @@ def assemble(frame: Frame, wanted: Wanted, file_digest: str = "") -> Table:
             raise InputError(f"{frame.path}, {frame.unit} {frame.texts[0].line}: {frame.texts[0].refusal}")
         raise InputError(f"{frame.path}: one column only; a target and at least one feature are needed")
     taken, left_out = _chosen(frame, target, wanted)
-    _refuse_offences(frame, taken, target)
-    _clear_fillers(frame, [*taken, target], wanted.fillers)
-    made = {j: _one_hot(frame, j, j == target) for j in (*taken, target) if j in frame.words}
+    used = [*taken, target]
+    _check(frame, used, wanted)
+    frame, used, split = _grouped(frame, used, wanted, held_out)
+    made = {j: _one_hot(frame, j, j == used[-1], split.groups) for j in used if j in frame.words}
     for j, (_, block) in made.items():  # where they have gaps, for the rows that are whole
         frame.values[j] = block[0]
-    kept, gaps = _whole_rows(frame, [*taken, target], target, wanted.missing)
-    names = tuple(name for j in taken for name in (made[j][0] if j in made else [frame.name(j)]))
+    kept, gaps = _whole_rows(frame, used, wanted.missing, split.groups)
     return Table(
-        columns=_packed(frame, [*taken, target], made, kept),
-        features=names,
-        target=frame.name(target),
+        columns=_packed(frame, used, made, kept),
+        features=tuple(name for j in used[:-1] for name in (made[j][0] if j in made else [frame.name(j)])),
+        target=frame.name(used[-1]),
         rows_found=frame.values.shape[1],
         gaps=gaps,
         missing=wanted.missing,
@@ -180,7 +196,41 @@ def assemble(frame: Frame, wanted: Wanted, file_digest: str = "") -> Table:
         notes=(*frame.notes, *(f"{frame.name(j)} as {many(len(found), 'column')}" for j, (found, _) in made.items())),
         digest=file_digest,
         path=str(frame.path),
+        split=split.of_rows(frame.path, kept),
     )
+
+
+def _check(frame, used, wanted):
+    """Refuse what is no number, and gaps where they are not to be left out; fillers become gaps."""
+    for j in used:
+        if j in frame.words:
+            frame.values[j] = [math.nan if is_gap(word) else 0.0 for word in frame.words[j]]
+    _refuse_offences(frame, used[:-1], used[-1])
+    fillers_of.clear(frame, used, wanted.fillers)
+    fillers_of.refuse_gaps(frame, used, wanted.missing)
+
+
+def _grouped(frame, used, wanted, held_out):
+    """(Frame, columns used, `splits.Rows`): with the test rows of a second Frame, without those that are unused."""
+    if wanted.split.column != "":
+        split = splits.rows_of(frame, wanted.split)
+        if (is_used := split.groups != splits.UNUSED).all():
+            return frame, used, split
+        words = {j: [word for word, own in zip(held, is_used, strict=True) if own] for j, held in frame.words.items()}
+        return replace(frame, values=frame.values[:, is_used], words=words), used, split.without_unused()
+    if held_out is None:
+        return frame, used, splits.DRAWN
+    held_out.trim()
+    theirs = splits.columns_of(held_out, frame, used)
+    _check(held_out, theirs, wanted)
+    both = Frame(
+        frame.path,
+        [frame.name(j) for j in used],
+        np.hstack([frame.values[used], held_out.values[theirs]]),
+        words={k: frame.words[j] + held_out.words[theirs[k]] for k, j in enumerate(used) if j in frame.words},
+        notes=list(dict.fromkeys([*frame.notes, *held_out.notes])),
+    )
+    return both, list(range(len(used))), splits.of_two(frame, held_out)
 
 
 def _chosen(frame, target, wanted):
@@ -188,11 +238,23 @@ def _chosen(frame, target, wanted):
     dropped = {frame.index(column, "drop") for column in wanted.drop}
     if target in dropped:
         raise InputError(f"{frame.path}: drop holds the target, {frame.name(target)!r}")
+    if wanted.split.column != "" and frame.labels is None:
+        dropped.add(frame.index(wanted.split.column, "split column"))
+        if target in dropped:
+            raise InputError(
+                f"{frame.path}: the target is the split column, {frame.name(target)!r}; target = ... names it"
+            )
     if wanted.columns:
         taken = [frame.index(column, "columns") for column in wanted.columns]
         for j in taken:
             if j == target or j in dropped or taken.count(j) > 1:
-                why = "is the target" if j == target else "is in drop, too" if j in dropped else "is there twice"
+                why = (
+                    "is the target"
+                    if j == target
+                    else "is left out by drop or split"
+                    if j in dropped
+                    else "is there twice"
+                )
                 raise InputError(f"{frame.path}: columns: {frame.name(j)!r} {why}")
         return sorted(taken), []
     others = [j for j in range(len(frame.values)) if j != target and j not in dropped]
@@ -216,11 +278,10 @@ def _refuse_offences(frame, taken, target):
         raise InputError(f"{where}: {frame.texts[target].refusal} in the target {frame.name(target)!r}{way}")
     for j in taken:
         if j in frame.texts and j not in frame.words:
-            text = frame.texts[j]
-            raise InputError(
-                f"{frame.path}, {frame.unit} {text.line}: {text.refusal} in column {frame.name(j)!r}; "
-                f"categorical = [{frame.name(j)!r}] makes columns of 0 and 1 of it"
-            )
+            text, name = frame.texts[j], frame.name(j)
+            way = f"categorical = [{name!r}] makes columns of 0 and 1 of it"
+            way = f"drop = [{name!r}] leaves it out" if text.is_miswritten else way
+            raise InputError(f"{frame.path}, {frame.unit} {text.line}: {text.refusal} in column {name!r}; {way}")
     wrong = sorted((*frame.offences[j], j) for j in (*taken, target) if j in frame.offences)
     if wrong:
         line, what, j = wrong[0]
@@ -229,32 +290,22 @@ def _refuse_offences(frame, taken, target):
         raise InputError(f"{frame.path}, {frame.unit} {line}: {what}{where}")
 
 
-def _clear_fillers(frame, used, given):
-    """Make gaps of the numbers that stand for no value; refuse what only looks like one."""
-    if given != GUESS:
-        for j in used:
-            if j not in frame.words:
-                frame.values[j][np.isin(frame.values[j], given)] = np.nan
-        return
-    for j in used:
-        found = None if j in frame.words else fillers.found_in(frame.values[j])
-        if found:
-            value, what, times = found
-            raise InputError(
-                f"{frame.path}: column {frame.name(j)!r} holds {value:g} {many(times, 'time')}, {what}: "
-                f"fillers = [{value:g}] takes it for a gap, fillers = [] for a number"
-            )
-
-
-def _one_hot(frame, j, is_target):
-    """Names and columns of 0 and 1, one a word, NaN in gaps; of a target of two words -1 and 1."""
+def _one_hot(frame, j, is_target, groups):
+    """Names and columns of 0 and 1, one a word of the train rows, NaN in gaps; of a target of two words -1 and 1."""
     words = frame.words[j]
     gaps = np.array([is_gap(word) for word in words])
-    kinds = sorted(count for count in Counter(words) if not is_gap(count))
+    learnt = words if groups is None else [word for word, group in zip(words, groups, strict=True) if not group]
+    kinds = sorted(count for count in Counter(learnt) if not is_gap(count))
     rule = "two are needed, for -1 and 1" if is_target else f"from 1 to {MOST_CLASSES} can be told apart"
     if (is_target and len(kinds) != 2) or not 0 < len(kinds) <= MOST_CLASSES:
         raise InputError(f"{frame.path}: categorical column {frame.name(j)!r} has {len(kinds)} words; {rule}")
     place = {kind: i for i, kind in enumerate(kinds)}
+    strange = next((word for word, gap in zip(words, gaps, strict=True) if word not in place and not gap), None)
+    if strange is not None:
+        raise InputError(
+            f"{frame.path}: {show(strange, 40)} in categorical column {frame.name(j)!r} is in no train row, so nothing "
+            "can be learnt of it; take these rows out of the others"
+        )
     at = np.array([place.get(word, 0) for word in words])
     if is_target:
         frame.notes.append(f"{show(kinds[0], 20)} is -1, {show(kinds[1], 20)} is 1")
@@ -265,52 +316,24 @@ def _one_hot(frame, j, is_target):
     return [f"{frame.name(j)}={kind}" for kind in kinds] if not is_target else [frame.name(j)], block
 
 
-def _whole_rows(frame, used, target, missing):
-    """Which rows are kept (None for all), and how many have gaps; the mean is put into gaps where it is wanted."""
-    gaps = np.zeros(frame.values.shape[1], bool)
-    held = {j: count for j in used if (count := int(np.isnan(frame.values[j]).sum()))}
-    for j in held:
-        gaps |= np.isnan(frame.values[j])
-    count, rows = int(gaps.sum()), gaps.size
-    if not count:
-        if not rows:
-            raise InputError(f"{frame.path}: no rows of numbers")
+def _whole_rows(frame, used, missing, groups):
+    """Which rows are kept (None for all), and how many have gaps; where it is wanted, the mean is put into gaps.
+
+    It is that of the train rows where a split is given.
+    """
+    gaps, held = fillers_of.gaps(frame, used)
+    if not held:
         return None, 0
-    if missing == "refuse" or (rows - count < 2 and missing != "mean"):
-        raise InputError(f"{_first_gap(frame, held)}; missing = 'drop' leaves such rows out, 'mean' fills them in")
-    if missing == GUESS and rows - count < LEAST_SHARE * rows:
-        _refuse_many_gaps(frame, held, count, target)
     if missing != "mean":
-        return ~gaps, count
+        return ~gaps, int(gaps.sum())
+    basis = slice(None) if groups is None else groups == splits.TRAIN
     for j in held:
-        if j != target:
+        if j != used[-1]:
             own = frame.values[j]
-            own[np.isnan(own)] = np.nanmean(own)
-    return ~np.isnan(frame.values[target]), count
-
-
-def _first_gap(frame, held):
-    """Where the first gap is, in words."""
-    found = sorted((frame.gaps[j], j) for j in held if j in frame.gaps)
-    if not found:
-        j = next(iter(held))
-        return f"{frame.path}: column {frame.name(j)!r} has {many(held[j], 'gap')}"
-    (line, text), j = found[0]
-    what = f"{show(text, 40)} is not {'finite' if 'nan' in text.lower() else 'a number'}"
-    where = f", a gap in column {frame.name(j)!r}" if frame.names else ", a gap"
-    return f"{frame.path}, {frame.unit} {line}: {what}{where}"
-
-
-def _refuse_many_gaps(frame, held, count, target):
-    """Refuse to leave out most rows, with the columns that cost them."""
-    rows = frame.values.shape[1]
-    worst = sorted((j for j in held if j != target), key=held.get, reverse=True)[:3]
-    said = ", ".join(f"{frame.name(j)!r} {held[j]:,}" for j in worst)
-    names = ", ".join(repr(frame.name(j)) for j in worst)
-    raise InputError(
-        f"{frame.path}: {count:,} of {rows:,} rows have gaps (column {said}): missing = 'drop' leaves these rows out, "
-        f"'mean' fills them in, drop = [{names}] leaves out the columns with most"
-    )
+            if np.isnan(own[basis]).all():
+                raise InputError(f"{frame.path}: column {frame.name(j)!r} has no number in the train rows, and no mean")
+            own[np.isnan(own)] = np.nanmean(own[basis])
+    return ~np.isnan(frame.values[used[-1]]), int(gaps.sum())
 
 
 def _packed(frame, used, made, kept):

@@ -47,7 +47,9 @@ def bytes_a_seed(config: GridConfig, schedules: int, dimension: int, all_recorde
     trajectory = 8 * config.record["points"] * (dimension + 2) if all_recorded else 0
     problem = 8 * 4 * dimension * (dimension + 2)
     rows = config.problem.get("train_rows", 0) if config.draws_rows else 0
-    most_rows = max(rows) if isinstance(rows, list) else rows
+    counts = [row for row in (rows if isinstance(rows, list) else [rows]) if isinstance(row, int)]
+    # All of a table whose length is not known here: as few seeds at a time as share a vector.
+    most_rows = max(counts) if counts else BYTES_OF_ROWS // (8 * COPIES_OF_ROWS * (dimension + 1) * LANES)
     return SeedBytes(
         schedules * (losses + trajectory + 8 * dimension + 16) + problem,
         8 * COPIES_OF_ROWS * most_rows * (dimension + 1),

@@ -8,9 +8,9 @@ import numpy as np
 
 from .. import resources
 from ..errors import InputError
-from ..inputs import rules, tables
-from ..inputs.dialects import GUESS, Options
+from ..inputs import rules, splits, tables
 from ..inputs.parameters import REQUIRED, Parameter
+from ..inputs.wanted import PARAMETERS, of_parameters
 from . import features, lapack
 from .source import Batch, Problem, Quadratic, Sloped, Source, ValidationOf, empty_batch
 
@@ -23,50 +23,13 @@ _SCALING = {
 }
 # Within these, the square of a length scale is a float, and so is anything divided by it.
 _SHORTEST, _LONGEST = 1e-100, 1e100
+ALL = "all"
+_NO_TRAIN_ROWS = "problem (kind 'dataset'): train_rows is missing"
 
 
-def _wanted(parameters):
-    """What is wanted of the file."""
-    text = Options(**{key: parameters[key] for key in ("separator", "decimal", "comment", "header", "encoding")})
-    chosen = {
-        key: parameters[key] for key in ("target", "columns", "drop", "categorical", "missing", "fillers", "array")
-    }
-    return tables.Wanted(**chosen, text=text)
-
-
-@rules.ListRule
-def _columns_rule(key, value):
-    """A list of columns, each by its name or number, which may be empty; a single one may stand by itself."""
-    values = value if isinstance(value, list | tuple) else [value]
-    return tuple(_target_rule(f"{key}: each value", one) for one in values)
-
-
-@rules.ListRule
-def _fillers_rule(key, value):
-    """GUESS, or a list of numbers, which may be empty."""
-    if value == GUESS:
-        return value
-    values = value if isinstance(value, list | tuple) else [value]
-    return tuple(rules.finite(f"{key}: each value", one) for one in values)
-
-
-def _header_rule(key, value):
-    """true, false or GUESS."""
-    return value if value == GUESS else rules.flag(key, value)
-
-
-def _separator_rule(key, value):
-    """GUESS, or one letter; a blank stands for any number of blanks and tabs."""
-    if value != GUESS and (not isinstance(value, str) or len(value) != 1 or value in '"\r\n'):
-        rules.refuse(key, "one letter that parts columns, as ';' or '\\t', or 'guess'", value)
-    return value
-
-
-def _target_rule(key, value):
-    """A column's name or number."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        rules.refuse(key, "a column's name or number", value)
-    return value
+def _train_rows(key, value):
+    """A count, or ALL of the train rows of a split that is given."""
+    return value if isinstance(value, str) and value == ALL else rules.count(key, value)
 
 
 def _length_scale(key, value):
@@ -76,27 +39,62 @@ def _length_scale(key, value):
     return cast if cast == 0.0 or cast >= _SHORTEST else rules.refuse(key, rule, value)
 
 
+def _drawn(parameters, table):
+    """(train, validation, test) rows of every split where the seeds draw it."""
+    train, validation = parameters["train_rows"], parameters["validation_rows"]
+    if train == ALL:
+        raise InputError(_NO_TRAIN_ROWS)
+    test = parameters["test_rows"] or table.rows - train - validation
+    if train + validation + max(test, 1) > table.rows:
+        named = ("train_rows", *(("validation_rows",) if validation else ()), "test_rows")
+        wanted = " and ".join(f"{name} = {parameters[name]}" for name in named)
+        raise InputError(f"problem: {wanted} need more than the {table.rows} rows of {table.path}")
+    return train, validation, test
+
+
+def _given(parameters, table):
+    """The same where the table says which rows are held out: as many of each group as are asked for, or all."""
+    held = [table.split.count(group) for group in (splits.TRAIN, splits.VALIDATION, splits.TEST)]
+    wanted = [parameters[name] for name in ("train_rows", "validation_rows", "test_rows")]
+    is_told = held[1] > 0
+    validation = wanted[1] or held[1]
+    train = wanted[0] if wanted[0] != ALL else held[0] - (0 if is_told else validation)
+    taken = [train + (0 if is_told else validation), validation if is_told else 0, wanted[2] or held[2]]
+    for name, count, most in zip(("train", "validation", "test"), taken, held, strict=True):
+        if count > most or (name == "train" and train < 1):
+            also = " and validation_rows" if name == "train" and not is_told and validation else ""
+            raise InputError(f"problem: {name}_rows{also} need more than the {most} {name} rows of {table.path}")
+    return train, validation, taken[2]
+
+
 class _Dataset(Source):
-    """Every draw is a split of the rows into train, held out and unused."""
+    """Every draw is a split of the rows into train, held out and unused; into given ones, where the table says so."""
 
     validation_needs = "whose validation_rows are 0"
 
     def __init__(self, parameters, folder):
-        table = tables.of_file(Path(folder) / parameters["file"], _wanted(parameters))
+        second = Path(folder) / parameters["test_data"] if parameters["test_data"] else None
+        wanted = of_parameters(parameters)
+        table = tables.of_file(Path(folder) / parameters["file"], wanted, second)
         self._table, self._columns, self.identity = table, table.columns, table.digest
         self._kind = parameters["standardize"]
         self._standardize = _STANDARDIZE.index(self._kind)
         self._intercept = "intercept by the train rows' means" if self._kind == "train" else "no intercept"
         if parameters["intercept"]:
             self._add_intercept(parameters["features"])
-        self.dimension, rows = self._columns.shape[0] - 1, table.rows
-        self._train, self._validation = parameters["train_rows"], parameters["validation_rows"]
-        self._test = parameters["test_rows"] or rows - self._train - self._validation
+        self.dimension = self._columns.shape[0] - 1
         self._label_noise = parameters["label_noise"]
-        if self._train + self._validation + max(self._test, 1) > rows:
-            named = ("train_rows", *(("validation_rows",) if self._validation else ()), "test_rows")
-            wanted = " and ".join(f"{name} = {parameters[name]}" for name in named)
-            raise InputError(f"problem: {wanted} need more than the {rows} rows of {table.path}")
+        self._groups, self._quota = np.empty(0, np.int8), np.zeros(3, np.int64)
+        if table.split.groups is None:
+            self._train, self._validation, self._test = _drawn(parameters, table)
+        else:
+            self._train, self._validation, self._test = _given(parameters, table)
+            self._groups = table.split.groups
+            is_told = table.split.count(splits.VALIDATION) > 0
+            self._quota[:] = self._train + (0 if is_told else self._validation), self._validation * is_told, self._test
+            self.is_same = not (
+                self._quota.sum() < table.rows or (self._validation and not is_told) or self._label_noise
+            ) and (parameters["features"] not in features.DRAWN)
 
     def _add_intercept(self, kind_of_features):
         """A column of ones behind the features, standardised over all rows beforehand where that is asked for.
@@ -125,7 +123,7 @@ class _Dataset(Source):
         from ..kernels.problems.regression import Split
 
         rows = self._train, self._validation, self._test
-        return Split(self._columns, *rows, self._standardize, self._label_noise)
+        return Split(self._columns, *rows, self._standardize, self._label_noise, self._groups, self._quota)
 
     def draw(self, root, draws, workers):
         """Splits `draws`: the stable argsort of one uniform a row; train rows, validation rows, held-out rows."""
@@ -274,7 +272,9 @@ def _each(one, given, workers):
 
 
 def _check(table):
-    """What belongs to some feature maps only is refused where there are none."""
+    """Refuse what only some feature maps use where there are none of these, and no number of train rows to be drawn."""
+    if table["train_rows"] == ALL and table["split"] == "" and table["test_data"] == "":
+        raise InputError(_NO_TRAIN_ROWS)
     chosen = table["features"] if isinstance(table["features"], list) else [table["features"]]
     goes_with = {"feature_count": features.DRAWN, "length_scale": features.MAPS[1:]}
     for name, kinds in goes_with.items():
@@ -298,32 +298,7 @@ DATASET = Problem(
             REQUIRED,
             "CSV or the like (docs/tables.md), or NPZ / HDF5 with features (rows, d) and target (rows,)",
         ),
-        Parameter(
-            "target", _target_rule, -1, "target column of a CSV: its name, or its number; of NPZ / HDF5 an array's name"
-        ),
-        Parameter("columns", _columns_rule, (), "features to take, by name or number; [] = all"),
-        Parameter("drop", _columns_rule, (), "features to leave out, by name or number"),
-        Parameter(
-            "categorical",
-            _columns_rule,
-            (),
-            "columns of words that become one of 0 and 1 a word; a target of two: -1, 1",
-        ),
-        Parameter(
-            "missing",
-            rules.one_of(*tables.MISSING),
-            GUESS,
-            "rows with gaps: refuse, drop, or mean (of the column in their place); guess drops up to nine tenths",
-        ),
-        Parameter(
-            "fillers", _fillers_rule, GUESS, "numbers that stand for no value, as [-999]; guess refuses what looks so"
-        ),
-        Parameter("separator", _separator_rule, GUESS, "of columns: ',', ';', '\\t', '|' or ' ' (blanks); or guess"),
-        Parameter("decimal", rules.one_of(GUESS, ".", ","), GUESS, "decimal mark: . or ,"),
-        Parameter("comment", rules.text, GUESS, "what a comment line begins with; or none"),
-        Parameter("header", _header_rule, GUESS, "whether the first line names the columns: true, false or guess"),
-        Parameter("encoding", rules.text, GUESS, "of the text, as latin-1; guess is UTF-8 or what a mark says"),
-        Parameter("array", rules.text, GUESS, "the array of features of NPZ / HDF5; guess is features, or what fits"),
+        *PARAMETERS,
         Parameter(
             "standardize",
             rules.one_of("train", "all", "none"),
@@ -336,7 +311,7 @@ DATASET = Problem(
             False,
             "a column of ones; without it there is an intercept with standardize = train alone, by the means",
         ),
-        Parameter("train_rows", rules.count, REQUIRED, "rows to train on"),
+        Parameter("train_rows", _train_rows, ALL, "rows to train on; all of split or test_data where one is given"),
         Parameter(
             "validation_rows", rules.count_or_none, 0, "rows for stop.validation, behind the train rows; 0 = none"
         ),

@@ -73,6 +73,8 @@ class Source:
         d, the number of axes.
     limit : int or None
         The number of different draws, where there are only so many.
+    is_same : bool
+        Whether all draws are the same problem, so that more than one seed is worth while with noise only.
     identity : str
         Digest of the files behind it; a run is resumed only where it is the same.
     rows : callable or None
@@ -87,6 +89,7 @@ class Source:
 
     dimension: int = 0
     limit: int | None = None
+    is_same: bool = False
     identity: str = ""
     rows: RowsOf | None = None
     validation_needs: str = "which has none"

@@ -17,8 +17,9 @@ from .formats import LARGEST_TEXT, text_of
 from .frame import Frame, Text
 from .headers import header_of
 
-HEAD_LINES, HEAD_LETTERS = 200, 1 << 20
-CHUNK = 4096  # rows at a time
+HEAD_LINES, LEAST_LINES = 200, 4
+CHUNK, CELLS = 4096, 1 << 17  # rows at a time, and fields
+INEXACT = 2.0**53  # from here on a whole number may be no float
 MOSTLY = 0.75  # words among the first fields of a column of words
 _READ = 1 << 20
 
@@ -33,13 +34,15 @@ def read(
     encoding = None if options.encoding == GUESS else options.encoding
     most, lines, whole = _survey(path, encoding)
     dialect = dialects.guess(path, lines, options, whole)
-    sample = _sample(path, lines, dialect)
+    sample = list(_rows(path, [line + "\n" for line in lines[dialect.skipped :]], dialect))[:HEAD_LINES]
     if not sample:
         raise InputError(f"{path}: no rows of numbers")
     header = header_of(path, sample, dialect, options)
     if len(sample) == 1 and header.in_line:
         raise InputError(f"{path}: no rows of numbers")
-    _check_memory(path, header.width * most)
+    size, limit = 8 * header.width * most, resources.memory_limit() // 2
+    if size > limit:  # refused before it is made
+        raise InputError(f"{path}: its numbers take {size:,} bytes, more than the {limit:,} that are read whole")
     frame = Frame(path, header.names, np.empty((header.width, most)), notes=[*dialect.notes, *header.notes])
     frame.keep_words(categories)
     filling = _Filling(frame, dialect, header, sample[header.in_line :])
@@ -49,25 +52,28 @@ def read(
 
 
 def _survey(path, encoding):
-    """How many rows there can be at most, the first lines, and whether these are all."""
-    count, letters, head = 1, 0, []
+    """How many rows there can be at most, the first lines, three of them at least, and whether these are all."""
+    count, letters, ends, head = 1, 0, 0, []
     with text_of(path, encoding) as stream:
         while text := stream.read(_READ):
-            head = head or [text]
-            letters += len(text)
-            count += max(text.count("\n"), text.count("\r"))
+            if ends < LEAST_LINES:
+                head.append(text)
+            letters, ends = letters + len(text), max(text.count("\n"), text.count("\r")) + ends
+            count = ends + 1
             if letters > LARGEST_TEXT:
                 raise InputError(f"{path}: has over {LARGEST_TEXT:,} letters, more than are read whole")
     lines = "".join(head).replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    whole = letters <= _READ and len(lines) <= HEAD_LINES
-    return count, lines[:HEAD_LINES], whole
+    whole = letters <= sum(map(len, head)) and len(lines) <= HEAD_LINES
+    return count, lines if whole else _without_a_cut(lines[:-1][:HEAD_LINES] or lines), whole
 
 
-def _check_memory(path, count):
-    """Refuse, before it is made, an array that the memory does not hold."""
-    most = resources.memory_limit() // 2
-    if 8 * count > most:
-        raise InputError(f"{path}: its numbers take {8 * count:,} bytes, more than the {most:,} that are read whole")
+def _without_a_cut(lines):
+    """First lines up to the last one that ends outside of quotes, where there are some."""
+    quotes, end = 0, 0
+    for number, line in enumerate(lines, 1):
+        quotes += line.count('"')
+        end = number if quotes % 2 == 0 else end
+    return lines[:end] if end >= LEAST_LINES else lines
 
 
 def _without_comments(path, lines, dialect):
@@ -101,11 +107,6 @@ def _rows(path, lines, dialect):
         raise InputError(f"{path}: not a CSV file: {error}") from None
 
 
-def _sample(path, lines, dialect):
-    """The first rows, from which header and kinds of columns are seen."""
-    return list(_rows(path, [line + "\n" for line in lines[dialect.skipped :]], dialect))[:HEAD_LINES]
-
-
 class _Filling:
     """Rows going into a Frame, by the thousand: at once where all are numbers, field by field where not."""
 
@@ -116,9 +117,7 @@ class _Filling:
             held = [(line, row[j]) for line, row in sample if j < len(row) and not numbers.is_gap(row[j])]
             words = [(line, word) for line, word in held if numbers.number_of(word, dialect.decimal) is None]
             if words and len(words) >= MOSTLY * len(held):  # of codes, some look like numbers
-                line, first = words[0]
-                known = numbers.refusal(first, dialect.decimal), numbers.is_miswritten(first, dialect.decimal)
-                frame.texts[j] = Text(line, first.strip(), *known)
+                frame.texts[j] = Text.of(*zip(*words, strict=True), dialect.decimal)
         self._number_columns = [j for j in range(header.width) if j not in frame.texts and j not in frame.words]
 
     def fill(self, stream):
@@ -128,7 +127,8 @@ class _Filling:
         rows = _rows(self._frame.path, stream, self._dialect)
         if self._header.in_line:
             next(rows)
-        while chunk := list(islice(rows, CHUNK)):
+        at_once = max(1, min(CHUNK, CELLS // self._header.width))
+        while chunk := list(islice(rows, at_once)):
             self._check_widths(chunk)
             self._put(chunk)
         self._frame.cut(self._filled)
@@ -137,15 +137,14 @@ class _Filling:
         """Refuse a row that is too long or too short."""
         width = self._header.width
         for line, row in chunk:
-            if len(row) != width:
-                what = self._cause_of_width(row)
-                raise InputError(f"{self._frame.path}, line {line}: {len(row)} fields, expected {width}{what}")
-
-    def _cause_of_width(self, row):
-        """What may have made a row one field too long."""
-        if self._dialect.separator == "," and len(row) == self._header.width + 1:
-            return "; is a comma in a field without quotes, or decimal?"
-        return ""
+            if len(row) == width:
+                continue
+            what = ""
+            if width == 1 or (self._filled == 0 and len(row) > width + 1 and row is chunk[0][1]):
+                what = "; a title above the table? take such lines out, or begin them with '#'"
+            elif self._dialect.separator == "," and len(row) == width + 1:
+                what = "; is a comma in a field without quotes, or decimal?"
+            raise InputError(f"{self._frame.path}, line {line}: {len(row)} fields, expected {width}{what}")
 
     def _put(self, chunk):
         """A chunk of rows."""
@@ -170,7 +169,8 @@ class _Filling:
             found = np.fromiter(map(float, fields), np.float64, len(chunk) * len(columns))
         except ValueError:
             return False
-        if not np.isfinite(found).all() or any("_" in "".join(row) for _, row in chunk):
+        # What is no number, infinite, or so large that a whole number may be no float goes field by field.
+        if not (abs(found) < INEXACT).all() or any("_" in "".join(row) for _, row in chunk):
             return False
         found = found.reshape(len(chunk), len(columns)).T
         if whole:
@@ -181,11 +181,12 @@ class _Filling:
 
     def _number(self, j, line, text):
         """One field as a float; NaN where it is a gap or no number, which is noted."""
-        if self._dialect.decimal == "." and (value := numbers.plain(text)) is not None and math.isfinite(value):
+        decimal = self._dialect.decimal
+        if decimal == "." and (value := numbers.plain(text)) is not None and abs(value) < INEXACT:
             return value
-        frame, found = self._frame, numbers.number_of(text, self._dialect.decimal)
+        frame, found = self._frame, numbers.number_of(text, decimal)
         if found is None:
-            frame.offences.setdefault(j, (line, numbers.refusal(text, self._dialect.decimal)))
+            frame.offences.setdefault(j, (line, numbers.refusal(text, decimal)))
             return math.nan
         value, done = found
         if math.isnan(value):
@@ -193,6 +194,8 @@ class _Filling:
         elif math.isinf(value):
             frame.offences.setdefault(j, (line, f"{text.strip()[:40]!r} is not finite"))
             return math.nan
+        elif abs(value) >= INEXACT and (wrong := numbers.inexact(text)):
+            frame.offences.setdefault(j, (line, wrong))
         if done and done not in frame.notes:
             frame.notes.append(done)
         return value

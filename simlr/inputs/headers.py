@@ -27,7 +27,13 @@ def header_of(
     width = len(sample[1][1]) if len(sample) > 1 else len(first)
     if options.header is False:
         return Header([], len(first), False, [])
-    if options.header == GUESS and dialect.names and all(numbers.number_of(field) for field in first):
+    if dialect.names and any(numbers.number_of(field) for field in first):
+        if options.header == GUESS and not options.numbers_only and _is_prose(dialect):
+            shown = show(" ".join(dialect.names) if dialect.separator == BLANKS else ",".join(dialect.names), 40)
+            raise InputError(
+                f"{path}: the comment {shown} may hold the names of the columns; header = true where it does, "
+                "header = false where not"
+            )
         return Header(dialect.names, len(first), False, ["names in the comment before the rows"])
     if len(first) == width - 1 and dialect.separator in (BLANKS, "\t"):
         # The rows end in a separator; else they begin with their names, as R writes a table.
@@ -36,6 +42,13 @@ def header_of(
     if options.header == GUESS and not _names(path, sample, first, options, dialect.decimal):
         return Header([], len(first), False, [])
     return Header([_unquoted(name) for name in first], len(first), True, [])
+
+
+def _is_prose(dialect):
+    """Whether what may be the names in a comment may be a sentence, too: words apart by blanks, or many in a name."""
+    if dialect.separator == BLANKS:
+        return all(name.isalpha() for name in dialect.names) and max(map(len, dialect.names)) > 3
+    return any(sum(word.isalpha() for word in name.split()) > 2 for name in dialect.names)
 
 
 def _unquoted(name):
@@ -55,7 +68,7 @@ def _names(path, sample, first, options, decimal):
         if all(numbers.is_gap(field) or numbers.plain(field) is not None for field in first):  # nan, inf, NA
             shown = show(",".join(first[:6]), 40)
             raise InputError(f"{path}: its first line, {shown}, is not finite, or the names of columns; {options.way}")
-        _refuse_second_line(path, sample, decimal)
+        _refuse_second_line(path, sample, first, decimal)
         return True
     if all(is_number):
         if not _may_be_labels(first, decimal, options.numbers_only):
@@ -73,7 +86,9 @@ def _names(path, sample, first, options, decimal):
         return True
     named = [own and not numbers.is_gap(field) for field, own in zip(first, named, strict=True)]
     above_numbers = [
-        j for j, own in enumerate(named) if own and all(_holds_number(row, j, decimal) for row in sample[1:])
+        j
+        for j, own in enumerate(named)
+        if own and all(j < len(row) and _is_number(row[j], decimal) for _, row in sample[1:])
     ]
     if len(above_numbers) > 1 and len(sample) > 2:
         return True
@@ -87,12 +102,6 @@ def _is_number(field, decimal):
     return found is not None and math.isfinite(found[0])
 
 
-def _holds_number(numbered, j, decimal):
-    """Whether a field of a row is a number."""
-    row = numbered[1]
-    return j < len(row) and _is_number(row[j], decimal)
-
-
 def _may_be_labels(first, decimal, numbers_only):
     """Whether numbers may be the names of columns: counted by pandas, or in order, all different, and short."""
     if numbers_only:
@@ -104,14 +113,25 @@ def _may_be_labels(first, decimal, numbers_only):
     return whole or sorted(values) in (values, values[::-1])
 
 
-def _refuse_second_line(path, sample, decimal):
-    """Refuse a line of words between the names and the numbers."""
-    rows = [row for _, row in sample[1:3]]
-    if len(rows) == 2 and not any(_is_number(field, decimal) or numbers.is_gap(field) for field in rows[0]):
-        below = [_is_number(field, decimal) for field in rows[1]]
-        if len(rows[0]) > 1 and all(below):
-            line = sample[1][0]
-            raise InputError(
-                f"{path}, line {line}: {show(rows[0][0], 40)} is not a number: a second line of names, or units? "
-                "take it out"
-            )
+def _refuse_second_line(path, sample, first, decimal):
+    """Refuse a line of words between the names and the numbers, or one of small whole numbers below repeated names."""
+    if len(sample) < 3:
+        return
+    (line, row), (_, below) = sample[1:3]
+    if len(row) != len(first):
+        title = show(",".join(first), 40)
+        raise InputError(
+            f"{path}: is its first line, {title}, a title above the table? take it out, or begin it with '#'"
+        )
+    given = [name for name in first if name]
+    is_small = all(re.fullmatch(r"\d{1,3}", field.strip()) for field in row if field.strip())
+    if len({*given}) < len(given) and is_small and len({*zip(first, row, strict=False)}) == len(first):
+        shown = show(",".join(row[:6]), 40)
+        raise InputError(
+            f"{path}, line {line}: {shown} may be a second line of names (of pandas' MultiIndex); header = true where "
+            "it is a row; where not, write one line of names"
+        )
+    is_words = len(row) > 1 and not any(_is_number(field, decimal) or numbers.is_gap(field) for field in row)
+    if is_words and all(_is_number(field, decimal) for field in below):
+        shown = show(row[0], 40)
+        raise InputError(f"{path}, line {line}: {shown} is not a number: a second line of names, or units? take it out")

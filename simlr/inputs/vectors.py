@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from . import arrays, delimited
+from ..text import many
+from . import arrays, delimited, fillers
 from .dialects import GUESS, Options
 from .formats import NPY, TEXT, kind_of
 
@@ -37,7 +38,7 @@ def read_vector(path: str | os.PathLike) -> list[float]:
         raise InputError(f"{path}: the array must have 1 axis, got shape {array.shape}{advice}")
     if array.dtype.kind not in "fiu":
         raise InputError(f"{path}: the array holds {array.dtype}, not real numbers")
-    return array.astype(np.float64).tolist()
+    return arrays.cast(path, "in it", array).tolist()
 
 
 def read_array(path: str | os.PathLike, name: str) -> NDArray[np.float64]:
@@ -53,6 +54,13 @@ def read_array(path: str | os.PathLike, name: str) -> NDArray[np.float64]:
         left_out = frame.nameless_numbers()
         taken = [j for j in range(len(frame.values)) if j not in left_out]
         _check(frame, taken)
+        for j in taken:
+            if found := fillers.found_in(frame.values[j]):
+                times = many(found[2], "time")
+                raise InputError(
+                    f"{path}: column {frame.name(j)!r} holds {found[0]:g} {times}, {found[1]}: it would be taken "
+                    "for a number; where it is one, save the numbers as an NPY file"
+                )
         return np.ascontiguousarray(frame.values[taken].T)
     found = arrays.read_arrays(path, (name,))
     if name not in found:

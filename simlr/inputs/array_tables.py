@@ -21,7 +21,12 @@ def read(path: str | os.PathLike, wanted: Wanted) -> Frame:
     """The `Frame` of an NPY, NPZ or HDF5 file, in which a row of an array is a row of the table."""
     path = Path(path)
     if path.suffix == ".npy" or (path.suffix != ".npz" and kind_of(path) == NPY):
-        return _with_words(_of_matrix(path), wanted)
+        array = arrays.read_npy(path)
+        found = arrays.cast_with_gaps(path, "in it", array)
+        if found.values.ndim != 2 or not found.values.size:
+            raise InputError(f"{path}: the array must have 2 axes, rows and columns, got shape {found.values.shape}")
+        names = list(array.dtype.names or [])
+        return _with_words(_frame(path, names, found.values.T, found.inexact, []), wanted)
     held = arrays.shapes(path)
     by = _name(held, wanted.split.column) if isinstance(wanted.split.column, str) else None
     frame = _of_arrays(path, {name: own for name, own in held.items() if name != by}, wanted)
@@ -40,15 +45,6 @@ def _with_words(frame, wanted):
     return frame
 
 
-def _of_matrix(path):
-    """The columns of an NPY file, or the fields."""
-    array = arrays.read_npy(path)
-    found = arrays.cast_with_gaps(path, "in it", array)
-    if found.values.ndim != 2 or not found.values.size:
-        raise InputError(f"{path}: the array must have 2 axes, rows and columns, got shape {found.values.shape}")
-    return _frame(path, list(array.dtype.names or []), found.values.T, found.inexact, [])
-
-
 def _of_arrays(path, held, wanted):
     """The columns of these arrays of a file, {name: (shape, dtype)}: the fields of one, one each, or a matrix's."""
     target = wanted.target if isinstance(wanted.target, str) else TARGET
@@ -59,7 +55,9 @@ def _of_arrays(path, held, wanted):
         frame = _frame(path, fields, found.values.T, found.inexact, [f"the fields of array {whole!r}"])
         return _with_target(frame, wanted.target)
     name = _name(held, target)
-    used = _columns(held, name) if wanted.array == GUESS else []
+    used = []  # arrays of one axis and of the target's length, where there is no matrix of features beside it
+    if wanted.array == GUESS and name and _name(held, FEATURES) is None and not _matrices(held, name):
+        used = [own for own, (shape, _) in held.items() if shape == held[name][0] and len(shape) == 1]
     if len(used) > 1:
         read = arrays.read_with_gaps(path, used)
         inexact = {j: read[column].inexact[0] for j, column in enumerate(used) if read[column].inexact}
@@ -92,13 +90,6 @@ def _matrices(held, target):
     """The arrays of two axes that have as many rows as the target."""
     rows = held[target][0][:1]
     return [name for name, (shape, _) in held.items() if len(shape) == 2 and shape[:1] == rows and name != target]
-
-
-def _columns(held, target):
-    """The arrays of one axis and of the target's length, where there is no matrix of features beside it."""
-    if target is None or _name(held, FEATURES) is not None or _matrices(held, target):
-        return []
-    return [name for name, (shape, _) in held.items() if shape == held[target][0] and len(shape) == 1]
 
 
 def _features(path, held, given, target, wanted):

@@ -18,7 +18,7 @@ from .frame import Frame, Text
 from .headers import header_of
 
 HEAD_LINES, LEAST_LINES = 200, 4
-CHUNK, CELLS = 4096, 1 << 17  # rows at a time, and fields
+CHUNK, CELLS = 4096, 1 << 16  # rows at a time, and fields
 INEXACT = 2.0**53  # from here on a whole number may be no float
 MOSTLY = 0.75  # words among the first fields of a column of words
 _READ = 1 << 20

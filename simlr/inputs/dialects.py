@@ -61,7 +61,10 @@ def guess(path: str | os.PathLike, lines: list[str], options: Options, whole: bo
     separator = options.separator
     if lines and lines[0].strip().lower().startswith("sep=") and len(lines[0].strip()) == 5:
         separator, skipped = (lines[0].strip()[4] if separator == GUESS else separator), 1
-    comment = _comment(lines[skipped:], options)
+    comment = None if options.comment == NO_COMMENT else options.comment
+    if comment == GUESS:  # what the lines before the table begin with
+        first = next((line.lstrip(" ") for line in lines[skipped:] if line.strip()), "")
+        comment = next((mark for mark in COMMENTS if first.startswith(mark)), "#")
     body = [line for line in lines[skipped:] if line.strip(" \t\r\n,;|") and not is_comment(line, comment)]
     if separator == GUESS:
         separator = _separator(path, body if whole or len(body) < 3 else body[:-1])
@@ -76,14 +79,6 @@ def guess(path: str | os.PathLike, lines: list[str], options: Options, whole: bo
         notes.append("decimal comma")
     names = _names_in_comments(lines[skipped:], comment, separator, rows)
     return Dialect(separator, decimal, comment, skipped, names, notes, options.comment == GUESS)
-
-
-def _comment(lines, options):
-    """What begins a comment line: what the lines before the table begin with."""
-    if options.comment != GUESS:
-        return None if options.comment == NO_COMMENT else options.comment
-    first = next((line.lstrip(" ") for line in lines if line.strip()), "")
-    return next((mark for mark in COMMENTS if first.startswith(mark)), "#")
 
 
 def _fits(lines, separator):

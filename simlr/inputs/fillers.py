@@ -86,7 +86,13 @@ def refuse_gaps(frame: Frame, used: list[int], missing: str) -> None:
             f"{_first_gap(frame, {j: held[j]})}, and words have no mean; missing = 'drop' leaves such rows out"
         )
     if missing == GUESS and rows - count < LEAST_SHARE * rows:
-        _refuse_many_gaps(frame, held, count, used[-1])
+        worst = sorted((j for j in held if j != used[-1]), key=held.get, reverse=True)[:3]
+        said = ", ".join(f"{frame.name(j)!r} {held[j]:,}" for j in worst)
+        names = ", ".join(repr(frame.name(j)) for j in worst)
+        raise InputError(
+            f"{frame.path}: {count:,} of {rows:,} rows have gaps (column {said}): missing = 'drop' leaves these rows "
+            f"out, 'mean' fills them in, drop = [{names}] leaves out the columns with most"
+        )
 
 
 def gaps(frame: Frame, used: list[int]) -> tuple[NDArray[np.bool_], dict[int, int]]:
@@ -108,15 +114,3 @@ def _first_gap(frame, held):
     what = f"{show(text, 40)} is not {'finite' if 'nan' in text.lower() else 'a number'}"
     where = f", a gap in column {frame.name(j)!r}" if frame.names else ", a gap"
     return f"{frame.path}, {frame.unit} {line}: {what}{where}"
-
-
-def _refuse_many_gaps(frame, held, count, target):
-    """Refuse to leave out most rows, with the columns that cost them."""
-    rows = frame.values.shape[1]
-    worst = sorted((j for j in held if j != target), key=held.get, reverse=True)[:3]
-    said = ", ".join(f"{frame.name(j)!r} {held[j]:,}" for j in worst)
-    names = ", ".join(repr(frame.name(j)) for j in worst)
-    raise InputError(
-        f"{frame.path}: {count:,} of {rows:,} rows have gaps (column {said}): missing = 'drop' leaves these rows out, "
-        f"'mean' fills them in, drop = [{names}] leaves out the columns with most"
-    )

@@ -41,7 +41,9 @@ def header_of(
         first = [*first, ""] if ends_blank else ["", *first]
     if options.header == GUESS and not _names(path, sample, first, options, dialect.decimal):
         return Header([], len(first), False, [])
-    return Header([_unquoted(name) for name in first], len(first), True, [])
+    # Without quotes of the other kind, and without the name that pandas gives what has none.
+    first = [name[1:-1].strip() if len(name) > 1 and name[0] == name[-1] == "'" else name for name in first]
+    return Header(["" if name.startswith("Unnamed: ") else name for name in first], len(first), True, [])
 
 
 def _is_prose(dialect):
@@ -49,13 +51,6 @@ def _is_prose(dialect):
     if dialect.separator == BLANKS:
         return all(name.isalpha() for name in dialect.names) and max(map(len, dialect.names)) > 3
     return any(sum(word.isalpha() for word in name.split()) > 2 for name in dialect.names)
-
-
-def _unquoted(name):
-    """A name without quotes of the other kind, and without the one that pandas gives what has none."""
-    if len(name) > 1 and name[0] == name[-1] == "'":
-        name = name[1:-1].strip()
-    return "" if name.startswith("Unnamed: ") else name
 
 
 def _names(path, sample, first, options, decimal):

@@ -49,8 +49,11 @@ class Rows:
 
     def without_unused(self) -> Self:
         """The same, without the rows that are in no group."""
-        known = self.groups[self.groups != UNUSED]
-        return replace(self, groups=known, unused=self.groups.size - known.size)
+        return (
+            self
+            if self.groups is None
+            else replace(self, groups=self.groups[self.groups != UNUSED], unused=self.count(UNUSED))
+        )
 
     def of_rows(self, path: str | os.PathLike, kept: NDArray[np.bool_] | None) -> Self:
         """The same of the rows that are kept, None for all; InputError where no train or no test row is."""

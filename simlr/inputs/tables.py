@@ -122,7 +122,10 @@ def read_table(
     if (header := others.get("header", GUESS)) not in (True, False, GUESS):
         raise InputError(f"header must be True, False or {GUESS!r}, got {show(header)}")
     listed = {"columns": columns, "drop": drop, "categorical": categorical, "fillers": fillers}
-    given = {"target": target, "missing": missing, **{key: _several(value) for key, value in listed.items()}, **others}
+    for key, values in listed.items():
+        if isinstance(values, Iterable) and not isinstance(values, str | bytes):
+            listed[key] = tuple(value.item() if isinstance(value, np.generic) else value for value in values)
+    given = {"target": target, "missing": missing, **listed, **others}
     checked = read_parameters(
         "read_table", given, PARAMETERS, cast=lambda key, value, rule: rule(key.removeprefix("read_table."), value)
     )
@@ -137,12 +140,6 @@ def read_table(
     if held_out is not None:
         return assemble(_frame_of(Path(source), wanted), wanted, held_out=held_out)
     return of_file(Path(source), wanted, Path(test_data) if test_data else None)
-
-
-def _several(values):
-    """Some values as a tuple; one as it is."""
-    is_list = isinstance(values, Iterable) and not isinstance(values, str | bytes)
-    return tuple(value.item() if isinstance(value, np.generic) else value for value in values) if is_list else values
 
 
 def of_file(path: Path, wanted: Wanted, test_data: Path | None = None) -> Table:

@@ -13,7 +13,9 @@ LARGEST_BYTES = 1 << 26
 
 def read(source: str | Path) -> tuple[dict, str]:
     """The tables of a TOML file (a path) or of TOML text, and the folder that relative paths in it start from."""
-    text, folder = _text_of(source)
+    text, folder = source, "."
+    if not isinstance(source, str) or ("\n" not in source and ("=" not in source or source.endswith(".toml"))):
+        text, folder = read_text(Path(source), LARGEST_BYTES), str(Path(source).parent)
     try:
         return tomllib.loads(text), folder
     except (ValueError, RecursionError) as error:  # not TOML, too many digits, nested too deep
@@ -21,29 +23,15 @@ def read(source: str | Path) -> tuple[dict, str]:
         raise InputError(f"{where}: not valid TOML: {error}") from None
 
 
-def _text_of(source):
-    """The TOML text of a path or of the text itself, and the folder."""
-    if isinstance(source, str) and ("\n" in source or ("=" in source and not source.endswith(".toml"))):
-        return source, "."
-    path = Path(source)
-    return read_text(path, LARGEST_BYTES), str(path.parent)
-
-
 def override(tables: dict, key: str, value: Any) -> None:
     """Put one value at a dotted key; a number picks an entry of a list."""
     *parents, last = key.split(".")
     here = tables
     for part in parents:
-        here = _child(here, part, key)
+        here = here[_entry(here, part, key)] if isinstance(here, list) else here.setdefault(part, {})
+        if not isinstance(here, dict | list):
+            raise InputError(f"--set {key}: {part!r} is a value, not a table")
     here[_entry(here, last, key) if isinstance(here, list) else last] = value
-
-
-def _child(here, part, key):
-    """The table or list at one part of a dotted key; a table is made where it is missing."""
-    child = here[_entry(here, part, key)] if isinstance(here, list) else here.setdefault(part, {})
-    if not isinstance(child, dict | list):
-        raise InputError(f"--set {key}: {part!r} is a value, not a table")
-    return child
 
 
 def _entry(entries, part, key):

@@ -55,11 +55,11 @@ def read_array(path: str | os.PathLike, name: str) -> NDArray[np.float64]:
         taken = [j for j in range(len(frame.values)) if j not in left_out]
         _check(frame, taken)
         for j in taken:
-            if found := fillers.found_in(frame.values[j]):
-                times = many(found[2], "time")
+            if filler := fillers.found_in(frame.values[j]):
+                value, what, count = filler
                 raise InputError(
-                    f"{path}: column {frame.name(j)!r} holds {found[0]:g} {times}, {found[1]}: it would be taken "
-                    "for a number; where it is one, save the numbers as an NPY file"
+                    f"{path}: column {frame.name(j)!r} holds {value:g} {many(count, 'time')}, {what}: it would be "
+                    "taken for a number; where it is one, save the numbers as an NPY file"
                 )
         return np.ascontiguousarray(frame.values[taken].T)
     found = arrays.read_arrays(path, (name,))

@@ -76,7 +76,10 @@ def check_square(key: str, value: Any, array: NDArray[np.float64]) -> None:
 def given(key: str, value: Any, array: NDArray[np.float64]) -> NDArray[np.float64]:
     """The covariance, (1, d) or (d, d), of eigenvalues (d,) or a square matrix (d, d), checked."""
     if array.ndim == 1:
-        return _eigenvalues(key, array)
+        least = array.min()
+        if least < 0.0 or not array.max() > 0.0:
+            raise InputError(f"problem.{key}: eigenvalues must be >= 0, and one above 0, got {least:.3g} as the least")
+        return array[None, :]
     largest, apart = abs(array).max(), abs(array - array.T)
     if apart.max() > ROUNDING * largest:
         i, j = np.unravel_index(np.argmax(apart), array.shape)
@@ -121,11 +124,3 @@ def powers(setting: str, bases: NDArray[Any], power: float) -> NDArray[np.float6
         return np.array([math.pow(base, power) for base in bases.tolist()])
     except (OverflowError, ValueError):  # of 0 to a power below 0, the second
         raise InputError(f"problem.{setting}: a power of an eigenvalue is no finite number") from None
-
-
-def _eigenvalues(key, values):
-    """Eigenvalues (d,) as a covariance (1, d)."""
-    least = values.min()
-    if least < 0.0 or not values.max() > 0.0:
-        raise InputError(f"problem.{key}: eigenvalues must be >= 0, and one above 0, got {least:.3g} as the least")
-    return values[None, :]

@@ -182,10 +182,7 @@ class _Featured(_Dataset):
         else:
             self._map = features.RandomFeatures(kind, count, length_scale)
         self.dimension = self._map.dimension
-        self._check_memory(kind)
-
-    def _check_memory(self, kind):
-        """Refuse what takes more than there is: at most so many matrices (d, d) and (rows, d) at a time."""
+        # Refuse what takes more than there is: at most so many matrices (d, d) and (rows, d) at a time.
         rows = self._train + self._validation + self._test
         needed = 8 * self.dimension * (SQUARES_AT_ONCE * self.dimension + TALL_AT_ONCE * rows)
         size = f"{self.dimension} features of {rows} rows" if kind in features.DRAWN else f"{self._train} train rows"
@@ -283,11 +280,6 @@ def _check(table):
             raise InputError(f"problem.{name} goes with features = {wanted}, got {chosen[0]!r}")
 
 
-def _prepare(parameters, folder):
-    """The source for one combination of parameters."""
-    return (_Dataset if parameters["features"] == "linear" else _Featured)(parameters, folder)
-
-
 DATASET = Problem(
     "dataset",
     "least squares on your own table or on features of it: every seed is a split into train and held-out rows",
@@ -331,6 +323,6 @@ DATASET = Problem(
             "ell: relu is max(0, <w, x>/ell), rbf exp(-|x - y|^2 / (2 ell^2)); 0 = the square root of the columns",
         ),
     ),
-    _prepare,
+    lambda given, folder: (_Dataset if given["features"] == "linear" else _Featured)(given, folder),
     _check,
 )

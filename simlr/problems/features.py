@@ -45,7 +45,9 @@ class RandomFeatures:
 
         out = np.empty((len(rows), self.dimension))
         fill_features(rows, root, draw, self._number, self._length_scale, out)
-        return _finite(out, draw)
+        if not np.isfinite(out).all():
+            raise RunError(f"problem: the features of draw {draw} overflow; standardize = 'train' keeps them in range")
+        return out
 
     def spectrum(self, train: Floats, root: int, draw: int) -> Spectrum:
         """The `Spectrum` of the train rows (n, D + 1), the target last."""
@@ -97,13 +99,6 @@ class GaussianKernel:
     def train_along(self, train: Floats, root: int, draw: int, axes: Floats, curvature: Floats) -> Floats:
         """Those of the train rows (n, d)."""
         return axes * self._roots(curvature)
-
-
-def _finite(values, draw):
-    """The values, refused where they are too large for a float."""
-    if not np.isfinite(values).all():
-        raise RunError(f"problem: the features of draw {draw} overflow; standardize = 'train' keeps them in range")
-    return values
 
 
 def _decomposed(decompose, matrix, draw):

@@ -32,16 +32,13 @@ class _Quadratic(Source):
         self.dimension = curvature.shape[-1]
         # One of the two may be common to all seeds; the other then says how many there are.
         self.limit = next((len(array) for array in (curvature, residual) if array.ndim == 2), 1)
-        self._shapes = self._expected_shapes()
+        vectors = dict.fromkeys(("curvature", "residual", "offset", "validation_offset"), (self.limit, self.dimension))
+        matrices = dict.fromkeys(("test_matrix", "validation_matrix"), (self.limit, self.dimension, self.dimension))
+        floors = dict.fromkeys(("train_floor", "test_floor", "validation_floor"), (self.limit,))
+        self._shapes = vectors | matrices | floors
         for name, array in self._arrays.items():
             self._arrays[name] = self._spread(name, array)
         self.identity = formats.digest(path)
-
-    def _expected_shapes(self):
-        n, d = self.limit, self.dimension
-        vectors = dict.fromkeys(("curvature", "residual", "offset", "validation_offset"), (n, d))
-        matrices = dict.fromkeys(("test_matrix", "validation_matrix"), (n, d, d))
-        return vectors | matrices | dict.fromkeys(("train_floor", "test_floor", "validation_floor"), (n,))
 
     def _spread(self, name, array):
         """An array of its full shape; one without the first axis is the same for all seeds."""

@@ -2,6 +2,7 @@
 
 import io
 import re
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -203,6 +204,47 @@ def test_many_columns_are_read_in_small_chunks(folder, monkeypatch):
         ",".join(f"x{j}" for j in range(10)) + "\n" + "".join(",".join(map(repr, r)) + "\n" for r in rows.tolist())
     )
     np.testing.assert_array_equal(read(content).columns, rows.T)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 5, 4096])
+@pytest.mark.parametrize("header", ["x,word,y\n", "# made\n# by\n# hand\nx,word,y\n"])
+def test_plain_and_other_lines_take_turns(chunk, header, folder, monkeypatch):
+    """Whatever stretch of lines is read at once: the numbers, and the lines in which something is wrong."""
+    monkeypatch.setattr(delimited, "CHUNK", chunk)
+    plain = [f"{i}.5,w{i},{i * i}\r\n" for i in range(12)]
+    others = [*plain[:5], "\n", "# a comment\n", *plain[5:7], ",,\n", '"7.5","w\n7",49\n', *plain[8:]]
+    expected = [[i + 0.5 for i in range(12)], [float(i * i) for i in range(12)]]
+    for lines in (plain, others):
+        Path("t.csv").write_bytes((header + "".join(lines)).encode())
+        table = simlr.read_table("t.csv")
+        assert table.columns.tolist() == expected and "left out word (text)" in table.describe()
+    words = simlr.read_table("t.csv", categorical="word")
+    assert len(words.features) == 13 and words.columns[:-1, :].sum() == 12 + sum(expected[0])
+    for where in (3, 9, len(others)):
+        wrong = [*others[:where], "x1,w,2\n", *others[where:]]
+        Path("t.csv").write_bytes((header + "".join(wrong)).encode())
+        line = (header + "".join(wrong[: where + 1])).count("\n")
+        with pytest.raises(InputError, match=f"t.csv, line {line}: 'x1' is not a number in column 'x'"):
+            simlr.read_table("t.csv")
+        wrong[where] = "#1,w,2\n"
+        Path("t.csv").write_bytes((header + "".join(wrong)).encode())
+        with pytest.raises(InputError, match=f"line {line}: '#1,w,2' starts with '#' and has the fields of a row"):
+            simlr.read_table("t.csv")
+
+
+def test_memory_is_that_of_the_numbers(folder):
+    """8 bytes a field, however short the field and however many columns, and a few MiB for what is read at a time."""
+    rows, columns = 60, 8000
+    line = ",".join(f"{j % 90 + 0.123456:.6f}" for j in range(columns))
+    Path("t.csv").write_text("\n".join([",".join(f"x{j}" for j in range(columns)), *[line] * rows]))
+    tracemalloc.start()
+    try:
+        table = simlr.read_table("t.csv", fillers=[])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert table.columns.shape == (columns, rows)
+    assert peak < 8 * columns * (rows + 1) + (24 << 20)
 
 
 def test_a_tab_of_two_letters_is_told_from_one(folder):

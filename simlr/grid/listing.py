@@ -64,7 +64,7 @@ def _described(problem):
     lines = [f"  {problem.kind}\n      {problem.meaning}"]
     width = max((len(parameter.name) for parameter in problem.parameters), default=0)
     for parameter in problem.parameters:
-        default = "required" if parameter.default is REQUIRED else f"default {_plain(parameter.default)}"
+        default = "required" if parameter.default is REQUIRED else f"default {_plain(parameter.default) or repr('')}"
         lines.append(f"      {parameter.name:<{width}} {parameter.meaning} ({default})")
     return "\n".join(lines)
 

@@ -52,7 +52,7 @@ class Frame:
     def keep_words(self, columns: Iterable[str | int]) -> None:
         """Ask for the words of columns, given by name or number, before they are read."""
         for column in columns:
-            self.words[self.index(column, "column of words")] = []
+            self.words[self.index(column, "categorical or split column")] = []
 
     def labels_of(self, column: str | int) -> Sequence:
         """What a column holds in every row: words where they are kept, else numbers."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, show, unknown
-from ..text import first_few
+from ..text import first_few, many
 from . import numbers
 from .dialects import GUESS
 from .frame import Frame
@@ -112,7 +112,7 @@ def _text(kind):
 
 def _shown(held):
     """The values that are there, and how often."""
-    return first_few([f"{_text(kind)} ({count:,} times)" for kind, count in held.most_common(4)], 4, len(held))
+    return first_few([f"{_text(kind)} ({many(count, 'row')})" for kind, count in held.most_common(4)], 4, len(held))
 
 
 def _by_flag(wanted, held):
@@ -132,7 +132,8 @@ def _roles(where, wanted, held):
     for role, value in given.items():
         kind = _plain(value)
         if kind not in held:
-            raise unknown(where, value, [f"{own:g}" if isinstance(own, float) else own for own in held], "value")
+            shown = [f"{own:g}" if isinstance(own, float) else own for own in (kind, *held)]
+            raise unknown(where, shown[0], shown[1:], "value")
         if kind in roles:
             raise InputError(f"{where}: {_text(kind)} cannot be for {NAMES[roles[kind]]} and {NAMES[role]} rows both")
         roles[kind] = role

@@ -92,9 +92,8 @@ class _Dataset(Source):
             self._groups = table.split.groups
             is_told = table.split.count(splits.VALIDATION) > 0
             self._quota[:] = self._train + (0 if is_told else self._validation), self._validation * is_told, self._test
-            self.is_same = not (
-                self._quota.sum() < table.rows or (self._validation and not is_told) or self._label_noise
-            ) and (parameters["features"] not in features.DRAWN)
+            drawn = self._quota.sum() < table.rows or (self._validation and not is_told) or self._label_noise > 0.0
+            self.is_same = not drawn and parameters["features"] not in features.DRAWN
 
     def _add_intercept(self, kind_of_features):
         """A column of ones behind the features, standardised over all rows beforehand where that is asked for.
@@ -115,7 +114,8 @@ class _Dataset(Source):
 
     def describe(self):
         """What was read, how it is scaled, and whether there is an intercept, in one line."""
-        return f"{self._table.describe()}; {_SCALING[self._kind]}; {self._intercept}"
+        alike = "; nothing is drawn: one seed, but for noise" if self.is_same else ""
+        return f"{self._table.describe()}; {_SCALING[self._kind]}; {self._intercept}{alike}"
 
     @cached_property
     def _split(self):

@@ -56,11 +56,11 @@ def test_a_column_says_which_rows_are_held_out(labels, name, keys, folder):
 @pytest.mark.parametrize(
     ("labels", "keys", "message"),
     [
-        ([0, 1, 0, 0, 1], {}, "split column 'set' holds 0 (3 times), 1 (2 times): test_value = ... says which of them"),
-        ([1, 2, 3, 4, 5], {}, "1 (1 times), 2 (1 times), 3 (1 times), 4 (1 times) and 1 more: test_value"),
-        (["train", "test", "extra", "train", "test"], {}, "'extra' (1 times): test_value = ... says"),
-        (["train", "test", "extra", "train", "test"], {"test_value": "test"}, "'extra' (1 times): test_value"),
-        (["train"] * 5, {}, "holds 'train' (5 times): test_value = ... says which of them are test rows"),
+        ([0, 1, 0, 0, 1], {}, "split column 'set' holds 0 (3 rows), 1 (2 rows): test_value = ... says which of them"),
+        ([1, 2, 3, 4, 5], {}, "1 (1 row), 2 (1 row), 3 (1 row), 4 (1 row) and 1 more: test_value"),
+        (["train", "test", "extra", "train", "test"], {}, "'extra' (1 row): test_value = ... says"),
+        (["train", "test", "extra", "train", "test"], {"test_value": "test"}, "'extra' (1 row): test_value"),
+        (["train"] * 5, {}, "holds 'train' (5 rows): test_value = ... says which of them are test rows"),
         (["train", "test", "", "train", "test"], {}, "row 2, counted from 0, has no value"),
         (
             ["train", "test", "train", "train", "test"],

@@ -109,7 +109,8 @@ def test_one_split_is_one_seed_unless_there_is_noise(run_grid, tmp_path):
     """Many seeds of the same problem would look like evidence."""
     write(tmp_path / "t.csv", TABLE[:15])
     write(tmp_path / "test.csv", TABLE[15:])
-    assert run_on(run_grid, tmp_path, seeds=9, test_data="test.csv").draw.tolist() == [0]
+    alone = run_on(run_grid, tmp_path, seeds=9, test_data="test.csv")
+    assert alone.draw.tolist() == [0] and "one seed, but for noise" in alone.attributes["problem_data"]
     assert run_on(run_grid, tmp_path, seeds=9, test_data="test.csv", label_noise=0.5).draw.size == 9
     assert run_on(run_grid, tmp_path, seeds=9, test_data="test.csv", train_rows=5).draw.size == 9
     schedules = [{"kind": "constant", "unit": "sharpness", "learning_rate": 0.1, "steps": 3}]

@@ -86,7 +86,7 @@ def refuse_gaps(frame: Frame, used: list[int], missing: str) -> None:
             f"{_first_gap(frame, {j: held[j]})}, and words have no mean; missing = 'drop' leaves such rows out"
         )
     if missing == GUESS and rows - count < LEAST_SHARE * rows:
-        worst = sorted((j for j in held if j != used[-1]), key=held.get, reverse=True)[:3]
+        worst = sorted((j for j in held if j != used[-1]), key=held.__getitem__, reverse=True)[:3]
         said = ", ".join(f"{frame.name(j)!r} {held[j]:,}" for j in worst)
         names = ", ".join(repr(frame.name(j)) for j in worst)
         raise InputError(

@@ -121,7 +121,7 @@ def read_table(
     """
     if (header := others.get("header", GUESS)) not in (True, False, GUESS):
         raise InputError(f"header must be True, False or {GUESS!r}, got {show(header)}")
-    listed = {"columns": columns, "drop": drop, "categorical": categorical, "fillers": fillers}
+    listed: dict[str, Any] = {"columns": columns, "drop": drop, "categorical": categorical, "fillers": fillers}
     for key, values in listed.items():
         if isinstance(values, Iterable) and not isinstance(values, str | bytes):
             listed[key] = tuple(value.item() if isinstance(value, np.generic) else value for value in values)

@@ -13,8 +13,9 @@ LARGEST_BYTES = 1 << 26
 
 def read(source: str | Path) -> tuple[dict, str]:
     """The tables of a TOML file (a path) or of TOML text, and the folder that relative paths in it start from."""
-    text, folder = source, "."
-    if not isinstance(source, str) or ("\n" not in source and ("=" not in source or source.endswith(".toml"))):
+    if isinstance(source, str) and ("\n" in source or ("=" in source and not source.endswith(".toml"))):
+        text, folder = source, "."
+    else:
         text, folder = read_text(Path(source), LARGEST_BYTES), str(Path(source).parent)
     try:
         return tomllib.loads(text), folder

@@ -34,6 +34,8 @@ class Rates(NamedTuple):
     length: np.ndarray  # (S,) discrete steps of the whole schedule
     record_step: np.ndarray  # (S, K) ascending steps to record, -1 where the slot is not a step
     last_record: np.ndarray  # (S,) step to which a recorded cell goes on
+    # (S,) the largest learning rate of the whole schedule; only exact descent asks for it.
+    peak: np.ndarray = np.empty(0)
 
 
 class Pieces(NamedTuple):
@@ -62,6 +64,8 @@ class Course(NamedTuple):
     """Where every cell stands, and where it passed its levels and moments."""
 
     x: np.ndarray  # (S, N, d) now
+    depth: np.ndarray  # (S, N, d) above 0 where an axis is too small for x: it is value 2^(-600 depth), see `carried`
+    value: np.ndarray  # (S, N, d)
     decided: np.ndarray  # (S, N) levels decided so far, or ENDED
     status: np.ndarray  # (S, N, E) in the order of `threshold`
     stop_step: np.ndarray  # (S, N, E)
@@ -76,6 +80,9 @@ def empty_course(x, levels, recorded, points):
     shape = (*cells, levels)
     return Course(
         x=x,
+        # Memory that nobody writes to is never taken.
+        depth=np.zeros(x.shape, np.int64),
+        value=np.zeros(x.shape),
         decided=np.zeros(cells, np.int64),
         status=np.zeros(shape, np.uint8),
         stop_step=np.zeros(shape, np.int64),

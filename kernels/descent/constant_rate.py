@@ -13,7 +13,12 @@ later integer. Left of the interval log q is convex and falling, so Newton's met
 `start` to its left end without passing it; where the slope is no longer falling while q is above, there is no interval.
 This holds whether some |f_i| > 1 or not.
 
+Rounding may shift either end of the interval a little, and sums below the normal numbers come in steps of 5e-324, so
+from the integer that Newton's method names the first passage is bracketed in strides that double, and bisected.
+
 Divergence. {k : q(k) <= limit} is an interval too, and holds 0, so the first integer outside is found by bisection.
+
+An axis that is carried (`carried`) has x_i = value exp(shift_i), and joins the sums as it grows.
 """
 
 import math
@@ -26,10 +31,13 @@ from ..intrinsics import fma
 from ..jit import cell, inline
 from ..pool import bar_of, is_done, next_moment
 from ..status import DIVERGED, REACHED
+from .carried import LOG_STEP, can_grow, decay_of, from_exponent, grown, put, where_it_stands
 from .recurrence import write_levels
 
 MOST_ITERATIONS = 200
 CLOSE_ENOUGH = 1e-3
+# Sums of squares below this lose digits, or their slopes do.
+SMALL_SUM = 1e-250
 
 
 class ConstantRate(NamedTuple):
@@ -43,6 +51,7 @@ class ConstantRate(NamedTuple):
     decay: np.ndarray  # (d,) -log |f_i|
     odd_sign: np.ndarray  # (d,) the sign of f_i
     x: np.ndarray  # (d,) where the cell stands before the piece
+    shift: np.ndarray  # (d,) and its logarithmic scale, 0 but where an axis is carried
     y: np.ndarray  # (d,) scratch
 
 
@@ -53,27 +62,26 @@ def set_decay(piece, scale, n):
         lam = scale[n, i]
         if lam == piece.known[i]:
             continue
-        factor = fma(-piece.eta, lam, 1.0)
-        piece.decay[i] = -math.log(abs(factor)) if factor != 0.0 else np.inf
-        piece.odd_sign[i] = -1.0 if factor < 0.0 else 1.0
+        piece.decay[i] = decay_of(piece.eta, lam)
+        piece.odd_sign[i] = -1.0 if fma(-piece.eta, lam, 1.0) < 0.0 else 1.0
         piece.known[i] = lam
 
 
-@cell
-def decayed(x, decay, k):
-    """x exp(-decay k), without 0 times infinity."""
-    if x == 0.0 or k == 0.0 or decay == 0.0:
-        return x
-    return x * math.exp(-decay * k)
+@inline
+def exponent_of(shift, decay, i, k):
+    """log of what x_i is multiplied with by step k; shift (d,), or (0,) where nothing is carried."""
+    own = shift[i] if shift.size > 0 else 0.0
+    # k = 0 too may meet an infinite decay.
+    return own if k == 0.0 or decay[i] == 0.0 else own - decay[i] * k
 
 
 @cell
-def decayed_sums(x, decay, k):
+def decayed_sums(x, shift, decay, k):
     """q(k) and -q'(k) / 2 = sum_i decay_i x_i(k)^2."""
     total = 0.0
     slope = 0.0
     for i in range(x.size):
-        y = decayed(x[i], decay[i], k)
+        y = grown(x[i], exponent_of(shift, decay, i, k))
         total = fma(y, y, total)
         if y != 0.0:
             slope = fma(decay[i] * y, y, slope)
@@ -81,7 +89,34 @@ def decayed_sums(x, decay, k):
 
 
 @cell
-def newton_time(x, decay, threshold, start, last):
+def log_sums(x, shift, decay, k):
+    """log q(k) and -(log q)'(k) / 2, however small q is: squares are added relative to the largest."""
+    largest = -np.inf
+    for i in range(x.size):
+        if x[i] != 0.0:
+            largest = max(largest, math.log(abs(x[i])) + exponent_of(shift, decay, i, k))
+    if largest == -np.inf:
+        return largest, 0.0
+    total = 0.0
+    slope = 0.0
+    for i in range(x.size):
+        if x[i] != 0.0:
+            square = math.exp(2.0 * (math.log(abs(x[i])) + exponent_of(shift, decay, i, k) - largest))
+            total += square
+            if square != 0.0:
+                slope += decay[i] * square
+    return 2.0 * largest + math.log(total), slope / total
+
+
+@cell
+def falls(x, shift, decay, k):
+    """Whether q falls at step k."""
+    total, slope = decayed_sums(x, shift, decay, k)
+    return slope > 0.0 if total >= SMALL_SUM else log_sums(x, shift, decay, k)[1] > 0.0
+
+
+@cell
+def newton_time(x, shift, decay, threshold, start, last):
     """A real k at most a little below the left end of {q <= threshold}; beyond `last` where that comes later."""
     k = float(start)
     # What decays infinitely fast is gone after one step, and has no derivative before.
@@ -89,12 +124,22 @@ def newton_time(x, decay, threshold, start, last):
         if decay[i] == np.inf and x[i] != 0.0 and start == 0:
             k = 1.0
     for _ in range(MOST_ITERATIONS):
-        total, slope = decayed_sums(x, decay, k)
-        if total <= threshold or k > last:
+        if k > last:
             return k
-        if not slope > 0.0 or not total <= DIVERGED_SUM:
-            return last + 1.0
-        step = 0.5 * total / slope * (math.log(total) - math.log(threshold))
+        total, slope = decayed_sums(x, shift, decay, k)
+        if total >= SMALL_SUM:
+            if total <= threshold:
+                return k
+            if not slope > 0.0 or not total <= DIVERGED_SUM:
+                return last + 1.0
+            step = 0.5 * total / slope * (math.log(total) - math.log(threshold))
+        else:
+            logarithm, slope = log_sums(x, shift, decay, k)
+            if logarithm <= math.log(threshold):
+                return k
+            if not slope > 0.0:
+                return last + 1.0
+            step = 0.5 / slope * (logarithm - math.log(threshold))
         k += step
         if step < CLOSE_ENOUGH:
             return k
@@ -102,35 +147,85 @@ def newton_time(x, decay, threshold, start, last):
 
 
 @cell
-def first_passage(x, decay, threshold, start, last):
-    """The first integer k with start < k <= last and q(k) <= threshold, given q(start) > threshold; else last + 1."""
-    if not threshold > 0.0:
-        return last + 1
-    real = newton_time(x, decay, threshold, start, last)
-    if not real <= last:
-        real = float(last)
-    k = max(start + 1, math.ceil(real))
-    while k - 1 > start and decayed_sums(x, decay, float(k - 1))[0] <= threshold:
-        k -= 1
-    while k <= last:
-        total, slope = decayed_sums(x, decay, float(k))
-        if total <= threshold:
-            return k
-        if not slope > 0.0:
-            return last + 1
-        k += 1
+def bisected(x, shift, decay, threshold, above, within):
+    """The first integer with q <= threshold between one above it and one within."""
+    while within - above > 1:
+        middle = (above + within) // 2
+        if decayed_sums(x, shift, decay, float(middle))[0] <= threshold:
+            within = middle
+        else:
+            above = middle
+    return within
+
+
+@cell
+def passage_before(x, shift, decay, threshold, start, k):
+    """The first integer after start with q <= threshold, which k is one of."""
+    stride = 1
+    while k - stride > start and decayed_sums(x, shift, decay, float(k - stride))[0] <= threshold:
+        k -= stride
+        stride *= 2
+    return bisected(x, shift, decay, threshold, max(k - stride, start), k)
+
+
+@cell
+def passage_between(x, shift, decay, threshold, falling, rising):
+    """The first integer with q <= threshold between two above it, one before the smallest q and one behind; else -1."""
+    begin = falling
+    while rising - falling > 1:
+        middle = (falling + rising) // 2
+        if decayed_sums(x, shift, decay, float(middle))[0] <= threshold:
+            return bisected(x, shift, decay, threshold, begin, middle)
+        if falls(x, shift, decay, float(middle)):
+            falling = middle
+        else:
+            rising = middle
+    return -1
+
+
+@cell
+def passage_after(x, shift, decay, threshold, k, last):
+    """The first integer after k with q <= threshold, given q(k) above it; else last + 1."""
+    stride = 1
+    while k < last and falls(x, shift, decay, float(k)):
+        following = min(k + stride, last)
+        if decayed_sums(x, shift, decay, float(following))[0] <= threshold:
+            return bisected(x, shift, decay, threshold, k, following)
+        if stride > 1 and not falls(x, shift, decay, float(following)):
+            found = passage_between(x, shift, decay, threshold, k, following)
+            return found if found > 0 else last + 1
+        k = following
+        stride *= 2
     return last + 1
 
 
 @cell
-def first_divergence(x, decay, last):
+def carried_passage(x, shift, decay, threshold, start, last):
+    """The first integer k with start < k <= last and q(k) <= threshold, given q(start) > threshold; else last + 1."""
+    if not threshold > 0.0:
+        return last + 1
+    real = newton_time(x, shift, decay, threshold, start, last)
+    k = max(start + 1, math.ceil(real)) if real <= last else last
+    if decayed_sums(x, shift, decay, float(k))[0] <= threshold:
+        return passage_before(x, shift, decay, threshold, start, k)
+    return passage_after(x, shift, decay, threshold, k, last)
+
+
+@cell
+def first_passage(x, decay, threshold, start, last):
+    """The same where no axis is carried."""
+    return carried_passage(x, x[:0], decay, threshold, start, last)
+
+
+@cell
+def carried_divergence(x, shift, decay, last):
     """The first integer k with 0 < k <= last and not q(k) <= the limit, given q(0) at or below it; else last + 1."""
-    if decayed_sums(x, decay, float(last))[0] <= DIVERGED_SUM:
+    if decayed_sums(x, shift, decay, float(last))[0] <= DIVERGED_SUM:
         return last + 1
     inside, outside = 0, last
     while outside - inside > 1:
         middle = (inside + outside) // 2
-        if decayed_sums(x, decay, float(middle))[0] <= DIVERGED_SUM:
+        if decayed_sums(x, shift, decay, float(middle))[0] <= DIVERGED_SUM:
             inside = middle
         else:
             outside = middle
@@ -138,10 +233,16 @@ def first_divergence(x, decay, last):
 
 
 @cell
+def first_divergence(x, decay, last):
+    """The same where no axis is carried."""
+    return carried_divergence(x, x[:0], decay, last)
+
+
+@cell
 def jump(piece, k):
     """y_i = f_i^k x_i."""
     for i in range(piece.x.size):
-        y = decayed(piece.x[i], piece.decay[i], float(k))
+        y = grown(piece.x[i], exponent_of(piece.shift, piece.decay, i, float(k)))
         piece.y[i] = y * piece.odd_sign[i] if k % 2 == 1 else y
 
 
@@ -151,8 +252,8 @@ def pass_levels(piece, last, cells, course, s, n):
     k = 0
     while course.decided[s, n] < cells.threshold.shape[1]:
         bar = bar_of(cells, course.decided, s, n)
-        if k == 0 or decayed_sums(piece.x, piece.decay, float(k))[0] > bar:
-            k = first_passage(piece.x, piece.decay, bar, k, last)
+        if k == 0 or decayed_sums(piece.x, piece.shift, piece.decay, float(k))[0] > bar:
+            k = carried_passage(piece.x, piece.shift, piece.decay, bar, k, last)
             if k > last:
                 return
         jump(piece, k)
@@ -173,23 +274,46 @@ def record_moments(piece, last, cells, rates, course, s, n):
 
 
 @inline
+def load_cell(piece, lam, peak, course, s, n):
+    """Set x and shift to where a cell of curvatures lam (N, d) stands."""
+    for i in range(piece.x.size):
+        value, depth = course.x[s, n, i], 0
+        if can_grow(peak, lam[n, i]):
+            value, depth = where_it_stands(course, s, n, i)
+        piece.x[i], piece.shift[i] = value, -LOG_STEP * depth
+
+
+@inline
+def store_cell(piece, lam, peak, course, s, n):
+    """Store where the cell stands after the piece, y."""
+    for i in range(piece.y.size):
+        if can_grow(peak, lam[n, i]):
+            exponent = exponent_of(piece.shift, piece.decay, i, float(piece.steps))
+            value, depth = from_exponent(piece.x[i], exponent)
+            put(course, s, n, i, value * piece.odd_sign[i] if piece.steps % 2 == 1 else value, depth)
+        else:
+            course.x[s, n, i] = piece.y[i]
+
+
+@inline
 def take_cell(piece, cells, rates, course, s, n):
     """Take one cell through a piece."""
-    set_decay(piece, cells.scale[rates.unit[s]], n)
-    for i in range(piece.x.size):
-        piece.x[i] = course.x[s, n, i]
-    end = first_divergence(piece.x, piece.decay, piece.steps)
+    lam, peak = cells.scale[rates.unit[s]], rates.peak[s]
+    set_decay(piece, lam, n)
+    load_cell(piece, lam, peak, course, s, n)
+    end = carried_divergence(piece.x, piece.shift, piece.decay, piece.steps)
     last = min(piece.steps, end - 1)
     pass_levels(piece, last, cells, course, s, n)
     if cells.row[n] >= 0:
         record_moments(piece, last, cells, rates, course, s, n)
-    jump(piece, min(piece.steps, end))
-    for i in range(piece.y.size):
-        course.x[s, n, i] = piece.y[i]
     if end <= piece.steps:
+        jump(piece, end)
         step, time = piece.before + end, piece.elapsed + piece.eta * end
         write_levels(course, s, n, piece.y, cells.threshold.shape[1], DIVERGED, step, time)
         course.decided[s, n] = ENDED
+    else:
+        jump(piece, piece.steps)
+        store_cell(piece, lam, peak, course, s, n)
 
 
 @cell

@@ -5,10 +5,12 @@ import math
 import numpy as np
 
 from ..intrinsics import fma
-from ..jit import cell
+from ..jit import cell, inline
 
 MOST_ITERATIONS = 500
 RESOLUTION = 2.0**-52
+# Sums below this lose digits; they, and what is beyond all numbers, are had as logarithms instead.
+SAFE = 1e-280
 
 
 @cell
@@ -24,8 +26,38 @@ def flow_sums(x, lam, tau):
 
 
 @cell
+def log_flow_sums(x, lam, tau):
+    """log q and -(log q)'/2 at tau, however small q is: squares are added relative to the largest."""
+    largest = -np.inf
+    for i in range(x.size):
+        if x[i] != 0.0:
+            largest = max(largest, math.log(abs(x[i])) - (lam[i] * tau if lam[i] > 0.0 else 0.0))
+    if largest == -np.inf:
+        return largest, 0.0
+    total = 0.0
+    slope = 0.0
+    for i in range(x.size):
+        if x[i] != 0.0:
+            square = math.exp(2.0 * (math.log(abs(x[i])) - (lam[i] * tau if lam[i] > 0.0 else 0.0) - largest))
+            total += square
+            slope += lam[i] * square
+    return 2.0 * largest + math.log(total), slope / total
+
+
+@inline
+def excess_and_step(x, lam, tau, threshold):
+    """log(q / threshold), or some number of its sign, and the step of Newton's method from tau."""
+    total, slope = flow_sums(x, lam, tau)
+    if SAFE <= total < np.inf and SAFE <= slope < np.inf and SAFE <= total / threshold < np.inf:
+        return total - threshold, 0.5 * total / slope * math.log(total / threshold)
+    logarithm, slope = log_flow_sums(x, lam, tau)
+    excess = logarithm - math.log(threshold)
+    return excess, 0.5 / slope * excess if slope > 0.0 else np.inf
+
+
+@cell
 def crossing_time(x, lam, threshold, start):
-    """The time tau at which q(tau) = threshold, given q(start) > threshold >= 0; inf where q never falls so far.
+    """The time tau at which q(tau) = threshold, given q(start) > threshold > 0; inf where q never falls so far.
 
     log q is convex and falling (a sum of exponentials is log-convex), so Newton's method on log q - log threshold,
     begun where q lies above, climbs to the root from below without passing it; each iterate is a lower bound. Rounding
@@ -34,12 +66,11 @@ def crossing_time(x, lam, threshold, start):
     low, high = start, np.inf
     tau = start
     for _ in range(MOST_ITERATIONS):
-        total, slope = flow_sums(x, lam, tau)
-        if total > threshold:
+        excess, step = excess_and_step(x, lam, tau, threshold)
+        if excess > 0.0:
             low = tau
         else:
             high = tau
-        step = 0.5 * total / slope * math.log(total / threshold) if slope > 0.0 else np.inf
         if not abs(step) > RESOLUTION * tau:
             return tau
         following = tau + step

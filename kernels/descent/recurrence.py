@@ -11,6 +11,9 @@ can have diverged. Elsewhere the span is one step. A cell for which something ha
 once more by itself (`replay`), which finds the exact step and writes what is to be written; so the wide loops hold no
 bookkeeping, and the bits do not depend on which cells share a pool. A cell with nothing left to do leaves the pool, and
 the last one takes its place.
+
+Where a schedule has rates beyond 2 / lam, `settle_lanes` looks for axes that float64 has lost once a chunk, and before
+such rates could have grown anything by 2^300, and takes them anew through the steps since the last look (`carried`).
 """
 
 from typing import NamedTuple
@@ -23,6 +26,7 @@ from ..intrinsics import fma
 from ..jit import cell, inline, sweep, worker
 from ..pool import LANES, NEVER, bar_of, is_done, lanes_within, levels_passed, next_moment, raise_alarms, whole_lanes
 from ..tasks import NONE_LEFT, claim_cells
+from .carried import MOST_GROWTH, SUSPECT, can_grow, plain, put, take_axis, where_it_stands
 from .unrolled import EIGHT, load_eight, step_eight
 
 SPAN = EIGHT
@@ -108,18 +112,22 @@ def decide(cells, course, s, n, x, energy, step, time):
 
 
 @inline
-def replay(pool, now, lane, cells, rates, course, s, first_step, t, span):
-    """Step one lane through the span by itself, deciding levels at their exact steps; return its next bar."""
+def replay(pool, lanes, lane, cells, rates, course, s, first_step, t, span):
+    """Step one lane through the span by itself, deciding levels at their exact steps; return its next bar.
+
+    `lanes` are those before the span, or those after it where it is a single step.
+    """
     x, n = pool.x, pool.seed[lane]
     bar = bar_of(cells, course.decided, s, n)
     for i in range(x.size):
-        x[i] = now[i, lane]
+        x[i] = lanes[i, lane]
     k, end = t, t + span
     while k < end:
         energy = 0.0
         # One loop, which adds in order and so stays scalar: vector code would not pay for a handful of axes.
         for i in range(x.size):
-            x[i] *= fma(-rates.eta[s, k], pool.scale[i, lane], 1.0)
+            if span > 1:
+                x[i] *= fma(-rates.eta[s, k], pool.scale[i, lane], 1.0)
             energy = fma(x[i], x[i], energy)
         k += 1
         if energy <= bar or not energy <= DIVERGED_SUM:
@@ -153,13 +161,14 @@ def answer_alarms(pool, now, after, count, cells, rates, course, s, first_step, 
     Backwards, so that the cell which takes a freed lane has been answered already.
     """
     step = first_step + t + span
+    lanes = after if span == 1 else now
     for word in range((count - 1) // LANES, -1, -1):
         if pool.words[word] == 0:
             continue
         for lane in range(min(count, word * LANES + LANES) - 1, word * LANES - 1, -1):
             if pool.alarm[lane]:
                 n = pool.seed[lane]
-                pool.bar[lane] = replay(pool, now, lane, cells, rates, course, s, first_step, t, span)
+                pool.bar[lane] = replay(pool, lanes, lane, cells, rates, course, s, first_step, t, span)
                 ended = course.decided[s, n] == ENDED
                 if ended or (not stays and is_done(cells, rates, course.decided, s, n, step)):
                     count = leave_pool(pool, after, course, s, lane, count)
@@ -207,12 +216,35 @@ def stable_until(eta, t, end, steepest):
 
 
 @cell
+def settle_lanes(pool, lanes, count, rates, course, s, first, last):
+    """Store where the cells stand after `last` steps of the chunk, having been stored after `first`.
+
+    An axis that may have been lost meanwhile is taken through the steps between anew, and put right in its lane.
+    """
+    for lane in range(count):
+        n = pool.seed[lane]
+        for i in range(pool.scale.shape[0]):
+            lam = pool.scale[i, lane]
+            if not can_grow(rates.peak[s], lam):
+                course.x[s, n, i] = lanes[i, lane]
+                continue
+            value, depth = where_it_stands(course, s, n, i)
+            if depth == 0 and SUSPECT <= abs(lanes[i, lane]) < np.inf:
+                value = lanes[i, lane]
+            else:
+                value, depth = take_axis(value, depth, rates.eta[s], first, last, lam)
+                lanes[i, lane] = plain(value, depth)
+            put(course, s, n, i, value, depth)
+
+
+@cell
 def step_pool(pool, now, after, cells, rates, course, s, first, last, first_step):
     """Take one chunk of steps of one schedule with the seeds first..last - 1; now, after (d, stride) are zero."""
     count, steepest, kept = load_cells(pool, now, cells, rates, course, s, first, last, first_step)
     eta, end = rates.eta[s], min(rates.length[s] - first_step, rates.eta.shape[1])
     slot, moment = next_moment(rates, s, 0, first_step) if kept else (0, NEVER)
-    stable = t = 0
+    stable = t = settled = 0
+    growing, growth = can_grow(rates.peak[s], steepest), 1.0
     while t < end and count > 0:
         filled = whole_lanes(count)
         if t >= stable:
@@ -221,7 +253,16 @@ def step_pool(pool, now, after, cells, rates, course, s, first, last, first_step
         if span == SPAN:
             span_lanes(pool.scale, now, after, filled, eta, t)
         else:
+            if growing and t >= stable:
+                factor = abs(fma(-eta[t], steepest, 1.0))
+                growth *= factor
+                if growth > MOST_GROWTH:
+                    settle_lanes(pool, now, count, rates, course, s, settled, t)
+                    growth, settled = factor, t
             step_lanes(pool.scale, now, after, filled, eta, t)
+            if growth > MOST_GROWTH:
+                settle_lanes(pool, after, count, rates, course, s, settled, t + 1)
+                growth, settled = 1.0, t + 1
         square_sums(after, pool.energy, filled)
         step = first_step + t + span
         if raise_alarms(pool.energy, pool.bar, pool.alarm, filled):
@@ -231,6 +272,9 @@ def step_pool(pool, now, after, cells, rates, course, s, first, last, first_step
             count = record_lanes(pool, after, count, cells, rates, course, s, step, slot)
             slot, moment = next_moment(rates, s, slot + 1, step)
         now, after = after, now
+    if growing:
+        settle_lanes(pool, now, count, rates, course, s, settled, t)
+        return
     for lane in range(count):
         for i in range(now.shape[0]):
             course.x[s, pool.seed[lane], i] = now[i, lane]

@@ -6,8 +6,8 @@ below the normal numbers, after at most two thousand steps of factors below 0.7 
 2 / lam_i. From then on sum_i x_i^2 cannot grow, so the first row at which it is at or below a threshold is found by
 bisection, and the exact step by stepping from the row before. Recorded moments are stepped to from the row before too.
 
-What has died out stays 0. Steps taken one by one hold it at the smallest number, from which a later piece with rates
-beyond 2 / lam_i may grow it again, by hundreds of powers of ten, into a divergence that exact arithmetic does not have.
+What has died out counts as 0 in the sums. Where a later piece may grow it again it is carried (`carried`): those axes
+take the steps of the piece one by one, without a look at any level.
 """
 
 import math
@@ -19,11 +19,24 @@ from ..arrays import DIVERGED_SUM, ENDED
 from ..intrinsics import fma
 from ..jit import cell, inline
 from ..pool import NEVER, bar_of, is_done, next_moment
+from .carried import (
+    DEEP,
+    LOG_STEP,
+    SMALLEST_NORMAL,
+    can_grow,
+    from_exponent,
+    grown,
+    log_ratio,
+    plain,
+    put,
+    stepped,
+    take_axis,
+    where_it_stands,
+)  # fmt: skip
 from .products import REACH, log_product, set_weights
 from .recurrence import decide, square_sum
 from .unrolled import EIGHT, load_eight, product_of_eight, sum_of_eight
 
-SMALLEST_NORMAL = 2.0**-1022
 # Between rows that are farther apart than this, a guess saves looking at rows; so many of Newton's steps make a good
 # one.
 FAR = 256
@@ -40,23 +53,43 @@ class Tabulated(NamedTuple):
     cap: float  # the largest lam that the table is for
     before: int  # steps before the piece
     elapsed: float  # time before the piece, in the schedule's unit
+    peak: float  # the largest rate of the whole schedule
     known: np.ndarray  # (d,) the lam for which the weights stand
     weight: np.ndarray  # (d, NODES)
     base: np.ndarray  # (d,) log of the product up to the row at which x stands
     x: np.ndarray  # (d,) where the cell stands
+    depth: np.ndarray  # (d,) above 0 where an axis is carried: it is value 2^(-600 depth)
+    value: np.ndarray  # (d,)
     y: np.ndarray  # (d,) scratch
     ahead: np.ndarray  # (d,) scratch
 
 
+@inline
+def carry_step(piece, i, x, y, eta, lam):
+    """Axis i, at x, after one step, which is y where nothing has to be carried."""
+    if not can_grow(piece.peak, lam):
+        return y
+    value, depth = stepped(piece.value[i] if piece.depth[i] > 0 else x, piece.depth[i], eta, lam)
+    piece.value[i], piece.depth[i] = value, depth
+    return plain(value, depth)
+
+
 @cell
-def step_singly(piece, x, first, last, time, cells, rates, course, s, n):
-    """Take the steps first..last - 1 of a piece one by one and decide levels; return the time after them."""
+def step_singly(piece, x, first, last, time, carries, cells, rates, course, s, n):
+    """Take the steps first..last - 1 of a piece one by one and decide levels; return the time after them.
+
+    carries: axes that get too small are carried on; else x only shrinks.
+    """
     unit, bar = rates.unit[s], bar_of(cells, course.decided, s, n)
     for t in range(first, last):
         energy = 0.0
         for i in range(x.size):
-            x[i] *= fma(-piece.eta[t], cells.scale[unit, n, i], 1.0)
-            energy = fma(x[i], x[i], energy)
+            lam = cells.scale[unit, n, i]
+            y = x[i] * fma(-piece.eta[t], lam, 1.0)
+            if carries and (piece.depth[i] > 0 or not DEEP <= abs(y) < np.inf):
+                y = carry_step(piece, i, x[i], y, piece.eta[t], lam)
+            x[i] = y
+            energy = fma(y, y, energy)
         time += piece.eta[t]
         if energy <= bar or not energy <= DIVERGED_SUM:
             decide(cells, course, s, n, x, energy, piece.before + t + 1, time)
@@ -97,7 +130,7 @@ def is_tabulated(piece, scale, n):
     """
     x = piece.x
     for i in range(x.size):
-        if scale[n, i] > piece.cap and x[i] != 0.0:
+        if scale[n, i] > piece.cap and (x[i] != 0.0 or piece.depth[i] > 0):
             if abs(x[i]) >= SMALLEST_NORMAL or scale[n, i] * REACH > 2.0 * piece.cap:
                 return False
             x[i] = 0.0
@@ -119,7 +152,7 @@ def step_to_table(piece, cells, rates, course, s, n):
     slot, moment = next_moment(rates, s, 0, piece.before) if row >= 0 else (0, NEVER)
     while t < steps and not (t % piece.every == 0 and is_tabulated(piece, scale, n)):
         end = min(t // piece.every * piece.every + piece.every, steps, moment - piece.before)
-        time = step_singly(piece, piece.x, t, end, time, cells, rates, course, s, n)
+        time = step_singly(piece, piece.x, t, end, time, True, cells, rates, course, s, n)
         t = end
         if course.decided[s, n] == ENDED:
             break
@@ -137,7 +170,7 @@ def jump(piece, row):
     for i in range(x.size):
         y[i] = 0.0
         if x[i] != 0.0:
-            y[i] = x[i] * math.exp(log_product(piece.coefficient, row, piece.weight, i) - piece.base[i])
+            y[i] = grown(x[i], log_product(piece.coefficient, row, piece.weight, i) - piece.base[i])
         energy = fma(y[i], y[i], energy)
     return energy
 
@@ -158,7 +191,7 @@ def row_by_flow(piece, scale, n, start, first, last, bar):
             slope = fma(scale[n, i] * y, y, slope)
         if not slope > 0.0:
             break
-        tau += 0.5 * total / slope * math.log(total / bar)
+        tau += 0.5 * total / slope * log_ratio(total, bar)
     tau += piece.time[start]
     while last - first > 1:
         row = (first + last) // 2
@@ -186,7 +219,7 @@ def last_row_above(piece, scale, n, start, first, last, bar, excess, shortfall):
             row = max(guess, first + 1) if trials == 1 else (first + 1 if first >= guess else last - 1)
         elif trials % 3 != 0 and shortfall > -np.inf:
             row = min(max(first + int((last - first) * (excess / (excess - shortfall))), first + 1), last - 1)
-        above = math.log(jump(piece, row) / bar)
+        above = log_ratio(jump(piece, row), bar)
         if above > 0.0:
             first, excess, shortfall = row, above, 0.5 * shortfall
         else:
@@ -203,7 +236,7 @@ def step_from_row(piece, row, bar, cells, rates, course, s, n):
     while course.decided[s, n] == level and t < steps:
         end = min(t // piece.every * piece.every + piece.every, steps)
         t, time = step_above(piece, scale, n, t, end, time, bar)
-        time = step_singly(piece, piece.y, t, end, time, cells, rates, course, s, n)
+        time = step_singly(piece, piece.y, t, end, time, False, cells, rates, course, s, n)
         t = end
     return course.decided[s, n] != level
 
@@ -219,7 +252,7 @@ def pass_levels(piece, first, cells, rates, course, s, n):
         if not lowest <= bar:
             break
         at_end = False
-        excess, shortfall = math.log(highest / bar), math.log(lowest / bar) if lowest > 0.0 else -np.inf
+        excess, shortfall = log_ratio(highest, bar), log_ratio(lowest, bar)
         first = last_row_above(piece, scale, n, start, first, last, bar, excess, shortfall)
         highest = jump(piece, first)
         if not step_from_row(piece, first, bar, cells, rates, course, s, n):
@@ -247,34 +280,74 @@ def record_moments(piece, slot, cells, rates, course, s, n):
 def set_base(piece, row, scale, n):
     """Set weights and base for seed n, which stands at x in this row."""
     for i in range(piece.x.size):
-        if scale[n, i] != piece.known[i] and piece.x[i] != 0.0:
+        moving = piece.x[i] != 0.0 or (piece.depth[i] > 0 and scale[n, i] <= piece.cap)
+        if scale[n, i] != piece.known[i] and moving:
             set_weights(scale[n, i], piece.cap, piece.weight[i])
             piece.known[i] = scale[n, i]
         # Row 0 is that of no steps.
-        moved = row > 0 and piece.x[i] != 0.0
+        moved = row > 0 and moving
         piece.base[i] = log_product(piece.coefficient, row, piece.weight, i) if moved else 0.0
+
+
+@inline
+def load_cell(piece, lam, course, s, n):
+    """Set x, depth and value to where a cell of curvatures lam (N, d) stands."""
+    for i in range(piece.x.size):
+        piece.x[i], piece.depth[i] = course.x[s, n, i], 0
+        if can_grow(piece.peak, lam[n, i]):
+            piece.value[i], piece.depth[i] = where_it_stands(course, s, n, i)
+
+
+@inline
+def store_stepped(piece, lam, course, s, n):
+    """Store where a cell stands that has taken all steps of the piece one by one, x."""
+    for i in range(piece.x.size):
+        if can_grow(piece.peak, lam[n, i]):
+            put(course, s, n, i, piece.value[i] if piece.depth[i] > 0 else piece.x[i], piece.depth[i])
+        else:
+            course.x[s, n, i] = piece.x[i]
+
+
+@inline
+def store_tabulated(piece, t, lam, course, s, n):
+    """Store where a cell stands at the end of the piece, y; from step t on it went by the table."""
+    last = piece.time.size - 1
+    for i in range(piece.y.size):
+        if not can_grow(piece.peak, lam[n, i]):
+            course.x[s, n, i] = piece.y[i]
+            continue
+        depth = piece.depth[i]
+        value = piece.value[i] if depth > 0 else piece.x[i]
+        if lam[n, i] > piece.cap:
+            value, depth = take_axis(value, depth, piece.eta, t, piece.eta.size, lam[n, i])
+        elif value != 0.0:
+            exponent = log_product(piece.coefficient, last, piece.weight, i) - piece.base[i]
+            value, depth = from_exponent(value, exponent - LOG_STEP * depth)
+        put(course, s, n, i, value, depth)
 
 
 @inline
 def take_cell(piece, cells, rates, course, s, n):
     """Take one cell through a piece."""
-    x, y = piece.x, piece.y
-    for i in range(x.size):
-        x[i] = course.x[s, n, i]
+    lam, y = cells.scale[rates.unit[s]], piece.y
+    load_cell(piece, lam, course, s, n)
     t, slot = step_to_table(piece, cells, rates, course, s, n)
-    if t < piece.eta.size and course.decided[s, n] != ENDED:
-        row = t // piece.every
-        set_base(piece, row, cells.scale[rates.unit[s]], n)
-        at_end = pass_levels(piece, row, cells, rates, course, s, n)
-        if cells.row[n] >= 0:
-            at_end = False
-            record_moments(piece, slot, cells, rates, course, s, n)
-        if not at_end:
-            jump(piece, piece.time.size - 1)
-        for i in range(x.size):
-            x[i] = y[i]
-    for i in range(x.size):
-        course.x[s, n, i] = x[i]
+    if t == piece.eta.size or course.decided[s, n] == ENDED:
+        store_stepped(piece, lam, course, s, n)
+        return
+    row = t // piece.every
+    set_base(piece, row, lam, n)
+    at_end = pass_levels(piece, row, cells, rates, course, s, n)
+    if cells.row[n] >= 0:
+        at_end = False
+        record_moments(piece, slot, cells, rates, course, s, n)
+    if not at_end:
+        jump(piece, piece.time.size - 1)
+    if is_done(cells, rates, course.decided, s, n, piece.before + piece.eta.size):
+        for i in range(y.size):
+            course.x[s, n, i] = y[i]
+    else:
+        store_tabulated(piece, t, lam, course, s, n)
 
 
 @cell

@@ -118,7 +118,7 @@ def _arrays(curvature, residual, eta, levels, matrix):
     )
     length, none = np.full(schedules, steps, np.int64), np.zeros(schedules, np.int64)
     nothing = np.zeros((schedules, 0))
-    rates = arrays.Rates(nothing, nothing, none, length, np.zeros((schedules, 0), np.int64), none)
+    rates = arrays.Rates(nothing, nothing, none, length, np.zeros((schedules, 0), np.int64), none, eta.max(axis=1))
     x = np.broadcast_to(np.sqrt(curvature) * residual, (schedules, seeds, dimension)).copy()
     course = arrays.empty_course(x, levels.size, 0, 0)
     zeros, origin = np.zeros(seeds), np.zeros_like(residual)

@@ -13,7 +13,11 @@ from ..plan.engines import CLOSED_FORM, RECURRENCE
 from ..plan.plan import Plan
 from ..plan.rate_tables import CHUNK, chunks_of
 from ..plan.stages import stages
+from ..schedules.schedule import Schedule
 from .product_tables import ProductTables
+
+# Up to so many rates of a piece are all looked at for the largest one; of more, some.
+MOST_RATES, SPACED_RATES = 1 << 20, 1 << 8
 
 
 class ExactDescent:
@@ -32,6 +36,7 @@ class ExactDescent:
     def __init__(self, plan: Plan, launch: Callable, workers: int):
         self._plan, self._launch, self._workers = plan, launch, workers
         self._products = ProductTables(plan.schedules, launch)
+        self._peaks: dict[int, float] = {}
 
     def rates(self, indices: NDArray[np.int64]) -> tuple[arrays.Rates, arrays.Flows]:
         """What the kernels need to know of some schedules besides their rates; and the flows after them.
@@ -58,7 +63,15 @@ class ExactDescent:
             record_step = np.where(np.isnan(flow_time), self._plan.record_step[indices], -1)
         last_record = np.where(flows, length, record_step.max(axis=1, initial=0))
         nothing = np.empty((indices.size, 0))
-        return arrays.Rates(nothing, nothing, unit, length, record_step, last_record), arrays.Flows(flows, flow_time)
+        peak = np.array([self._peak(s) for s in indices])
+        rates = arrays.Rates(nothing, nothing, unit, length, record_step, last_record, peak)
+        return rates, arrays.Flows(flows, flow_time)
+
+    def _peak(self, s):
+        """The largest rate of schedule s; where it varies over very many steps, of evenly spaced ones."""
+        if s not in self._peaks:
+            self._peaks[s] = largest_rate(self._plan.schedules[s])
+        return self._peaks[s]
 
     def run(
         self, curvature: NDArray[np.float64], cells: arrays.Cells, course: arrays.Course, indices: NDArray[np.int64],
@@ -105,6 +118,20 @@ class ExactDescent:
             elapsed = elapsed + self._products.duration(pieces, products)
             before = before + pieces[1].sum(axis=1)
         return elapsed
+
+
+def largest_rate(schedule: Schedule) -> float:
+    """The largest rate of a schedule's steps, 0 where it has none; of very many that vary, evenly spaced ones count."""
+    found = 0.0
+    for first, steps, rate in schedule.pieces():
+        if rate is not None:
+            found = max(found, rate)
+        elif steps <= MOST_RATES:
+            found = max(found, float(schedule.rates(first, first + steps).max()))
+        else:
+            spaced = np.unique(np.linspace(0, steps - 1, SPACED_RATES).astype(np.int64))
+            found = max(found, *(float(schedule.rates(first + t, first + t + 1)[0]) for t in spaced))
+    return found
 
 
 Span = tuple[int, NDArray[np.float64], NDArray[np.float64]]

@@ -1,8 +1,10 @@
-"""`make soak`: crash points, kills, damaged input, merges and dying workers; its figures go to docs/reliability.md.
+"""`make soak`: crash points, kills, damaged input, merges, dying workers, and the arithmetic of exact descent.
 
-    python tests/support/soak.py [PART ...]      crashes kills fuzz merges workers; all of them by default
+The figures go to docs/reliability.md.
 
-Exit status 1 where anything was lost; what, is printed. A part that was not run keeps its lines.
+    python tests/support/soak.py [PART ...]      crashes kills fuzz merges workers arithmetic; all of them by default
+
+Exit status 1 where anything was lost or wrong; what, is printed. A part that was not run keeps its lines.
 """
 
 import contextlib
@@ -10,9 +12,11 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import crashes
@@ -40,6 +44,15 @@ MODES = {
 KILLS, WORKERS_KILLED, LONGEST_LIFE, SHORTEST_LIFE = 60, 30, 2.5, 0.3
 INPUTS = {"run": 1500}
 MOST_INPUTS = 5000
+# Of each kind of arithmetic, batches, and what they are called.
+BATCHES = {"plain": 100, "extreme": 150, "varying": 80, "flow": 25}
+BATCHES_A_PROCESS = 20
+ARITHMETIC = {
+    "plain": "stops of ordinary problems, stepped and in closed form",
+    "extreme": "stops of extreme problems, stepped and in closed form",
+    "varying": "stops of extreme problems with varying rates, in all engines",
+    "flow": "crossings of extreme flows",
+}
 
 
 def crash_points(folder):
@@ -187,12 +200,38 @@ def dying_workers(folder):
     ], lost
 
 
+def arithmetic(folder):
+    """Exact descent against its twins of more digits, in two processes at a time."""
+    script = runs.ROOT / "tests/support/arithmetic.py"
+    path = os.pathsep.join(str(runs.ROOT / part) for part in (".", "tests", "tests/support"))
+    own = runs.environment(PYTHONPATH=path, NUMBA_NUM_THREADS=1)
+
+    def judged(job):
+        kind, first, last = job
+        command = [sys.executable, str(script), kind, str(first), str(last)]
+        done = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(done.stderr)
+        return kind, *json.loads(done.stdout)
+
+    stride = BATCHES_A_PROCESS
+    jobs = [(kind, k, min(k + stride, most)) for kind, most in BATCHES.items() for k in range(0, most, stride)]
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(judged, jobs))
+    lines = []
+    for kind, name in ARITHMETIC.items():
+        parts = [(count, faults) for own_kind, count, faults in found if own_kind == kind]
+        lines.append((name, sum(count for count, _ in parts), sum(len(faults) for _, faults in parts)))
+    return lines, [fault for _, _, faults in found for fault in faults]
+
+
 PARTS = {
     "crashes": crash_points,
     "kills": random_kills,
     "fuzz": fuzzing,
     "merges": merges,
     "workers": dying_workers,
+    "arithmetic": arithmetic,
 }
 
 

@@ -233,7 +233,7 @@ def judge_flows(problems: Problems, s: int, runs: dict) -> list[str]:
     faults = []
     for n, k in np.argwhere(wrong):
         lam, residual, level = problems.curvature[n], problems.residual[n], problems.levels[k]
-        logarithm, fall = precise.log_energy_in_flow_in_digits(lam, residual, tau[n, k])
+        logarithm, fall = precise.log_energy_in_flow_in_digits(lam, residual, min(tau[n, k], LARGEST))
         values = start[n, k], logarithm, fall, wanted[0, k], status[n, k], tau[n, k], loss[n, k], level
         if wrong_crossing(*values):
             faults.append(

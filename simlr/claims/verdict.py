@@ -1,5 +1,10 @@
-"""What is claimed, what is measured, and what follows: findings and verdicts."""
+"""What is claimed, what is measured, and what follows: findings and verdicts.
 
+There are three outcomes. A finding holds, or does not hold, where that is shown; where neither is, or the number cannot
+be measured (NaN, infinite, out of steps, too few draws), it is undecided.
+"""
+
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -47,12 +52,14 @@ class Verdict(NamedTuple):
 
 
 class Control(NamedTuple):
-    """A setting in which the claim must not hold, and why; the check must find that it does not."""
+    """A setting whose outcome is known beforehand, and why; the check must find it. In most the claim is false."""
 
     name: str
     why: str
     overrides: tuple[tuple[str, Any], ...] = ()  # ((dotted key, value), ...) put into GRID, as --set does
     grid: str = ""  # a whole TOML in place of GRID
+    expected: str = FAILS  # HOLDS, FAILS or UNDECIDED
+    always: bool = True  # run with every judgement of the paper; else by --controls alone
 
 
 def verdict(claim: str, findings: Iterable[Finding], finished: bool = True) -> Verdict:
@@ -105,22 +112,29 @@ def near(what: str, measured: float, paper: float, tolerance: float, relative: b
     """
     room = tolerance * abs(paper) if relative else tolerance
     text = f"{measurement_text(tolerance)} relative" if relative else tolerance
-    return Finding(what, measured, paper, text, outcome_of(abs(measured - paper) <= room), note)
+    return Finding(what, measured, paper, text, outcome_of(abs(measured - paper) <= room, measured), note)
 
 
 def at_most(what: str, measured: float, bound: float, note: str = "") -> Finding:
     """The finding that a number is at or below the paper's bound; parameters as of `near`."""
-    return Finding(what, measured, f"<= {measurement_text(bound)}", "", outcome_of(measured <= bound), note)
+    return Finding(what, measured, f"<= {measurement_text(bound)}", "", outcome_of(measured <= bound, measured), note)
 
 
 def at_least(what: str, measured: float, bound: float, note: str = "") -> Finding:
     """The finding that a number is at or above the paper's bound; parameters as of `near`."""
-    return Finding(what, measured, f">= {measurement_text(bound)}", "", outcome_of(measured >= bound), note)
+    return Finding(what, measured, f">= {measurement_text(bound)}", "", outcome_of(measured >= bound, measured), note)
 
 
-def outcome_of(holds: bool) -> str:
-    """HOLDS or FAILS; a NaN compares as false, so it fails."""
+def outcome_of(holds: bool, measured: float = 0.0) -> str:
+    """HOLDS or FAILS; UNDECIDED where what was measured is not a finite number."""
+    if not math.isfinite(measured):
+        return UNDECIDED
     return HOLDS if holds else FAILS
+
+
+def undecided(why: str, note: str = "") -> Finding:
+    """The finding that something cannot be judged."""
+    return Finding(why, "", "", outcome=UNDECIDED, note=note)
 
 
 def measurement_text(value: float | str) -> str:

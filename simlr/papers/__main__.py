@@ -21,10 +21,11 @@ from ._judging import ending, judge, table
 def _parser():
     parser = Parser(
         "papers",
-        "Run published claims and their negative controls, and judge them: one table.",
-        "0 every claim holds and no control does, 1 otherwise, 2 bad usage, 130 interrupted",
+        "Run published claims, and settings whose outcome is known, and judge them: one table.",
+        "0 every claim holds and every control comes out as it must, 1 otherwise, 2 bad usage, 130 interrupted",
     )
     parser.add_argument("papers", nargs="*", metavar="NAME", help="the papers to run (default: all)")
+    parser.add_argument("--controls", action="store_true", help="run all controls, not only the few of every time")
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     parser.add_argument("--out", metavar="DIR", help="keep the run files, DIR/<name>.h5 (default: they are removed)")
     parser.add_argument("--overwrite", action="store_true", help="replace run files in DIR")
@@ -77,7 +78,7 @@ def _judged(name, folder, options):
                 shown[what] = held.enter_context(progress.shown("parts", options.quiet))
             shown[what](done, total)
 
-        one = judge(name, folder / f"{name}.h5", options.threads, options.overwrite, tell)
+        one = judge(name, folder / f"{name}.h5", options.threads, options.overwrite, tell, options.controls)
     if not options.out:
         one.file = ""
     return one

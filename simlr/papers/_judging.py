@@ -1,4 +1,4 @@
-"""The command `python -m simlr.papers`: run every paper and its controls, judge them, and print one table."""
+"""Run papers and their controls, judge them, and lay out one table of all: what the command and the proofs share."""
 
 import math
 import textwrap
@@ -10,7 +10,7 @@ from typing import Any
 
 from ..analysis.verdict import verdict_of
 from ..claims.registry import load_paper
-from ..claims.verdict import FAILS, HOLDS, Control, Finding, Verdict, measurement_text
+from ..claims.verdict import HOLDS, UNDECIDED, Control, Finding, Verdict, measurement_text
 from ..config.reading import read
 from ..errors import InputError
 from ..report.tables import FINDING_HEADER, Table
@@ -33,9 +33,9 @@ class Judged:
 
     @property
     def passed(self) -> bool:
-        """Whether the claim holds, and every control, of which there is at least one, finds that it does not there."""
-        failed = [verdict.outcome == FAILS for _, verdict in self.controls]
-        return self.verdict.outcome == HOLDS and bool(failed) and all(failed)
+        """Whether the claim holds and every control, of which there is at least one, comes out as it must."""
+        as_due = [verdict.outcome == control.expected for control, verdict in self.controls]
+        return self.verdict.outcome == HOLDS and bool(as_due) and all(as_due)
 
     def record(self) -> dict[str, Any]:
         """All of it as nested dicts, for JSON."""
@@ -51,7 +51,7 @@ class Judged:
                 {
                     "name": control.name,
                     "why": control.why,
-                    "expected": FAILS,
+                    "expected": control.expected,
                     "outcome": verdict.outcome,
                     "findings": [_record(finding) for finding in verdict.findings],
                 }
@@ -81,6 +81,7 @@ def judge(
     threads: int | None = None,
     overwrite: bool = False,
     tell: Callable[[str, int, int], None] | None = None,
+    every: bool = False,
 ) -> Judged:
     """Run one paper into the run file `out`, and its controls in memory, and judge them.
 
@@ -94,6 +95,8 @@ def judge(
         To compute with; None = all.
     tell
         What is called with (what runs, parts done, parts in all).
+    every
+        Run all controls, not only those that are `always` run.
 
     Raises
     ------
@@ -105,12 +108,23 @@ def judge(
     begin, paper = time.monotonic(), load_paper(name)
     run(read(paper.GRID), out, threads=threads, overwrite=overwrite, progress=_progress(tell, name))
     verdict = _verdict(load(out))
-    controls = []
-    for control in paper.controls():
-        config = read(control.grid or paper.GRID, control.overrides)
-        outcome = run(config, threads=threads, progress=_progress(tell, f"{name}, control {control.name!r}"))
-        controls.append((control, _verdict(outcome)))
+    chosen = [control for control in paper.controls() if every or control.always]
+    controls = [(control, judge_control(name, control, threads, tell)) for control in chosen]
     return Judged(name, verdict, controls, time.monotonic() - begin, str(out))
+
+
+def judge_control(
+    name: str,
+    control: Control,
+    threads: int | None = None,
+    tell: Callable[[str, int, int], None] | None = None,
+    changes: tuple[tuple[str, Any], ...] = (),
+) -> Verdict:
+    """Run one control of a paper in memory, with more `changes` as --set makes them, and judge it."""
+    from ..grid.job import run
+
+    config = read(control.grid or load_paper(name).GRID, [*control.overrides, *changes])
+    return _verdict(run(config, threads=threads, progress=_progress(tell, f"{name}, control {control.name!r}")))
 
 
 def _progress(tell, what):
@@ -135,7 +149,11 @@ def table(judged: list[Judged]) -> Table:
     for one in judged:
         claims = [(f"{one.name}: verdict", "", "", f"{one.seconds:.1f} s", one.verdict.outcome)]
         findings = [("  " + cells[0], *cells[1:]) for cells in (finding.cells() for finding in one.verdict.findings)]
-        lines += claims + findings + [_control_line(control, verdict) for control, verdict in one.controls]
+        lines += claims + findings
+        for control, found in one.controls:
+            must = {HOLDS: "must hold", UNDECIDED: "must be undecided"}.get(control.expected, "must not hold")
+            as_due = "as it must" if found.outcome == control.expected else f"WRONG: {must}"
+            lines.append((MARK + control.name, "", must, as_due, found.outcome))
         notes += [f"{one.name}: {load_paper(one.name).SOURCE}. {one.verdict.claim}"]
         notes += [f"  {finding.what}: {finding.note}" for finding in one.verdict.findings if finding.note]
         notes += [f"  control {control.name!r}: {control.why}" for control, _ in one.controls]
@@ -144,16 +162,10 @@ def table(judged: list[Judged]) -> Table:
     return Table("Published claims, measured beside the papers' figures", FINDING_HEADER, tuple(lines), tuple(notes))
 
 
-def _control_line(control, verdict):
-    """A control: what its check found, and whether that is as it must be."""
-    as_due = "as it must" if verdict.outcome == FAILS else "WRONG: must not hold"
-    return (MARK + control.name, "", "must not hold", as_due, verdict.outcome)
-
-
 def ending(judged: list[Judged]) -> str:
-    """The last line: how many hold."""
+    """The last line: how many hold, with all their controls as they must be."""
     passed = sum(one.passed for one in judged)
     seconds = sum(one.seconds for one in judged)
     failed = [one.name for one in judged if not one.passed]
-    text = f"{passed} of {len(judged)} claims hold and fail in every control, as they must; {seconds:.0f} s"
+    text = f"{passed} of {len(judged)} claims hold and come out in every control as they must; {seconds:.0f} s"
     return text + (f"; not so: {', '.join(failed)}" if failed else "")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import simlr
 from naive import descent as naive
 from simlr.analysis.verdict import verdict_of
+from simlr.config.reading import read
 from simlr.errors import InputError
 from simlr.papers import nakkiran2020
 
@@ -212,3 +213,15 @@ def test_bad_parameters_are_refused(run_grid, change, message):
 def test_a_start_that_the_claim_is_not_about_decides_nothing(start):
     config = simlr.GridConfig.from_toml(nakkiran2020.GRID, [("problem.start", start), ("seeds.count", 128)])
     assert verdict_of(simlr.run(config)).outcome == "undecided"
+
+
+@pytest.mark.parametrize("control", nakkiran2020.controls(), ids=lambda control: control.name)
+def test_its_controls_come_out_as_they_must(control):
+    verdict = verdict_of(simlr.run(read(nakkiran2020.GRID, [*control.overrides, ("record.points", 0)])))
+    assert verdict.outcome == control.expected
+
+
+def test_a_level_below_what_rounding_leaves_is_said_to_be_too_low():
+    config = simlr.GridConfig.from_toml(nakkiran2020.GRID, [("stop.train_loss", [1e-25]), ("seeds.count", 128)])
+    verdict = verdict_of(simlr.run(config))
+    assert verdict.outcome == "undecided" and "no level is high enough" in verdict.lines[0]

@@ -1,0 +1,85 @@
+"""Evidence for and against: tails against exact sums and mpmath, Holm by hand, sample sizes, and overlapping splits."""
+
+import math
+from fractions import Fraction
+
+import mpmath
+import numpy as np
+import pytest
+
+from simlr.claims import evidence
+from simlr.claims.verdict import FAILS, HOLDS, UNDECIDED
+
+
+@pytest.mark.parametrize(("least", "trials", "share"), [(0, 5, 0.3), (3, 5, 0.5), (28, 28, 0.5), (40, 61, 0.82)])
+def test_binomial_tails_are_exact_sums(least, trials, share):
+    p = Fraction(share)
+    exact = sum(math.comb(trials, k) * p**k * (1 - p) ** (trials - k) for k in range(least, trials + 1))
+    assert evidence.binomial_tail(least, trials, share) == pytest.approx(float(exact), rel=1e-11)
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 3, 7, 19, 40])
+@pytest.mark.parametrize("t", [-2.0, 0.0, 1.5, 4.0])
+def test_students_tail_is_the_integral(t, degrees):
+    exact = mpmath.quad(lambda x: (1 + x * x / degrees) ** (-(degrees + 1) / mpmath.mpf(2)), [t, 30, mpmath.inf])
+    exact /= mpmath.sqrt(degrees) * mpmath.beta(mpmath.mpf(1) / 2, degrees / mpmath.mpf(2))
+    assert evidence.student_tail(t, degrees) == pytest.approx(float(exact), rel=1e-6, abs=1e-12)
+    assert math.isnan(evidence.student_tail(math.nan, degrees))
+
+
+def test_holm_is_holms():
+    assert evidence.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert evidence.holm([0.9, 0.8]) == [1.0, 1.0]
+    found = evidence.holm([math.nan, 0.01])
+    assert math.isnan(found[0]) and found[1] == 0.02
+
+
+def test_a_claim_holds_fails_or_is_open():
+    strong, weak, against = evidence.Evidence(1e-6, 1.0), evidence.Evidence(0.3, 0.7), evidence.Evidence(1.0, 1e-6)
+    assert evidence.outcomes([strong, weak, against, evidence.UNKNOWN]) == [HOLDS, UNDECIDED, FAILS, UNDECIDED]
+    # Against one of ten by chance at 0.0005: not after the correction.
+    assert evidence.outcomes([evidence.Evidence(0.9995, 0.0005)] + [weak] * 9)[0] == UNDECIDED
+
+
+def test_unknown_draws_count_against_either_side():
+    assert evidence.of_share(20, 20, 0.5) == (2.0**-20, 1.0)
+    assert evidence.of_share(0, 20, 0.5, unknown=20) == (1.0, 1.0)
+    assert all(map(math.isnan, evidence.of_share(0, 0, 0.5)))
+
+
+def test_so_many_draws_have_the_power():
+    count = evidence.draws_needed(0.82)
+    least = next(k for k in range(count + 1) if evidence.binomial_tail(k, count, 0.5) <= evidence.LEVEL)
+    drawn = np.random.default_rng(0).binomial(count, 0.82, 20_000)
+    assert count == 61
+    assert (drawn >= least).mean() > 0.985
+
+
+def test_means_of_nothing_are_unknown():
+    for values in ([], [1.0], [1.0, math.nan], [1.0, math.inf]):
+        assert all(map(math.isnan, evidence.of_mean(values)))
+    assert evidence.of_mean([2.0, 2.0]) == (0.0, 1.0)
+    assert evidence.of_mean([0.0, 0.0]) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.5])
+def test_overlapping_draws_are_not_counted_as_many(overlap):
+    """Of draws that share half of their variance a naive t-test finds an effect in a third; the corrected one does not.
+
+    The correction adds the variance that they share, in units of that within: rho / (1 - rho) with correlation rho.
+    """
+    drawn = np.random.default_rng(1)
+    found = 0
+    for _ in range(2000):
+        shared = drawn.standard_normal() * math.sqrt(overlap)
+        values = shared + drawn.standard_normal(10) * math.sqrt(1.0 - overlap)
+        found += evidence.of_mean(values, overlap=overlap / (1.0 - overlap)).below <= 0.05
+    assert found / 2000 < 0.065
+
+
+def test_a_slope_has_its_standard_error():
+    x = np.array([0.0, 1.0, 2.0, 3.0])
+    found, error, degrees = evidence.slope(x, 2.0 * x + np.array([0.1, -0.1, -0.1, 0.1]))
+    assert (found, degrees) == (pytest.approx(2.0), 2)
+    assert error == pytest.approx(math.sqrt(0.04 / 2 / 5.0))
+    assert math.isnan(evidence.slope(x[:2], x[:2])[0]) and math.isnan(evidence.slope(x * 0.0, x)[0])

@@ -14,6 +14,12 @@ On the set where the train loss is alpha, an isotropic test loss ||w - w*||^2 is
 error lies along the top eigenvector, and lam_1 / lam_n times that along the bottom one. The Rayleigh quotient of the
 error is lam_1 over how far from optimal it is. Where rows are not quite orthogonal each drags the error along the
 others a little, which limits how far down this reaches.
+
+The theorems are about most draws. A statement holds where 95 % of the seeds keep to it (their quantile does) and that
+more than 2/3 of all draws do is shown at `evidence.LEVEL`, which takes 18 seeds; it does not hold where it is shown
+that fewer than 95 % do. A seed that ran out of steps counts against either, and a moderate phase that is too short for
+the other rows decides nothing. No draw failed in any setting at the default size; where one in 100 does, 64 seeds have
+a power of 0.99.
 """
 
 from functools import partial
@@ -23,13 +29,14 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..claims.verdict import UNDECIDED, Control, Finding, Verdict, at_least, at_most, verdict
+from ..claims import evidence
+from ..claims.verdict import FAILS, HOLDS, UNDECIDED, Control, Verdict, undecided, verdict
 from ..config.grid import GridConfig
 from ..inputs import rules
 from ..inputs.parameters import Parameter
-from ..kernels.status import REACHED
 from ..problems.source import Batch, Problem, Source, empty_batch
 from ..store.run import Run
+from ._wu import ANNEALED, HIGHEST_LEVEL, SMALL_RATE, Ends, statements_of
 
 SOURCE = "Wu, Zou, Braverman, Gu (2021), arXiv:2011.02538, abstract, the two-dimensional example and main theorems"
 CLAIM = (
@@ -45,7 +52,7 @@ RECONSTRUCTION = (
 )
 PLANE, ORTHOGONAL, SPHERE = "plane", "orthogonal", "sphere"
 MODERATE, SMALL = 1.001, 0.2
-_GRID = """
+GRID = f"""
 name = "wu2021"
 
 [problem]
@@ -67,27 +74,23 @@ iterates = true
 [[schedule]]
 name = "annealed"
 phases = [
-    {{ kind = "constant", learning_rate = {first}, steps = 400 }},
-    {{ kind = "constant", learning_rate = 0.2 }},
+    {{ kind = "constant", learning_rate = {MODERATE}, steps = 400 }},
+    {{ kind = "constant", learning_rate = {SMALL} }},
 ]
 
 [[schedule]]
 name = "small"
 kind = "constant"
-learning_rate = 0.2
+learning_rate = {SMALL}
 
 [[noise]]
 kind = "none"
 
 [[noise]]
 kind = "minibatch"
-batch_size = {batch}
+batch_size = 1
 sampling = ["replacement", "epochs"]
 """
-GRID = _GRID.format(first=MODERATE, batch=1)
-ANNEALED, SMALL_RATE = "annealed", "small"
-NEARLY = 0.1
-UNLUCKY = 0.05  # of the seeds, whose rows are drawn in an odd order, count for nothing: the claim is one of probability
 
 
 # ---- the problem ----
@@ -192,15 +195,36 @@ def check(run: Run) -> Verdict:
     needed = [(ANNEALED, "gd"), *((ANNEALED, sampling) for sampling in ("replacement", "epochs"))]
     missing = [key for key in needed if key not in found]
     if missing:
-        what = f"the grid has no schedule {missing[0][0]!r} with {missing[0][1]}"
-        return Verdict(UNDECIDED, CLAIM, (Finding(what, "", "", "", UNDECIDED),))
+        return verdict(CLAIM, [undecided(f"the grid has no schedule {missing[0][0]!r} with {missing[0][1]}")])
+    if not (run["level"] <= HIGHEST_LEVEL).any():
+        return verdict(CLAIM, [undecided(f"no train loss is at or below {HIGHEST_LEVEL:g}")])
     done = (run["status"] != 0).all(axis=(0, 2))
-    findings = []
+    statements = []
     for label, seeds in _settings(run):
         seeds = seeds[done[seeds]]
         if seeds.size:
-            findings += _of_setting(_Ends(run, seeds), label, found)
+            ends = Ends(run, seeds)
+            short = _too_short(run, found[ANNEALED, "replacement"], seeds, ends.lowest)
+            statements += statements_of(ends, label, found, short)
+    shown = [evidence.Evidence(one.shown.below, one.refuted.above) for one in statements]
+    outcomes = evidence.outcomes(shown)
+    findings = [one.finding(outcome) for one, outcome in zip(statements, outcomes, strict=True)]
     return verdict(CLAIM, findings, finished=bool(done.all()))
+
+
+def _too_short(run, index, seeds, level):
+    """Whether a moderate phase ends before the error along all rows but the longest is small beside the level.
+
+    Along a row a visit multiplies it by 1 - 2 eta ||x_i||^2, and it has steps / n visits. A rate that is not moderate
+    is never too short.
+    """
+    made = next(made for made, *_ in run.config.combinations() if made.name == run["schedule"][index])
+    rate, count = float(made.rates(0, 1)[0]), int(np.isfinite(run["curvature"][seeds[0]]).sum())
+    given = {key: run[f"problem_{key}"][seeds[0]] if f"problem_{key}" in run.names else run.config.problem[key]
+             for key in ("condition", "middle")}  # fmt: skip
+    squares = np.array([1.0 / given["condition"], *([given["middle"]] if count > 2 else [])])
+    visits = made.phases[0].steps / count
+    return rate >= 1.0 and (abs(1.0 - 2.0 * rate * squares) ** (2.0 * visits)).max() > 0.1 * level
 
 
 def _settings(run):
@@ -215,62 +239,43 @@ def _settings(run):
     ]
 
 
-class _Ends:
-    """Where runs stopped: Rayleigh quotients (N, E) of the error over the largest and the smallest eigenvalue."""
-
-    def __init__(self, run, seeds):
-        reached = run["status"][:, seeds] == REACHED
-        with np.errstate(all="ignore"):
-            quotient = 2.0 * run["train_loss"][:, seeds] / run["test_loss"][:, seeds]
-        self._quotient = np.where(reached, quotient, np.nan)
-        self._top = run["sharpness"][seeds][:, None]
-        self._bottom = np.nanmin(run["curvature"][seeds], axis=1)[:, None]
-        self.spread = float(np.median(self._top / self._bottom))
-
-    def over_top(self, index: int) -> NDArray[np.float64]:
-        """Of one schedule: 1 where the error lies along the top eigenvector, and the point is optimal."""
-        return self._quotient[index] / self._top
-
-    def over_bottom(self, index: int) -> NDArray[np.float64]:
-        """Of one schedule: 1 where the error lies along the bottom eigenvector."""
-        return self._quotient[index] / self._bottom
-
-
-def _of_setting(ends, label, found):
-    """The findings of one setting: what all but 5 % of the seeds keep to at the worst level."""
-    findings = []
-    for sampling in ("replacement", "epochs"):
-        what = f"{label}: SGD, {sampling}: Rayleigh quotient / largest eigenvalue, 5 % quantile"
-        findings.append(at_least(what, _worst(ends.over_top(found[ANNEALED, sampling])), 1.0 - NEARLY))
-    what = f"{label}: GD, same rates: Rayleigh quotient / smallest eigenvalue, 95 % quantile"
-    findings.append(at_most(what, -_worst(-ends.over_bottom(found[ANNEALED, "gd"])), 1.0 + NEARLY))
-    ratio = ends.over_top(found[ANNEALED, "replacement"]) / ends.over_top(found[ANNEALED, "gd"])
-    # A step of SGD goes well below the level, so test losses are compared per train loss.
-    what = f"{label}: test loss per train loss, GD / SGD, 5 % quantile"
-    note = f"at most the condition number, {ends.spread:.4g}"
-    findings.append(at_least(what, _worst(ratio), (1.0 - NEARLY) ** 2 * ends.spread, note))
-    if (SMALL_RATE, "replacement") in found:
-        what = f"{label}: SGD, small rate: Rayleigh quotient / smallest eigenvalue, 95 % quantile"
-        findings.append(at_most(what, -_worst(-ends.over_bottom(found[SMALL_RATE, "replacement"])), 1.0 + NEARLY))
-    return findings
-
-
-def _worst(values):
-    """The 5 % quantile over seeds of (N, E) values at the level where it is smallest; NaN where one is."""
-    return float(np.quantile(values, UNLUCKY, axis=0).min())
-
-
 def controls() -> list[Control]:
-    """A small rate from the start, batches of all rows, and rows that are far from orthogonal."""
-    near = GRID.replace('["plane", "orthogonal", "sphere"]', '"sphere"\ndimension = 16')
+    """Rates, batches, rows and eigenvalues for which nothing sets SGD and GD apart, and runs that cannot tell."""
+    first, batch = "schedule.0.phases.0.learning_rate", "noise.1.batch_size"
+    longest = "below 1 / (2 ||x_1||^2) SGD fits the longest row first, as GD does"
+    average = "a batch of n rows averages as GD does: the moderate rate is then a small one"
+    drag = "rows that overlap drag the error back along each other, and the theorem asks for nearly orthogonal ones"
+    equal = "no direction then costs much less test loss than another, and GD's is nearly optimal, too"
+    swapped = [
+        {"kind": "constant", "learning_rate": SMALL, "steps": 400},
+        {"kind": "constant", "learning_rate": MODERATE},
+    ]
+    dragged = (("problem.setting", SPHERE), ("problem.dimension", 16))
+    last = "schedule.0.phases.1.learning_rate"
+    seeds, levels = "that most draws keep to it takes 18 of them", "these are reached before any direction dies out"
+    table = (
+        ("a small rate from the start", longest, FAILS, ((first, SMALL),)),
+        ("batches of all rows", average, FAILS, ((batch, 8),)),
+        ("8 random rows in 16 dimensions", drag, FAILS, dragged),
+        ("rows of one length", equal, FAILS, (("problem.condition", 1.0), ("problem.middle", 1.0))),
+        ("eigenvalues that are nearly equal", equal, FAILS, (("problem.condition", 1.05),)),
+        ("one seed", seeds, UNDECIDED, (("seeds.count", 1),)),
+        ("ten seeds", seeds, UNDECIDED, (("seeds.count", 10),)),
+        ("too few steps", "the small rate has one step", UNDECIDED, (("stop.max_steps", 401),)),
+        ("the rates the other way round", longest, FAILS, (("schedule.0.phases", swapped),)),
+        ("0.6 in place of the moderate rate", "it settles the longest row", FAILS, ((first, 0.6),)),
+        ("never annealed", "the error along x_1 never shrinks", UNDECIDED, ((last, MODERATE),)),
+        ("GD alone", "there is nothing to compare", UNDECIDED, (("noise", [{"kind": "none"}]),)),
+        ("high levels", levels, UNDECIDED, (("stop.train_loss", [0.3, 0.1]),)),
+        ("condition number 30", "400 steps are too few for the last row", UNDECIDED, (("problem.condition", 30.0),)),
+        ("a moderate phase of 20 steps", "nothing has died out", UNDECIDED, (("schedule.0.phases.0.steps", 20),)),
+        ("one of two settings", "the plane alone", HOLDS, (("problem.setting", PLANE),)),
+    )  # fmt: skip
+    few = (("seeds.count", 24), ("record.points", 0), ("record.iterates", False))
     return [
-        Control("a small rate from the start", "below 1 / (2 ||x_1||^2) SGD fits the longest row first, as GD does",
-                grid=_GRID.format(first=SMALL, batch=1)),
-        Control("batches of all rows", "a batch of n rows averages as GD does: the moderate rate is then a small one",
-                grid=_GRID.format(first=MODERATE, batch=8)),
-        Control("8 random rows in 16 dimensions", "rows that overlap drag the error back along each other, and the "
-                "theorem asks for nearly orthogonal ones", grid=near),
-    ]  # fmt: skip
+        Control(name, why, (*few, *changes), expected=expected, always=place in (0, 1, 2, 3, 5))
+        for place, (name, why, expected, changes) in enumerate(table)
+    ]
 
 
 # ---- pictures ----

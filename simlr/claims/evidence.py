@@ -2,8 +2,8 @@
 
 A claim about draws says that something is above a bound: a share of draws, or a mean. It is tested twice, by two
 one-sided p: that it lies at or below the bound, whose smallness speaks for the claim, and that it lies at or above it,
-whose smallness speaks against. Both are judged at `LEVEL`, fixed for all papers; where neither is small nothing is
-decided.
+whose smallness speaks against. The first is judged at `LEVEL`, the second at `AGAINST` for all findings together, both
+fixed for all papers; where neither is small nothing is decided.
 
 A paper holds where all its findings hold. So for them no correction is due: the chance that all are found to hold
 though one of them is false is at most that of this one (an intersection-union test; Berger 1982, Technometrics 24,
@@ -20,8 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from .verdict import FAILS, HOLDS, UNDECIDED
 
-LEVEL = 1e-3  # of each of the two one-sided tests
+LEVEL = 1e-3  # of a test for a claim
+AGAINST = 1e-2  # of all tests against it together: how often at most one that is at its bound is refuted
 POWER = 0.99
+EXACT_TRIALS = 512  # of a fair coin up to which whole numbers are added
 
 
 class Evidence(NamedTuple):
@@ -37,11 +39,11 @@ class Evidence(NamedTuple):
 UNKNOWN = Evidence(math.nan, math.nan)
 
 
-def outcomes(evidence: Sequence[Evidence], level: float = LEVEL) -> list[str]:
+def outcomes(evidence: Sequence[Evidence]) -> list[str]:
     """HOLDS, FAILS or UNDECIDED of each finding of one claim; those against by Holm's method, those for as they are."""
     against = holm([one.above for one in evidence])
     return [
-        HOLDS if one.below <= level else FAILS if corrected <= level else UNDECIDED
+        HOLDS if one.below <= LEVEL else FAILS if corrected <= AGAINST else UNDECIDED
         for one, corrected in zip(evidence, against, strict=True)
     ]
 
@@ -66,6 +68,8 @@ def binomial_tail(least: int, trials: int, share: float) -> float:
     """P(B >= least), B ~ Binomial(trials, share): exact but for the rounding of a sum of positive terms."""
     if least <= 0:
         return 1.0
+    if share == 0.5 and trials <= EXACT_TRIALS:
+        return sum(math.comb(trials, k) for k in range(least, trials + 1)) / 2**trials
     if share <= 0.0 or share >= 1.0:
         return float(share >= 1.0 and least <= trials)
     logs = [

@@ -37,8 +37,8 @@ def test_holm_is_holms():
 def test_a_claim_holds_fails_or_is_open():
     strong, weak, against = evidence.Evidence(1e-6, 1.0), evidence.Evidence(0.3, 0.7), evidence.Evidence(1.0, 1e-6)
     assert evidence.outcomes([strong, weak, against, evidence.UNKNOWN]) == [HOLDS, UNDECIDED, FAILS, UNDECIDED]
-    # Against one of ten by chance at 0.0005: not after the correction.
-    assert evidence.outcomes([evidence.Evidence(0.9995, 0.0005)] + [weak] * 9)[0] == UNDECIDED
+    # Against one of ten by chance at 0.002: not after the correction.
+    assert evidence.outcomes([evidence.Evidence(0.998, 0.002)] + [weak] * 9)[0] == UNDECIDED
 
 
 def test_unknown_draws_count_against_either_side():

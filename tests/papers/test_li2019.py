@@ -8,6 +8,7 @@ import pytest
 import simlr
 from naive import network as naive
 from simlr.analysis.verdict import verdict_of
+from simlr.claims import evidence
 from simlr.claims.registry import load_paper
 from simlr.claims.verdict import FAILS, HOLDS, UNDECIDED
 from simlr.config.reading import read
@@ -104,7 +105,8 @@ def test_the_check_fails_where_the_schedules_are_exchanged(claimed):
     turned = {name: claimed[name][::-1] for name in ("error_p", "error_q", "error_both", "learnt_step")}
     verdict = li2019.check(Tampered(claimed, **turned))
     assert verdict.outcome == FAILS
-    assert [finding.outcome for finding in verdict.findings] == [HOLDS, *[FAILS] * 4]
+    outcomes = [finding.outcome for finding in verdict.findings]
+    assert outcomes[0] == HOLDS and outcomes.count(FAILS) >= 3 and HOLDS not in outcomes[1:]
 
 
 def test_the_check_fails_where_the_errors_do_not_differ(claimed):
@@ -167,6 +169,65 @@ def test_bad_input_is_one_line(tmp_path, capsys, setting, words):
     assert not list(tmp_path.iterdir())
 
 
-def test_controls_are_settings_of_the_study():
-    for control in load_paper("li2019").controls():
-        assert read(li2019.GRID, control.overrides).seeds["count"] >= li2019.FEWEST_PAIRS
+QUICK = ("one seed", "three seeds", "too few steps", "the two rates the other way round")
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_quick_controls_come_out_as_they_must(name):
+    control = next(control for control in load_paper("li2019").controls() if control.name == name)
+    run = simlr.run(read(li2019.GRID, [*control.overrides, ("study.tests", 100), ("study.points", 5)]))
+    assert verdict_of(run).outcome == control.expected
+
+
+def made_up(pairs, errors=(0.11, 0.04), first=1.0, tests=1000):
+    """Pairs of networks with such errors; in a part of them L-S learns P first."""
+    order = np.zeros((2, pairs, 2), np.int64)
+    order[0] = [1500, 30]
+    order[1] = [7, 160]
+    order[1, round(first * pairs) :] = [160, 7]
+    error = np.tile(np.array(errors)[:, None], (1, pairs))
+
+    study = {"only_p": 20, "only_q": 20, "both": 60, "tests": tests, "small_rate": 0.25, "large_rate": 40.0}
+
+    class Made(dict):
+        config = SimpleNamespace(study=study)
+
+    return Made(
+        train_loss=np.full((2, pairs), 0.05),
+        status=np.full((2, pairs), 1, np.uint8),
+        learnt_step=order,
+        sharpness=np.ones((pairs, 2)),
+        error_p=error,
+        error_q=error,
+        error_both=error,
+    )
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (made_up(60), HOLDS),
+        (made_up(60, first=0.82), HOLDS),
+        (made_up(60, first=0.6), UNDECIDED),
+        (made_up(60, first=0.2), FAILS),
+        (made_up(60, errors=(0.04, 0.11)), FAILS),
+        (made_up(60, errors=(0.04, 0.04)), FAILS),
+        (made_up(60, errors=(0.04, 0.04), tests=1), UNDECIDED),
+        (made_up(60, errors=(np.nan, np.nan)), UNDECIDED),
+        (made_up(9), UNDECIDED),
+        (made_up(1), UNDECIDED),
+    ],
+)
+def test_what_is_not_shown_is_undecided(made, expected):
+    assert li2019.check(made).outcome == expected
+
+
+def test_patterns_that_are_learnt_at_once_tell_no_order():
+    made = made_up(60)
+    made["learnt_step"] = np.zeros_like(made["learnt_step"])
+    assert li2019.check(made).outcome == UNDECIDED
+
+
+def test_the_default_size_has_the_power():
+    """Nine seeds in ten make a pair, and L-S learns P first in 82 % of them."""
+    assert 0.85 * read(li2019.GRID).seeds["count"] >= evidence.draws_needed(0.82)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..claims import evidence
-from ..claims.verdict import FAILS, HOLDS, UNDECIDED, Finding, measurement_text
+from ..claims.verdict import FAILS, UNDECIDED, Finding, measurement_text
 from ..kernels.status import REACHED
 from ..store.run import Run
 
@@ -36,16 +36,15 @@ class Statement:
         kept = np.where(np.isnan(signed).any(axis=1), np.nan, (signed >= sign * bound).all(axis=1))
         count, unknown = int(np.nansum(kept)), int(np.isnan(kept).sum())
         self._unknown, self._seeds, self._too_short = unknown, kept.size, too_short
-        self.shown = evidence.of_share(count, kept.size, MOST, unknown)
-        self.refuted = evidence.of_share(count, kept.size, 1.0 - UNLUCKY, unknown)
+        against = evidence.of_share(count, kept.size, 1.0 - UNLUCKY, unknown).above
+        most = evidence.of_share(count, kept.size, MOST, unknown).below
+        self.shown = evidence.Evidence(most if against > evidence.LEVEL else 1.0, against)
+        self._kept = f"kept to in {count} of {kept.size} draws"
         # At the level where it is worst; a NaN there is all that is left.
         self._measured = sign * float(np.quantile(signed, UNLUCKY, axis=0).min())
-        self._within = count >= (1.0 - UNLUCKY) * kept.size or sign * self._measured >= sign * bound
 
     def finding(self, outcome: str) -> Finding:
         """The `Finding`, of an outcome by the number of seeds that keep to it."""
-        if outcome == HOLDS and not self._within:
-            outcome = UNDECIDED
         if outcome == FAILS and self._too_short:
             return Finding(self._what, self._measured, "", "", UNDECIDED, "the moderate phase is too short for it")
         if outcome == UNDECIDED and self._unknown:
@@ -53,7 +52,7 @@ class Statement:
         else:
             note = self._note
         bound = f"{'<=' if self._most else '>='} {measurement_text(self._bound)}"
-        return Finding(self._what, self._measured, bound, "", outcome, note)
+        return Finding(self._what, self._measured, bound, self._kept, outcome, note)
 
 
 class Ends:

@@ -97,7 +97,7 @@ def _normals(root, seeds, purpose, shape):
 # ---- the theorem's regime ----
 
 
-def _theorem(task):
+def theorem_regime(task: Task) -> dict[str, Any]:
     """Arrays (condition, seed, level) of both rates at the levels."""
     from ..kernels.draws import FEATURES, SAMPLE, TARGET
 
@@ -151,7 +151,7 @@ def _ends(run, spectrum, own, basis, apart):
 # ---- the practical regime ----
 
 
-def _practical(task):
+def practical_regime(task: Task) -> dict[str, Any]:
     """How many times the test loss of the rate 1/sigma_1 is that of rates near 2/sigma_1, at ordinary levels."""
     from ..kernels.draws import SAMPLE
 
@@ -174,9 +174,9 @@ def _practical(task):
 def measure(task: Task) -> dict[str, Any]:
     """The theorem's regime, the practical one, and the digits."""
     steps = 3 + len(task.parameters["scales"])
-    found = _theorem(task)
+    found = theorem_regime(task)
     task.progress(1, steps)
-    found |= _practical(task)
+    found |= practical_regime(task)
     task.progress(2, steps)
     found |= digits_study(task)
     own = task.parameters
@@ -246,7 +246,7 @@ STUDY = Study(
 
 def check(run: Run) -> Verdict:
     """The theorem at the lowest level, the gain at ordinary ones, and the gain in accuracy."""
-    of_draws = [*_practical_found(run), *digits_found(run)]
+    of_draws = [*practical_found(run), *digits_found(run)]
     judged = [(found, shown) for found, shown in of_draws if shown]
     outcomes = iter(evidence.outcomes([shown for _, shown in judged]))
     findings = [found._replace(outcome=next(outcomes)) if shown else found for found, shown in of_draws]
@@ -295,7 +295,7 @@ def _still_falling(levels, impure):
     return worst.size > 1 and worst[0] > PURE and worst[0] < 0.5 * worst[1]
 
 
-def _practical_found(run):
+def practical_found(run: Run) -> list[tuple[Finding, evidence.Evidence]]:
     """[(finding, evidence), ...] on whether the large rate is better in most seeds at an ordinary level."""
     window = int(np.argmin(abs(np.log(run["window"] / PRACTICAL_WINDOW))))
     level = int(np.argmin(abs(np.log(run["fraction"] / PRACTICAL_LEVEL))))

@@ -323,10 +323,10 @@ def controls() -> list[Control]:
 
 def pictures(run: Run) -> list:
     """Student against teacher loss, and the student's loss in time."""
-    return [_powers(run), _courses(run)]
+    return [powers_picture(run), courses_picture(run)]
 
 
-def _powers(run):
+def powers_picture(run: Run) -> Any:
     """L_ST against L_TE for every teacher, with the lines that no student may cross."""
     from ..report.figures import style
 
@@ -351,7 +351,7 @@ def _powers(run):
     return style.Picture("powers", caption, figure)
 
 
-def _courses(run):
+def courses_picture(run: Run) -> Any:
     """L_ST / L_TE in time: down, and back to 1."""
     from ..report.figures import style
 

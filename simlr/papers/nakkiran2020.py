@@ -271,12 +271,12 @@ def groups(run: Run, done: NDArray[np.bool_]) -> list[tuple[str, NDArray[np.int6
     seeds = np.flatnonzero(done)
     if not keys:
         return [("", seeds, run.config.problem["samples"] == "all")] if seeds.size else []
-    groups = {}
+    found_in: dict[tuple, list[int]] = {}
     values = list(zip(*(run[key].tolist() for key in keys), strict=True))
     for seed in seeds.tolist():
-        groups.setdefault(values[seed], []).append(seed)
+        found_in.setdefault(values[seed], []).append(seed)
     found = []
-    for value, own in groups.items():
+    for value, own in found_in.items():
         named = dict(zip(keys, value, strict=True))
         label = "".join(f" [{key.removeprefix('problem_')} = {v}]" for key, v in named.items())
         samples = named.get("problem_samples", run.config.problem["samples"])

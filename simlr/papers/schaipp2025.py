@@ -276,10 +276,10 @@ def controls() -> list[Control]:
 
 def pictures(run: Run) -> list:
     """The schedules beside their bounds at one T, and the bound's constant against T."""
-    return [_courses(run), _scaling(run)]
+    return [courses_picture(run), scaling_picture(run)]
 
 
-def _courses(run):
+def courses_picture(run: Run) -> Any:
     """Rates, and the bound had one stopped there."""
     from ..report.figures import style
 
@@ -304,7 +304,7 @@ def _courses(run):
     return style.Picture("courses", caption, figure)
 
 
-def _scaling(run):
+def scaling_picture(run: Run) -> Any:
     """T Omega_T^2 against T: a line for a constant rate, level for what decays to 0."""
     from ..report.figures import style
 

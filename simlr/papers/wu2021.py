@@ -15,11 +15,11 @@ error lies along the top eigenvector, and lam_1 / lam_n times that along the bot
 error is lam_1 over how far from optimal it is. Where rows are not quite orthogonal each drags the error along the
 others a little, which limits how far down this reaches.
 
-The theorems are about most draws. A statement holds where 95 % of the seeds keep to it (their quantile does) and that
-more than 2/3 of all draws do is shown at `evidence.LEVEL`, which takes 18 seeds; it does not hold where it is shown
-that fewer than 95 % do. A seed that ran out of steps counts against either, and a moderate phase that is too short for
-the other rows decides nothing. No draw failed in any setting at the default size; where one in 100 does, 64 seeds have
-a power of 0.99.
+The theorems are about most draws. A statement does not hold where it is shown that fewer than 95 % of all draws keep to
+it, and holds where that is not so and it is shown that more than 2/3 do, at `evidence.LEVEL`, which takes 18 seeds. A
+seed that ran out of steps counts against either, and a moderate phase that is too short for the other rows decides
+nothing. Of 600 draws at another root all keep to the statements on the moderate rate, and 96 to 97 % to those on the
+small one. With 64 seeds a share of 0.93 has a power of 0.99.
 """
 
 from functools import partial
@@ -206,8 +206,7 @@ def check(run: Run) -> Verdict:
             ends = Ends(run, seeds)
             short = _too_short(run, found[ANNEALED, "replacement"], seeds, ends.lowest)
             statements += statements_of(ends, label, found, short)
-    shown = [evidence.Evidence(one.shown.below, one.refuted.above) for one in statements]
-    outcomes = evidence.outcomes(shown)
+    outcomes = evidence.outcomes([one.shown for one in statements])
     findings = [one.finding(outcome) for one, outcome in zip(statements, outcomes, strict=True)]
     return verdict(CLAIM, findings, finished=bool(done.all()))
 
@@ -286,10 +285,10 @@ def pictures(run: Run) -> list:
     found = roles(run)
     shown = [(key, found[key]) for key in _SHOWN if key in found]
     seeds = [(label, own) for label, own in _settings(run) if own[0] in run["recorded_seed"]]
-    drawn = [_quotients(run, shown, seeds)] if shown and seeds else []
+    drawn = [quotients_picture(run, shown, seeds)] if shown and seeds else []
     plane = [place for place, seed in enumerate(run["recorded_seed"]) if np.isfinite(run["curvature"][seed]).sum() == 2]
     if plane and shown and "trajectory_iterate" in run.names:
-        drawn.insert(0, _paths(run, shown, plane[0]))
+        drawn.insert(0, paths_picture(run, shown, plane[0]))
     return drawn
 
 
@@ -301,7 +300,7 @@ _SHOWN = {
 }
 
 
-def _paths(run, shown, place):
+def paths_picture(run: Run, shown: list, place: int) -> Any:
     """w - w* in the plane, on the contours of the train loss."""
     from ..report.figures import style
 
@@ -324,7 +323,7 @@ def _paths(run, shown, place):
     return style.Picture("paths", caption, figure)
 
 
-def _quotients(run, shown, settings):
+def quotients_picture(run: Run, shown: list, settings: list) -> Any:
     """The Rayleigh quotient against the train loss."""
     from ..report.figures import style
 

@@ -319,10 +319,36 @@ def test_findings_are_judged():
     assert near("x", 1.0, 1.1, 0.2).outcome == HOLDS
     assert near("x", 1.0, 2.0, 0.2).outcome == FAILS
     assert near("x", 100.0, 101.0, 0.02, relative=True).outcome == HOLDS
-    assert near("x", float("nan"), 1.0, 10.0).outcome == FAILS
+    assert near("x", float("nan"), 1.0, 10.0).outcome == UNDECIDED
     assert at_most("x", 2.0, 2.0).outcome == HOLDS
-    assert at_least("x", float("nan"), 2.0).outcome == FAILS
+    assert at_least("x", float("nan"), 2.0).outcome == UNDECIDED
+    assert at_most("x", float("inf"), 2.0).outcome == UNDECIDED
     assert at_least("x", 1.5, 2.0).outcome == FAILS
+
+
+def test_a_control_has_the_outcome_that_it_must(young, monkeypatch, capsys):
+    """A control may have to be undecided or to hold; those that are not always run are so with --controls."""
+    first = young.controls()[0]
+    more = [first, first._replace(name="no mistake", overrides=(), expected=HOLDS, always=False)]
+    monkeypatch.setattr(young, "controls", lambda: more)
+    assert __main__.main(["young1953", "--quiet"]) == 0
+    assert "no mistake" not in capsys.readouterr().out
+    assert __main__.main(["young1953", "--quiet", "--controls"]) == 0
+    assert re.search(r"control: no mistake +must hold +as it must +holds", capsys.readouterr().out)
+    more[1] = more[1]._replace(expected=UNDECIDED)
+    assert __main__.main(["young1953", "--quiet", "--controls"]) == 1
+    assert "WRONG: must be undecided" in capsys.readouterr().out
+
+
+def test_every_paper_has_a_table_of_controls():
+    for name in paper_names():
+        if not (runs.ROOT / f"simlr/papers/{name}.py").exists():
+            continue  # dropped in by a test
+        controls = load_paper(name).controls()
+        assert len(controls) >= 10, name
+        assert {control.expected for control in controls} == {HOLDS, FAILS, UNDECIDED}, name
+        assert {control.expected for control in controls if control.always} >= {FAILS, UNDECIDED}, name
+        assert len({control.name for control in controls}) == len(controls), name
 
 
 def test_a_finding_reads_as_a_line():

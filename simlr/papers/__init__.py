@@ -8,7 +8,7 @@ one. It has
     RECONSTRUCTION  what is ours rather than the paper's: choices it leaves open, sizes that were made smaller
     GRID            what is run, TOML: a grid of schedules x seeds, or a study (below)
     check(run)      the `Verdict` on a run of it, by `Finding`s: each measurement beside the paper's figure
-    controls()      settings in which the claim must not hold, as `Control`s: the same check has to say so there
+    controls()      settings whose outcome is known, as `Control`s: most break the claim, and the check has to see it
 
 and may have
 

@@ -37,8 +37,8 @@ class Statement:
         count, unknown = int(np.nansum(kept)), int(np.isnan(kept).sum())
         self._unknown, self._seeds, self._too_short = unknown, kept.size, too_short
         against = evidence.of_share(count, kept.size, 1.0 - UNLUCKY, unknown).above
-        most = evidence.of_share(count, kept.size, MOST, unknown).below
-        self.shown = evidence.Evidence(most if against > evidence.LEVEL else 1.0, against)
+        shown = evidence.of_share(count, kept.size, MOST, unknown).below
+        self.shown = evidence.Evidence(shown if against > evidence.LEVEL else 1.0, against)
         self._kept = f"kept to in {count} of {kept.size} draws"
         # At the level where it is worst; a NaN there is all that is left.
         self._measured = sign * float(np.quantile(signed, UNLUCKY, axis=0).min())

@@ -15,11 +15,11 @@ from ..errors import InputError
 from ..plan.plan import Plan
 from ..problems import registry
 from ..store import create, file_format
-from ..store.in_memory import MemoryWriter
 from ..store.read import load
 from ..store.resume import resume_file
 from ..store.run import Run
 from ..store.writer import Writer
+from .in_memory import MemoryWriter
 from .options import RunOptions
 from .pipeline import Pipeline
 from .provenance import environment_here, root_attributes

@@ -17,10 +17,10 @@ from ..config.study import StudyConfig
 from ..store import create
 from ..store.compatibility import check_same
 from ..store.file_format import Field
-from ..store.in_memory import StudySource
 from ..store.read import load
 from ..store.run import Run
 from ..store.survey import survey
+from .in_memory import StudySource
 from .options import RunOptions
 from .pipeline import background_thread
 from .provenance import environment_here, root_attributes

@@ -147,7 +147,9 @@ def asked_of_a_copy(folder, change=lambda folder: None):
         "from simlr.engine.environment import code_digest; print(code_digest())"
     )
     environment = runs.environment(PYTHONPATH=str(folder))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=folder, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

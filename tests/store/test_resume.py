@@ -498,7 +498,9 @@ def test_a_sync_that_fails(folder, whole, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(file_io, "sync", sync)
-        with pytest.raises(RunError, match="writing failed: Input/output error; what was committed is kept"):
+        with pytest.raises(
+            RunError, match="did not take what was written: Input/output error; what was committed before is kept"
+        ):
             job.run(file, blocks)
     assert runs.blocks_done("run.h5") == 0
     runs.assert_same_bits(resume(), whole)
@@ -581,6 +583,10 @@ def test_an_output_that_is_cut_short_is_noticed(left, folder):
     assert told[-1] < 400
     with pytest.raises(InputError, match=r"run\.h5: "):
         simlr.load("run.h5")
+    if not left:  # nothing tells any more that it was a run, so it is not replaced either
+        with pytest.raises(InputError, match="is no simlr run, so it is not replaced"):
+            simlr.run(config, "run.h5", overwrite=True)
+        os.remove("run.h5")
     assert simlr.run(config, "run.h5", overwrite=True).complete
 
 

@@ -5,7 +5,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from . import file_format
+from ..store import file_format
 
 
 class InMemory:

@@ -43,8 +43,8 @@ def _library():
 def description() -> str:
     """Which BLAS it is, and for which kind of processor it computes: the last bits of large products depend on it."""
     for names in _DESCRIPTIONS:
-        functions = [getattr(_library(), name, None) for name in names]
-        if all(functions):
+        functions = [getattr(_library(), name) for name in names if hasattr(_library(), name)]
+        if len(functions) == len(names):
             for function in functions:
                 function.restype = ctypes.c_char_p
             said = [(function() or b"").decode("utf-8", "replace") for function in functions]

@@ -60,7 +60,7 @@ class Run:
         """
         if name not in self._source.dims:
             raise unknown("run", name, sorted(self._source.dims), "dataset")
-        if name not in file_format.BLOCK_DATASETS:
+        if self.is_study or name not in file_format.BLOCK_DATASETS:  # a study is written whole, under its seal
             return self._source.read(name, where)
         # The marks are looked at first: what is then done was written before.
         done = self._source.read("block_done") == 1

@@ -89,6 +89,7 @@ def test_bits_do_not_depend_on_threads_or_on_how_many_seeds():
         assert np.array_equal(one[name], np.take(more[name], range(SEEDS), axis=axis), equal_nan=True), name
 
 
+@pytest.mark.slow
 def test_the_claim_holds(claimed):
     verdict = verdict_of(claimed)
     assert verdict.outcome == HOLDS, verdict.lines
@@ -101,6 +102,7 @@ def test_the_claim_holds(claimed):
     assert ((limit[:, 1] > 0.25) & (limit[:, 1] < 40)).all()
 
 
+@pytest.mark.slow
 def test_the_check_fails_where_the_schedules_are_exchanged(claimed):
     turned = {name: claimed[name][::-1] for name in ("error_p", "error_q", "error_both", "learnt_step")}
     verdict = li2019.check(Tampered(claimed, **turned))
@@ -109,11 +111,13 @@ def test_the_check_fails_where_the_schedules_are_exchanged(claimed):
     assert outcomes[0] == HOLDS and outcomes.count(FAILS) >= 3 and HOLDS not in outcomes[1:]
 
 
+@pytest.mark.slow
 def test_the_check_fails_where_the_errors_do_not_differ(claimed):
     error = np.broadcast_to(claimed["error_p"][1], claimed["error_p"].shape)
     assert li2019.check(Tampered(claimed, error_p=error)).outcome == FAILS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["train_loss", "status"])
 def test_only_pairs_of_equal_loss_count(claimed, broken):
     other = claimed[broken].copy()
@@ -135,6 +139,7 @@ def test_a_pattern_never_learnt_comes_last():
     assert np.isinf(li2019.learnt(run)[1]).all()
 
 
+@pytest.mark.slow
 def test_the_picture_is_drawn_where_there_are_pairs(claimed):
     with style.applied():
         (picture,) = li2019.pictures(claimed)

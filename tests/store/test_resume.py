@@ -498,9 +498,7 @@ def test_a_sync_that_fails(folder, whole, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(file_io, "sync", sync)
-        with pytest.raises(
-            RunError, match="did not take what was written: Input/output error; what was committed before is kept"
-        ):
+        with pytest.raises(RunError, match="did not take what was written: Input/output error; what was committed"):
             job.run(file, blocks)
     assert runs.blocks_done("run.h5") == 0
     runs.assert_same_bits(resume(), whole)

@@ -1,0 +1,71 @@
+"""Where a report's files go: over files of a report alone, and before anything is printed."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import runs
+
+from simlr.errors import InputError
+from simlr.report import __main__ as report
+from simlr.report import output
+
+
+@pytest.fixture
+def copy(finished, folder):
+    """A finished run in a folder of its own."""
+    shutil.copy(finished, "run.h5")
+    return "run.h5"
+
+
+@pytest.mark.parametrize("name", ["summary.csv", "report.md", "pairs.csv"])
+def test_somebody_elses_file_is_not_replaced(name, copy, capsys):
+    os.mkdir("made")
+    Path("made", name).write_text("month,costs\n1,2\n")
+    assert report.main([copy, "--out", "made", "--format", "csv,md"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err == (
+        f"simlr: --out made: {name} there was not made by simlr, so it is not replaced; name another folder\n"
+    )
+    assert os.listdir("made") == [name] and Path("made", name).read_text() == "month,costs\n1,2\n"
+
+
+def test_a_report_is_made_again_in_its_place(copy):
+    for _ in range(2):
+        assert report.main([copy, "--out", "made", "--format", "csv,md"]) == 0
+        assert {"summary.csv", "report.md"} <= set(os.listdir("made"))
+        assert not [name for name in os.listdir("made") if name.startswith(".")]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs links")
+def test_a_link_is_replaced_and_not_written_through(copy):
+    os.mkdir("made")
+    assert report.main([copy, "--out", "elsewhere", "--format", "md"]) == 0
+    before = Path("elsewhere/report.md").read_bytes()
+    os.symlink("../elsewhere/report.md", "made/report.md")
+    output.write(Path("made"), {"report.md": before + b"more"})
+    assert Path("elsewhere/report.md").read_bytes() == before
+    assert not os.path.islink("made/report.md") and Path("made/report.md").read_bytes() == before + b"more"
+
+
+def test_names_of_others_are_left_alone(copy):
+    os.mkdir("made")
+    Path("made/report.md.new").write_text("mine")
+    assert report.main([copy, "--out", "made", "--format", "md"]) == 0
+    assert Path("made/report.md.new").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_line(copy):
+    Path("file").write_text("")
+    with pytest.raises(InputError, match="--out file: cannot be written"):
+        output.write(Path("file"), {"report.md": b""})
+
+
+def test_a_reader_of_the_first_line_costs_no_file(copy):
+    line = f"{sys.executable} -m simlr.report {copy} --out made --format csv,md | head -1"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=runs.environment(), timeout=120)
+    assert len(done.stdout.splitlines()) == 1 and "Traceback" not in done.stderr
+    assert {"summary.csv", "report.md"} <= set(os.listdir("made"))

@@ -18,7 +18,7 @@ from ..config.reading import read
 from ..config.study import StudyConfig
 from ..errors import InputError, RunError, show, unknown
 from ..store import create, file_format
-from ..store.survey import survey
+from ..store.metadata import survey
 from ..text import first_few
 from . import listing
 from .options import RunOptions

@@ -17,9 +17,9 @@ from ..config.study import StudyConfig
 from ..store import create
 from ..store.compatibility import check_same
 from ..store.file_format import Field
+from ..store.metadata import survey
 from ..store.read import load
 from ..store.run import Run
-from ..store.survey import survey
 from .in_memory import StudySource
 from .options import RunOptions
 from .pipeline import background_thread

@@ -5,4 +5,4 @@
 
 from .. import lazily
 
-__getattr__ = lazily(__name__, {"load": f"{__name__}.read:load", "survey": f"{__name__}.read:survey"})
+__getattr__ = lazily(__name__, {"load": f"{__name__}.read:load", "survey": f"{__name__}.metadata:survey"})

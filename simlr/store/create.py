@@ -17,7 +17,7 @@ from . import file_format, file_io, seal
 from .file_format import Field
 from .layout import lay_out, lay_out_whole
 from .lock import kept_alone, locked_output, release
-from .survey import places_of
+from .metadata import places_of
 from .target import check_target, sync_folder
 from .writer import Writer, fill_indices
 

@@ -24,7 +24,7 @@ PROBE = """
 import sys
 sys.path += sys.argv[2:]
 import math, os, resource
-from simlr.store.survey import try_out
+from simlr.store.metadata import try_out
 used = math.ceil(sum(os.times()[:2]))
 resource.setrlimit(resource.RLIMIT_CPU, (used + {seconds},) * 2)
 resource.setrlimit(resource.RLIMIT_AS, ({bytes}, {bytes}))

@@ -16,9 +16,9 @@ from ..errors import DamageError, InputError, RunError
 from ..text import first_few
 from . import create, file_format, lock, seal
 from .compatibility import check_alike
+from .metadata import survey
 from .read import FileSource
 from .run_file import Opened, as_cut, check_layout, plan_of, state_of_seal
-from .survey import survey
 from .target import check_target, sync_folder
 
 MOST_NAMED = 20

@@ -10,9 +10,9 @@ from .. import resources
 from ..errors import DamageError
 from . import guard
 from .blocks import end_checksum
+from .metadata import attributes_of, check_own, dims_of, looked_into, version_of
 from .run import Run
 from .run_file import opened
-from .survey import attributes_of, check_own, dims_of, looked_into, version_of
 
 
 def load(path: str | Path) -> Run:

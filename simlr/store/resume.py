@@ -15,7 +15,7 @@ from ..resources import check_limit, check_room
 from . import file_format
 from .compatibility import check_same, misplaced
 from .lock import locked_output, release, remove_unless_locked
-from .survey import survey
+from .metadata import survey
 from .writer import Writer, fill_indices, write_error
 
 

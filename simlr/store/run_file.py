@@ -14,7 +14,7 @@ from . import file_format, seal
 from .blocks import Blocks
 from .compatibility import misplaced
 from .file_format import Field
-from .survey import Survey, survey
+from .metadata import Survey, survey
 
 
 class Opened(NamedTuple):

@@ -11,8 +11,8 @@ from pathlib import Path
 from ..errors import DamageError, RunError
 from ..text import first_few
 from . import seal
+from .metadata import survey
 from .run_file import opened, state_of_seal
-from .survey import survey
 
 MOST_NAMED = 5
 NO_SEAL = "its metadata have no seal: it was cut off, or another program changed the file"

@@ -17,7 +17,7 @@ from simlr.engine.environment import code_digest
 from simlr.errors import DamageError, InputError, RunError
 from simlr.problems import lapack
 from simlr.store import file_io, guard, writer
-from simlr.store.survey import survey
+from simlr.store.metadata import survey
 from simlr.store.verify import verify
 
 

@@ -26,7 +26,7 @@ from simlr.errors import InputError, RunError
 from simlr.grid.job import Job
 from simlr.store import compatibility, file_format, file_io, lock, seal, writer
 from simlr.store import resume as resume_module
-from simlr.store.survey import places_of, survey
+from simlr.store.metadata import places_of, survey
 
 
 @pytest.fixture(scope="module")

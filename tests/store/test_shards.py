@@ -20,7 +20,7 @@ from simlr.analysis.verdict import verdict_of
 from simlr.errors import InputError, RunError
 from simlr.grid.job import Job
 from simlr.store import file_format, file_io, merging, verify
-from simlr.store.survey import survey
+from simlr.store.metadata import survey
 
 BLOCK_TABLE = ("block", "block_start", "block_done", "block_crc32")
 

@@ -18,7 +18,7 @@ from simlr.errors import DamageError, InputError, RunError
 from simlr.grid import command
 from simlr.grid.job import Job
 from simlr.store import file_format, guard, seal, writer
-from simlr.store.survey import survey
+from simlr.store.metadata import survey
 from simlr.store.verify import verify
 
 

@@ -528,9 +528,12 @@ for limit in {limits}:
 """
 
 
-def test_a_disk_that_is_full_when_the_file_is_laid_out(folder):
-    """Not a word of h5py's, which prints through its destructors, and no end by SIGSEGV when HDF5 is unloaded."""
-    limits = [0, 48, 1000, 3000, 8000, 20_000, 60_000]
+@pytest.mark.parametrize("limits", [[0, 48], [1000, 3000], [8000, 20_000], [20_000, 60_000]])
+def test_a_disk_that_is_full_when_the_file_is_laid_out(limits, folder):
+    """Not a word of h5py's, which prints through its destructors, and no end by SIGSEGV when HDF5 is unloaded.
+
+    Two failures a process: after seven in one, HDF5 2.0 was seen to end it by SIGSEGV all the same.
+    """
     path = os.pathsep.join([str(runs.ROOT), str(runs.ROOT / "tests/support")])
     command = [sys.executable, "-c", FULL_DISK.format(limits=limits)]
     done = subprocess.run(command, capture_output=True, text=True, env=runs.environment(PYTHONPATH=path), timeout=120)

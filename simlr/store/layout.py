@@ -166,10 +166,13 @@ class _Sink:
         return self._place
 
     def readinto(self, buffer):
-        """Fill a buffer with the next bytes; how many there are."""
-        data = pread(self._descriptor, len(buffer), self._place)
-        buffer[: len(data)] = data
-        return len(data)
+        """Fill a buffer with the next bytes; what did not get into the file reads as zeros.
+
+        HDF5 asks for as many bytes as it has written and does not look how many came. Of a write that was dropped it
+        would take what the memory happens to hold for references to strings, and free them.
+        """
+        buffer[:] = pread(self._descriptor, len(buffer), self._place).ljust(len(buffer), b"\0")
+        return len(buffer)
 
     read = readinto  # which h5py asks for, and does not call
 

@@ -49,10 +49,17 @@ _wanted_threads = None
 
 @functools.cache
 def digest():
-    """16 hexadecimal digits of the SHA-256 of all kernel sources, names and contents; the same on every machine."""
+    """`digest_of` all kernel sources."""
+    return digest_of(Path(__file__).parent)
+
+
+def digest_of(folder, parts=(".",)):
+    """16 hexadecimal digits of the SHA-256 of the sources in parts of a folder, names and contents.
+
+    The same on every machine.
+    """
     total = hashlib.sha256()
-    folder = Path(__file__).parent
-    for name in sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py")):
+    for name in sorted(path.relative_to(folder).as_posix() for part in parts for path in (folder / part).rglob("*.py")):
         content = (folder / name).read_bytes().replace(b"\r\n", b"\n")
         total.update(f"{name} {len(content)}\n".encode() + content)
     return total.hexdigest()[:16]

@@ -50,6 +50,38 @@ def grown(x, exponent):
 
 
 @inline
+def exponent_of(shift, decay, i, k):
+    """log of what x_i is multiplied with by step k; shift (d,), or (0,) where nothing is carried."""
+    own = shift[i] if shift.size > 0 else 0.0
+    # k = 0 too may meet an infinite decay.
+    return own if k == 0.0 or decay[i] == 0.0 else own - decay[i] * k
+
+
+@cell
+def log_sums(x, shift, decay, k):
+    """log q(k) and -(log q)'(k) / 2, however small q is: squares are added relative to the largest.
+
+    q(k) = sum_i x_i(k)^2 with x_i(k) = x_i exp(shift_i - decay_i k). decay (d,) are those of steps k at a constant
+    rate, or the curvatures where k is the time of a gradient flow.
+    """
+    largest = -np.inf
+    for i in range(x.size):
+        if x[i] != 0.0:
+            largest = max(largest, math.log(abs(x[i])) + exponent_of(shift, decay, i, k))
+    if largest == -np.inf:
+        return largest, 0.0
+    total = 0.0
+    slope = 0.0
+    for i in range(x.size):
+        if x[i] != 0.0:
+            square = math.exp(2.0 * (math.log(abs(x[i])) + exponent_of(shift, decay, i, k) - largest))
+            total += square
+            if square != 0.0:
+                slope += decay[i] * square
+    return 2.0 * largest + math.log(total), slope / total
+
+
+@inline
 def plain(value, depth):
     """The axis as float64 has it."""
     if depth == 0:

@@ -31,7 +31,17 @@ from ..intrinsics import fma
 from ..jit import cell, inline
 from ..pool import bar_of, is_done, next_moment
 from ..status import DIVERGED, REACHED
-from .carried import LOG_STEP, can_grow, decay_of, from_exponent, grown, put, where_it_stands
+from .carried import (
+    LOG_STEP,
+    can_grow,
+    decay_of,
+    exponent_of,
+    from_exponent,
+    grown,
+    log_sums,
+    put,
+    where_it_stands,
+)
 from .recurrence import write_levels
 
 MOST_ITERATIONS = 200
@@ -67,14 +77,6 @@ def set_decay(piece, scale, n):
         piece.known[i] = lam
 
 
-@inline
-def exponent_of(shift, decay, i, k):
-    """log of what x_i is multiplied with by step k; shift (d,), or (0,) where nothing is carried."""
-    own = shift[i] if shift.size > 0 else 0.0
-    # k = 0 too may meet an infinite decay.
-    return own if k == 0.0 or decay[i] == 0.0 else own - decay[i] * k
-
-
 @cell
 def decayed_sums(x, shift, decay, k):
     """q(k) and -q'(k) / 2 = sum_i decay_i x_i(k)^2."""
@@ -86,26 +88,6 @@ def decayed_sums(x, shift, decay, k):
         if y != 0.0:
             slope = fma(decay[i] * y, y, slope)
     return total, slope
-
-
-@cell
-def log_sums(x, shift, decay, k):
-    """log q(k) and -(log q)'(k) / 2, however small q is: squares are added relative to the largest."""
-    largest = -np.inf
-    for i in range(x.size):
-        if x[i] != 0.0:
-            largest = max(largest, math.log(abs(x[i])) + exponent_of(shift, decay, i, k))
-    if largest == -np.inf:
-        return largest, 0.0
-    total = 0.0
-    slope = 0.0
-    for i in range(x.size):
-        if x[i] != 0.0:
-            square = math.exp(2.0 * (math.log(abs(x[i])) + exponent_of(shift, decay, i, k) - largest))
-            total += square
-            if square != 0.0:
-                slope += decay[i] * square
-    return 2.0 * largest + math.log(total), slope / total
 
 
 @cell

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..intrinsics import fma
 from ..jit import cell, inline
+from .carried import log_sums
 
 MOST_ITERATIONS = 500
 RESOLUTION = 2.0**-52
@@ -25,32 +26,13 @@ def flow_sums(x, lam, tau):
     return total, slope
 
 
-@cell
-def log_flow_sums(x, lam, tau):
-    """log q and -(log q)'/2 at tau, however small q is: squares are added relative to the largest."""
-    largest = -np.inf
-    for i in range(x.size):
-        if x[i] != 0.0:
-            largest = max(largest, math.log(abs(x[i])) - (lam[i] * tau if lam[i] > 0.0 else 0.0))
-    if largest == -np.inf:
-        return largest, 0.0
-    total = 0.0
-    slope = 0.0
-    for i in range(x.size):
-        if x[i] != 0.0:
-            square = math.exp(2.0 * (math.log(abs(x[i])) - (lam[i] * tau if lam[i] > 0.0 else 0.0) - largest))
-            total += square
-            slope += lam[i] * square
-    return 2.0 * largest + math.log(total), slope / total
-
-
 @inline
 def excess_and_step(x, lam, tau, threshold):
     """log(q / threshold), or some number of its sign, and the step of Newton's method from tau."""
     total, slope = flow_sums(x, lam, tau)
     if SAFE <= total < np.inf and SAFE <= slope < np.inf and SAFE <= total / threshold < np.inf:
         return total - threshold, 0.5 * total / slope * math.log(total / threshold)
-    logarithm, slope = log_flow_sums(x, lam, tau)
+    logarithm, slope = log_sums(x, x[:0], lam, tau)
     excess = logarithm - math.log(threshold)
     return excess, 0.5 / slope * excess if slope > 0.0 else np.inf
 

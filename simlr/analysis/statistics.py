@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..claims.evidence import EXACT_TRIALS, binomial_tail
+
 # Ratios this close to 1 count as equal: rounding must not win.
 EQUAL = 1e-9
 CELLS_AT_ONCE = 1 << 22
@@ -22,8 +24,6 @@ COVERAGE = 0.95
 # Values held at a time while seeds are resampled one by one.
 VALUES_AT_ONCE = 1 << 22
 MOST_DRAWS, FEWEST_RESAMPLES, MOST_RESAMPLES = 2 * 10**8, 100, 1000
-# Below this many seeds the sign test adds whole numbers.
-EXACT_TRIALS = 512
 
 
 def generator(*key: int) -> np.random.Generator:
@@ -113,7 +113,7 @@ def sign_test(wins: int, losses: int) -> float:
     if wins == losses:
         return 1.0
     if trials <= EXACT_TRIALS:
-        return min(1.0, 2 * sum(math.comb(trials, k) for k in range(fewer + 1)) / 2**trials)
+        return min(1.0, 2.0 * binomial_tail(trials - fewer, trials, 0.5))
     k = np.arange(fewer, 0, -1, dtype=np.float64)
     terms = 1.0 + np.cumprod(k / (trials - k + 1.0)).sum()
     largest = math.lgamma(trials + 1) - math.lgamma(fewer + 1) - math.lgamma(trials - fewer + 1)

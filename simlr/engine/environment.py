@@ -1,7 +1,6 @@
 """What the bits of a run depend on besides its grid."""
 
 import functools
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +34,5 @@ def environment() -> dict[str, str]:
 
 @functools.cache
 def code_digest() -> str:
-    """16 hexadecimal digits of the SHA-256 of the Python that computes, names and contents; the same everywhere."""
-    root, total = Path(__file__).resolve().parents[1], hashlib.sha256()
-    for path in sorted(path for folder in COMPUTING for path in (root / folder).rglob("*.py")):
-        content = path.read_bytes().replace(b"\r\n", b"\n")
-        total.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode() + content)
-    return total.hexdigest()[:16]
+    """The `digest_of` the Python that computes."""
+    return jit.digest_of(Path(__file__).resolve().parents[1], COMPUTING)

@@ -23,13 +23,6 @@ MOST_TRIED = 1 << 16  # strings of a file without a seal
 OTHER_LOCKING = "locking flag"
 
 
-class Version(NamedTuple):
-    """Which file it is that lies at a path."""
-
-    device: int
-    inode: int
-
-
 class Survey(NamedTuple):
     """What a run file says of itself: attributes, places of its datasets, first seeds of its blocks."""
 
@@ -79,20 +72,20 @@ def try_out(path: str | Path) -> None:
 
 
 @contextlib.contextmanager
-def looked_into(path: str | Path, version: Version | None = None) -> Iterator[h5py.File]:
-    """The run file open for reading, of this version where one is given.
+def looked_into(path: str | Path, loaded: os.stat_result | None = None) -> Iterator[h5py.File]:
+    """The run file open for reading; where the status of a file is given, that very file.
 
     InputError where it is none or another one, DamageError where it is so damaged that h5py cannot read it.
     """
     try:
         file = _opened(path)
     except Exception as error:  # whatever a damaged file makes h5py raise
-        if version and not os.path.exists(path):
+        if loaded and not os.path.exists(path):
             raise InputError(f"{path}: was removed since it was loaded") from None
         raise DamageError(f"{path}: is no simlr run, or damaged: {show(str(error))}") from None
     try:
         with file:
-            if version and version_of(file) != version:
+            if loaded and not os.path.samestat(status_of(file), loaded):
                 raise InputError(f"{path}: was replaced by another file since it was loaded; load it again")
             _check_format(path, file)
             yield file
@@ -115,10 +108,9 @@ def _opened(path):
         return h5py.File(path, "r", locking="best-effort")
 
 
-def version_of(file: h5py.File) -> Version:
+def status_of(file: h5py.File) -> os.stat_result:
     """Which file it is that h5py has open."""
-    found = os.fstat(file.id.get_vfd_handle())
-    return Version(found.st_dev, found.st_ino)
+    return os.fstat(file.id.get_vfd_handle())
 
 
 def check_own(path: str | Path, file: h5py.File) -> None:

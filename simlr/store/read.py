@@ -10,7 +10,7 @@ from .. import resources
 from ..errors import DamageError
 from . import guard
 from .blocks import end_checksum
-from .metadata import attributes_of, check_own, dims_of, looked_into, version_of
+from .metadata import attributes_of, check_own, dims_of, looked_into, status_of
 from .run import Run
 from .run_file import opened
 
@@ -46,7 +46,7 @@ class FileSource:
         guard.check(self.path)
         with looked_into(self.path) as file:
             check_own(self.path, file)
-            self._version = version_of(file)
+            self._loaded = status_of(file)
             self.attributes, self.dims = attributes_of(file), dims_of(file)
         is_study = "study" in self.attributes
         always = {"finished_at"} if is_study else {"status", "block_done", "finished_at", "wall_seconds", "end_crc32"}
@@ -87,7 +87,7 @@ class FileSource:
         DamageError
             Where it cannot be read.
         """
-        with looked_into(self.path, self._version) as file:
+        with looked_into(self.path, self._loaded) as file:
             dataset = file[name]
             size = (dataset.size or 0) * dataset.dtype.itemsize if not where else 0
             resources.check_memory(size, f"{self.path}: {name} takes", "; run.part reads a part of it")

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from . import file_io
 from .blocks import Place
+from .file_format import FORMAT
 
 SEALED = b"simlr-ok"
 TAIL = struct.Struct("<III8s")
 SPAN = struct.Struct("<QQ")
 BYTES_AT_ONCE = 1 << 24
 HEAD_BYTES = 1 << 16  # the attributes of the root stand there, and the name of the format is among them
-FORMAT = b"simlr"
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 NO_HDF5, CUT_SHORT, UNSEALED, BROKEN, WHOLE = "no HDF5", "cut short", "unsealed", "broken", "whole"
 SUPERBLOCK = struct.Struct("<8sB19xQ")  # signature, version (2 or 3), end of the file as HDF5 sees it
@@ -75,7 +75,7 @@ def is_run(path: str | Path) -> bool:
     """Whether a file is a simlr run, whole or damaged, by its first bytes or its last; HDF5 has no part in it."""
     with open(path, "rb") as file:
         head = file.read(HEAD_BYTES)
-    return (head.startswith(SIGNATURE) and FORMAT in head) or is_signed(path)
+    return (head.startswith(SIGNATURE) and FORMAT.encode() in head) or is_signed(path)
 
 
 def is_signed(path: str | Path) -> bool:

@@ -41,13 +41,8 @@ def unfinished(half, folder):
 
 
 def flip(path, name, index=0, bit=0):
-    """Change one bit of a dataset, as a disk may."""
-    place = survey(path).places[name]
-    with open(path, "r+b") as file:
-        file.seek(place.start + index)
-        (byte,) = file.read(1)
-        file.seek(place.start + index)
-        file.write(bytes([byte ^ 1 << bit]))
+    """Change one bit of a dataset."""
+    runs.flip(path, survey(path).places[name].start + index, bit)
 
 
 # ---- a disk that fails ----

@@ -126,21 +126,12 @@ def block_bytes(path, name, seed, schedule=0):
     return place.start + seed * place.row_bytes, place.row_bytes
 
 
-def flip(path, offset):
-    """Change one bit of a file."""
-    with open(path, "r+b") as file:
-        file.seek(offset)
-        byte = file.read(1)[0]
-        file.seek(offset)
-        file.write(bytes([byte ^ 0x10]))
-
-
 @pytest.mark.parametrize(
     "name", ["test_loss", "stop_step", "status", "curvature", "test_matrix", "trajectory_test_loss"]
 )
 def test_a_damaged_block_is_computed_again(name, finished, folder, whole, computed):
     shutil.copy(finished, "run.h5")
-    flip("run.h5", block_bytes("run.h5", name, seed=8, schedule=3)[0])
+    runs.flip("run.h5", block_bytes("run.h5", name, seed=8, schedule=3)[0])
     run = resume()
     assert computed == [7]
     assert run.complete
@@ -150,14 +141,14 @@ def test_a_damaged_block_is_computed_again(name, finished, folder, whole, comput
 @pytest.mark.parametrize("name", ["block_crc32", "block_done"])
 def test_a_damaged_ledger_costs_a_block(name, finished, folder, whole, computed):
     shutil.copy(finished, "run.h5")
-    flip("run.h5", block_bytes("run.h5", name, seed=2)[0])
+    runs.flip("run.h5", block_bytes("run.h5", name, seed=2)[0])
     runs.assert_same_bits(resume(), whole)
     assert computed == [14]
 
 
 def test_a_damaged_block_is_not_final_while_it_is_computed(finished, folder):
     shutil.copy(finished, "run.h5")
-    flip("run.h5", block_bytes("run.h5", "test_loss", seed=8)[0])
+    runs.flip("run.h5", block_bytes("run.h5", "test_loss", seed=8)[0])
     job = Job(runs.grid())
     file, blocks = job.open("run.h5", resume=True)
     run = simlr.load("run.h5")
@@ -188,7 +179,7 @@ def test_a_block_is_checked_by_the_crc_of_its_datasets(finished):
 @pytest.mark.parametrize("name", ["seed", "draw"])
 def test_damaged_coordinates_are_mended(name, finished, folder, whole, computed):
     shutil.copy(finished, "run.h5")
-    flip("run.h5", block_bytes("run.h5", name, seed=8)[0])
+    runs.flip("run.h5", block_bytes("run.h5", name, seed=8)[0])
     runs.assert_same_bits(resume(), whole)
     assert computed == []
 
@@ -591,7 +582,7 @@ def test_an_output_that_is_cut_short_is_noticed(left, folder):
 def test_a_file_that_cannot_be_mended_is_let_go_of(finished, folder, whole, monkeypatch):
     """The first write of going on fails: one line, and neither descriptor nor lock is kept."""
     shutil.copy(finished, "run.h5")
-    flip("run.h5", block_bytes("run.h5", "draw", seed=8)[0])
+    runs.flip("run.h5", block_bytes("run.h5", "draw", seed=8)[0])
     open_before = os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd") else []
 
     def fail(*arguments):
@@ -627,7 +618,7 @@ def test_a_file_that_is_replaced_while_it_is_looked_at(finished, half, folder, m
 def test_nothing_is_marked_as_done_when_its_values_go(finished, folder, monkeypatch):
     """Going on with a damaged block: the marks are off the disk before anything else of it changes."""
     shutil.copy(finished, "run.h5")
-    flip("run.h5", block_bytes("run.h5", "block_crc32", seed=1)[0])
+    runs.flip("run.h5", block_bytes("run.h5", "block_crc32", seed=1)[0])
     job, happened = Job(runs.grid()), []
     pwrite, sync = file_io.pwrite, file_io.sync
     monkeypatch.setattr(file_io, "pwrite", lambda *a: (happened.append(a[2]), pwrite(*a)))

@@ -239,18 +239,9 @@ def test_shards_that_are_unfinished(copies):
     merging.merge([copies[0], shard(runs.grid(), 1, 3, half, resume=True), copies[2]], "run.h5")
 
 
-def flip(path, offset):
-    """Change one bit of a file."""
-    with open(path, "r+b") as file:
-        file.seek(offset)
-        byte = file.read(1)[0]
-        file.seek(offset)
-        file.write(bytes([byte ^ 0x10]))
-
-
 def test_shards_that_are_damaged(copies, finished):
     place = survey(copies[1]).places["test_loss"]
-    flip(copies[1], place.start + 8 * 8)
+    runs.flip(copies[1], place.start + 8 * 8)
     with pytest.raises(InputError, match=r"1-of-3.h5: shard 1/3 is damaged: block 0 \(seeds 14 to 20\); --resume"):
         merging.merge(copies, "run.h5")
     assert sorted(os.listdir()) == copies
@@ -258,7 +249,7 @@ def test_shards_that_are_damaged(copies, finished):
     merging.merge(copies, "run.h5")
     assert_one_run("run.h5", finished)
     content = Path(copies[2]).read_bytes()
-    flip(copies[2], content.index(b"annealed"))
+    runs.flip(copies[2], content.index(b"annealed"))
     with pytest.raises(InputError, match=r"2-of-3.h5: is damaged: names, types, attributes"):
         merging.merge(copies, "run.h5", overwrite=True)
     Path(copies[2]).write_bytes(content[:-1000])

@@ -37,15 +37,6 @@ def place_of(path, name):
     return survey(path).places[name]
 
 
-def flip(path, offset, bit=4):
-    """Change one bit of a file."""
-    with open(path, "r+b") as file:
-        file.seek(offset)
-        byte = file.read(1)[0]
-        file.seek(offset)
-        file.write(bytes([byte ^ (1 << bit)]))
-
-
 def test_a_sound_run(finished):
     seen = []
     found = verify(finished, lambda done, total: seen.append((done, total)))
@@ -78,7 +69,7 @@ def test_any_flipped_bit_is_found(data, finished, tmp_path_factory):
     places = survey(finished).places
     name = data.draw(st.sampled_from([None, *places]))
     first, size = (0, len(content)) if name is None else (places[name].start, places[name].bytes)
-    flip(path, first + data.draw(st.integers(0, size - 1)), data.draw(st.integers(0, 7)))
+    runs.flip(path, first + data.draw(st.integers(0, size - 1)), data.draw(st.integers(0, 7)))
     with pytest.raises((InputError, RunError)) as found:
         verify(path)
     assert len(str(found.value).splitlines()) == 1
@@ -109,7 +100,7 @@ def test_a_damaged_block_is_named_and_mended(name, copy, finished):
     place = place_of(copy, name)
     per_schedule = place.row_bytes if place.shape[0] == 6 and len(place.shape) > 1 else 0
     inner = place.row_bytes // place.shape[1] if per_schedule else place.row_bytes
-    flip(copy, place.start + (1 if name == "block_crc32" else 8) * inner + 3 * per_schedule)
+    runs.flip(copy, place.start + (1 if name == "block_crc32" else 8) * inner + 3 * per_schedule)
     with pytest.raises(RunError, match=r"run.h5: damaged: block 1 \(seeds 7 to 13\) \(--resume computes them again\)"):
         verify(copy)
     runs.assert_same_bits(simlr.run(runs.grid(), copy, resume=True), simlr.load(finished))
@@ -118,7 +109,7 @@ def test_a_damaged_block_is_named_and_mended(name, copy, finished):
 
 @pytest.mark.parametrize("name", ["seed", "draw"])
 def test_a_damaged_coordinate_is_named_and_mended(name, copy):
-    flip(copy, place_of(copy, name).start + 8 * 8)
+    runs.flip(copy, place_of(copy, name).start + 8 * 8)
     with pytest.raises(RunError, match=f"dataset {name} is damaged \\(--resume mends it\\)"):
         verify(copy)
     simlr.run(runs.grid(), copy, resume=True)
@@ -127,7 +118,7 @@ def test_a_damaged_coordinate_is_named_and_mended(name, copy):
 
 @pytest.mark.parametrize("name", ["wall_seconds", "finished_at", "end_crc32"])
 def test_a_damaged_end_is_named_and_noted_anew(name, copy):
-    flip(copy, place_of(copy, name).start)
+    runs.flip(copy, place_of(copy, name).start)
     with pytest.raises(RunError, match="wall_seconds, finished_at or their checksum are damaged"):
         verify(copy)
     simlr.run(runs.grid(), copy, resume=True)
@@ -150,8 +141,8 @@ def test_an_unfinished_run(half, folder):
     with pytest.raises(RunError, match=r"unfinished: 3 of 6 blocks are missing \(--resume computes them\)$"):
         verify(half)
     path = shutil.copy(half, "run.h5")
-    flip(path, place_of(path, "test_loss").start)
-    flip(path, place_of(path, "block_done").start + 2, bit=0)
+    runs.flip(path, place_of(path, "test_loss").start)
+    runs.flip(path, place_of(path, "block_done").start + 2, bit=0)
     with pytest.raises(RunError, match=r"damaged: block 0 \(seeds 0 to 6\), block 2 \(.*; unfinished: 2 of 6 blocks"):
         verify(path)
 
@@ -290,7 +281,7 @@ def test_the_command(copy, folder, capsys):
     assert said.out.startswith("run.h5: sound: 6 blocks") and len(said.out.splitlines()) == 1 and not said.err
     assert command.grid_command(["--verify", copy, "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
-    flip(copy, place_of(copy, "test_loss").start)
+    runs.flip(copy, place_of(copy, "test_loss").start)
     damaged = runs.command("--verify", copy, cwd=folder)
     assert "run.h5: damaged: block 0 (seeds 0 to 6)" in runs.assert_refused(damaged, status=1)
     Path("text").write_text("text")

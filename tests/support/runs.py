@@ -103,6 +103,15 @@ def blocks_done(path):
         return int(file["block_done"][()].sum())
 
 
+def flip(path, offset, bit=4):
+    """Change one bit of a file, as a disk may."""
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ (1 << bit)]))
+
+
 def has_begun(path):
     """Whether a block has been written to a run file."""
     if not Path(path).exists():

@@ -108,7 +108,7 @@ def near(what: str, measured: float, paper: float, tolerance: float, relative: b
     Returns
     -------
     Finding
-        HOLDS or FAILS; a number that is NaN fails.
+        HOLDS or FAILS; UNDECIDED where the number is not finite.
     """
     room = tolerance * abs(paper) if relative else tolerance
     text = f"{measurement_text(tolerance)} relative" if relative else tolerance

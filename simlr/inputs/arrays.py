@@ -44,15 +44,23 @@ def read_with_gaps(path: str | os.PathLike, names: Iterable[str]) -> dict[str, G
     return _readers(path)[0](path, names, lambda *given: cast_with_gaps(path, *given))
 
 
-def read_labels(path: str | os.PathLike, name: str) -> list[str | float]:
-    """The words or numbers of an array of one axis of an NPZ or HDF5 file."""
-    found = _readers(path)[0](path, (name,), lambda name, array, fillers=(): Gapped(array, {}))[name].values
+def read_labels(path: str | os.PathLike, name: str) -> list[str | float | int]:
+    """The words or numbers of an array of one axis of an NPZ or HDF5 file; NaN where it has its filler."""
+
+    def keep(name, array, fillers=()):
+        filled = np.isin(array, fillers) if array.dtype.kind in "fiu" and len(fillers) else np.zeros(array.shape, bool)
+        if filled.any():
+            array = array.astype(object)
+            array[filled] = math.nan
+        return Gapped(array, {})
+
+    found = _readers(path)[0](path, (name,), keep)[name].values
     if found.ndim != 1 or found.dtype.kind not in "fiubSUO":
         raise InputError(f"{path}: array {name!r} must be of one axis and hold words or numbers, got {found.dtype}")
     if found.dtype.kind == "b":
         return [str(value).lower() for value in found.tolist()]
     decoded = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in found.tolist()]
-    return [value if isinstance(value, str) else float(value) for value in decoded]
+    return decoded
 
 
 def shapes(path: str | os.PathLike) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:

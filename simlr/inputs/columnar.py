@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 from datetime import date, time, timedelta
 from decimal import Decimal
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,8 @@ def of_frame(table: Any, categories: Iterable[str | int] = (), path: str | os.Pa
     if not len(table) or not names:
         raise InputError(f"{path}: no rows of numbers")
     frame = Frame(Path(path), names, np.full((len(names), len(table)), math.nan), unit="row")
+    labels = list(table.columns) if hasattr(table, "iloc") else []
+    frame.has_labels = any(isinstance(label, Integral) and label != j for j, label in enumerate(labels))
     frame.keep_words(categories)
     for j, (gaps, known) in enumerate(columns):
         _fill(frame, j, gaps, known)

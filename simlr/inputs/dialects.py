@@ -153,5 +153,7 @@ def _names_in_comments(lines, comment, separator, rows):
     except csv.Error:
         return None
     names = [name.strip() for name in found]
+    if names and not names[0] and all(names[1:]):  # "#,a,b": what looks like a mark is a name
+        names[0] = comment
     is_named = len(names) == len(rows[0]) and all(names) and all(numbers.plain(name) is None for name in names)
     return names if is_named else None

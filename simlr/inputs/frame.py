@@ -48,6 +48,7 @@ class Frame:
     target: int | None = None  # the target, where it is known by an array's name
     labels: Sequence | None = None  # what says of every row whether it is held out, where that is no column
     unit: str = "line"  # what gaps and offences are counted in
+    has_labels: bool = False  # whether whole numbers are names, and other ones than the columns' places
 
     def keep_words(self, columns: Iterable[str | int]) -> None:
         """Ask for the words of columns, given by name or number, before they are read."""
@@ -87,6 +88,11 @@ class Frame:
             if self.names.count(wanted) > 1:
                 raise InputError(f"{where} {wanted!r} is there {self.names.count(wanted)} times")
             return self.names.index(wanted)
+        if self.has_labels and wanted >= 0:
+            raise InputError(
+                f"{self.path}: {noun} {wanted} may be the column labelled {wanted}, or column number {wanted}; "
+                f"'{wanted}' is the label, {wanted - count} the place from the end"
+            )
         if not -count <= wanted < count:
             raise InputError(f"{self.path}: {noun} {wanted} is not there; it has {count} columns")
         return wanted % count

@@ -16,6 +16,7 @@ from .frame import Frame
 from .wanted import Split
 
 TRAIN, VALIDATION, TEST, UNUSED = range(4)
+EXACT = 2.0**53  # from here on a whole number may be no float
 NAMES = "train", "validation", "test", "unused"
 _WORDS = {
     **dict.fromkeys(("train", "training"), TRAIN),
@@ -86,7 +87,11 @@ def rows_of(frame: Frame, wanted: Split) -> Rows:
     kinds = [_plain(label) for label in labels]
     held = Counter(kinds)
     if None in held:
-        raise InputError(f"{where}: row {kinds.index(None)}, counted from 0, has no value")
+        raise InputError(
+            f"{where}: row {kinds.index(None)}, counted from 0, has no value; take the row out, or write a word of its "
+            "own there and give train_value and test_value"
+        )
+    _refuse_twins(where, labels)
     roles = _by_flag(wanted, held) or _roles(where, wanted, held)
     for role, key in ((TRAIN, "train_value"), (TEST, "test_value")):
         if role not in roles.values():
@@ -97,13 +102,33 @@ def rows_of(frame: Frame, wanted: Split) -> Rows:
 
 
 def _plain(label):
-    """A value of the column as it is compared: a number, or a word; None of a gap."""
-    if isinstance(label, str) and numbers.is_gap(label):
+    """A value of the column as it is compared: a number, or a word without the blanks around it; None of a gap.
+
+    A whole number that a float need not hold stays as it is written.
+    """
+    if not isinstance(label, str):
+        if label != label:
+            return None
+        return float(label) if abs(label) < EXACT else str(label)
+    word = label.strip()
+    if numbers.is_gap(word):
         return None
-    number = numbers.plain(label) if isinstance(label, str) else float(label)
-    if number is not None:
+    number = numbers.plain(word)
+    if number is not None and abs(number) < EXACT:
         return number
-    return label.lower() if label.lower() in (*_YES, *_NO) else label
+    return word.lower() if word.lower() in (*_YES, *_NO) else word
+
+
+def _refuse_twins(where, labels):
+    """Refuse two values that differ in their writing alone: nobody can have meant other rows by them."""
+    written = {}
+    for label in dict.fromkeys(label.strip() if isinstance(label, str) else label for label in labels):
+        kind = _plain(label)
+        other = written.setdefault(kind.casefold() if isinstance(kind, str) else kind, label)
+        if other != label:
+            raise InputError(
+                f"{where} holds {show(other, 24)} and {show(label, 24)}, which may be one: write them alike"
+            )
 
 
 def _text(kind):
@@ -131,6 +156,8 @@ def _roles(where, wanted, held):
     roles = {}
     for role, value in given.items():
         kind = _plain(value)
+        if kind is None:
+            raise InputError(f"{where}: {show(value)} stands for no value, so no rows are meant by it")
         if kind not in held:
             shown = [f"{own:g}" if isinstance(own, float) else own for own in (kind, *held)]
             raise unknown(where, shown[0], shown[1:], "value")
@@ -138,7 +165,14 @@ def _roles(where, wanted, held):
             raise InputError(f"{where}: {_text(kind)} cannot be for {NAMES[roles[kind]]} and {NAMES[role]} rows both")
         roles[kind] = role
     words = {kind: _WORDS.get(kind.lower()) for kind in held if isinstance(kind, str) and kind not in roles}
-    words = {kind: role for kind, role in words.items() if role is not None and role not in given}
+    words = {kind: role for kind, role in words.items() if role is not None}
+    for kind, role in words.items():
+        if role in given and (role == TRAIN or TRAIN not in given):
+            raise InputError(
+                f"{where}: {show(kind, 24)} says {NAMES[role]}, and {NAMES[role]}_value is {show(given[role], 24)}: "
+                "write them alike, or give train_value, beside which other rows are left out"
+            )
+    words = {kind: role for kind, role in words.items() if role not in given}
     roles |= words
     left = [kind for kind in held if kind not in roles]
     if TRAIN in given:

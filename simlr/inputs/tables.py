@@ -3,7 +3,6 @@
 import math
 import os
 import weakref
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,8 +72,9 @@ class Table:
         whole = f"{self.rows:,} rows"
         if self.rows < self.rows_found:
             whole += f" of {self.rows_found:,} ({self.rows_found - self.rows:,} with gaps dropped)"
-        if self.missing == "mean" and self.gaps:
-            whole += f" ({self.gaps:,} with gaps, the mean of the column in their place)"
+        filled = self.gaps - (self.rows_found - self.rows)
+        if self.missing == "mean" and filled:
+            whole += f" ({filled:,} with gaps, the mean of the column in their place)"
         parts = [f"{many(len(self.features), 'feature')}, target {self.target}, {whole}"]
         if self.split.groups is not None:
             parts.append(self.split.describe())
@@ -146,6 +146,8 @@ def of_file(path: Path, wanted: Wanted, test_data: Path | None = None) -> Table:
     """The `Table` of a file, or of two; the same object where it is in use already and the files have not changed."""
     wanted.split.check(test_data is None)
     files = [path] if test_data is None else [path, test_data]
+    if test_data is not None and size_of(test_data) and os.path.samefile(path, test_data):
+        raise InputError(f"{path}: test_data is the same file, and its rows would be train and test rows both")
     found = [(os.path.realpath(file), size_of(file), os.stat(file)) for file in files]
     key = (*((name, size, status.st_mtime_ns, status.st_ino) for name, size, status in found), wanted)
     table = _tables.get(key)
@@ -178,10 +180,8 @@ def assemble(frame: Frame, wanted: Wanted, file_digest: str = "", held_out: Fram
     used = [*taken, target]
     _check(frame, used, wanted)
     frame, used, split = _grouped(frame, used, wanted, held_out)
-    made = {j: _one_hot(frame, j, j == used[-1], split.groups) for j in used if j in frame.words}
-    for j, (_, block) in made.items():  # where they have gaps, for the rows that are whole
-        frame.values[j] = block[0]
     kept, gaps = _whole_rows(frame, used, wanted.missing, split.groups)
+    made = {j: _one_hot(frame, j, j == used[-1], split.groups, kept) for j in used if j in frame.words}
     return Table(
         columns=_packed(frame, used, made, kept),
         features=tuple(name for j in used[:-1] for name in (made[j][0] if j in made else [frame.name(j)])),
@@ -219,6 +219,11 @@ def _grouped(frame, used, wanted, held_out):
         return frame, used, splits.DRAWN
     held_out.trim()
     theirs = splits.columns_of(held_out, frame, used)
+    if any((j in frame.words) != (k in held_out.words) for j, k in zip(used, theirs, strict=True)):
+        raise InputError(
+            f"{held_out.path}: its columns stand in another order than in {frame.path}; "
+            "categorical names columns, not their numbers"
+        )
     _check(held_out, theirs, wanted)
     both = Frame(
         frame.path,
@@ -227,6 +232,7 @@ def _grouped(frame, used, wanted, held_out):
         words={k: frame.words[j] + held_out.words[theirs[k]] for k, j in enumerate(used) if j in frame.words},
         notes=list(dict.fromkeys([*frame.notes, *held_out.notes])),
     )
+    fillers_of.clear(both, list(range(len(used))), wanted.fillers)  # which in one file alone may look like a number
     return both, list(range(len(used))), splits.of_two(frame, held_out)
 
 
@@ -287,17 +293,17 @@ def _refuse_offences(frame, taken, target):
         raise InputError(f"{frame.path}, {frame.unit} {line}: {what}{where}")
 
 
-def _one_hot(frame, j, is_target, groups):
-    """Names and columns of 0 and 1, one a word of the train rows, NaN in gaps; of a target of two words -1 and 1."""
+def _one_hot(frame, j, is_target, groups, kept):
+    """Names and columns of 0 and 1, one a word of the train rows kept, NaN in gaps; of a target of two words -1, 1."""
     words = frame.words[j]
     gaps = np.array([is_gap(word) for word in words])
-    learnt = words if groups is None else [word for word, group in zip(words, groups, strict=True) if not group]
-    kinds = sorted(count for count in Counter(learnt) if not is_gap(count))
+    whole = [row for row in np.flatnonzero(~gaps).tolist() if kept is None or kept[row]]
+    kinds = sorted({words[row] for row in whole if groups is None or groups[row] == splits.TRAIN})
     rule = "two are needed, for -1 and 1" if is_target else f"from 1 to {MOST_CLASSES} can be told apart"
     if (is_target and len(kinds) != 2) or not 0 < len(kinds) <= MOST_CLASSES:
         raise InputError(f"{frame.path}: categorical column {frame.name(j)!r} has {len(kinds)} words; {rule}")
     place = {kind: i for i, kind in enumerate(kinds)}
-    strange = next((word for word, gap in zip(words, gaps, strict=True) if word not in place and not gap), None)
+    strange = next((words[row] for row in whole if words[row] not in place), None)
     if strange is not None:
         raise InputError(
             f"{frame.path}: {show(strange, 40)} in categorical column {frame.name(j)!r} is in no train row, so nothing "

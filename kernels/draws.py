@@ -73,7 +73,7 @@ def philox_block(root, seed, purpose, step, block):
     return philox(counter, np.uint64(step), np.uint64(purpose), np.uint64(0), np.uint64(root), np.uint64(seed))
 
 
-@cell
+@inline
 def word_at(root, seed, purpose, step, index):
     """Word number `index` of a stream, uint64: what random_raw() gives after `index` others."""
     return philox_block(root, seed, purpose, step, index >> 2)[index & 3]
@@ -86,7 +86,7 @@ def as_uniform(word):
     return np.float64(np.int64(word >> _UNIFORM_SHIFT)) * _UNIFORM_SCALE
 
 
-@cell
+@inline
 def uniform_at(root, seed, purpose, step, index):
     """Uniform number `index` of a stream, float64 in [0, 1): what random() gives after `index` others."""
     return as_uniform(word_at(root, seed, purpose, step, index))
@@ -143,7 +143,7 @@ def tail_normal(negative, stream, used):
             return (-(TAIL_START + excess) if negative else TAIL_START + excess), used
 
 
-@cell
+@inline
 def under_curve(layer, value, uniform):
     """Whether a point of the layer's wedge, at a uniform height between the layer's edges, lies under the density."""
     height = (DENSITY[layer - 1] - DENSITY[layer]) * uniform + DENSITY[layer]

@@ -1,6 +1,6 @@
 """How simlr compiles: the only file that names Numba's options, chooses the cache and launches threads.
 
-`cell` compiles a function, `inline` one that always melts into its caller, `worker` one that allocates or calls what
+`cell` compiles a function, `inline` one that always goes into its caller, `worker` one that allocates or calls what
 does, and `sweep` one with a parallel loop. A sweep is run by `launch`, which holds the one lock: two parallel launches
 at once abort the process under Numba's workqueue layer. Never fork after a launch, since OpenMP ends the child: start
 processes by spawn.
@@ -30,10 +30,12 @@ import llvmlite
 import numba
 from llvmlite import binding
 
+from .separate import Kernel
+
 # Where another process has one of the cores, OpenMP's threads would wait for each other in turns, spinning: two were
 # half as fast as one. Read when OpenMP is loaded, which is at the first launch; what the user has set stays.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-OPTIONS = {"nogil": True, "fastmath": False, "error_model": "numpy"}
+OPTIONS = {"nogil": True, "fastmath": False, "error_model": "numpy", "no_cfunc_wrapper": True}
 # Numba's switch for code without its runtime, NRT, which counts references. It is no documented option, and there is no
 # other that does the same: a test says when it is gone.
 UNCOUNTED = {"_nrt": False}
@@ -227,13 +229,13 @@ def _cache_settings(directory):
             setattr(numba.config, name, value)
 
 
-def _enable_cache(dispatcher):
-    """Let a dispatcher load and save its code in our directory, if there is one."""
+def _enable_cache(dispatcher, kept_in):
+    """Let a dispatcher load and save its code in the named part of our directory, if there is one."""
     directory = cache_directory()
     if directory is None:
         return
     try:
-        with _cache_settings(directory):
+        with _cache_settings(directory / kept_in):
             dispatcher.enable_caching()
     except (OSError, RuntimeError) as error:  # Numba's words for "not a file" and "not writable"
         _log.debug("no cache for %s: %s", dispatcher, error)
@@ -244,37 +246,47 @@ def _enable_cache(dispatcher):
 # ---- compiling ----
 
 
-def _compiled(function, **options):
-    """The function under our options; itself where NUMBA_DISABLE_JIT is set."""
+def _dispatcher(function, kept_in="", **options):
+    """Numba's function under our options, with its cache in the named part of our directory."""
     dispatcher = numba.njit(**OPTIONS, **options)(function)
-    if dispatcher is not function:
-        _enable_cache(dispatcher)
+    _enable_cache(dispatcher, kept_in)
     return dispatcher
+
+
+def _kernel(function, **options):
+    """A `Kernel` of the function under our options; the function itself where NUMBA_DISABLE_JIT is set."""
+    if numba.config.DISABLE_JIT:
+        return function
+    inner = _dispatcher(function, no_cpython_wrapper=True, **options)
+    separate = not options.get("forceinline", False)
+    return Kernel(function, inner, lambda: _dispatcher(function, "called", **options), separate)
 
 
 def cell(function):
     """Decorator: compile one cell's work, IEEE-strict and without the GIL; callable from Python and from kernels.
 
+    It is compiled once, and kernels call it by address.
+
     It may not allocate, nor call what does, and references to its arrays are not counted, nor those to the arrays of
     its named tuples: whoever calls it holds them meanwhile. Each count is an atomic addition, and two threads that
     called a short function with twenty arrays spent most of their time on them.
     """
-    return _compiled(function, **UNCOUNTED)
+    return _kernel(function, **UNCOUNTED)
 
 
 def inline(function):
-    """Decorator: the same, always inlined into its callers: arguments beyond a few go over the stack."""
-    return _compiled(function, forceinline=True, **UNCOUNTED)
+    """Decorator: the same, inlined into each caller and compiled with it, as a call puts its arguments on the stack."""
+    return _kernel(function, forceinline=True, **UNCOUNTED)
 
 
 def worker(function):
     """Decorator: the same for what allocates arrays, or calls what does, and so is called once a task."""
-    return _compiled(function)
+    return _kernel(function)
 
 
 def sweep(function):
     """Decorator: the same with numba.prange over independent cells in parallel. Call it through `launch`."""
-    return _compiled(function, parallel=True)
+    return function if numba.config.DISABLE_JIT else _dispatcher(function, parallel=True)
 
 
 # ---- running ----

@@ -5,7 +5,7 @@ zeros, whose bar of -1 no energy reaches. Energy is 2 (train loss - floor), bar 
 """
 
 from .arrays import DIVERGED_SUM, ENDED
-from .jit import cell, inline
+from .jit import inline
 from .status import DIVERGED, REACHED
 
 LANES = 8
@@ -60,7 +60,7 @@ def levels_passed(cells, decided, s, n, energy):
     return level, REACHED
 
 
-@cell
+@inline
 def raise_alarms(energy, bar, alarm, filled):
     """alarm = 1 in lanes at or below their bar, or beyond the limit (NaN included); whether there are any."""
     alarms = 0

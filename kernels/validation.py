@@ -64,7 +64,7 @@ def follow_losses(losses, count, patience, min_delta, best, wait, decided, best_
     return best, wait, decided, improved
 
 
-@cell
+@inline
 def validation_losses(checks, validation, s, n, count, scratch):
     """losses[k] = floor + y_k^T (b + M y_k) of the checks of one cell."""
     y, losses = scratch.y, scratch.losses
@@ -76,7 +76,7 @@ def validation_losses(checks, validation, s, n, count, scratch):
         losses[k] += validation.floor[n]
 
 
-@cell
+@inline
 def checks_made(step, s, n, runs):
     """How many checks of a window a cell was there for: neither ended nor diverged; step (S, W)."""
     count = 0
@@ -87,14 +87,14 @@ def checks_made(step, s, n, runs):
     return count
 
 
-@cell
+@inline
 def copy_cell(source, s, n, k, target, m):
     """target[s, n, m] = source[s, n, k], along the last axis."""
     for i in range(source.shape[3]):
         target[s, n, m, i] = source[s, n, k, i]
 
 
-@cell
+@inline
 def stop_at_check(checks, watch, s, n, k, level):
     """What a cell is given as at one level: what it was at check k of the window."""
     watch.stop_step[s, n, level] = checks.step[s, k]
@@ -103,7 +103,7 @@ def stop_at_check(checks, watch, s, n, k, level):
     copy_cell(checks.average, s, n, k, watch.stop_average, level)
 
 
-@cell
+@inline
 def stop_at_best(watch, s, n, level):
     """What a cell is given as at one level: what it was at its best check, in an earlier window."""
     watch.stop_step[s, n, level] = watch.best_step[s, n]
@@ -112,7 +112,7 @@ def stop_at_best(watch, s, n, level):
     copy_cell(watch.best_average, s, n, 0, watch.stop_average, level)
 
 
-@cell
+@inline
 def note_best(checks, watch, s, n, k):
     """Note check k of the window as the best so far."""
     watch.best_step[s, n], watch.best_time[s, n] = checks.step[s, k], checks.time[s, k]
@@ -120,7 +120,7 @@ def note_best(checks, watch, s, n, k):
     copy_cell(checks.average, s, n, k, watch.best_average, 0)
 
 
-@cell
+@inline
 def end_patiences(checks, rule, watch, s, n, first, last, scratch):
     """Write where the patiences first..last - 1 of a cell ended."""
     for level in range(first, last):

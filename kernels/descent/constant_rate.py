@@ -65,7 +65,7 @@ class ConstantRate(NamedTuple):
     y: np.ndarray  # (d,) scratch
 
 
-@cell
+@inline
 def set_decay(piece, scale, n):
     """Set decay and odd_sign for seed n; scale (N, d)."""
     for i in range(piece.x.size):
@@ -77,7 +77,7 @@ def set_decay(piece, scale, n):
         piece.known[i] = lam
 
 
-@cell
+@inline
 def decayed_sums(x, shift, decay, k):
     """q(k) and -q'(k) / 2 = sum_i decay_i x_i(k)^2."""
     total = 0.0
@@ -90,7 +90,7 @@ def decayed_sums(x, shift, decay, k):
     return total, slope
 
 
-@cell
+@inline
 def falls(x, shift, decay, k):
     """Whether q falls at step k."""
     total, slope = decayed_sums(x, shift, decay, k)
@@ -220,7 +220,7 @@ def first_divergence(x, decay, last):
     return carried_divergence(x, x[:0], decay, last)
 
 
-@cell
+@inline
 def jump(piece, k):
     """y_i = f_i^k x_i."""
     for i in range(piece.x.size):
@@ -228,7 +228,7 @@ def jump(piece, k):
         piece.y[i] = y * piece.odd_sign[i] if k % 2 == 1 else y
 
 
-@cell
+@inline
 def pass_levels(piece, last, cells, course, s, n):
     """Write the levels that a cell passes at steps 1..last of a piece."""
     k = 0
@@ -244,7 +244,7 @@ def pass_levels(piece, last, cells, course, s, n):
         course.decided[s, n] = level
 
 
-@cell
+@inline
 def record_moments(piece, last, cells, rates, course, s, n):
     """Write the recorded moments of a cell that lie at steps 1..last of a piece."""
     slot, moment = next_moment(rates, s, 0, piece.before)

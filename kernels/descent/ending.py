@@ -6,7 +6,7 @@ import numpy as np
 from numba import prange
 
 from ..arrays import ENDED
-from ..jit import cell, sweep, worker
+from ..jit import inline, sweep, worker
 from ..status import AT_FLOOR, OUT_OF_STEPS, REACHED
 from ..tasks import NONE_LEFT, claim_cells
 from .flow import crossing_time
@@ -15,13 +15,13 @@ from .recurrence import write_levels
 SEEDS_A_TASK = 64
 
 
-@cell
+@inline
 def flow(x, lam, tau, i):
     """Coordinate i after the flow time tau: exp(-lam_i tau) x_i; at tau = inf only null directions are left."""
     return x[i] * math.exp(-lam[i] * tau) if lam[i] > 0.0 else x[i]
 
 
-@cell
+@inline
 def cross_levels(x, lam, unit, elapsed, cells, rates, course, s, n):
     """Let a cell flow through the levels that it has not passed; unit turns flow time into the schedule's unit."""
     tau = 0.0
@@ -34,7 +34,7 @@ def cross_levels(x, lam, unit, elapsed, cells, rates, course, s, n):
             course.stop_x[s, n, k, i] = flow(x, lam, tau, i)
 
 
-@cell
+@inline
 def record_flow(x, lam, unit, flows, course, s, row):
     """Record the moments that lie in the flow, in a row of the recorded seeds."""
     for slot in range(flows.record_time.shape[1]):

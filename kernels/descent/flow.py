@@ -14,7 +14,7 @@ RESOLUTION = 2.0**-52
 SAFE = 1e-280
 
 
-@cell
+@inline
 def flow_sums(x, lam, tau):
     """q = sum_i x_i(tau)^2 = 2 (train loss - floor), and -q'/2 = sum_i lam_i x_i(tau)^2."""
     total = 0.0

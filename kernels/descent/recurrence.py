@@ -55,7 +55,7 @@ def fair_width(cells, workers):
     return max(FEWEST_LANES, cells // (TASKS_A_THREAD * workers * LANES) * LANES)
 
 
-@cell
+@inline
 def step_lanes(scale, now, after, filled, eta, t):
     """One step of all lanes: x_i <- f_i x_i. Arrays (d, width)."""
     rate = -eta[t]
@@ -64,7 +64,7 @@ def step_lanes(scale, now, after, filled, eta, t):
             after[i, lane] = now[i, lane] * fma(rate, scale[i, lane], 1.0)
 
 
-@cell
+@inline
 def span_lanes(scale, now, after, filled, eta, t):
     """SPAN steps of all lanes, with one load and one store a coordinate."""
     e = load_eight(eta, t)
@@ -73,7 +73,7 @@ def span_lanes(scale, now, after, filled, eta, t):
             after[i, lane] = step_eight(e, scale[i, lane], now[i, lane])
 
 
-@cell
+@inline
 def square_sums(lanes, energy, filled):
     """energy = sum_i x_i^2 of every lane."""
     for lane in range(filled):
@@ -83,7 +83,7 @@ def square_sums(lanes, energy, filled):
             energy[lane] = fma(lanes[i, lane], lanes[i, lane], energy[lane])
 
 
-@cell
+@inline
 def square_sum(x):
     """sum_i x_i^2, in the order and rounding of square_sums."""
     total = 0.0
@@ -154,7 +154,7 @@ def leave_pool(pool, lanes, course, s, lane, count):
     return last
 
 
-@cell
+@inline
 def answer_alarms(pool, now, after, count, cells, rates, course, s, first_step, t, span, stays):
     """Replay the lanes in which something happened; return how many cells are left. `stays`: only ENDED may leave.
 
@@ -175,7 +175,7 @@ def answer_alarms(pool, now, after, count, cells, rates, course, s, first_step, 
     return count
 
 
-@cell
+@inline
 def record_lanes(pool, lanes, count, cells, rates, course, s, step, slot):
     """Record this moment of the seeds whose trajectory is kept; return how many cells have more to do."""
     for lane in range(count - 1, -1, -1):

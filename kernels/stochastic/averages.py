@@ -9,7 +9,7 @@ doi:10.1137/0330046. Averaging commutes with turning into the Hessian's axes, so
 """
 
 from ..intrinsics import fma
-from ..jit import cell
+from ..jit import cell, inline
 
 NO_AVERAGE, TAIL, EXPONENTIAL = 0, 1, 2
 
@@ -36,7 +36,7 @@ def blend_lanes(r, average, past, present, filled):
             average[i, lane] = fma(present[lane], r[i, lane], past[lane] * average[i, lane])
 
 
-@cell
+@inline
 def average_lanes(kind, step, tail_start, decay, r, average, past, present, filled):
     """Take the iterates after `step` steps into the averages of their lanes; past and present (width,) are scratch."""
     if kind == NO_AVERAGE:

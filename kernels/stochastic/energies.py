@@ -1,10 +1,10 @@
 """The excess train loss from residuals: sum_i lam_i r_i^2 = 2 (train loss - floor), in one order and rounding."""
 
 from ..intrinsics import fma
-from ..jit import cell
+from ..jit import inline
 
 
-@cell
+@inline
 def curved_sum(lam, r):
     """sum_i lam_i r_i^2 of one cell, with the bits that curved_sums gives it."""
     total = 0.0
@@ -13,7 +13,7 @@ def curved_sum(lam, r):
     return total
 
 
-@cell
+@inline
 def curved_sums(lam, r, energy, filled):
     """energy = sum_i lam_i r_i^2 of every lane; arrays (d, width)."""
     for lane in range(filled):

@@ -60,7 +60,7 @@ def make_drawn(dimension, own_dimension, batch, rows, width):
     )  # fmt: skip
 
 
-@cell
+@inline
 def exact_lanes(lam, r, gradient, filled):
     """g = lam r; arrays (d, width)."""
     for i in range(r.shape[0]):
@@ -68,7 +68,7 @@ def exact_lanes(lam, r, gradient, filled):
             gradient[i, lane] = lam[i, lane] * r[i, lane]
 
 
-@cell
+@inline
 def noisy_lanes(lam, r, noise, sigma, gradient, filled):
     """g = lam r + sigma noise, with one noise (d,) for all lanes and a sigma (width,) for each."""
     for i in range(r.shape[0]):
@@ -76,7 +76,7 @@ def noisy_lanes(lam, r, noise, sigma, gradient, filled):
             gradient[i, lane] = fma(sigma[lane], noise[i], lam[i, lane] * r[i, lane])
 
 
-@cell
+@inline
 def draw_noise(drawn, noise, curvature, n, step):
     """drawn.noise: standard normals, or sqrt(lam) of them; 0 along the axes beyond drawn.normal, which seed n lacks."""
     fill_normal(drawn.normal, noise.root, noise.draw[n], GRADIENT_NOISE, step)
@@ -85,7 +85,7 @@ def draw_noise(drawn, noise, curvature, n, step):
         drawn.noise[i] = math.sqrt(curvature[n, i]) * normal if noise.kind == HESSIAN else normal
 
 
-@cell
+@inline
 def rows_with_replacement(drawn, noise, n, count, step):
     """drawn.picked (batch,): some of the first `count` rows of seed n."""
     fill_uniform(drawn.uniform, noise.root, noise.draw[n], BATCH, step)
@@ -99,7 +99,7 @@ def steps_an_epoch(rows, batch):
     return (rows + batch - 1) // batch
 
 
-@cell
+@inline
 def rows_of_epoch(drawn, step):
     """Put the rows of this step into drawn.picked, from the order of its epoch; return how many."""
     order, picked = drawn.order, drawn.picked
@@ -117,7 +117,7 @@ def order_epoch(drawn, noise, n, step):
     fill_order(drawn.order, noise.root, noise.draw[n], BATCH, epoch)
 
 
-@cell
+@inline
 def gather_rows(drawn, rows, which, count):
     """Copy the first `count` of drawn.picked side by side: batch_z (b, d), (2/count) batch_z, batch_rho (b,).
 

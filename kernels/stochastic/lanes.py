@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arrays import DIVERGED_SUM, ENDED, Cells, Method, Noise, Passages, Rates, Rows, State
-from ..jit import cell, worker
+from ..jit import cell, inline, worker
 from ..pool import NEVER, bar_of, is_done, levels_passed, next_moment
 from .energies import curved_sums
 
@@ -75,7 +75,7 @@ def make_pool(dimension, moving, averaging, steps, width):
     )  # fmt: skip
 
 
-@cell
+@inline
 def sharpness_of(curvature, n):
     """The largest curvature of seed n, 1 where all is flat."""
     sharpness = 0.0
@@ -87,21 +87,21 @@ def sharpness_of(curvature, n):
 # ---- one lane ----
 
 
-@cell
+@inline
 def read_lane(lane, source, s, n, target):
     """Lane of target (d, width) = source[s, n] (d,)."""
     for i in range(target.shape[0]):
         target[i, lane] = source[s, n, i]
 
 
-@cell
+@inline
 def write_lane(lane, source, target, s, n):
     """target[s, n] (d,) = lane of source (d, width)."""
     for i in range(source.shape[0]):
         target[s, n, i] = source[i, lane]
 
 
-@cell
+@inline
 def write_lane_at(lane, source, target, s, n, k):
     """target[s, n, k] (d,) = lane of source (d, width)."""
     for i in range(source.shape[0]):
@@ -180,7 +180,7 @@ def store_cells(pool, count, state):
             store_lane(pool, lane, state)
 
 
-@cell
+@inline
 def lay_out_rates(pool, count, eta, t, steps):
     """Row k of the pool's rates = the absolute rate of step t + k of the chunk in every lane that holds a cell."""
     for lane in range(count):
@@ -190,7 +190,7 @@ def lay_out_rates(pool, count, eta, t, steps):
                 pool.rates[k, lane] = eta[s, t + k] / pool.unit[lane]
 
 
-@cell
+@inline
 def first_end(pool, count, length):
     """The last step up to which no lane's schedule ends."""
     end = NEVER
@@ -200,7 +200,7 @@ def first_end(pool, count, length):
     return end
 
 
-@cell
+@inline
 def first_moment(pool, count):
     """The next moment to record in any lane."""
     soonest = NEVER
@@ -222,7 +222,7 @@ def decide(pool, lane, cells, passages, s, n, step, time):
     passages.decided[s, n] = last if pool.energy[lane] <= DIVERGED_SUM else ENDED
 
 
-@cell
+@inline
 def answer_alarms(pool, count, launch, step, t):
     """Decide levels in the lanes with an alarm after step t of the chunk; return how many cells left the pool."""
     cells, rates, decided = launch.cells, launch.rates, launch.passages.decided
@@ -241,14 +241,14 @@ def answer_alarms(pool, count, launch, step, t):
     return left
 
 
-@cell
+@inline
 def record(pool, lane, passages, s, row, slot):
     """Record the cell in a lane, of schedule s, in a row of the recorded seeds."""
     write_lane_at(lane, pool.r, passages.record_r, s, row, slot)
     write_lane_at(lane, pool.average, passages.record_average, s, row, slot)
 
 
-@cell
+@inline
 def record_lanes(pool, count, launch, step):
     """Record the lanes whose moment this is; return how many cells left the pool."""
     cells, rates, passages = launch.cells, launch.rates, launch.passages
@@ -265,7 +265,7 @@ def record_lanes(pool, count, launch, step):
     return left
 
 
-@cell
+@inline
 def end_lanes(pool, count, launch, step):
     """Let the cells leave whose schedules end here; return how many."""
     left = 0

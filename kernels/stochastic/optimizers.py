@@ -16,7 +16,7 @@ Arrays of a pool are (d, width), those of its lanes (width,), and `rates` (steps
 """
 
 from ..intrinsics import fma
-from ..jit import cell
+from ..jit import cell, inline
 
 GRADIENT_DESCENT, MOMENTUM, NESTEROV = 0, 1, 2
 
@@ -49,7 +49,7 @@ def nesterov_lanes(gradient, rates, k, beta, r, velocity, filled):
             r[i, lane] = fma(-rates[k, lane], fma(beta[lane], v, gradient[i, lane]), r[i, lane])
 
 
-@cell
+@inline
 def update_lanes(optimizer, gradient, rates, k, beta, r, velocity, filled):
     """One step of all lanes by the optimiser. Updates r and, but for gradient descent, velocity."""
     if optimizer == GRADIENT_DESCENT:

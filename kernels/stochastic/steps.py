@@ -18,7 +18,7 @@ filled anew. Rates are laid out in the order of the lanes for SEGMENT steps at a
 
 from numba import prange
 
-from ..jit import cell, sweep, worker
+from ..jit import cell, inline, sweep, worker
 from ..pool import lanes_within, raise_alarms, whole_lanes
 from ..tasks import NONE_LEFT, claim_cells
 from .averages import average_lanes
@@ -54,7 +54,7 @@ def pool_width(dimension, cells):
     return whole_lanes((cells + pools - 1) // pools)
 
 
-@cell
+@inline
 def segment_end(pool, count, launch, n, step, last_step):
     """The step up to which no schedule of the pool ends, no epoch, and no laid-out rates."""
     end = min(first_end(pool, count, launch.rates.length), last_step, step + SEGMENT)
@@ -64,7 +64,7 @@ def segment_end(pool, count, launch, n, step, last_step):
     return end
 
 
-@cell
+@inline
 def take_segment(pool, drawn, count, launch, n, step, end, first_step):
     """Take the steps from `step` to `end`, first_step that of the chunk; return how many cells left the pool."""
     method, filled = launch.method, whole_lanes(count)

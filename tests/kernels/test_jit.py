@@ -1,6 +1,6 @@
 """The jit policy in processes of its own: what the cache keeps, what it survives, and how sweeps are launched.
 
-Each test lays out a package `lab` of three files, jit.py and two kernels, and imports it in fresh Pythons: so nothing
+Each test lays out a package `lab`, how simlr compiles and two kernels, and imports it in fresh Pythons: so nothing
 here waits for the real kernels to compile, and their cache is left alone.
 """
 
@@ -21,9 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simlr.kernels import intrinsics, jit
-
-JIT_SOURCE = Path(jit.__file__).read_text(encoding="utf-8")
+from simlr.kernels import intrinsics, jit, separate
 
 HELPER = """
 from .jit import cell
@@ -48,7 +46,7 @@ def count_threads(out):
         out[i] = numba.get_num_threads()
 
 def hits():
-    return sum(twice_half.stats.cache_hits.values())
+    return sum(twice_half.dispatcher.stats.cache_hits.values())
 """
 
 CALL = "from lab.kernels import twice_half, hits; print(twice_half(7.0), hits())"
@@ -64,7 +62,9 @@ class Lab:
         for path in (self.site / "lab", self.home, self.temporary):
             path.mkdir(parents=True)
         self.write("__init__.py", "")
-        self.write("jit.py", JIT_SOURCE)
+        for module in (jit, separate):
+            source = Path(module.__file__)
+            self.write(source.name, source.read_text(encoding="utf-8"))
         self.write("helper.py", HELPER)
         self.write("kernels.py", KERNELS)
 

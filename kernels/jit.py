@@ -30,6 +30,7 @@ import llvmlite
 import numba
 from llvmlite import binding
 
+from . import trust
 from .separate import Kernel
 
 # Where another process has one of the cores, OpenMP's threads would wait for each other in turns, spinning: two were
@@ -44,6 +45,33 @@ STALE_SECONDS = 30 * 86400
 _log = logging.getLogger("simlr.kernels")
 _launching = threading.Lock()
 _wanted_threads = None
+
+
+class _Forked:
+    """Stands for the lock of launches in a process that was forked after one: OpenMP's threads are not in it."""
+
+    def __enter__(self):
+        raise RuntimeError(
+            "this process was forked from one in which simlr had computed, and has none of its threads: start "
+            "processes by spawn, as multiprocessing.get_context('spawn') does"
+        )
+
+    def __exit__(self, *error):
+        """Never called."""
+
+
+def _after_fork():
+    """A lock that was held when the process was forked is never given back in it."""
+    global _launching
+    _launching = threading.Lock()
+    # Asked without loading it: nothing may be imported in the midst of a fork.
+    parallel = sys.modules.get("numba.np.ufunc.parallel")
+    if getattr(parallel, "_is_initialized", False) and numba.threading_layer() == "omp":
+        _launching = _Forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 # ---- what the compiled code depends on ----
@@ -117,16 +145,19 @@ def _private_temporary():
 
 
 def _opened(base):
-    """The cache directory below `base`, made and written to for trial; OSError where that fails."""
+    """The cache directory below `base`, made, looked at and written to for trial; OSError where one of it fails."""
     path = base / _directory_name()
-    base.mkdir(parents=True, exist_ok=True)
+    trust.check(next(place for place in (base, *base.parents) if os.path.lexists(place)), is_shared=True)
+    base.parent.mkdir(parents=True, exist_ok=True)
+    base.mkdir(mode=0o700, exist_ok=True)
     try:
-        path.mkdir()
+        path.mkdir(mode=0o700)
     except FileExistsError:
         with contextlib.suppress(OSError):
             os.utime(path)  # the mark that it is still in use
     else:
         _remove_stale(base)
+    trust.check(path)
     with tempfile.TemporaryFile(dir=path) as probe:
         probe.write(b"probe")
     return path

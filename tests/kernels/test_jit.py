@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simlr.kernels import intrinsics, jit, separate
+from simlr.kernels import intrinsics, jit, separate, trust
 
 HELPER = """
 from .jit import cell
@@ -62,7 +62,7 @@ class Lab:
         for path in (self.site / "lab", self.home, self.temporary):
             path.mkdir(parents=True)
         self.write("__init__.py", "")
-        for module in (jit, separate):
+        for module in (jit, separate, trust):
             source = Path(module.__file__)
             self.write(source.name, source.read_text(encoding="utf-8"))
         self.write("helper.py", HELPER)
@@ -130,6 +130,105 @@ def test_read_only_install_without_home_uses_a_private_temporary_directory(lab):
         assert lab.run(CALL, HOME="/dev/null") == f"6.0 {hits}"
     (private,) = lab.temporary.iterdir()
     assert stat.S_IMODE(private.stat().st_mode) == 0o700
+
+
+WHERE = "from lab.jit import cache_directory; print(cache_directory())"
+PLACES = {"NUMBA_CACHE_DIR": "simlr", "XDG_CACHE_HOME": "simlr", "HOME": ".cache/simlr"}
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+@pytest.mark.parametrize("variable", PLACES)
+def test_code_below_a_folder_that_others_can_write_to_is_never_loaded(variable, depth, lab, tmp_path):
+    """Whoever can rename a folder on the way puts another one in its place: not this one, nor one below it."""
+    shared = tmp_path / "shared"
+    chosen = shared.joinpath(*["mine"] * depth)
+    chosen.mkdir(parents=True)
+    shared.chmod(0o777)
+    used = lab.run(WHERE, **{variable: chosen})
+    assert not used.startswith(str(shared)) and used != "None"
+    shared.chmod(0o755)
+    assert lab.run(WHERE, **{variable: chosen}).startswith(str(chosen / PLACES[variable]))
+    shared.chmod(0o1777)  # where each may move only what is his own, a folder of our own is made
+    assert lab.run(WHERE, **{variable: chosen}).startswith(str(chosen / PLACES[variable]))
+    assert stat.S_IMODE((chosen / PLACES[variable]).stat().st_mode) == 0o700
+
+
+def test_a_fresh_folder_of_the_users_own_is_taken(lab, tmp_path):
+    used = lab.run(WHERE, NUMBA_CACHE_DIR=tmp_path / "new/and/deep")
+    assert used.startswith(str(tmp_path / "new/and/deep/simlr"))
+
+
+def test_a_link_through_a_folder_that_others_can_write_to_is_not_followed(lab, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared/link").symlink_to(tmp_path / "mine")
+    (tmp_path / "first").symlink_to("shared/link")
+    assert lab.run(WHERE, NUMBA_CACHE_DIR=tmp_path / "first").startswith(str(tmp_path / "first"))
+    (tmp_path / "shared").chmod(0o777)
+    assert not lab.run(WHERE, NUMBA_CACHE_DIR=tmp_path / "first").startswith(str(tmp_path / "first"))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_what_belongs_to_another_user_is_refused(lab, tmp_path):
+    for name in ("folder", "mine"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to("mine")
+    for name in ("folder", "link"):
+        os.chown(tmp_path / name, 12345, 0, follow_symlinks=False)
+        assert not lab.run(WHERE, NUMBA_CACHE_DIR=tmp_path / name).startswith(str(tmp_path / name))
+    (tmp_path / "sticky").mkdir()
+    (tmp_path / "sticky").chmod(0o1777)
+    (tmp_path / "sticky/simlr").mkdir(mode=0o700)
+    os.chown(tmp_path / "sticky/simlr", 12345, 0)
+    assert not lab.run(WHERE, NUMBA_CACHE_DIR=tmp_path / "sticky").startswith(str(tmp_path / "sticky"))
+
+
+@pytest.mark.parametrize(("mode", "group", "ok"), [(0o775, 0, True), (0o775, 54321, False), (0o755, 54321, True)])
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_a_folder_of_a_group(mode, group, ok, tmp_path):
+    (tmp_path / "folder").mkdir()
+    os.chown(tmp_path / "folder", 0, group)
+    (tmp_path / "folder").chmod(mode)
+    if ok:
+        trust.check(tmp_path / "folder")
+    else:
+        with pytest.raises(PermissionError, match="may be written to by others"):
+            trust.check(tmp_path / "folder")
+
+
+def test_links_in_a_circle_end(tmp_path):
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(OSError, match="leads nowhere"):
+        trust.check(tmp_path / "circle")
+
+
+FORKING = """
+import os, sys, numpy
+from lab.jit import launch, set_threads
+from lab.kernels import count_threads
+out = numpy.zeros(4)
+launch(count_threads, out)
+pid = os.fork()
+if not pid:
+    try:
+        launch(count_threads, out)
+        print("computed")
+    except RuntimeError as error:
+        print(error)
+    sys.stdout.flush()
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [("omp", "start processes by spawn, as multiprocessing.get_context('spawn') does"), ("workqueue", "computed")],
+)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_that_was_forked_after_a_launch_says_so_at_once(layer, said, lab):
+    output = lab.run(FORKING, NUMBA_THREADING_LAYER=layer).splitlines()
+    assert output[0].endswith(said) and output[1:] == ["0"]
 
 
 def test_a_temporary_directory_that_others_can_write_to_is_refused(lab):

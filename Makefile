@@ -61,7 +61,7 @@ lint: $(VENV)/with-test
 
 clean:
 	rm -rf $(VENV) build dist simlr.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache .coverage htmlcov
-	rm -rf data/*.h5 data/*-report data/*.new data/*.merging data/*.lock
+	rm -rf data/*.h5 data/*-report data/.simlr-*
 	find simlr kernels tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp an extra, touched only when pip has finished. The install is editable: a change of code takes effect at once.

@@ -3,10 +3,10 @@
 import contextlib
 import csv
 import os
-import secrets
 from pathlib import Path
 
 from ..errors import InputError
+from ..store.lock import is_being_made, working_file
 from ..store.target import sync_folder
 from .csv_files import FILES
 
@@ -63,14 +63,14 @@ def is_ours(path: Path) -> bool:
 
 def _replace(path, content):
     """Put a file in its place, by way of a name that is nobody else's, and not through a link."""
-    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    is_being_made(path)  # what a report that was killed has left goes
+    new, descriptor = working_file(path)
     try:
         with open(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(descriptor)
-        os.replace(new, path)
+            os.replace(new, path)  # while its lock is held
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(new)

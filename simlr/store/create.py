@@ -4,7 +4,7 @@ import contextlib
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -16,9 +16,9 @@ from ..resources import check_limit, check_room
 from . import file_format, file_io, seal
 from .file_format import Field
 from .layout import lay_out, lay_out_whole
-from .lock import kept_alone, locked_output, release
+from .lock import BYTE, FileLock, claimed, kept_alone, release
 from .metadata import places_of
-from .target import check_target, sync_folder
+from .target import ADVICE, check_target, sync_folder
 from .writer import Writer, fill_indices
 
 
@@ -57,6 +57,50 @@ def create(
         Where another run is writing to it, or it could not be laid out.
     """
 
+    made = begin(path, plan, attributes, overwrite, small)
+    made.put_in_place(overwrite)
+    return made.writer
+
+
+class Made(NamedTuple):
+    """A run file that is laid out, and whose name is still a working name.
+
+    Attributes
+    ----------
+    path : Path
+        The output that it is to be, behind links.
+    new : Path
+        Where it is.
+    writer : Writer
+        What writes its blocks.
+    """
+
+    path: Path
+    new: Path
+    writer: Writer
+
+    def put_in_place(self, overwrite: bool, advice: str = ADVICE) -> None:
+        """Give it its name; where that fails, nothing is left of it."""
+        with _nothing_left(self.path, self.new, self.writer.close):
+            _put_in_place(self.new, self.path, self.writer.lock, overwrite, advice)
+            self.writer.place = self.path
+
+    def remove(self) -> None:
+        """Leave nothing of it."""
+        with contextlib.suppress(OSError):
+            os.unlink(self.new)
+        self.writer.close()
+
+
+def begin(
+    path: str | Path,
+    plan: Plan,
+    attributes: dict[str, Any],
+    overwrite: bool = False,
+    small: list[tuple[Field, NDArray]] | None = None,
+) -> Made:
+    """Lay out the run file of a plan, still under a working name; all else is as of `create`."""
+
     def fill(new, descriptor):
         lay_out(descriptor, plan, attributes, small)
         with h5py.File(new, "r", locking=False) as file:
@@ -70,8 +114,8 @@ def create(
         os.fsync(descriptor)
         return places
 
-    path, descriptor, lock, places = _create(path, bytes_needed(plan), overwrite, fill)
-    return Writer(path, descriptor, lock, plan, places)
+    path, new, descriptor, lock, places = _begin(path, bytes_needed(plan), overwrite, fill)
+    return Made(path, new, Writer(path, descriptor, lock, plan, places, new))
 
 
 def create_whole(
@@ -104,7 +148,9 @@ def create_whole(
         os.fsync(descriptor)
 
     needed = sum(array.nbytes for _, array in datasets) + 1024 * len(datasets) + (1 << 16)
-    _, descriptor, lock, _ = _create(path, needed, overwrite, fill)
+    path, new, descriptor, lock, _ = _begin(path, needed, overwrite, fill)
+    with _nothing_left(path, new, lambda: release(descriptor, lock)):
+        _put_in_place(new, path, lock, overwrite)
     release(descriptor, lock)
 
 
@@ -123,34 +169,50 @@ def bytes_needed(plan: Plan) -> int:
     return total + len(plan.config.to_toml()) * 3 + 24 * len(plan.sizes) + 64 * 1024
 
 
-def _create(path, needed, overwrite, fill):
-    """Have `fill(new, descriptor)` lay a file out, and put it in its place; whatever goes wrong, nothing of it is left.
+def _begin(path, needed, overwrite, fill):
+    """Have `fill(new, descriptor)` lay a file out under a working name; whatever goes wrong, nothing of it is left.
 
-    Returns its path behind links, its descriptor, its lock, and what `fill` returned.
+    Returns its path behind links, where it is, its descriptor, its lock, and what `fill` returned.
     """
     check_target(Path(path), overwrite)
     path = Path(os.path.realpath(path))  # behind a link, the file itself is replaced
     check_room(path.parent, needed, path)
     check_limit(needed, path)
-    with contextlib.ExitStack() as held:
-        new = path.with_name(path.name + ".new")
-        descriptor, lock = locked_output(new, path, os.O_CREAT)
-        try:
-            # Checked once more: whoever had the lock before may have made the file meanwhile.
-            check_target(path, overwrite)
-            if path.exists():
-                held.enter_context(kept_alone(path))
-            filled = fill(new, descriptor)
-            os.rename(new, path)
-            sync_folder(path.parent)
-        except BaseException as error:
-            with contextlib.suppress(OSError):
-                os.unlink(new)
-            release(descriptor, lock)
-            if isinstance(error, InputError | RunError | MemoryError) or not isinstance(error, Exception):
-                raise
-            # Whatever h5py raises on a full disk.
-            number = getattr(error, "errno", None)
-            reason = os.strerror(number) if number else show(str(error))
-            raise RunError(f"{path}: could not be laid out: {reason}") from None
-    return path, descriptor, lock, filled
+    try:
+        new, descriptor, lock = claimed(path)
+    except OSError as error:
+        raise InputError(f"--out {path}: cannot be written: {error.strerror}") from None
+    with _nothing_left(path, new, lambda: release(descriptor, lock)):
+        # Checked once more: whoever made it before may have ended meanwhile.
+        check_target(path, overwrite)
+        if path.exists() and lock.kind == BYTE:
+            with kept_alone(path):  # else it is refused only when all is laid out
+                pass
+        filled = fill(new, descriptor)
+    return path, new, descriptor, lock, filled
+
+
+def _put_in_place(new: Path, path: Path, lock: FileLock, overwrite: bool, advice: str = ADVICE) -> None:
+    """Rename a file that is whole to what it is to be, unless that is another's by now, or is being written to."""
+    check_target(path, overwrite, advice)
+    # A lock beside the file is that of whatever has its name.
+    with kept_alone(path) if path.exists() and lock.kind == BYTE else contextlib.nullcontext():
+        os.rename(new, path)
+        sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def _nothing_left(path, new, let_go):
+    """Where something goes wrong, remove the working file and let go of it; what it was becomes one line."""
+    try:
+        yield
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(new)
+        let_go()
+        if isinstance(error, InputError | RunError | MemoryError) or not isinstance(error, Exception):
+            raise
+        # Whatever h5py raises on a full disk.
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if number else show(str(error))
+        raise RunError(f"{path}: could not be laid out: {reason}") from None

@@ -4,7 +4,6 @@ The joined file is made under another name by the run's own writer, and gets its
 happens, there is either no file or all of it.
 """
 
-import contextlib
 import itertools
 import os
 from collections.abc import Callable
@@ -14,15 +13,14 @@ import numpy as np
 
 from ..errors import DamageError, InputError, RunError
 from ..text import first_few
-from . import create, file_format, lock, seal
+from . import create, file_format, seal
 from .compatibility import check_alike
 from .metadata import survey
 from .read import FileSource
 from .run_file import Opened, as_cut, check_layout, plan_of, state_of_seal
-from .target import check_target, sync_folder
+from .target import check_target
 
 MOST_NAMED = 20
-UNDER_WAY = ".merging"
 # Datasets that a shard has for its own seeds alone.
 PER_SHARD = {"recorded_seed", "block", "block_start"}
 
@@ -58,23 +56,17 @@ def merge(
     if any(os.path.realpath(path) == str(out) for path in paths):
         raise InputError(f"--out {out}: is one of the shards")
     parts = _parts(_in_order([(path, _surveyed(path)) for path in paths]))
-    target = out.with_name(out.name + UNDER_WAY)
-    writer = _create(target, parts)
+    made = _begin(out, parts, overwrite)
     try:
-        _copy(parts, writer, progress or (lambda done, total: None))
-        check_target(out, overwrite, advice="--overwrite replaces it")
-        with lock.kept_alone(out) if out.exists() else contextlib.nullcontext():
-            os.rename(target, out)
-            sync_folder(out.parent)
+        _copy(parts, made.writer, progress or (lambda done, total: None))
+        made.put_in_place(overwrite, advice="--overwrite replaces it")
     except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(target)
+        made.remove()
         if isinstance(error, RunError):
             # The writer's advice is for runs, which keep what they have.
             raise RunError(f"{str(error).partition('; ')[0]}; nothing is left of it") from None
         raise
-    finally:
-        writer.close()
+    made.writer.close()
 
 
 # ---- which shards there are ----
@@ -145,8 +137,8 @@ def _parts(shards):
 # ---- copying ----
 
 
-def _create(target, parts):
-    """The writer of the joined file, which has all but its blocks."""
+def _begin(out, parts, overwrite):
+    """The joined file `create.Made`, which has all but its blocks."""
     first, starts = parts[0], np.concatenate([part.survey.starts for part in parts])
     plan = first.plan.with_blocks(starts)
     # The shards agree in all attributes that matter.
@@ -158,7 +150,7 @@ def _create(target, parts):
         (field, array if field.name in PER_SHARD else source.read(field.name))
         for field, array in file_format.small_datasets(plan)
     ]
-    return create.create(target, plan, attributes, overwrite=True, small=small)
+    return create.begin(out, plan, attributes, overwrite, small)
 
 
 def _copy(parts, writer, progress):

@@ -14,7 +14,7 @@ from ..plan.plan import Plan
 from ..resources import check_limit, check_room
 from . import file_format
 from .compatibility import check_same, misplaced
-from .lock import locked_output, release, remove_unless_locked
+from .lock import is_being_made, locked_output, release
 from .metadata import survey
 from .writer import Writer, fill_indices, write_error
 
@@ -65,7 +65,7 @@ def resume_file(
         if not os.path.samestat(before, now) or before.st_size != now.st_size:
             raise RunError(f"{path}: was replaced or changed meanwhile")
         fill_indices(descriptor, plan, places)
-        remove_unless_locked(path.with_name(path.name + ".new"))  # what an --overwrite that was killed has left
+        is_being_made(Path(os.path.realpath(path)), kind=lock.kind)  # what an --overwrite that was killed has left goes
         return Writer(path, descriptor, lock, plan, places)
     except BaseException as error:
         release(descriptor, lock)

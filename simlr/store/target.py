@@ -6,10 +6,10 @@ from pathlib import Path
 from ..errors import InputError
 from . import seal
 
+ADVICE = "--resume goes on with it, --overwrite replaces it"
 
-def check_target(
-    path: Path, overwrite: bool = False, advice: str = "--resume goes on with it, --overwrite replaces it"
-) -> None:
+
+def check_target(path: Path, overwrite: bool = False, advice: str = ADVICE) -> None:
     """Refuse an output that must not or cannot be made; touches nothing.
 
     Parameters
@@ -36,7 +36,7 @@ def check_target(
             raise InputError(f"--out {path}: exists; {advice}")
         if path.exists() and os.path.getsize(path) and not seal.is_run(path):
             raise InputError(f"--out {path}: is no simlr run, so it is not replaced; name another file, or remove it")
-        path.with_name(path.name + ".new").exists()  # whose name may be too long
+        path.with_name(path.name + "-report").exists()  # which may be too long for a name
         if not os.access(path.parent, os.W_OK | os.X_OK):
             raise InputError(f"--out {path}: the folder {path.parent} may not be written to")
     except OSError as error:

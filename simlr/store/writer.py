@@ -38,11 +38,14 @@ class Writer(Blocks):
         The plan of its grid, with its own blocks.
     places : dict of str to Place
         Where its datasets lie, by name.
+    place : Path, optional
+        Where the file is while it has a working name.
     """
 
-    def __init__(self, path, descriptor, lock, plan, places):
+    def __init__(self, path, descriptor, lock, plan, places, place=None):
         super().__init__(descriptor, plan, places)
-        self.path, self._lock = Path(path), lock
+        self.path, self.lock = Path(path), lock
+        self.place = place or self.path
         self._uncommitted = []
         self._failure = None  # the first sync that failed; the system says it once, and the next would go well
         self._synced = time.monotonic()
@@ -123,7 +126,7 @@ class Writer(Blocks):
     def _check_in_place(self):
         """RunError where the file is no longer the one at its path, or no longer whole: what it had is lost."""
         try:
-            status = os.stat(self.path)
+            status = os.stat(self.place)
         except OSError:
             status = None
         if self._descriptor is None or not status or not os.path.samestat(status, os.fstat(self._descriptor)):
@@ -165,7 +168,7 @@ class Writer(Blocks):
             if self._descriptor is not None:
                 os.close(self._descriptor)
                 self._descriptor = None
-                self._lock.close()
+                self.lock.close()
 
     def reopen(self, blocks: list[int]) -> None:
         """Take back that these blocks, which are to be computed once more, are done and their values final."""

@@ -12,6 +12,7 @@ import runs
 from simlr.errors import InputError
 from simlr.report import __main__ as report
 from simlr.report import output
+from simlr.store import lock
 
 
 @pytest.fixture
@@ -69,3 +70,21 @@ def test_a_reader_of_the_first_line_costs_no_file(copy):
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=runs.environment(), timeout=120)
     assert len(done.stdout.splitlines()) == 1 and "Traceback" not in done.stderr
     assert {"summary.csv", "report.md"} <= set(os.listdir("made"))
+
+
+def test_three_reports_into_one_folder_at_once_and_one_that_was_killed(copy):
+    os.mkdir("made")
+    left, descriptor = lock.working_file(Path("made/summary.csv"))
+    os.close(descriptor)
+    command = [sys.executable, "-m", "simlr.report", copy, "--out", "made", "--format", "csv,md"]
+    started = [subprocess.Popen(command, env=runs.environment(), stdout=subprocess.DEVNULL) for _ in range(3)]
+    assert [process.wait(120) for process in started] == [0, 0, 0]
+    assert not left.exists() and {"summary.csv", "report.md"} <= set(os.listdir("made"))
+    assert not [name for name in os.listdir("made") if name.startswith(".")]
+
+
+def test_one_that_is_still_being_written_is_left_to_its_maker(folder):
+    new, descriptor = lock.working_file(Path("report.md"))
+    assert lock.is_being_made(Path("report.md")) and new.exists()
+    os.close(descriptor)
+    assert not lock.is_being_made(Path("report.md")) and not new.exists()

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import simlr
 from simlr.errors import InputError, RunError
 from simlr.grid.job import Job
-from simlr.store import create, file_format, layout, writer
+from simlr.store import create, file_format, layout, lock, merging, writer
 from simlr.store.lock import locked
 
 SEED, CELL = ("seed",), ("schedule", "seed", "level")
@@ -435,12 +435,62 @@ def test_a_full_disk_is_seen_beforehand(folder, monkeypatch):
     assert os.listdir() == []
 
 
+def left_by_a_killed_one(path):
+    """A working file whose maker is no more."""
+    new, descriptor = lock.working_file(Path(path))
+    os.write(descriptor, b"half a file" * 1000)
+    os.close(descriptor)
+    return new
+
+
 def test_what_a_killed_creation_left_does_not_hinder(finished, folder):
-    with open("run.h5.new", "wb") as file:
-        file.write(b"half a file" * 1000)
+    left_by_a_killed_one("run.h5")
+    others = left_by_a_killed_one("other.h5").name
     simlr.run(runs.grid(), out="run.h5")
-    assert os.listdir() == ["run.h5"]
+    assert sorted(os.listdir()) == [others, "run.h5"]
     runs.assert_same_bits(simlr.load("run.h5"), simlr.load(finished))
+    left_by_a_killed_one("run.h5")
+    simlr.run(runs.grid(), out="run.h5", resume=True)
+    assert sorted(os.listdir()) == [others, "run.h5"]
+
+
+@pytest.mark.parametrize("suffix", [".new", ".merging", ".lock"])
+def test_names_of_others_are_left_alone(suffix, folder, finished):
+    """Files and links that have the name of an output with something behind it."""
+    shutil.copy(finished, "run.h5")
+    Path("mine").write_text("mine")
+    os.symlink("mine", "run.h5" + suffix)
+    for keywords in ({"overwrite": True}, {"resume": True}):
+        simlr.run(runs.grid(), "run.h5", **keywords)
+    for i in range(2):
+        job = Job(runs.grid(), (i, 2))
+        job.run(*job.open(f"{i}.h5"))
+    merging.merge(["0.h5", "1.h5"], "run.h5", overwrite=True)
+    assert Path("mine").read_text() == "mine" and os.readlink("run.h5" + suffix) == "mine"
+    assert sorted(os.listdir()) == ["0.h5", "1.h5", "mine", "run.h5", "run.h5" + suffix]
+
+
+def test_a_link_or_pipe_under_a_working_name_is_not_followed(folder):
+    """Whoever guesses such a name gains nothing: it is made anew, and what is there is not removed."""
+    Path("mine").write_text("mine")
+    tokens = iter(["a" * 12, "a" * 12, "b" * 12, "b" * 12, "c" * 12])
+    name, descriptor = lock.working_file(Path("run.h5"))
+    os.close(descriptor)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lock.secrets, "token_hex", lambda size: next(tokens))
+        first, descriptor = lock.working_file(Path("run.h5"))
+        os.close(descriptor)
+        os.unlink(first)
+        os.symlink("mine", first)
+        second, descriptor = lock.working_file(Path("run.h5"))
+        os.close(descriptor)
+        os.unlink(second)
+        os.mkfifo(second)
+        third, descriptor = lock.working_file(Path("run.h5"))
+        os.close(descriptor)
+    assert len({name, first, second, third}) == 4
+    assert not lock.is_being_made(Path("run.h5"))
+    assert Path("mine").read_text() == "mine" and os.path.islink(first) and second.is_fifo() and not third.exists()
 
 
 def test_two_creations_at_once(folder, monkeypatch):
@@ -467,14 +517,14 @@ def test_two_creations_at_once(folder, monkeypatch):
 
 def test_a_creation_that_comes_between_the_check_and_the_lock(folder, monkeypatch):
     plan = Job(runs.grid()).plan
-    before = create.locked_output
+    before = create.claimed
 
-    def late(file, path, flags=0):
-        monkeypatch.setattr(create, "locked_output", before)
+    def late(path):
+        monkeypatch.setattr(create, "claimed", before)
         create.create("run.h5", plan, {"format": "first"}).close()
-        return before(file, path, flags)
+        return before(path)
 
-    monkeypatch.setattr(create, "locked_output", late)
+    monkeypatch.setattr(create, "claimed", late)
     with pytest.raises(InputError, match="exists"):
         create.create("run.h5", plan, {"format": "second"})
     with h5py.File("run.h5") as found:

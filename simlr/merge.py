@@ -22,6 +22,9 @@ def parser() -> Parser:
     options.add_argument("shards", nargs="+", metavar="SHARD.h5", help="the files of all shards, in any order")
     options.add_argument("--out", metavar="FILE", required=True, help="the joined run file")
     options.add_argument("--overwrite", action="store_true", help="replace FILE")
+    options.add_argument(
+        "--accept-other", action="store_true", help="join shards of other code or versions, too; the file says which"
+    )
     options.add_argument("--quiet", action="store_true", help="no progress, no table; errors only")
     return options
 
@@ -37,7 +40,7 @@ def _run(options):
     if not options.out.strip():
         raise InputError("--out: needs a file name")
     with progress.shown("blocks", options.quiet) as tell:
-        merge(options.shards, options.out, overwrite=options.overwrite, progress=tell)
+        merge(options.shards, options.out, options.overwrite, tell, options.accept_other)
     if not options.quiet:
         print(listing.outcome(Path(options.out)))
     return DONE

@@ -74,6 +74,10 @@ def parser() -> Parser:
     existing.add_argument(
         "--verify", metavar="FILE", help="check a run file's layout and every block's CRC; nothing else is looked at"
     )
+    add(
+        "--accept-other", action="store_true",
+        help="with --resume: go on with what other code, versions or processor began; the file says which seeds",
+    )  # fmt: skip
     add("--dry-run", action="store_true", help="print cells, steps, bytes and memory; run nothing")
     add("--list", action="store_true", help="print papers, problems and schedules with their parameters")
     add("--quiet", action="store_true", help="no progress, no table; errors only")
@@ -107,6 +111,8 @@ def grid_command(arguments: list[str] | None = None) -> int:
         return one_line("simlr", lambda: _print(listing.everything()))
     if options.verify is not None:
         return _verify(options)
+    if options.accept_other and not options.resume:
+        return one_line("simlr", lambda: _refuse("--accept-other goes with --resume"))
     given = sys.argv[1:] if arguments is None else list(arguments)
 
     def interrupted(stopped):
@@ -133,6 +139,10 @@ def resume_command(arguments: list[str]) -> str:
     """The command that goes on with what one of these arguments has left."""
     kept = [argument for argument in arguments if argument not in ("--overwrite", "--resume")]
     return shlex.join([*PROGRAM.split(), *kept, "--resume"])
+
+
+def _refuse(text):
+    raise InputError(text)
 
 
 def _print(text):
@@ -191,7 +201,7 @@ def _run_grid(config, out, options):
                     say(f"{out}: checking the CRCs of what is done ({size:,} bytes) ...")
         if is_command():
             load_numba()
-        writer, blocks = job.open(out, options.overwrite, options.resume, origin)
+        writer, blocks = job.open(out, options.overwrite, options.resume, origin, options.accept_other)
         _execute(job, writer, list(blocks), out, options, workers)
     if not options.quiet:
         print(listing.outcome(out))
@@ -215,7 +225,8 @@ def _run_study(config, out, options):
                 load_numba()
             if not options.quiet:
                 say(f"{config.name}: {config.definition.meaning} -> {out}")
-            run_study(config, out, RunOptions(options.threads, options.overwrite, options.resume, tell))
+            wanted = (options.threads, options.overwrite, options.resume, tell, options.accept_other)
+            run_study(config, out, RunOptions(*wanted))
     except KeyboardInterrupt:
         raise KeyboardInterrupt("of an unfinished study nothing is kept") from None
     if not options.quiet:
@@ -231,7 +242,9 @@ def _workers(job, out, options):
         return
     from .cluster import connect
 
-    recorded = survey(out).attributes if options.resume and os.path.lexists(out) else None
+    recorded = None
+    if options.resume and os.path.lexists(out) and not options.accept_other:
+        recorded = survey(out).attributes
     tell = (lambda text: None) if options.quiet else say
     with connect.connected(options.dask, job, options.threads, tell) as workers:
         yield workers, workers.meet(recorded)

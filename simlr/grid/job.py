@@ -34,6 +34,7 @@ def run(
     overwrite: bool = False,
     resume: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    accept_other: bool = False,
 ) -> Run:
     """Run a grid, or a paper's study.
 
@@ -51,6 +52,9 @@ def run(
         Whether a file that is there is gone on with; where there is none, it is started.
     progress : callable, optional
         Called with (seeds done, all seeds) now and then, by this thread.
+    accept_other : bool
+        With resume: whether other code, versions or another processor may have begun the file. It then says which of
+        its seeds those have computed: `Run.accepted_other`.
 
     Returns
     -------
@@ -66,9 +70,9 @@ def run(
         What was computed is in the file.
     """
     if isinstance(config, StudyConfig):
-        return run_study(config, out, RunOptions(threads, overwrite, resume, progress))
+        return run_study(config, out, RunOptions(threads, overwrite, resume, progress, accept_other))
     job = Job(config)
-    writer, blocks = job.open(out, overwrite, resume)
+    writer, blocks = job.open(out, overwrite, resume, accept_other=accept_other)
     job.run(writer, blocks, threads, progress)
     return Run(writer.source) if isinstance(writer, MemoryWriter) else load(writer.path)
 
@@ -138,12 +142,13 @@ class Job:
         overwrite: bool = False,
         resume: bool = False,
         origin: Origin | None = None,
+        accept_other: bool = False,
     ) -> tuple[Writer | MemoryWriter, Sequence[int]]:
         """Make ready for the results.
 
         Parameters
         ----------
-        out, overwrite, resume
+        out, overwrite, resume, accept_other
             As of `run`.
         origin : Origin, optional
             Where the blocks come from, if they are computed elsewhere.
@@ -160,12 +165,12 @@ class Job:
         InputError, RunError
             As of `run`.
         """
-        RunOptions(overwrite=overwrite, resume=resume).check()
+        RunOptions(overwrite=overwrite, resume=resume, accept_other=accept_other).check()
         if out is None:
             resources.check_memory(create.bytes_needed(self.plan), "the run takes", "; out=PATH streams it to a file")
             return MemoryWriter(self.plan, self.attributes(origin)), range(len(self.plan.block_starts))
         if resume and os.path.exists(out):
-            return self._go_on(out, origin)
+            return self._go_on(out, origin, accept_other)
         create.check_target(Path(out), overwrite)  # before the attributes, for which Numba is loaded
         create.check_room(Path(out).parent, create.bytes_needed(self.plan), out)
         small = None
@@ -175,14 +180,14 @@ class Job:
         writer = create.create(out, self.plan, self.attributes(origin), overwrite, small)
         return writer, range(len(self.plan.block_starts))
 
-    def _go_on(self, out, origin):
+    def _go_on(self, out, origin, accept_other):
         """The writer of a file that is gone on with, and the blocks that it lacks."""
 
         def with_its_blocks(starts, seeds):
             self.plan = self.plan.with_part(starts, seeds) if self.shard else self.plan.with_blocks(starts)
             return self.plan
 
-        writer = resume_file(out, with_its_blocks, self.attributes(origin))
+        writer = resume_file(out, with_its_blocks, self.attributes(origin), accept_other)
         try:
             damaged, missing = writer.check()
             self.recomputed = [writer.named(block) for block in damaged]

@@ -13,8 +13,11 @@ class RunOptions(NamedTuple):
     overwrite: bool = False
     resume: bool = False
     progress: Callable[[int, int], None] | None = None
+    accept_other: bool = False
 
     def check(self) -> None:
         """InputError where two of them exclude each other."""
         if self.resume and self.overwrite:
             raise InputError("resume and overwrite cannot both be asked for")
+        if self.accept_other and not self.resume:
+            raise InputError("accept_other goes with resume: there is no other code where a run begins")

@@ -62,7 +62,7 @@ def run_study(config: StudyConfig, out: str | Path | None, options: RunOptions) 
     attributes = root_attributes(config, identity, environment_here(), study=config.paper)
     if out is not None:
         if options.resume and os.path.exists(out):
-            check_same(out, survey(out).attributes, attributes)
+            check_same(out, survey(out).attributes, attributes, options.accept_other)
             return load(out)
         create.check_target(Path(out), options.overwrite)  # before it is measured, which takes long
     begin = time.monotonic()

@@ -76,6 +76,7 @@ def _provenance(run, name):
         *(("data", text) for text in str(attributes.get("problem_data", "")).splitlines()),
         ("versions", ", ".join(f"{key} {attributes.get(f'{key}_version', 'unknown')}" for key in versions)),
         ("kernel digest", attributes.get("kernel_digest", "unknown")),
+        *(("other code, accepted", text) for text in run.accepted_other),
         ("processor", attributes.get("processor", "unknown")),
         ("root seed", run.config.seeds["root"]),
         ("started", _moment(attributes.get("started_at"))),

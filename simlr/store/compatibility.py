@@ -14,17 +14,25 @@ from . import file_format
 from .blocks import Place
 from .file_format import Field
 
-# What must agree for the bits of two files to go together, besides the grid.
-PROVENANCE = (
-    *("problem_identity", "kernel_digest", "code_digest", "numba_version", "numpy_version", "blas"),
+# What must agree for the bits of two files to go together, besides the grid: what is computed, and by what. Only the
+# second may differ where that is accepted.
+PROBLEM = "problem_identity"
+CODE = (
+    *("kernel_digest", "code_digest", "numba_version", "numpy_version", "blas"),
     *("processor", "processor_features"),
 )
+PROVENANCE = (PROBLEM, *CODE)
+# The attribute that says what else than the file's own code has computed parts of it: a line each.
+ACCEPTED = "accepted_other"
+ACCEPT = "--accept-other takes them together all the same, and says so in the file"
 
 # The tables of a description that do not tell one grid from another.
 NOT_IDENTITY = ("name", "question", "run")
 
 
-def check_same(path: str | Path, recorded: dict[str, Any], wanted: dict[str, Any]) -> None:
+def check_same(
+    path: str | Path, recorded: dict[str, Any], wanted: dict[str, Any], accept_other: bool = False
+) -> str | None:
     """Refuse to go on with a file of another grid, another part of it, other data or other code, by name.
 
     Parameters
@@ -35,6 +43,13 @@ def check_same(path: str | Path, recorded: dict[str, Any], wanted: dict[str, Any
         Its root attributes, whatever they are.
     wanted : dict
         Those of the run that is to go on with it.
+    accept_other : bool
+        Whether other code is accepted.
+
+    Returns
+    -------
+    str or None
+        What of the code is another one, with what it is in the file; None where all is the same.
 
     Raises
     ------
@@ -53,16 +68,38 @@ def check_same(path: str | Path, recorded: dict[str, Any], wanted: dict[str, Any
     if there != here:
         there, here = (f"shard {show(part, 40)}" if part else "the whole grid" for part in (there, here))
         raise InputError(f"{path}: holds {there}, and wanted is {here}; --overwrite replaces it")
-    for key in PROVENANCE:
-        if recorded.get(key) != wanted[key]:
-            label = key.replace("_", " ")
-            raise InputError(
-                f"{path}: was written with {label} {show(recorded.get(key), 40)}, here is {show(wanted[key], 40)}; "
-                "going on would mix results that differ in their last bits"
-            )
+    if recorded.get(PROBLEM) != wanted[PROBLEM]:
+        raise InputError(
+            f"{path}: was written with problem identity {show(recorded.get(PROBLEM), 40)}, here is "
+            f"{show(wanted[PROBLEM], 40)}: the data that the grid names are not what they were; --overwrite starts anew"
+        )
+    other = other_code(recorded, wanted)
+    if other and not accept_other:
+        key = other[0]
+        raise InputError(
+            f"{path}: was written with {key.replace('_', ' ')} {show(recorded.get(key), 40)}, here is "
+            f"{show(wanted[key], 40)}; going on would mix results that differ in their last bits; {ACCEPT}"
+        )
+    return named(other, recorded) if other else None
 
 
-def check_alike(path: str | Path, attributes: dict[str, Any], first_path: str | Path, first: dict[str, Any]) -> None:
+def other_code(attributes: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """The attributes in CODE that differ, by name."""
+    return [key for key in CODE if attributes.get(key) != wanted.get(key)]
+
+
+def named(keys: Sequence[str], attributes: dict[str, Any]) -> str:
+    """Attributes with their values, on one line."""
+    return ", ".join(f"{key.replace('_', ' ')} {show(attributes.get(key), 40)}" for key in keys)
+
+
+def check_alike(
+    path: str | Path,
+    attributes: dict[str, Any],
+    first_path: str | Path,
+    first: dict[str, Any],
+    accept_other: bool = False,
+) -> None:
     """Refuse to join a shard to another one that is not of the same grid, cut and code.
 
     Parameters
@@ -71,6 +108,8 @@ def check_alike(path: str | Path, attributes: dict[str, Any], first_path: str | 
         The two shards.
     attributes, first : dict
         Their root attributes, of which `shard` is known to be one.
+    accept_other : bool
+        Whether other code is accepted.
 
     Raises
     ------
@@ -83,12 +122,17 @@ def check_alike(path: str | Path, attributes: dict[str, Any], first_path: str | 
     counts = [file_format.shard_of(each["shard"])[1] for each in (attributes, first)]
     if counts[0] != counts[1]:
         raise InputError(f"{path}: is shard {attributes['shard']}, and {first_path} is {first['shard']}: other cuts")
-    for key in ("problem_sizes", *PROVENANCE):
+    for key in ("problem_sizes", PROBLEM):
         if attributes.get(key) != first.get(key):
             raise InputError(
                 f"{path}: was written with {key.replace('_', ' ')} {show(attributes.get(key), 40)}, {first_path} with "
-                f"{show(first.get(key), 40)}; merging would mix results that differ in their last bits"
+                f"{show(first.get(key), 40)}: they are not of the same data"
             )
+    for key in other_code(attributes, first) if not accept_other else ():
+        raise InputError(
+            f"{path}: was written with {key.replace('_', ' ')} {show(attributes.get(key), 40)}, {first_path} with "
+            f"{show(first.get(key), 40)}; merging would mix results that differ in their last bits; {ACCEPT}"
+        )
 
 
 def _describes(description, identity):

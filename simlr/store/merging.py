@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import DamageError, InputError, RunError
 from ..text import first_few
 from . import create, file_format, seal
-from .compatibility import check_alike
+from .compatibility import ACCEPTED, check_alike, named, other_code
 from .metadata import survey
 from .read import FileSource
 from .run_file import Opened, as_cut, check_layout, plan_of, state_of_seal
@@ -30,6 +30,7 @@ def merge(
     out: str | Path,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    accept_other: bool = False,
 ) -> None:
     """Join shards into the run file that the whole grid would have been.
 
@@ -43,6 +44,8 @@ def merge(
         Whether a file that is there may be replaced.
     progress : callable, optional
         Called with (blocks copied, all blocks).
+    accept_other : bool
+        Whether shards that other code has computed are joined, too; the file then says which.
 
     Raises
     ------
@@ -55,7 +58,7 @@ def merge(
     out = Path(os.path.realpath(out))
     if any(os.path.realpath(path) == str(out) for path in paths):
         raise InputError(f"--out {out}: is one of the shards")
-    parts = _parts(_in_order([(path, _surveyed(path)) for path in paths]))
+    parts = _parts(_in_order([(path, _surveyed(path)) for path in paths], accept_other))
     made = _begin(out, parts, overwrite)
     try:
         _copy(parts, made.writer, progress or (lambda done, total: None))
@@ -86,11 +89,11 @@ def _surveyed(path):
     return found
 
 
-def _in_order(shards):
+def _in_order(shards, accept_other):
     """The shards from 0 to N - 1; InputError where they are not of one run, or not each there once."""
     path, first = shards[0]
     for other, found in shards[1:]:
-        check_alike(other, found.attributes, path, first.attributes)
+        check_alike(other, found.attributes, path, first.attributes, accept_other)
     _, count = file_format.shard_of(first.attributes["shard"])
     there = {}
     for path, found in shards:
@@ -144,6 +147,7 @@ def _begin(out, parts, overwrite):
     # The shards agree in all attributes that matter.
     attributes = {key: value for key, value in first.survey.attributes.items() if key != "shard"}
     attributes["started_at"] = min(part.survey.attributes["started_at"] for part in parts)
+    attributes |= _accepted(parts)
     # Short datasets that a shard has whole are copied, for the last bits' sake.
     source = FileSource(first.path)
     small = [
@@ -151,6 +155,17 @@ def _begin(out, parts, overwrite):
         for field, array in file_format.small_datasets(plan)
     ]
     return create.begin(out, plan, attributes, overwrite, small)
+
+
+def _accepted(parts):
+    """What other code than the first shard's has computed of the joined file, as attributes."""
+    lines = []
+    for part in parts:
+        found, last = part.survey.attributes, part.plan.first + part.plan.seeds - 1
+        lines += str(found.get(ACCEPTED, "")).splitlines()
+        other = other_code(found, parts[0].survey.attributes)
+        lines += [f"seeds {part.plan.first} to {last}: {named(other, found)}"] if other else []
+    return {ACCEPTED: "\n".join(lines)} if lines else {}
 
 
 def _copy(parts, writer, progress):

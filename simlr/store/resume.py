@@ -12,15 +12,24 @@ from ..errors import DamageError, InputError, RunError
 from ..inputs.files import reading
 from ..plan.plan import Plan
 from ..resources import check_limit, check_room
-from . import file_format
-from .compatibility import check_same, misplaced
+from ..text import first_few
+from . import create, file_format
+from .compatibility import ACCEPTED, check_same, misplaced
 from .lock import is_being_made, locked_output, release
 from .metadata import survey
+from .read import FileSource
+from .run_file import Opened, check_layout
 from .writer import Writer, fill_indices, write_error
+
+MOST_SPANS = 20
+NO_TRAJECTORIES = {name: np.empty(0) for name in file_format.TRAJECTORIES}  # of a shard that records no seed
 
 
 def resume_file(
-    path: str | Path, make_plan: Callable[[NDArray[np.int64], int], Plan], attributes: dict[str, Any]
+    path: str | Path,
+    make_plan: Callable[[NDArray[np.int64], int], Plan],
+    attributes: dict[str, Any],
+    accept_other: bool = False,
 ) -> Writer:
     """Go on with a run file.
 
@@ -32,6 +41,8 @@ def resume_file(
         `make_plan(starts, seeds)` gives the plan with the file's own blocks, whose first seeds are starts (B,).
     attributes : dict
         What the attributes of its root would be if it were made now.
+    accept_other : bool
+        Whether other code may have begun it; the file then says which of its seeds that has computed.
 
     Returns
     -------
@@ -48,7 +59,10 @@ def resume_file(
     with reading(path):
         before = os.stat(path)
     recorded = survey(path)
-    check_same(path, recorded.attributes, attributes)
+    other = check_same(path, recorded.attributes, attributes, accept_other)
+    if other:
+        _make_anew(path, recorded, make_plan(recorded.starts, recorded.seeds), attributes, other)
+        return resume_file(path, make_plan, attributes)
     plan, places = make_plan(recorded.starts, recorded.seeds), recorded.places
     size = max((place.start + place.bytes for place in places.values()), default=0)
     wrong = misplaced(plan, file_format.later_fields(plan), recorded.starts, places, size)
@@ -72,3 +86,43 @@ def resume_file(
         if isinstance(error, OSError):
             raise write_error(path, error) from None
         raise
+
+
+def _make_anew(path, found, plan, attributes, other):
+    """Put a file in the place of one that other code has begun: with its blocks, and with a word about them.
+
+    What a run file says of itself is never changed in its place.
+    """
+    check_layout(path, found, plan, file_format.all_fields(plan))
+    before, source = os.stat(path), FileSource(path)
+    small = [(field, source.read(field.name)) for field, _ in file_format.small_datasets(plan)]
+    with Opened(path, found, plan).blocks() as blocks:
+        kept = [block for block in np.flatnonzero(blocks.done() == 1).tolist() if blocks.fits(block)]
+        lines = str(found.attributes.get(ACCEPTED, "")).splitlines()
+        lines += [f"seeds {_seeds(blocks, plan, kept)}: {other}"] if kept else []
+        said = {ACCEPTED: "\n".join(lines)} if lines else {}
+        started = {"started_at": found.attributes.get("started_at", attributes["started_at"])}
+        made = create.begin(path, plan, {**attributes, **said, **started}, overwrite=True, small=small)
+        try:
+            for block in kept:
+                made.writer.write_block(block, *blocks.ends(block), NO_TRAJECTORIES | (blocks.read(block) or {}))
+            made.writer.finish(blocks.seconds()[0], complete=False)
+            if os.stat(path).st_mtime_ns != before.st_mtime_ns:
+                raise RunError(f"{path}: was replaced or changed meanwhile")
+            made.put_in_place(overwrite=True)
+        except BaseException:
+            made.remove()
+            raise
+    made.writer.close()
+
+
+def _seeds(blocks, plan, kept):
+    """The seeds of some blocks, in as few words as it takes: "0 to 13, 28 to 34"."""
+    spans = []
+    for first, last in (blocks.ends(block) for block in kept):
+        if spans and spans[-1][1] == first:
+            spans[-1][1] = last
+        else:
+            spans.append([first, last])
+    few = [f"{first + plan.first} to {last + plan.first - 1}" for first, last in spans[:MOST_SPANS]]
+    return first_few(few, MOST_SPANS, len(spans))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ..config.reading import read
 from ..errors import unknown
 from . import file_format
+from .compatibility import ACCEPTED
 
 NOT_YET = -1
 
@@ -110,6 +111,11 @@ class Run:
     def attributes(self) -> dict[str, Any]:
         """The run's provenance: versions, kernel digest, processor, start time, the grid's TOML."""
         return dict(self._source.attributes)
+
+    @property
+    def accepted_other(self) -> list[str]:
+        """Which seeds other code than that of `attributes` has computed, where that was accepted: a line each."""
+        return str(self._source.attributes.get(ACCEPTED, "")).splitlines()
 
     @property
     def complete(self) -> bool:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import DamageError, RunError
-from ..text import first_few
+from ..text import first_few, printable
 from . import seal
+from .compatibility import ACCEPTED
 from .metadata import survey
 from .run_file import opened, state_of_seal
 
@@ -52,8 +53,15 @@ def verify(path: str | Path, progress: Callable[[int, int], None] | None = None)
         return f"{path}: sound: the run of study {study!r} has its seal over all {datasets:,} datasets; {size:,} bytes"
     return (
         f"{path}: sound: {file.plan.blocks:,} blocks ({file.plan.seeds:,} seeds) have their CRC-32, the metadata "
-        f"their seal, {datasets:,} datasets their shape, type and place; {size:,} bytes"
+        f"their seal, {datasets:,} datasets their shape, type and place; {size:,} bytes{_other(description)}"
     )
+
+
+def _other(description):
+    """What other code has computed, in words."""
+    lines = str(description.attributes.get(ACCEPTED, "")).splitlines()
+    few = first_few([printable(line) for line in lines[:MOST_NAMED]], MOST_NAMED, len(lines))
+    return f"; other code has computed {few}" if lines else ""
 
 
 def _faults(plan, blocks, damaged, missing):

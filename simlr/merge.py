@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from .cli import progress
-from .cli.arguments import DONE, Parser, answered
+from .cli.arguments import DONE, Parser, answered, harmless
 from .errors import InputError
 from .grid import listing
 from .store.merging import merge
@@ -42,7 +42,7 @@ def _run(options):
     with progress.shown("blocks", options.quiet) as tell:
         merge(options.shards, options.out, options.overwrite, tell, options.accept_other)
     if not options.quiet:
-        print(listing.outcome(Path(options.out)))
+        print(harmless(listing.outcome(Path(options.out))))
     return DONE
 
 

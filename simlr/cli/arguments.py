@@ -8,10 +8,13 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ..errors import InputError, RunError, show
+from ..text import printable
 from .signals import terminate_as_interrupt
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 MOST_DIGITS = 18
+# Of an error, which may name what somebody else has written: as much of its beginning and its end.
+LONGEST_LINE, LAST_SHOWN = 1500, 300
 
 
 class Parser(argparse.ArgumentParser):
@@ -47,7 +50,12 @@ def say(text: str) -> None:
     """Print to standard error, if anybody still listens there: what a run says must never end it."""
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr is not None:
-            print(text, file=sys.stderr, flush=True)
+            print(harmless(text), file=sys.stderr, flush=True)
+
+
+def harmless(text: str) -> str:
+    """Text for a terminal, line by line: what is no letter there, in the name of a file too, is escaped."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def answered(
@@ -102,8 +110,11 @@ def one_line(name: str, work: Callable[[], int]) -> int:
 
 
 def _on_one_line(text):
-    """Text without line breaks, which a file's name may bring."""
-    return " ".join(text.splitlines())
+    """Text on one line that has an end, without control sequences of a terminal, which a file's name may bring."""
+    line = printable(" ".join(text.splitlines()) if len(text) <= LONGEST_LINE else text[:LONGEST_LINE])
+    if len(text) > LONGEST_LINE or len(line) > LONGEST_LINE:
+        line = f"{line[: LONGEST_LINE - LAST_SHOWN]} ... {printable(text[-LAST_SHOWN:])}"
+    return line
 
 
 def _flush():

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..claims.registry import load_paper, paper_names
 from ..cli import progress
-from ..cli.arguments import DONE, MOST_DIGITS, Parser, answered, one_line, positive, say
+from ..cli.arguments import DONE, MOST_DIGITS, Parser, answered, harmless, one_line, positive, say
 from ..cli.signals import is_command
 from ..config.grid import GridConfig
 from ..config.reading import read
@@ -146,7 +146,7 @@ def _refuse(text):
 
 
 def _print(text):
-    print(text)
+    print(harmless(text))
     return DONE
 
 
@@ -204,7 +204,7 @@ def _run_grid(config, out, options):
         writer, blocks = job.open(out, options.overwrite, options.resume, origin, options.accept_other)
         _execute(job, writer, list(blocks), out, options, workers)
     if not options.quiet:
-        print(listing.outcome(out))
+        _print(listing.outcome(out))
     return DONE
 
 
@@ -230,7 +230,7 @@ def _run_study(config, out, options):
     except KeyboardInterrupt:
         raise KeyboardInterrupt("of an unfinished study nothing is kept") from None
     if not options.quiet:
-        print(listing.outcome(out))
+        _print(listing.outcome(out))
     return DONE
 
 

@@ -1,6 +1,7 @@
 """TOML: read with one clear line for what is wrong, changed by dotted keys, and written, which Python cannot do."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from ..errors import InputError, show
 from .files import read_text
 
 LARGEST_BYTES = 1 << 26
+# Python's reader takes memory and time by the square of a key's parts.
+MOST_PARTS = 100
+_PART = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
+LONG_KEY = re.compile(rf"""(?<![\w"'-])(?>{_PART}[ \t]*+\.[ \t]*+){{{MOST_PARTS}}}""")
 
 
 def read(source: str | Path) -> tuple[dict, str]:
@@ -18,6 +23,8 @@ def read(source: str | Path) -> tuple[dict, str]:
     else:
         text, folder = read_text(Path(source), LARGEST_BYTES), str(Path(source).parent)
     try:
+        if LONG_KEY.search(text):
+            raise ValueError(f"a key of more than {MOST_PARTS} parts")
         return tomllib.loads(text), folder
     except (ValueError, RecursionError) as error:  # not TOML, too many digits, nested too deep
         where = source if text is not source else "grid"
@@ -27,6 +34,8 @@ def read(source: str | Path) -> tuple[dict, str]:
 def override(tables: dict, key: str, value: Any) -> None:
     """Put one value at a dotted key; a number picks an entry of a list."""
     *parents, last = key.split(".")
+    if len(parents) >= MOST_PARTS:
+        raise InputError(f"--set {show(key)}: has more than {MOST_PARTS} parts")
     here = tables
     for part in parents:
         here = here[_entry(here, part, key)] if isinstance(here, list) else here.setdefault(part, {})

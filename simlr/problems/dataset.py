@@ -83,6 +83,9 @@ class _Dataset(Source):
         if parameters["intercept"]:
             self._add_intercept(parameters["features"])
         self.dimension = self._columns.shape[0] - 1
+        if parameters["features"] == "linear":  # Q and M of one draw
+            needed = 16 * self.dimension**2
+            resources.check_memory(needed, f"problem: the Hessian of {self.dimension} features, with its axes, takes")
         self._label_noise = parameters["label_noise"]
         self._groups, self._quota = np.empty(0, np.int8), np.zeros(3, np.int64)
         if table.split.groups is None:

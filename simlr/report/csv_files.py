@@ -8,6 +8,8 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+# What a cell of a spreadsheet begins with that is computed.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # file -> (what `Analysis` calls its rows, columns by which a file of this kind is known)
 FILES = {
     "findings.csv": ("findings", {"what", "measured", "paper", "tolerance", "outcome"}),
@@ -64,5 +66,10 @@ def csv_text(header: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(lines)
+    writer.writerows(map(_inert, line) for line in lines)
     return text.getvalue()
+
+
+def _inert(value):
+    """A value that no spreadsheet takes for a formula: where a name begins like one, an apostrophe is put before it."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

@@ -139,7 +139,7 @@ def _describes(description, identity):
     """Whether a file's description is of the grid of this identity: equal, but for what an identity leaves out."""
     try:
         described, identified = (dict(_flat("", tomllib.loads(text))) for text in (description, identity))
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError, RecursionError):
         return False
     others = {key for key in described.keys() - identified.keys() if key.partition(".")[0] not in NOT_IDENTITY}
     same = all(described.get(key) == value for key, value in identified.items() if key != "name")
@@ -160,7 +160,7 @@ def first_difference(recorded: str | None, wanted: str | None, places: tuple[str
         return "its description is damaged"
     try:
         theirs, ours = (dict(_flat("", tomllib.loads(text))) for text in (recorded, wanted))
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError, RecursionError):
         return "its description is damaged"
     missing = "nothing"
     for key in {**ours, **theirs}:

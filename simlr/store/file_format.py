@@ -16,7 +16,7 @@ FORMAT = "simlr"
 FORMAT_VERSION = 1
 LARGEST_MATRIX_AXES = 16
 MOST_DIGITS = 9
-ENGINE_RECURRENCE, ENGINE_CLOSED_FORM, ENGINE_MIXED = 1, 2, 3
+ENGINE_RECURRENCE, ENGINE_CLOSED_FORM, ENGINE_MIXED = ENGINES = 1, 2, 3
 STATUS_MEANINGS = (
     *("not_run", "reached", "out_of_steps", "diverged", "level_at_or_below_train_floor"),
     *("budget_spent", "validation_stopped"),
@@ -61,7 +61,10 @@ def sizes_text(sizes: tuple[tuple[int, int], ...]) -> str:
 
 def sizes_of(text: str) -> tuple[tuple[int, int], ...]:
     """The same from the attribute; ValueError where it is none."""
-    return tuple((int(axes), int(draws)) for axes, draws in (part.split("x") for part in text.split()))
+    sizes = tuple((int(axes), int(draws)) for axes, draws in (part.split("x") for part in text.split()))
+    if not sizes or min(map(min, sizes)) < 1:
+        raise ValueError(f"of axes and draws there is 1 at least, got {show(text, 40)}")
+    return sizes
 
 
 def shard_of(text: str) -> tuple[int, int]:
@@ -146,6 +149,37 @@ TRAJECTORIES = (
 BLOCK_DATASETS = frozenset(
     (*TRAJECTORIES, *(f.name for f in (*RESULTS, *AVERAGES, *RESIDUALS, *CHECKS, *PROBLEM, *OFFSET, *MATRICES, STATUS)))
 )
+
+
+# Every dataset of a grid's run whose dimensions do not depend on the grid, with the types that it may have.
+_STEP, _TEXTS_OR_NUMBERS = ("schedule", "record"), ("str", "<f8", "<i8")
+KNOWN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    **{
+        field.name: (field.dims, (field.dtype,))
+        for field in (*RESULTS, *AVERAGES, *CHECKS, *PROBLEM, *RESIDUALS, *OFFSET, *MATRICES, STATUS)
+    },
+    **dict.fromkeys(TRAJECTORIES, (("schedule", "recorded_seed", "record"), ("<f8", "<f4"))),
+    "trajectory_iterate": (("schedule", "recorded_seed", "record", "axis"), ("<f8", "<f4")),
+    **{name: ((name,), ("<i8",)) for name in ("seed", "axis", "axis_2", "record", "recorded_seed", "block")},
+    "schedule": (("schedule",), ("str",)),
+    "level": (("level",), ("<f8",)),
+    "engine": (("schedule",), ("|u1",)),
+    "draw": (("seed",), ("<i8",)),
+    "block_start": (("block",), ("<i8",)),
+    "block_done": (("block",), ("|u1",)),
+    "block_crc32": (("block",), ("<u4",)),
+    **dict.fromkeys(("finished_at", "wall_seconds"), ((), ("<f8",))),
+    "end_crc32": ((), ("<u4",)),
+    "recorded_step": (_STEP, ("<i8",)),
+    **dict.fromkeys(("recorded_time", "learning_rate"), (_STEP, ("<f8",))),
+}
+
+
+def known(name: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """The dimensions of a dataset of a grid's run and the types that it may have; None where no run has it."""
+    if name.startswith(("schedule_", "problem_")):
+        return (name.partition("_")[0].replace("problem", "seed"),), _TEXTS_OR_NUMBERS
+    return KNOWN.get(name)
 
 
 def trajectory_fields(plan: Plan) -> tuple[Field, ...]:

@@ -15,12 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DamageError, InputError, show
-from . import file_format, guard
+from . import file_format, file_io, guard
 from .blocks import Place
 
 MOST_TRIED = 1 << 16  # strings of a file without a seal
 # In one process HDF5 opens a file again only with the locking that it is open with.
 OTHER_LOCKING = "locking flag"
+# How a text stands in a dataset: its length, and where it lies in the file's heap.
+TEXT = np.dtype([("length", "<u4"), ("heap", "<u8"), ("index", "<u4")])
+BYTES_AT_ONCE = 1 << 24
+MOST_PROBLEM_AXES = 200
 
 
 class Survey(NamedTuple):
@@ -43,6 +47,8 @@ def survey(path: str | Path) -> Survey:
     with looked_into(path) as file:
         check_own(path, file)
         attributes = attributes_of(file)
+        if "study" not in attributes:
+            check_datasets(path, file)
         starts = () if "study" in attributes else file["block_start"][()]  # a study has no blocks
         return Survey(attributes, places_of(file), np.asarray(starts, dtype=np.int64))
 
@@ -64,7 +70,8 @@ def try_out(path: str | Path) -> None:
         if str(file.attrs.get("format")) != file_format.FORMAT:
             return
         check_own(path, file)
-        dict(file.attrs)
+        if "study" not in attributes_of(file):
+            check_datasets(path, file)
         for name, item in file.items():
             if isinstance(item, h5py.Dataset):
                 _dims(name, item)
@@ -118,14 +125,64 @@ def check_own(path: str | Path, file: h5py.File) -> None:
     for name in file:
         if not isinstance(file.get(name, getlink=True), h5py.HardLink):
             raise DamageError(f"{path}: {show(name, 60)} is a link to elsewhere, which no run has")
-        item = file[name]
-        if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+        if file.get(name, getclass=True) is not h5py.Dataset:
+            raise DamageError(f"{path}: {show(name, 60)} is no dataset, and a run has nothing else")
+        if file[name].external or file[name].is_virtual:
             raise DamageError(f"{path}: the data of {show(name, 60)} lie in another file, which no run's do")
 
 
+def check_datasets(path: str | Path, file: h5py.File) -> None:
+    """Refuse, by name, a dataset of a grid's run that has not the dimensions, type or place that every run's has."""
+    sizes: dict[str, int] = {}
+    if sum(name.startswith("problem_") for name in file) > MOST_PROBLEM_AXES:
+        raise DamageError(f"{path}: is damaged: it has more parameters of its problem than any problem has")
+    for name, item in file.items():
+        dims, types = file_format.known(name) or (None, ())
+        if dims is None:
+            continue
+        of_text = h5py.check_string_dtype(item.dtype)
+        if ("str" if of_text else item.dtype.str) not in types or (of_text and of_text.length is not None):
+            raise _unwanted(path, name, f"it is of type {show(str(item.dtype), 40)}")
+        # What is added to the parameters of schedules and problems need not name its dimension.
+        is_named = name not in file_format.KNOWN or (item.shape is not None and _dims(name, item) == dims)
+        if item.shape is None or len(item.shape) != len(dims) or not is_named:
+            raise _unwanted(path, name, f"its dimensions are not {', '.join(dims) or 'none'}")
+        for dimension, size in zip(dims, item.shape, strict=True):
+            if sizes.setdefault(dimension, size) != size:
+                raise _unwanted(path, name, f"it has another length than its {dimension}")
+        if item.size and item.id.get_offset() is None:
+            raise _unwanted(path, name, "it does not lie in one piece")
+        if of_text:
+            _check_texts(path, name, item)
+
+
+def _unwanted(path, name, why):
+    """The error of a dataset that is none of a run's."""
+    label = name if name in file_format.KNOWN else show(name, 60)
+    return DamageError(f"{path}: is damaged: dataset {label} is not what its grid wants: {why}")
+
+
+def _check_texts(path, name, item):
+    """Refuse texts that would take more memory than the file has bytes: many that are one in the file."""
+    descriptor = item.file.id.get_vfd_handle()
+    most, start = os.fstat(descriptor).st_size, item.id.get_offset() or 0
+    for first in range(0, item.size * TEXT.itemsize, BYTES_AT_ONCE):
+        size = min(BYTES_AT_ONCE, item.size * TEXT.itemsize - first)
+        read = file_io.pread(descriptor, size, start + first)
+        most -= int(np.frombuffer(read[: len(read) // TEXT.itemsize * TEXT.itemsize], TEXT)["length"].sum())
+        if most < 0 or len(read) < size:
+            raise DamageError(f"{path}: is damaged: the texts of {show(name, 60)} are not those of the file")
+
+
 def attributes_of(file: h5py.File) -> dict[str, Any]:
-    """The attributes of the root."""
-    return {name: value.item() if isinstance(value, np.generic) else value for name, value in file.attrs.items()}
+    """The attributes of the root; texts in tables, which no run has, are left out: they may be one text, many times."""
+    found = {}
+    for name in file.attrs:
+        kind = file.attrs.get_id(name)
+        if kind.shape == () or (kind.shape is not None and kind.dtype.kind in "iufb"):
+            value = file.attrs[name]
+            found[name] = value.item() if isinstance(value, np.generic) else value
+    return found
 
 
 def dims_of(file: h5py.File) -> dict[str, tuple[str, ...]]:

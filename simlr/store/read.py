@@ -10,7 +10,7 @@ from .. import resources
 from ..errors import DamageError
 from . import guard
 from .blocks import end_checksum
-from .metadata import attributes_of, check_own, dims_of, looked_into, status_of
+from .metadata import attributes_of, check_datasets, check_own, dims_of, looked_into, status_of
 from .run import Run
 from .run_file import opened
 
@@ -48,9 +48,12 @@ class FileSource:
             check_own(self.path, file)
             self._loaded = status_of(file)
             self.attributes, self.dims = attributes_of(file), dims_of(file)
-        is_study = "study" in self.attributes
+            is_study = "study" in self.attributes
+            if not is_study:
+                check_datasets(self.path, file)
         always = {"finished_at"} if is_study else {"status", "block_done", "finished_at", "wall_seconds", "end_crc32"}
-        if "config" not in self.attributes or not always <= set(self.dims):
+        text = isinstance(self.attributes.get("config"), str)
+        if not text or not always <= set(self.dims):
             raise DamageError(f"{self.path}: is damaged (something that every run has is missing)")
         self._file, self._checked = None, np.zeros(0, dtype=bool)
         if not is_study:

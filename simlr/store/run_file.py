@@ -56,9 +56,11 @@ def plan_of(path: str | Path, survey: Survey) -> Plan:
     sizes: Any = survey.attributes.get("problem_sizes")
     try:
         plan = Plan.of_grid(GridConfig.from_toml(text), file_format.sizes_of(sizes))
+        if "shard" in survey.attributes and file_format.shard_of(survey.attributes["shard"])[1] > plan.all_seeds:
+            raise ValueError(f"there are no {survey.attributes['shard']} of {plan.all_seeds:,} seeds")
+        return as_cut(plan, survey)
     except Exception as error:  # whatever a damaged description brings about
         raise DamageError(f"{path}: its description of the grid is not understood: {error}") from None
-    return as_cut(plan, survey)
 
 
 def as_cut(plan: Plan, survey: Survey) -> Plan:

@@ -8,11 +8,15 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import DamageError, RunError
+import numpy as np
+
+from ..config.reading import read
+from ..config.study import StudyConfig
+from ..errors import DamageError, InputError, RunError
 from ..text import first_few, printable
-from . import seal
+from . import file_format, seal
 from .compatibility import ACCEPTED
-from .metadata import survey
+from .metadata import looked_into, survey
 from .run_file import opened, state_of_seal
 
 MOST_NAMED = 5
@@ -42,9 +46,12 @@ def verify(path: str | Path, progress: Callable[[int, int], None] | None = None)
         file = None if "study" in description.attributes else opened(path)
     except DamageError as damage:
         raise RunError(str(damage)) from None
-    if file is not None:  # the seal of a study's run covers all of it
+    if file is not None:
+        faults += [f"dataset {name} is not what its grid says" for name in _strange(path, file.plan)]
         with file.blocks() as blocks:
             faults += _faults(file.plan, blocks, *blocks.check(progress))
+    elif not _is_study(description.attributes):  # the seal of a study's run covers all of it
+        faults.append("it says that it is the run of a study, and is none that is known here")
     if faults:
         raise RunError(f"{path}: {'; '.join(faults)}")
     datasets, size = len(description.places), os.path.getsize(path)
@@ -55,6 +62,26 @@ def verify(path: str | Path, progress: Callable[[int, int], None] | None = None)
         f"{path}: sound: {file.plan.blocks:,} blocks ({file.plan.seeds:,} seeds) have their CRC-32, the metadata "
         f"their seal, {datasets:,} datasets their shape, type and place; {size:,} bytes{_other(description)}"
     )
+
+
+def _is_study(attributes):
+    """Whether a study's run says of itself what it measured: a paper's study, as its description has it."""
+    try:
+        config = read(attributes["config"])
+    except (InputError, KeyError, TypeError):
+        return False
+    return isinstance(config, StudyConfig) and config.paper == attributes["study"]
+
+
+def _strange(path, plan):
+    """The names of short datasets that are not what the grid says, whatever code has made the file."""
+    wanted = {field.name: array for field, array in file_format.small_datasets(plan)}
+    with looked_into(path) as file:
+        for name in ("level", "axis", "axis_2", "record", "recorded_seed", "block"):
+            if name in wanted and not np.array_equal(file[name][()], wanted[name]):
+                yield name
+        if not np.isin(file["engine"][()], file_format.ENGINES).all():
+            yield "engine"
 
 
 def _other(description):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import fuzz
 import h5py
+import hostile
 import numpy as np
 import pytest
 import runs
@@ -18,6 +19,7 @@ import runs
 import simlr
 from simlr import merge
 from simlr.errors import InputError
+from simlr.grid.__main__ import main as grid_main
 from simlr.inputs import arrays as array_files
 from simlr.inputs import formats, tables, toml, vectors
 from simlr.report import __main__
@@ -29,6 +31,13 @@ from simlr.store import verify
 def test_damaged_input_is_refused_in_one_line_or_works(share, kind, tmp_path):
     count = round(share * (60 if kind == "run" else 300))
     assert fuzz.search(kind, count, tmp_path) == (count, [])
+
+
+@pytest.mark.parametrize(("first", "step"), [(3, 14), pytest.param(0, 1, marks=pytest.mark.slow)])
+def test_run_files_made_to_do_harm(first, step, tmp_path):
+    """Verified, reported, merged and gone on with, with and without a forged seal."""
+    tried, faults = hostile.search(tmp_path, first, step)
+    assert faults == [] and tried > 7 * len(hostile.kinds()) // step and len(hostile.kinds()) > 200
 
 
 def test_ten_to_the_fifteen_cells_are_refused_by_arithmetic(folder):
@@ -160,3 +169,81 @@ def test_a_report_on_hostile_names_writes_only_where_it_should(folder, finished,
         assert "<script" not in text and "<img src=x" not in text and "<b>" not in text and "\x1b" not in text
     with open("deep/er/made/summary.csv", newline="", encoding="utf-8") as file:
         assert set(NAMES) <= {row["schedule"] for row in csv.DictReader(file)}
+
+
+def test_a_key_of_very_many_parts_is_refused_at_once(folder, capsys):
+    """Python's own reader takes 20 GB for it."""
+    for part in ("a", "'a'", '"a"', '"a\\"b"', "a "):
+        Path("grid.toml").write_text(".".join([part] * 100_000) + " = 1\n" + runs.SMALL)
+        began = time.monotonic()
+        assert grid_main(["grid.toml", "--dry-run"]) == 2
+        assert "a key of more than 100 parts" in capsys.readouterr().err and time.monotonic() - began < 5
+    assert grid_main(["nakkiran2020", "--dry-run", "--set", ".".join("a" * 100_000) + "=1"]) == 2
+    assert len(capsys.readouterr().err) < 2000
+    assert toml.read(".".join("a" * 90) + " = 1\n" + "x = '" + "1.2." * 9 + "'\n")[0]["x"].startswith("1.2.")
+
+
+def test_error_lines_have_an_end(folder, capsys):
+    Path("table.csv").write_text(",".join(f"column{i}" for i in range(300_000)) + "\n" + "1," * 299_999 + "1\n")
+    Path("grid.toml").write_text(
+        runs.SMALL.replace('kind = "nakkiran2020"', 'kind = "dataset"\nfile = "table.csv"\ntarget = "none"')
+    )
+    assert grid_main(["grid.toml", "--dry-run"]) == 2
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 1 and len(told) < 2000
+
+
+CONTROLS = "\x1b]0;title\x07\x9b31m\x85"
+
+
+@pytest.mark.parametrize("moment", ["refused", "run", "verified", "reported", "merged"])
+def test_names_of_files_do_not_steer_the_terminal(moment, folder, finished, capsys):
+    name = f"a{CONTROLS}b.h5"
+    if moment != "refused":
+        shutil.copy(finished, name)
+    Path("grid.toml").write_text(runs.SMALL)
+    command, status = {
+        "refused": (lambda: __main__.main([name]), 2),
+        "run": (lambda: grid_main(["grid.toml", "--out", name, "--resume"]), 0),
+        "verified": (lambda: grid_main(["--verify", name]), 0),
+        "reported": (lambda: __main__.main([name, "--format", "csv"]), 0),
+        "merged": (lambda: merge.main([name, "--out", "b.h5"]), 2),
+    }[moment]
+    assert command() == status
+    told = capsys.readouterr()
+    assert all(c.isprintable() or c == "\n" for c in told.out + told.err), told
+
+
+@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\tx", "plain"])
+def test_a_name_is_no_formula_in_a_spreadsheet(name, folder, finished):
+    shutil.copy(finished, "run.h5")
+    with h5py.File("run.h5", "r+") as file:
+        file["schedule"][1] = name
+    assert __main__.main(["run.h5", "--out", "made", "--format", "csv"]) == 0
+    with open("made/summary.csv", newline="", encoding="utf-8") as file:
+        found = {row["schedule"] for row in csv.DictReader(file)}
+    assert (name if name == "plain" else f"'{name}") in found and not any(n[0] in "=+-@\t" for n in found)
+
+
+def test_a_dry_run_refuses_what_the_run_would(folder, capsys):
+    np.savez("wide.npz", features=np.ones((4, 100_000)) * np.arange(4)[:, None], target=np.arange(4.0))
+    text = runs.SMALL.replace('kind = "nakkiran2020"', 'kind = "dataset"\nfile = "wide.npz"\ntrain_rows = 2')
+    Path("grid.toml").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simlr.resources, "memory_limit", lambda: 1 << 36)
+        for more in (["--dry-run"], ["--out", "run.h5"]):
+            assert grid_main(["grid.toml", *more]) == 2
+            assert (
+                "the Hessian of 100000 features, with its axes, takes 160,000,000,000 bytes" in capsys.readouterr().err
+            )
+    assert not os.path.exists("run.h5")
+
+
+def test_thousands_of_parameters_of_a_problem_are_refused(folder, finished, capsys):
+    shutil.copy(finished, "run.h5")
+    with h5py.File("run.h5", "r+") as file:
+        for i in range(3000):
+            file.create_dataset(f"problem_p{i}", data=np.zeros(file["seed"].size))
+    began = time.monotonic()
+    assert __main__.main(["run.h5", "--out", "made"]) == 2
+    assert "has more parameters of its problem than any" in capsys.readouterr().err and time.monotonic() - began < 10

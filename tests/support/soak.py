@@ -2,7 +2,7 @@
 
 The figures go to docs/reliability.md.
 
-    python tests/support/soak.py [PART ...]      crashes kills fuzz merges workers arithmetic; all of them by default
+    python tests/support/soak.py [PART ...]      all of crashes kills fuzz hostile merges workers arithmetic by default
 
 Exit status 1 where anything was lost or wrong; what, is printed. A part that was not run keeps its lines.
 """
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import crashes
 import fuzz
+import hostile
 import numpy as np
 import runs
 
@@ -154,6 +155,13 @@ def fuzzing(folder):
     return lines, lost
 
 
+def hostile_files(folder):
+    """Run files that somebody made to do harm."""
+    tried, faults = hostile.search(folder)
+    label = f"hostile run files of {len(hostile.kinds())} kinds, with and without a forged seal: commands"
+    return [(label, tried, len(faults))], list(map(str, faults))
+
+
 def merges(folder):
     """Shards of several cuts, merged, against one run."""
     lost, cuts = [], (2, 3, 4, 5, 6)
@@ -229,6 +237,7 @@ PARTS = {
     "crashes": crash_points,
     "kills": random_kills,
     "fuzz": fuzzing,
+    "hostile": hostile_files,
     "merges": merges,
     "workers": dying_workers,
     "arithmetic": arithmetic,

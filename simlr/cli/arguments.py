@@ -4,15 +4,17 @@ import argparse
 import contextlib
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ..errors import InputError, RunError, show
 from ..text import printable
-from .signals import terminate_as_interrupt
+from .signals import is_command, terminate_as_interrupt
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 MOST_DIGITS = 18
+NO_THREAD = "can't start new thread"  # as Python says it, where the system gives this user no more
 # Of an error, which may name what somebody else has written: as much of its beginning and its end.
 LONGEST_LINE, LAST_SHOWN = 1500, 300
 
@@ -93,6 +95,8 @@ def one_line(name: str, work: Callable[[], int]) -> int:
     with contextlib.suppress(AttributeError, ValueError, OSError):
         # A name that the terminal's encoding lacks is shown by its code.
         output.reconfigure(errors="backslashreplace")
+    if is_command() and not sys.warnoptions:  # a warning of some package is nothing that a reader can act on
+        warnings.simplefilter("ignore")
     try:
         status = work()
         _flush()
@@ -104,7 +108,9 @@ def one_line(name: str, work: Callable[[], int]) -> int:
         # The reader of our output has gone (`| head`).
         _flush()
         return DONE
-    except (RunError, MemoryError, OSError) as error:
+    except (RunError, MemoryError, OSError, RuntimeError) as error:
+        if not isinstance(error, RunError | MemoryError | OSError) and NO_THREAD not in str(error):
+            raise
         say(_on_one_line(f"{name}: {str(error) or 'out of memory'}"))
         return FAILED
 

@@ -18,7 +18,7 @@ from ..claims.registry import load_paper, paper_names
 from ..cli.arguments import DONE, Parser, answered, say
 from ..config.reading import read
 from ..config.study import StudyConfig
-from ..errors import InputError
+from ..errors import InputError, RunError
 from ..store.read import load
 from ..store.target import check_folder
 from ..text import printable
@@ -152,16 +152,34 @@ def _contents(path, run, baseline, wanted):
             "csv": lambda: csv_files(analysis),
             "md": lambda: {"report.md": as_markdown(report)},
         }
-        texts = {name: text for wish in wanted for name, text in makers[wish]().items()}
+        # The page last: where all else can be made, the file is sound, and what fails is the drawing.
+        made = {wish: makers[wish]() for wish in ("csv", "md") if wish in wanted or wanted == ["html"]}
+        if "html" in wanted:
+            made["html"] = _page(makers["html"], alone=wanted == ["html"])
+        texts = {name: text for wish in wanted for name, text in made[wish].items()}
         for note in analysis.notes:
             say(f"simlr: {note}")
         return report, {name: text.encode("utf-8") for name, text in texts.items()}
     except InputError as error:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
-    except MemoryError:
+    except (MemoryError, RunError):
         raise
     except Exception as error:  # whatever a damaged file makes its readers raise
         raise InputError(f"{path}: is damaged: {type(error).__name__}: {error}") from error
+
+
+def _page(make, alone):
+    """The page with pictures; where matplotlib cannot draw, none and a word, or RunError where it is all there is."""
+    try:
+        return make()
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        text = f"no page with pictures, for matplotlib cannot draw them: {type(error).__name__}: {error}"
+        if alone:
+            raise RunError(text) from None
+        say(f"simlr: {' '.join(text.split())}")
+        return {}
 
 
 def command() -> int:

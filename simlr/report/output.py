@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..store.lock import is_being_made, working_file
-from ..store.target import sync_folder
+from ..store.target import make_lasting, sync_folder
 from .csv_files import FILES
 
 HEAD_BYTES = 1 << 16
@@ -31,7 +31,7 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
                 f"--out {folder}: {name} there was not made by simlr, so it is not replaced; name another folder"
             )
     try:
-        folder.mkdir(exist_ok=True)
+        make_lasting(folder)
         for name, content in files.items():
             _replace(folder / name, content)
         sync_folder(folder)

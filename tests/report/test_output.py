@@ -88,3 +88,41 @@ def test_one_that_is_still_being_written_is_left_to_its_maker(folder):
     assert lock.is_being_made(Path("report.md")) and new.exists()
     os.close(descriptor)
     assert not lock.is_being_made(Path("report.md")) and not new.exists()
+
+
+@pytest.mark.parametrize("setting", ["text.usetex: True", "svg.fonttype: none", "axes.formatter.use_locale: True"])
+def test_somebodys_matplotlibrc_decides_nothing(setting, copy, tmp_path):
+    pytest.importorskip("matplotlib")
+    Path("matplotlibrc").write_text(setting + "\n")
+    command = [sys.executable, "-m", "simlr.report", copy, "--out"]
+    for out, more in (("with", {}), ("without", {"MATPLOTLIBRC": os.devnull})):
+        done = subprocess.run(
+            [*command, out], capture_output=True, text=True, env=runs.environment(**more), timeout=200
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+    assert Path("with/report.html").read_bytes() == Path("without/report.html").read_bytes()
+
+
+def test_what_cannot_be_drawn_is_no_damage(copy, monkeypatch, capsys):
+    def fail(*arguments):
+        raise RuntimeError("latex could\nnot be found")
+
+    monkeypatch.setattr(report, "as_html", fail)
+    monkeypatch.setattr(report.style, "available", lambda: True)
+    assert report.main([copy, "--out", "made"]) == 0
+    said = "no page with pictures, for matplotlib cannot draw them: RuntimeError: latex could not be found\n"
+    assert capsys.readouterr().err == f"simlr: {said}"
+    assert {"summary.csv", "report.md"} <= set(os.listdir("made")) and "report.html" not in os.listdir("made")
+    assert report.main([copy, "--out", "other", "--format", "html"]) == 1
+    assert capsys.readouterr().err == f"simlr: {said}" and not os.path.exists("other")
+
+
+def test_warnings_of_packages_never_reach_the_screen(copy):
+    code = "import sys, warnings; from simlr.cli import signals; signals.is_command = lambda: True; "
+    code += "import simlr.cli.arguments as a; a.is_command = signals.is_command; "
+    code += "a.one_line('x', lambda: warnings.warn('strange') or 0)"
+    for options, said in (([], False), (["-W", "default"], True)):
+        done = subprocess.run(
+            [sys.executable, *options, "-c", code], capture_output=True, text=True, env=runs.environment(), timeout=60
+        )
+        assert ("strange" in done.stderr) == said

@@ -25,6 +25,7 @@ LETTERS_AN_INCH = 7.5  # of a title
 MOST_TICKS = 9
 FEW_DECADES = 1000.0
 FAR = 10.0  # quartiles farther from the median than this factor are not shaded
+UNSET = ("text.usetex", "svg.fonttype", "axes.formatter.use_locale", "path.sketch", "path.effects", "font.family")
 STYLE = {
     "font.size": 13,
     "axes.titlesize": 14,
@@ -64,7 +65,8 @@ def applied() -> Iterator[None]:
     """The settings of matplotlib that pictures are drawn and saved with, as a context."""
     import matplotlib
 
-    settings: Any = STYLE
+    # What somebody's matplotlibrc says, TeX for all text, say, is not for these pictures.
+    settings: Any = {**{key: matplotlib.rcParamsDefault[key] for key in UNSET}, **STYLE}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         # A letter that the font lacks is drawn as a box; the tables have the name in full.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")

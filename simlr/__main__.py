@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "papers": ("run published claims and judge them", "simlr.papers.__main__", ()),
     "bench": ("measure how fast simlr is on this machine", "simlr.bench.__main__", ()),
     "merge": ("join the shards of a grid into one run file", "simlr.merge", ()),
+    "status": ("say what is done, missing and damaged of run files, or of all in a folder", "simlr.status", ()),
     "verify": ("check a run file's layout and every block's CRC", "simlr.grid.__main__", ("--verify",)),
     "list": ("list papers, problems, schedules and optimisers", "simlr.grid.__main__", ("--list",)),
 }

@@ -23,6 +23,7 @@ LAYERS = (
         "bench",
         "papers",
         "merge",
+        "status",
         "grid",
         "report",
         "analysis",

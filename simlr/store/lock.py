@@ -36,6 +36,7 @@ WORKING = ".simlr-", ".new"
 STALE_SECONDS = 86400
 # Two that begin at the same moment both give way, and try again a little later.
 TRIES, MOST_WAITED = 6, 0.1
+MOST_NAMES = 100
 
 
 class FileLock:
@@ -73,8 +74,7 @@ class FileLock:
             self.kind = BYTE
             return
         try:
-            path = Path(os.path.realpath(path))
-            self._beside = path.with_name(f".simlr-{_digest(path.name)}.lock")
+            self._beside = _beside(path)
             self._descriptor = _flocked(self._beside)
             self.kind = BESIDE
         except OSError as error:
@@ -154,6 +154,28 @@ def _held_by(descriptor):
         if kind == fcntl.F_WRLCK and start != LOCK_BYTE:
             return "another program has locked it"
     return "another run is writing to it"
+
+
+def is_written(path: str | Path) -> bool:
+    """Whether a run is writing to a file, as far as its lock says so; nothing is locked."""
+    try:
+        descriptor = os.open(os.path.realpath(path), os.O_RDONLY | NOT_FOLLOWED)
+    except OSError:
+        return False
+    try:
+        request = LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, LOCK_BYTE, 1, 0)
+        kind, *_ = LOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, request))
+        return kind == fcntl.F_WRLCK
+    except (OSError, AttributeError):
+        return os.path.exists(_beside(path))
+    finally:
+        os.close(descriptor)
+
+
+def _beside(path):
+    """The file whose lock is that of an output, where the system has no better one."""
+    path = Path(os.path.realpath(path))
+    return path.with_name(f".simlr-{_digest(path.name)}.lock")
 
 
 @contextlib.contextmanager
@@ -290,7 +312,7 @@ def working_file(path: Path) -> tuple[Path, int]:
 
     OSError where it cannot be made.
     """
-    while True:
+    for _ in range(MOST_NAMES):
         token = secrets.token_hex(6)
         new = path.with_name(f"{WORKING[0]}{token}-{_digest(token, path.name)}{WORKING[1]}")
         try:
@@ -307,6 +329,7 @@ def working_file(path: Path) -> tuple[Path, int]:
             _give_up(new, descriptor)
             raise
         _give_up(new, descriptor)
+    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
 
 def _digest(*texts):

@@ -11,7 +11,7 @@ from .errors import InputError
 MARGIN_BYTES = 1 << 20
 
 # Where Linux says what a job or a container may use; its own group first.
-_GROUPS = Path("/sys/fs/cgroup")
+_GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def memory_limit() -> int:
@@ -22,12 +22,20 @@ def memory_limit() -> int:
 
 
 def _group_limits():
-    """The limits of the control groups (version 2) that this process is in."""
+    """The limits of the control groups that this process is in: of version 2, and of version 1 those for memory."""
+    lines = []
     with contextlib.suppress(OSError, ValueError):
-        name = Path("/proc/self/cgroup").read_text(encoding="ascii").split("::")[-1].strip().lstrip("/")
-        for group in (_GROUPS / name, *(_GROUPS / name).parents):
+        lines = _OWN_GROUPS.read_text(encoding="utf-8").splitlines()
+    for line in lines:  # number:controllers:path
+        _, controllers, name = [*line.split(":", 2), "", ""][:3]
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        top, file = (_GROUPS / "memory", "memory.limit_in_bytes") if controllers else (_GROUPS, "memory.max")
+        group = top / name.lstrip("/")
+        # In a container the group's own folder may be what is mounted as the top.
+        for folder in (group, *group.parents):
             with contextlib.suppress(OSError, ValueError):
-                yield int((group / "memory.max").read_text(encoding="ascii"))
+                yield int((folder / file).read_text(encoding="ascii"))
 
 
 def check_memory(needed: int, what: str, instead: str = "") -> None:

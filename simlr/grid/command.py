@@ -19,6 +19,7 @@ from ..config.study import StudyConfig
 from ..errors import InputError, RunError, show, unknown
 from ..store import create, file_format
 from ..store.metadata import survey
+from ..store.target import make_lasting
 from ..text import first_few
 from . import listing
 from .options import RunOptions
@@ -57,15 +58,33 @@ def parser() -> Parser:
         help="threads to compute with (default: all); with --dask, threads of every worker (default: those that Dask "
         "gave it; of a local one: 1)",
     )  # fmt: skip
-    add(
-        "--dask", metavar="ADDRESS",
-        help="compute the blocks on the Dask cluster whose scheduler (its address, or its scheduler file) is named, or "
-        f'on "{LOCAL}" worker processes started for it; needs the extra `cluster`',
-    )  # fmt: skip
+    _add_cluster(options)
     add(
         "--shard", metavar="I/N", type=shard,
         help="compute only shard I of N, counted from 0: consecutive blocks of seeds, in a file that simlr.merge joins",
     )  # fmt: skip
+    _add_what_is_there(options)
+    add("--dry-run", action="store_true", help="print cells, steps, bytes and memory; run nothing")
+    add("--list", action="store_true", help="print papers, problems and schedules with their parameters")
+    add("--quiet", action="store_true", help="no progress, no table; errors only")
+    return options
+
+
+def _add_cluster(options):
+    """The arguments for a cluster."""
+    options.add_argument(
+        "--dask", metavar="ADDRESS",
+        help="compute the blocks on the Dask cluster whose scheduler (its address, or its scheduler file) is named, or "
+        f'on "{LOCAL}" worker processes started for it; needs the extra `cluster`',
+    )  # fmt: skip
+    options.add_argument(
+        "--dask-security", metavar="FILE",
+        help="with --dask tls://...: a TOML file with ca, cert and key, the names of certificate files",
+    )  # fmt: skip
+
+
+def _add_what_is_there(options):
+    """The arguments for a run file that is there."""
     existing = options.add_mutually_exclusive_group()
     existing.add_argument(
         "--resume", action="store_true", help="go on with the run file, or start it where there is none"
@@ -74,14 +93,10 @@ def parser() -> Parser:
     existing.add_argument(
         "--verify", metavar="FILE", help="check a run file's layout and every block's CRC; nothing else is looked at"
     )
-    add(
+    options.add_argument(
         "--accept-other", action="store_true",
         help="with --resume: go on with what other code, versions or processor began; the file says which seeds",
     )  # fmt: skip
-    add("--dry-run", action="store_true", help="print cells, steps, bytes and memory; run nothing")
-    add("--list", action="store_true", help="print papers, problems and schedules with their parameters")
-    add("--quiet", action="store_true", help="no progress, no table; errors only")
-    return options
 
 
 def setting(text: str) -> tuple[str, Any]:
@@ -111,6 +126,8 @@ def grid_command(arguments: list[str] | None = None) -> int:
         return one_line("simlr", lambda: _print(listing.everything()))
     if options.verify is not None:
         return _verify(options)
+    if options.dask_security is not None and options.dask is None:
+        return one_line("simlr", lambda: _refuse("--dask-security goes with --dask"))
     if options.accept_other and not options.resume:
         return one_line("simlr", lambda: _refuse("--accept-other goes with --resume"))
     given = sys.argv[1:] if arguments is None else list(arguments)
@@ -202,6 +219,8 @@ def _run_grid(config, out, options):
         if is_command():
             load_numba()
         writer, blocks = job.open(out, options.overwrite, options.resume, origin, options.accept_other)
+        if writer.lock.why_none and not options.quiet:
+            say(f"{out}: is not locked ({writer.lock.why_none}): see to it that no other run writes to it")
         _execute(job, writer, list(blocks), out, options, workers)
     if not options.quiet:
         _print(listing.outcome(out))
@@ -246,7 +265,9 @@ def _workers(job, out, options):
     if options.resume and os.path.lexists(out) and not options.accept_other:
         recorded = survey(out).attributes
     tell = (lambda text: None) if options.quiet else say
-    with connect.connected(options.dask, job, options.threads, tell) as workers:
+    with connect.connected(
+        options.dask, job, options.threads, tell, say if options.quiet else tell, options.dask_security
+    ) as workers:
         yield workers, workers.meet(recorded)
 
 
@@ -260,7 +281,7 @@ def _output(out, options):
     is_ours = options.out is None and not os.path.lexists(folder)
     try:
         if is_ours:
-            folder.mkdir(exist_ok=True)  # another shard may have made it meanwhile
+            make_lasting(folder)  # another shard may have made it meanwhile
     except OSError as error:
         raise InputError(f"--out: the default folder {folder} cannot be made: {error.strerror}") from None
     try:

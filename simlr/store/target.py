@@ -55,9 +55,16 @@ def make_folder(folder: Path) -> None:
     """Make a folder of outputs where it is missing; InputError where it cannot be one."""
     check_folder(folder)
     try:
-        folder.mkdir(exist_ok=True)
+        make_lasting(folder)
     except OSError as error:
         raise InputError(f"--out {folder}: cannot be written: {error.strerror}") from None
+
+
+def make_lasting(folder: Path) -> None:
+    """Make a folder where it is missing, which a loss of power then leaves; OSError where it cannot be made."""
+    if not folder.is_dir():
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -20,7 +21,9 @@ import simlr
 from simlr.cli import progress
 from simlr.errors import InputError
 from simlr.grid import command as commands
+from simlr.grid.__main__ import main
 from simlr.grid.pipeline import Pipeline, still_working
+from simlr.store import target
 
 
 @pytest.fixture
@@ -525,3 +528,27 @@ def test_a_pipeline_writes_every_block_once_and_in_order():
     work.run(told.append, lambda: None)
     assert written == [(block, -block) for block in range(50)]
     assert told[-1] == 50 and told == sorted(told)
+
+
+def test_new_folders_last(folder, monkeypatch):
+    """A loss of power after the run must not take the folder that was made for it."""
+    synced = []
+    before = target.sync_folder
+    monkeypatch.setattr(target, "sync_folder", lambda path: (synced.append(str(path)), before(path)))
+    Path("grid.toml").write_text(runs.SMALL)
+    assert main(["grid.toml", "--quiet"]) == 0
+    assert synced == ["."] and os.path.exists("data/small.h5")
+    target.make_lasting(Path("data"))
+    target.make_folder(Path("report"))
+    assert synced == [".", "."] and os.path.isdir("report")
+
+
+def test_no_room_for_a_thread_is_one_line(folder, monkeypatch, capsys):
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    Path("grid.toml").write_text(runs.SMALL)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert main(["grid.toml", "--out", "run.h5", "--quiet"]) == 1
+    told = capsys.readouterr().err
+    assert "can't start new thread" in told and len(told.splitlines()) == 1

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from simlr.engine import environment as environment_module
 from simlr.grid import command as commands
 from simlr.grid import pipeline
 from simlr.grid.cluster import connect, pool
+from simlr.grid.cluster import worker as remote
 from simlr.grid.cluster.dispatch import MOST_DEATHS, MOST_KEPT, Dispatch
 from simlr.store import merging
 
@@ -268,6 +270,94 @@ def test_workers_other_than_the_file_says_are_refused(cluster, grid_folder, capf
 
 
 @pytest.mark.slow
+def test_six_runs_at_once_on_one_cluster_all_go_on(cluster, grid_folder, whole):
+    address, folder = cluster
+    doubles.write_orders(folder)
+    started = [
+        runs.start("small.toml", "--out", f"{i}.h5", "--dask", address, "--quiet", cwd=grid_folder) for i in range(6)
+    ]
+    for i, process in enumerate(started):
+        ended = runs.ended(process, timeout=300)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+        runs.assert_same_bits(simlr.load(f"{i}.h5"), whole)
+
+
+@pytest.fixture
+def nobody_taken(monkeypatch):
+    """A worker in this process, without grids."""
+    monkeypatch.setattr(remote, "_taken", {})
+    return remote._taken
+
+
+def test_no_grid_that_is_computed_is_evicted(nobody_taken, monkeypatch):
+    order = remote.order(runs.grid(), 1)
+    for i in range(6):
+        remote.take_over(f"run {i}", order)
+        remote.compute(f"run {i}", 0, 7)
+    assert len(nobody_taken) == 6
+    for i in range(6):
+        assert remote.compute(f"run {i}", 7, 14)["test_loss"].shape[1] == 7
+    # Later on, when nobody has asked for some of them for long, these go; one whose block is computed does not.
+    now = time.monotonic() + 2 * remote.IDLE_SECONDS
+    monkeypatch.setattr(remote.time, "monotonic", lambda: now)
+    remote.compute("run 1", 0, 7)
+    with nobody_taken["run 0"].lock:
+        remote.take_over("run 6", order)
+    assert set(nobody_taken) == {"run 0", "run 1", "run 5", "run 6"}
+
+
+def test_a_worker_that_forgets_a_grid_at_once_is_asked_anew(cluster, grid_folder, whole, monkeypatch):
+    address, folder = cluster
+    doubles.write_orders(folder)
+    before, forgotten = pool.Client.ask, []
+
+    def ask(self, of_worker, function, *arguments):
+        if function is remote.origin and not forgotten:
+            forgotten.append(of_worker)
+            raise remote.NotTaken
+        return before(self, of_worker, function, *arguments)
+
+    monkeypatch.setattr(pool.Client, "ask", ask)
+    assert grid(address, "--quiet") == 0
+    assert_whole(whole)
+
+
+def test_a_quiet_run_says_that_it_waits():
+    """Where nobody comes for a while; a worker that is started anew is no news."""
+    made = pool.Pool.__new__(pool.Pool)
+    made._waiting, made.address, told, warned = False, "here", [], []
+    made.tell, made.warn = told.append, warned.append
+    made._wait_for_workers()
+    made._warn_of_waiting(60.0)
+    assert len(told) == 1 and warned == []
+    for _ in range(2):
+        made._warn_of_waiting(0.0)
+    assert warned == told == ["no workers at here: waiting for some to join ..."]
+    made.warn = made.tell  # a run that is not quiet says it once
+    made._waiting = False
+    made._wait_for_workers()
+    made._warn_of_waiting(0.0)
+    assert len(told) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("blocks", [0, 1, 20])
+def test_ctrl_c_reaches_the_run_alone(blocks, folder):
+    """A terminal sends it to all processes: the workers' tracebacks would be a hundred lines."""
+    pytest.importorskip("distributed")
+    Path("long.toml").write_text(runs.LONG)
+    command = [sys.executable, "-m", "simlr.grid", "long.toml", "--out", "run.h5", "--dask", "local", "--quiet"]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, env=runs.environment(), start_new_session=True, **pipes)
+    runs.wait_until(lambda: os.path.exists("run.h5") and runs.blocks_done("run.h5") >= blocks, process)
+    os.killpg(process.pid, signal.SIGINT)
+    ended = runs.ended(process)
+    assert ended.returncode == 130 and ended.stdout == ""
+    assert ended.stderr.startswith("interrupted; what was computed is kept. Go on with:")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
 def test_a_worker_unlike_the_others_is_refused(cluster, grid_folder, whole, capfd, monkeypatch):
     """One that joins in the midst of a run; the other goes on. The last test here, since it stays of no use."""
     address, folder = cluster
@@ -358,6 +448,75 @@ def test_all_workers_killed_and_the_scheduler_lost(processes, grid_folder, whole
     assert 0 < done.sum() < 6
     run = simlr.run(runs.grid(), "run.h5", resume=True, threads=1)
     runs.assert_same_bits(run, whole)
+
+
+# ---- encrypted ----
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """A folder with a certificate of its own authority, and the TOML file that names it."""
+    pytest.importorskip("distributed")
+    if not shutil.which("openssl"):
+        pytest.skip("needs openssl")
+    folder = tmp_path_factory.mktemp("certificates")
+    make = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=simlr -keyout key.pem -out cert.pem"
+    subprocess.run(make.split(), cwd=folder, check=True, capture_output=True)
+    (folder / "tls.toml").write_text('ca = "cert.pem"\ncert = "cert.pem"\nkey = "key.pem"\n')
+    return folder
+
+
+@pytest.mark.slow
+def test_a_cluster_behind_tls(certificates, grid_folder, whole, capfd):
+    names = {part: str(certificates / f"{part}.pem") for part in ("cert", "key")}
+    flags = ["--tls-ca-file", names["cert"], "--tls-cert", names["cert"], "--tls-key", names["key"]]
+    environment = runs.environment(DASK_DISTRIBUTED__LOGGING__DISTRIBUTED="critical") | ONE_THREAD
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
+    started = []
+    try:
+        for module, more in (
+            ("scheduler", ["--port", "0", "--protocol", "tls", "--no-dashboard", "--no-show", "--host=127.0.0.1"]),
+            ("worker", ["--no-nanny", "--nthreads=1", "--no-dashboard"]),
+        ):
+            command = [sys.executable, "-m", f"distributed.cli.dask_{module}", "--scheduler-file", "scheduler.json"]
+            started.append(subprocess.Popen([*command, *flags, *more], env=environment, **pipes))
+            runs.wait_until(lambda: os.path.exists("scheduler.json"), started[0])
+        assert grid("scheduler.json", "--quiet", "--dask-security", str(certificates / "tls.toml")) == 0
+        told = capfd.readouterr()
+        assert told.out == "" and all("waiting for some to join" in line for line in told.err.splitlines())
+        assert_whole(whole)
+        address = json.loads(Path("scheduler.json").read_text())["address"]
+        assert address.startswith("tls://")
+        assert grid(address, "--quiet", "--overwrite") == 2  # without a certificate nobody gets in
+        assert len(capfd.readouterr().err.splitlines()) == 1
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize(
+    ("address", "text", "said"),
+    [
+        ("local", None, "--dask-security goes with the address of a scheduler"),
+        ("tcp://127.0.0.1:1", None, "--dask-security wants an address that begins with tls://"),
+        ("tls://127.0.0.1:1", 'ca = "cert.pem"\n', "tls.toml: must have exactly ca, cert and key"),
+        ("tls://127.0.0.1:1", 'ca = "a"\ncert = "b"\nkey = "c"\n', "a: cannot be read: No such file or directory"),
+        ("tls://127.0.0.1:1", "ca = [", "tls.toml: not valid TOML"),
+        ("tls://127.0.0.1:1", None, "no Dask scheduler answers there"),
+    ],
+)
+def test_security_that_does_not_do_is_one_line(address, text, said, certificates, grid_folder, capfd):
+    if text is None:
+        named = certificates / "tls.toml"
+    else:
+        named = Path("tls.toml")
+        named.write_text(text)
+    assert grid(address, "--dask-security", str(named)) == 2
+    told = capfd.readouterr().err
+    assert said in told and len(told.splitlines()) == 1 and "run.h5" not in os.listdir()
+    assert commands.grid_command(["small.toml", "--dask-security", str(named)]) == 2
+    assert capfd.readouterr().err == "simlr: --dask-security goes with --dask\n"
 
 
 # ---- what does not begin ----

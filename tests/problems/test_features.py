@@ -510,6 +510,27 @@ def test_limits_of_the_process_and_of_its_group_count_as_memory(tmp_path, monkey
         resources.check_memory(2048001, "it takes", "; take less")
 
 
+@pytest.mark.parametrize(
+    ("own", "file"),
+    [
+        ("0::/job\n", "job/memory.max"),
+        ("0::/job/deep\n", "job/memory.max"),
+        ("5:cpu:/x\n4:memory:/job\n1:name=systemd:/x\n", "memory/job/memory.limit_in_bytes"),
+        ("7:hugetlb,memory:/docker/abc\n", "memory/memory.limit_in_bytes"),  # a container's own, mounted as the top
+        ("4:memory:/job\n0::/\n", "memory/job/memory.limit_in_bytes"),
+    ],
+)
+def test_limits_of_control_groups_of_both_versions(own, file, tmp_path, monkeypatch):
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text("4096000\n")
+    (tmp_path / "own").write_text(own)
+    monkeypatch.setattr(resources, "_GROUPS", tmp_path)
+    monkeypatch.setattr(resources, "_OWN_GROUPS", tmp_path / "own")
+    assert resources.memory_limit() == 4096000
+    (tmp_path / file).write_text("9223372036854771712\n")  # none, as version 1 says it
+    assert resources.memory_limit() > 4096000
+
+
 def test_features_that_overflow_end_the_run_in_one_line(run_grid, tmp_path):
     table = made_table(20, 3)
     table[:, :-1] = 1e308 * np.sign(table[:, :-1])

@@ -4,12 +4,17 @@ import contextlib
 import json
 import logging
 import os
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from ...errors import InputError, show
+from ...inputs import toml
+from ...inputs.files import size_of
 from ..job import Job
 from .client import error_text
 from .pool import Pool
@@ -23,11 +28,20 @@ FILE_SECONDS, POLL_SECONDS = 30, 0.05
 NOISY = ("distributed", "distributed.client", "distributed.gc", "tornado", "tornado.application", "bokeh", "asyncio")
 # That versions differ is found out by comparing them, large data in a task are meant, and a slow disk is none of ours.
 SLOW = "Creating scratch directories"
+# What a file of --dask-security has, and what Dask calls it.
+CERTIFICATES = {"ca": "tls_ca_file", "cert": "tls_client_cert", "key": "tls_client_key"}
 UNWANTED = (r"\s*Mismatched versions", r"\s*Sending large graph", SLOW)
 
 
 @contextlib.contextmanager
-def connected(address: str, job: Job, threads: int | None, tell: Callable[[str], None]) -> Iterator[Pool]:
+def connected(
+    address: str,
+    job: Job,
+    threads: int | None,
+    tell: Callable[[str], None],
+    warn: Callable[[str], None] | None = None,
+    security: str | None = None,
+) -> Iterator[Pool]:
     """The `Pool` of a cluster, for the duration.
 
     Parameters
@@ -40,6 +54,10 @@ def connected(address: str, job: Job, threads: int | None, tell: Callable[[str],
         Threads of every worker; None: as many as Dask has started it with, and 1 of a local one.
     tell : callable
         `tell(text)` gets what there is to say.
+    warn : callable, optional
+        The same of what is said in any case: that the run waits for workers. `tell` by default.
+    security : str, optional
+        The name of a TOML file with the names of the certificates that TLS takes: `security_of`.
 
     Raises
     ------
@@ -49,6 +67,9 @@ def connected(address: str, job: Job, threads: int | None, tell: Callable[[str],
     silence_dask()
     from distributed import Client
 
+    if security is not None and address == LOCAL:
+        raise InputError("--dask-security goes with the address of a scheduler; local workers are this machine's")
+    settings = {} if security is None else {"security": security_of(security)}
     if address.endswith(".json") and not os.path.isfile(address):
         raise InputError(f"--dask: the scheduler file {address} is not there")
     with contextlib.ExitStack() as held:
@@ -56,10 +77,11 @@ def connected(address: str, job: Job, threads: int | None, tell: Callable[[str],
         for text in UNWANTED:
             warnings.filterwarnings("ignore", message=text)
         is_local = address == LOCAL
-        cluster = held.enter_context(local_cluster(threads)) if is_local else _answering(address, tell)
-        client = Client(cluster, timeout=CONNECT_SECONDS, set_as_default=False, direct_to_workers=True)
+        cluster = held.enter_context(local_cluster(threads)) if is_local else _answering(address, tell, **settings)
+        client = Client(cluster, timeout=CONNECT_SECONDS, set_as_default=False, direct_to_workers=True, **settings)
         held.callback(_end, client)
         pool = Pool(client, address if is_local else client.scheduler.address, job, threads, tell)
+        pool.warn = warn or tell  # which is the same but for a quiet run
         held.callback(pool.close, CLOSE_SECONDS)
         yield pool
 
@@ -78,7 +100,23 @@ def silence_dask() -> None:
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
-def _answering(address, tell):
+def security_of(path: str) -> Any:
+    """Dask's `Security` of a TOML file: ca, the certificate that signed the scheduler's, and our own cert and key.
+
+    File names in it are relative to its folder. InputError where something is missing.
+    """
+    from distributed import Security
+
+    tables, folder = toml.read(Path(path))
+    if set(tables) != set(CERTIFICATES) or not all(isinstance(name, str) for name in tables.values()):
+        raise InputError(f"--dask-security {path}: must have exactly ca, cert and key, each the name of a file")
+    files = {key: str(Path(folder) / name) for key, name in tables.items()}
+    for file in files.values():
+        size_of(file)
+    return Security(require_encryption=True, **{CERTIFICATES[key]: file for key, file in files.items()})
+
+
+def _answering(address, tell, security=None):
     """The address of a scheduler that answers: this one, or the one in the scheduler file of this name.
 
     Asked before there is a client: one that cannot connect ends late and with a traceback.
@@ -88,7 +126,7 @@ def _answering(address, tell):
     from distributed import Security, rpc
 
     async def identify():
-        settings = Security().get_connection_args("client")
+        settings = (security or Security()).get_connection_args("client")
         async with rpc(address, timeout=CONNECT_SECONDS, connection_args=settings) as scheduler:
             if (await scheduler.identity()).get("type") != "Scheduler":
                 raise ValueError("it is a Dask worker")
@@ -96,6 +134,8 @@ def _answering(address, tell):
     try:
         if os.path.isfile(address):
             address = _address_in(address, tell)
+        if security is not None and not address.startswith("tls://"):
+            raise InputError(f"--dask {show(address, 100)}: --dask-security wants an address that begins with tls://")
         asyncio.run(asyncio.wait_for(identify(), CONNECT_SECONDS))
     except InputError:
         raise
@@ -143,13 +183,56 @@ def local_cluster(threads: int | None, **settings: Any) -> Iterator[Any]:
         {"distributed.scheduler.allowed-failures": 1 << 20, "distributed.deploy.lost-worker-timeout": "52w"}
     )
     settings = {"n_workers": max(1, cores // threads), "dashboard_address": None, **settings}
-    cluster = LocalCluster(
-        threads_per_worker=threads, processes=True, memory_limit=0, silence_logs=logging.CRITICAL, **settings
-    )
+    with _loop_without_interrupts() as loop:
+        cluster = LocalCluster(
+            threads_per_worker=threads,
+            processes=True,
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+            loop=loop,
+            **settings,
+        )
+        try:
+            yield cluster
+        finally:
+            _end(cluster)
+
+
+@contextlib.contextmanager
+def _loop_without_interrupts():
+    """An event loop in a thread of its own, none of whose processes gets Ctrl-C: it is the run's alone to answer.
+
+    The terminal sends it to all of them, and each worker would end in a traceback.
+    """
+    import asyncio
+    from multiprocessing import resource_tracker
+
+    from tornado.ioloop import IOLoop
+
+    if hasattr(signal, "pthread_sigmask"):
+        resource_tracker.ensure_running()  # which would let the signal through again in the thread that starts it
+    began, loops = threading.Event(), []
+
+    def work():
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+        async def stay():
+            loops.append((IOLoop.current(), asyncio.Event()))
+            began.set()
+            await loops[0][1].wait()
+
+        asyncio.run(stay())
+
+    thread = threading.Thread(target=work, daemon=True, name="simlr-dask")
+    thread.start()
+    began.wait()
+    loop, end = loops[0]
     try:
-        yield cluster
+        yield loop
     finally:
-        _end(cluster)
+        loop.add_callback(end.set)
+        thread.join(CLOSE_SECONDS)
 
 
 def _end(what):

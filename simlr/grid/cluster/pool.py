@@ -5,6 +5,7 @@ worker was at when it died, and so that no worker computes before it has taken t
 has one block in hand, and at most two whose results wait; these are fetched a few at a time, when the writer has room.
 """
 
+import contextlib
 import queue
 import threading
 import time
@@ -23,6 +24,7 @@ from .client import POLL_SECONDS, Client, SchedulerLost, error_text
 from .dispatch import MOST_DEATHS, Dispatch
 
 WAIT_SECONDS = 0.05
+PATIENCE_SECONDS = 5.0  # until a quiet run, too, says that it waits for workers
 MOST_FETCHED = 8
 MOST_BYTES_FETCHED = 64 << 20
 # So many in a row: workers that die before they have taken the grid over, or results that cannot be fetched.
@@ -59,6 +61,7 @@ class Pool:
 
     def __init__(self, client, address, job, threads, tell):
         self._client, self.address, self._job, self._threads, self.tell = Client(client), address, job, threads, tell
+        self.warn = tell
         self._order = remote.order(job.config, threads)
         self._agreement = None
         self._events, self._to_fetch = queue.Queue(), queue.Queue()
@@ -66,6 +69,7 @@ class Pool:
         self._attempts, self._finished = {}, deque()  # by their keys
         self._present, self._known, self._refused = {}, set(), set()
         self._fetching, self._batch, self._in_vain, self._waiting = False, 1, 0, False
+        self._waits_since, self._warned = 0.0, False
         self._work, self._ends = Dispatch([]), None
 
     # ---- before the run ----
@@ -104,11 +108,14 @@ class Pool:
                 reason = self._agreement.difference(attributes)
                 if reason is None:
                     self._agreement.settle(attributes)
-                    return self._client.ask(worker, remote.origin, self._client.key)
+                    with contextlib.suppress(remote.NotTaken):  # it has been started anew meanwhile
+                        return self._client.ask(worker, remote.origin, self._client.key)
+                    asked.discard(worker)
             if present and reason and asked >= present.keys():
                 raise InputError(f"--dask: worker {worker} is refused: {reason}")
             if not present:
                 self._wait_for_workers()
+                self._warn_of_waiting(PATIENCE_SECONDS)
             time.sleep(WAIT_SECONDS)
 
     def _take_over(self, threads):
@@ -252,8 +259,15 @@ class Pool:
     def _wait_for_workers(self):
         """Say that nothing goes on without workers."""
         if not self._waiting:
-            self._waiting = True
+            self._waiting, self._waits_since, self._warned = True, time.monotonic(), False
             self.tell(f"no workers at {self.address}: waiting for some to join ...")
+
+    def _warn_of_waiting(self, patience):
+        """Say so in a quiet run, too, where nobody has come for so many seconds."""
+        if self._waiting and not self._warned and time.monotonic() - self._waits_since >= patience:
+            self._warned = True
+            if self.warn != self.tell:
+                self.warn(f"no workers at {self.address}: waiting for some to join ...")
 
     def _count_in_vain(self, what):
         """End what would go on for ever."""
@@ -331,6 +345,7 @@ class Pool:
             if present != before:
                 self._events.put((self._on_workers, present))
                 before = present
+            self._warn_of_waiting(PATIENCE_SECONDS)
             self._over.wait(POLL_SECONDS)
 
     @staticmethod

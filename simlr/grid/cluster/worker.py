@@ -6,6 +6,7 @@ the grid alone, so that the bits are that machine's.
 
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +19,10 @@ from ...store import file_format
 from ..job import Job, Origin
 from .agreement import AGREEING
 
-# A worker may serve several runs; of those whose client has gone without a word only the latest are kept.
+# A worker may serve several runs. Those whose client has gone without a word go, the longest unused first: never one
+# that is computed, nor one that was a little while ago, whose client is about to ask for the next block.
 MOST_GRIDS = 4
+IDLE_SECONDS = 600.0
 
 
 class NotTaken(Exception):
@@ -38,6 +41,7 @@ class _Taken(NamedTuple):
     job: Job
     engine: Engine
     lock: threading.Lock  # an engine computes one block at a time
+    used: list[float]  # when a block of it was last begun or ended, of this worker's clock
 
 
 _taken: dict[str, _Taken] = {}  # by the key of a run
@@ -91,13 +95,21 @@ def take_over(key: str, order: Order) -> dict[str, Any]:
     """
     with _taking:
         if key not in _taken:
-            while len(_taken) >= MOST_GRIDS:
-                forget(next(iter(_taken)))
+            _make_room()
             job = _job(order)
-            _taken[key] = _Taken(job, Engine(job.plan, job.sources, order.threads), threading.Lock())
+            engine = Engine(job.plan, job.sources, order.threads)
+            _taken[key] = _Taken(job, engine, threading.Lock(), [time.monotonic()])
         job = _taken[key].job
     attributes = job.attributes()
     return {name: attributes[name] for name in AGREEING}
+
+
+def _make_room():
+    """Forget grids that nobody asks for any more, as long as there are many."""
+    for key, taken in sorted(_taken.items(), key=lambda item: item[1].used[0]):
+        idle = not taken.lock.locked() and time.monotonic() - taken.used[0] > IDLE_SECONDS
+        if len(_taken) >= MOST_GRIDS and idle:
+            forget(key)
 
 
 def _job(order):
@@ -132,7 +144,10 @@ def compute(key: str, first: int, last: int) -> dict[str, NDArray]:
     """The arrays of the grid's seeds first..last - 1, by dataset name; NotTaken where the run is not known here."""
     taken = _of(key)
     with taken.lock:
-        return taken.engine.block(first, last)
+        try:
+            return taken.engine.block(first, last)
+        finally:
+            taken.used[0] = time.monotonic()
 
 
 def _of(key):

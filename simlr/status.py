@@ -8,7 +8,7 @@ from .cli import signals  # noqa: I001 - first: it minds signals from then on
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,13 +96,15 @@ def status_of(path: Path, quick: bool = False) -> Status:
     try:
         state_of_seal(path)
         attributes = survey(path).attributes
-        named = {
-            "identity": str(attributes.get("identity", "")),
-            "code": ", ".join(printable(attributes.get(key, "unknown")) for key in CODE),
-            "shard": str(attributes.get("shard", "")),
-        }
+        found = Status(
+            path,
+            "finished",
+            identity=str(attributes.get("identity", "")),
+            code=", ".join(printable(attributes.get(key, "unknown")) for key in CODE),
+            shard=str(attributes.get("shard", "")),
+        )
         if "study" in attributes:  # which is written whole
-            return Status(path, "finished", str(attributes["study"]), blocks=1, done=1, **named)
+            return found._replace(grid=str(attributes["study"]), blocks=1, done=1)
         file = opened(path)
     except DamageError as error:
         return Status(path, "damaged", fault=str(error))
@@ -110,17 +112,13 @@ def status_of(path: Path, quick: bool = False) -> Status:
         return Status(path, "no run", fault=str(error))
     with file.blocks() as blocks:
         marks = blocks.done()
-        damaged, missing = ([], (marks != 1).nonzero()[0]) if quick else blocks.check()
-        done, is_ended = len(marks) - len(missing) - len(damaged), blocks.is_ended()
+        damaged, missing = map(len, ([], (marks != 1).nonzero()[0]) if quick else blocks.check())
+        done, is_ended = len(marks) - missing - damaged, blocks.is_ended()
         seconds, _ = blocks.seconds()
     state = "running" if lock.is_written(path) else "finished" if is_ended and done == len(marks) else "unfinished"
-    left = _left(path, attributes, seconds, done, len(missing) + len(damaged), state)
-    counts = len(marks), done, len(missing), len(damaged)
-    return Status(path, "damaged" if damaged else state, file.plan.config.name, *_in_order(named), *counts, left)
-
-
-def _in_order(named):
-    return named["identity"], named["code"], named["shard"]
+    left = _left(path, attributes, seconds, done, missing + damaged, state)
+    found = found._replace(grid=file.plan.config.name, blocks=len(marks), done=done, missing=missing, left=left)
+    return found._replace(damaged=damaged, state="damaged" if damaged else state)
 
 
 def _left(path, attributes, seconds, done, rest, state):
@@ -135,9 +133,9 @@ def as_text(found: Sequence[Status]) -> str:
     """A line for each file, what they are together, and what is wrong with them."""
     lines = [_cells(one) for one in found]
     widths = [max(map(len, column)) for column in zip(HEADER, *lines, strict=True)]
-    numbers: list[Callable[[str, int], str]] = [str.ljust] * 3 + [str.rjust] * 5 + [str.ljust]
+    sides = "<<<>>>>><"
     table = [
-        "  ".join(put(cell, width) for put, cell, width in zip(numbers, line, widths, strict=True)).rstrip()
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True)).rstrip()
         for line in (HEADER, *lines)
     ]
     faults = [one.fault for one in found if one.fault]

@@ -24,6 +24,7 @@ CODE = (
 PROVENANCE = (PROBLEM, *CODE)
 # The attribute that says what else than the file's own code has computed parts of it: a line each.
 ACCEPTED = "accepted_other"
+DATA_CHANGED = "the data that the grid names are not what they were"
 ACCEPT = "--accept-other takes them together all the same, and says so in the file"
 
 # The tables of a description that do not tell one grid from another.
@@ -69,18 +70,19 @@ def check_same(
         there, here = (f"shard {show(part, 40)}" if part else "the whole grid" for part in (there, here))
         raise InputError(f"{path}: holds {there}, and wanted is {here}; --overwrite replaces it")
     if recorded.get(PROBLEM) != wanted[PROBLEM]:
+        what = "the paper's code is not what it was" if "study" in wanted else DATA_CHANGED
         raise InputError(
             f"{path}: was written with problem identity {show(recorded.get(PROBLEM), 40)}, here is "
-            f"{show(wanted[PROBLEM], 40)}: the data that the grid names are not what they were; --overwrite starts anew"
+            f"{show(wanted[PROBLEM], 40)}: {what}; --overwrite starts anew"
         )
-    other = other_code(recorded, wanted)
-    if other and not accept_other:
-        key = other[0]
+    differing = other_code(recorded, wanted)
+    if differing and not accept_other:
+        key = differing[0]
         raise InputError(
             f"{path}: was written with {key.replace('_', ' ')} {show(recorded.get(key), 40)}, here is "
             f"{show(wanted[key], 40)}; going on would mix results that differ in their last bits; {ACCEPT}"
         )
-    return named(other, recorded) if other else None
+    return named(differing, recorded) if differing else None
 
 
 def other_code(attributes: dict[str, Any], wanted: dict[str, Any]) -> list[str]:

@@ -114,8 +114,8 @@ def begin(
         os.fsync(descriptor)
         return places
 
-    path, new, descriptor, lock, places = _begin(path, bytes_needed(plan), overwrite, fill)
-    return Made(path, new, Writer(path, descriptor, lock, plan, places, new))
+    target, new, descriptor, lock, places = _begin(path, bytes_needed(plan), overwrite, fill)
+    return Made(target, new, Writer(target, descriptor, lock, plan, places, new))
 
 
 def create_whole(
@@ -148,9 +148,9 @@ def create_whole(
         os.fsync(descriptor)
 
     needed = sum(array.nbytes for _, array in datasets) + 1024 * len(datasets) + (1 << 16)
-    path, new, descriptor, lock, _ = _begin(path, needed, overwrite, fill)
-    with _nothing_left(path, new, lambda: release(descriptor, lock)):
-        _put_in_place(new, path, lock, overwrite)
+    target, new, descriptor, lock, _ = _begin(path, needed, overwrite, fill)
+    with _nothing_left(target, new, lambda: release(descriptor, lock)):
+        _put_in_place(new, target, lock, overwrite)
     release(descriptor, lock)
 
 

@@ -66,7 +66,8 @@ def applied() -> Iterator[None]:
     import matplotlib
 
     # What somebody's matplotlibrc says, TeX for all text, say, is not for these pictures.
-    settings: Any = {**{key: matplotlib.rcParamsDefault[key] for key in UNSET}, **STYLE}
+    default: Any = matplotlib.rcParamsDefault
+    settings: Any = {**{key: default[key] for key in UNSET}, **STYLE}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         # A letter that the font lacks is drawn as a box; the tables have the name in full.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")

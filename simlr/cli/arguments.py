@@ -81,7 +81,10 @@ def answered(
     """
     try:
         with terminate_as_interrupt():
-            return one_line(name, work)
+            status = one_line(name, work)
+            if status and is_command() and still_working():
+                os._exit(status)  # the interpreter's end would crash the compiler, which works on in a thread
+            return status
     except KeyboardInterrupt as stopped:
         say(interrupted(stopped) if callable(interrupted) else interrupted)
         if still_working():

@@ -32,7 +32,27 @@ def is_command() -> bool:
     return script.removesuffix(".exe") == "simlr" or script.startswith("simlr-")
 
 
+def _tame_blas():
+    """Where this user may not start a thread for each core, let NumPy's BLAS have one: else it says so, and interrupts.
+
+    What then lacks a thread says so in one line.
+    """
+    end, threads = threading.Event(), []
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        for _ in range(cores):
+            threads.append(threading.Thread(target=end.wait, daemon=True))
+            threads[-1].start()
+    except RuntimeError:
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"
+        threads.pop()
+    end.set()
+    for thread in threads:
+        thread.join()
+
+
 if is_command():
+    _tame_blas()
     for _number in (signal.SIGINT, signal.SIGTERM):
         # A shell that started it in the background may have it ignore them.
         if signal.getsignal(_number) is not signal.SIG_IGN:

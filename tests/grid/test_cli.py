@@ -552,3 +552,30 @@ def test_no_room_for_a_thread_is_one_line(folder, monkeypatch, capsys):
     assert main(["grid.toml", "--out", "run.h5", "--quiet"]) == 1
     told = capsys.readouterr().err
     assert "can't start new thread" in told and len(told.splitlines()) == 1
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() or not shutil.which("setpriv") or not shutil.which("prlimit"),
+    reason="needs root, who becomes a user with few processes",
+)
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_a_user_who_may_start_no_thread_gets_one_line(processes, folder):
+    """NumPy's BLAS says four lines and interrupts the process; an end beside the compiler crashes."""
+    folder.chmod(0o777)
+    rights = "-all,+dac_override,+dac_read_search"
+    become = ["setpriv", "--reuid", "64321", "--clear-groups", f"--inh-caps={rights}", f"--ambient-caps={rights}"]
+    command = [
+        *become,
+        "prlimit",
+        f"--nproc={processes}",
+        sys.executable,
+        "-m",
+        "simlr.grid",
+        "--quiet",
+        "--out",
+        "r.h5",
+    ]
+    environment = runs.environment(HOME=folder, NUMBA_CACHE_DIR=folder)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert done.returncode == 1 and done.stdout == ""
+    assert "can't start new thread" in done.stderr and len(done.stderr.splitlines()) == 1

@@ -11,7 +11,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
-INTERRUPTED = 130
+FAILED, INTERRUPTED = 1, 130
+LEAST_BYTES = 400 << 20  # of address space, for Python with NumPy and h5py
 
 
 def _end(number, frame):
@@ -51,7 +52,23 @@ def _tame_blas():
         thread.join()
 
 
+def _check_memory():
+    """End in one line where the limit on memory does not let NumPy be loaded, which would end in a traceback."""
+    try:
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    except ImportError:  # not every system has such limits
+        return
+    if limit != resource.RLIM_INFINITY and limit < LEAST_BYTES:
+        try:
+            os.write(2, f"simlr: the limit on memory is {limit:,} bytes, and {LEAST_BYTES:,} are needed\n".encode())
+        finally:
+            os._exit(FAILED)
+
+
 if is_command():
+    _check_memory()
     _tame_blas()
     for _number in (signal.SIGINT, signal.SIGTERM):
         # A shell that started it in the background may have it ignore them.

@@ -559,9 +559,8 @@ def test_no_room_for_a_thread_is_one_line(folder, monkeypatch, capsys):
     reason="needs root, who becomes a user with few processes",
 )
 @pytest.mark.parametrize("processes", [1, 2, 3])
-def test_a_user_who_may_start_no_thread_gets_one_line(processes, folder):
+def test_a_user_who_may_start_no_thread_gets_one_line(processes):
     """NumPy's BLAS says four lines and interrupts the process; an end beside the compiler crashes."""
-    folder.chmod(0o777)
     rights = "-all,+dac_override,+dac_read_search"
     become = ["setpriv", "--reuid", "64321", "--clear-groups", f"--inh-caps={rights}", f"--ambient-caps={rights}"]
     command = [
@@ -575,7 +574,18 @@ def test_a_user_who_may_start_no_thread_gets_one_line(processes, folder):
         "--out",
         "r.h5",
     ]
-    environment = runs.environment(HOME=folder, NUMBA_CACHE_DIR=folder)
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # every folder on the way is open to that user
+        os.chmod(folder, 0o777)
+        environment = runs.environment(HOME=folder, NUMBA_CACHE_DIR=folder)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, cwd=folder)
     assert done.returncode == 1 and done.stdout == ""
     assert "can't start new thread" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("megabytes", [200, 300, 395])
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep no such limit")
+def test_little_memory_is_one_line(megabytes, folder):
+    command = ["bash", "-c", f"ulimit -v {megabytes * 1024}; exec {sys.executable} -m simlr.grid --quiet --out r.h5"]
+    done = subprocess.run(command, capture_output=True, text=True, env=runs.environment(), timeout=60)
+    assert (done.returncode, done.stdout, os.listdir()) == (1, "", [])
+    assert done.stderr == f"simlr: the limit on memory is {megabytes << 20:,} bytes, and 419,430,400 are needed\n"

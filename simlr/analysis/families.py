@@ -7,14 +7,16 @@ equal. Pure functions of a `simlr.store.run.Run`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..schedules.schedule import Schedule
-from ..store.file_format import STATUS_AT_FLOOR, STATUS_NOT_RUN
 from ..store.run import Run
-from .pairs import Pair, Side, pair_at
+from .budgets import made_for
+from .comparison import judged
+from .pairs import Pair, Side, margin_of, pair_at
 from .schedule_parts import ScheduleParts
 from .statistics import win_shares
 from .summary import columns_of, problem_groups
@@ -24,7 +26,7 @@ SURE = 0.95
 NO_EDGE, LOW_EDGE, HIGH_EDGE = "", "lowest", "highest"
 # A schedule anneals where its last learning rate is at most this share of its largest one.
 ANNEALED = 0.5
-SAMPLES = 256
+SAMPLES, MOST_AT_ONCE = 256, 1 << 14
 STEADY, ANNEALING, OTHER = "steady", "annealed", "other"
 
 
@@ -33,7 +35,9 @@ class Choice:
     """One value of a family's parameter at one level in one problem combination.
 
     A seed that did not reach the level counts as one of infinite test loss; seeds whose train floor lies at or above
-    the level are left out.
+    the level are left out. At a budget of steps the values are those of schedules that are made for it. A value whose
+    stops lie below the level, by over 1 % of its excess over the floor in most seeds, is not at equal train loss with
+    others: it is never best.
     """
 
     family: str  # what the schedules share
@@ -48,6 +52,7 @@ class Choice:
     test_loss_mean: float  # inf where a seed did not reach the level
     best: bool  # the smallest median; of equal ones the first
     best_mean: bool  # the smallest mean
+    below_level: bool  # not at equal train loss
     win_share: float  # share of the resamples of the seeds in which this value has the smallest median
     edge: str  # of the best one: "lowest" or "highest" where it is the end of the values tried, "" elsewhere
 
@@ -120,12 +125,16 @@ def best_values(run: Run, parts: ScheduleParts | None = None) -> list[Choice]:
         By family, then problem combination, level and value.
     """
     rows, groups, known, parts = [], problem_groups(run), parameters_of(run), parts or ScheduleParts(run)
+    made = made_for(run)
     for name, key, members in families(run):
         values = known[key]
-        sides = [Side(run, s, parts=parts) for s in members]
+        sides = {s: Side(run, s, parts=parts) for s in members}
         for problem, seeds in groups:
-            for e, level in enumerate(run["level"].tolist()):
-                rows += _choices((name, key, [values[s] for s in members]), sides, (problem, seeds), (e, level))
+            for e, level in enumerate(parts.fixed("level").tolist()):
+                own = [s for s in members if made[s, e]]
+                family = name, key, [values[s] for s in own]
+                if len(own) > 1:
+                    rows += _choices(family, [sides[s] for s in own], (problem, seeds), (e, level))
     return rows
 
 
@@ -138,8 +147,9 @@ def _choices(family, sides, group, at):
     with np.errstate(invalid="ignore"):
         medians = np.median(losses, axis=1) if count else np.full(len(values), np.nan)
         means = losses.mean(axis=1) if count else np.full(len(values), np.nan)
-    best, best_mean = first_smallest(medians), first_smallest(means)
-    shares, edge = win_shares(losses), edge_of(values, best)
+    below = np.array([side.overshoots(seeds, e) for side in sides])
+    best, best_mean = (first_smallest(np.where(below, np.inf, of_values)) for of_values in (medians, means))
+    shares, edge = win_shares(np.where(below[:, None], np.inf, losses)), edge_of(values, best)
     common = {"family": name, "parameter": key, "problem": problem, "level": level, "seeds": count}
     return [
         Choice(
@@ -149,6 +159,7 @@ def _choices(family, sides, group, at):
             reached=int(reached[v].sum()),
             test_loss=float(medians[v]),
             test_loss_mean=float(means[v]),
+            below_level=bool(below[v]),
             win_share=float(shares[v]),
             best=v == best,
             best_mean=v == best_mean,
@@ -178,11 +189,9 @@ def penalised(sides: Sequence[Side], seeds: NDArray[np.int64], level: int) -> tu
     reached : bool (V, N')
         Where it did.
     """
-    status = np.stack([side.status[seeds, level] for side in sides])
-    known = ~np.isin(status, (STATUS_AT_FLOOR, STATUS_NOT_RUN)).any(axis=0)
-    reached = np.stack([side.reached[seeds, level] for side in sides])[:, known]
-    losses = np.stack([side.values[seeds, level] for side in sides])[:, known]
-    return np.where(reached & ~np.isnan(losses), losses, np.inf), reached
+    losses = np.stack([side.values[seeds, level] for side in sides])
+    known = ~np.isnan(losses).any(axis=0)
+    return losses[:, known], np.stack([side.reached[seeds, level] for side in sides])[:, known]
 
 
 def first_smallest(values: NDArray[np.float64]) -> int | None:
@@ -229,7 +238,10 @@ def shape_of(schedule: Schedule) -> str:
             sampled.append(np.full(min(1, steps), rate))
             continue
         moments = np.unique(np.linspace(first, first + steps - 1, min(steps, SAMPLES)).astype(np.int64))
-        sampled += [schedule.rates(int(t), int(t) + 1) for t in moments]
+        if steps <= MOST_AT_ONCE:  # much faster than moment by moment
+            sampled.append(schedule.rates(first, first + steps)[moments - first])
+        else:
+            sampled += [schedule.rates(int(t), int(t) + 1) for t in moments]
     rates = np.concatenate(sampled)
     if not rates.size or not rates.max() > 0.0:
         return STEADY
@@ -237,6 +249,20 @@ def shape_of(schedule: Schedule) -> str:
     if last <= ANNEALED * rates.max():
         return ANNEALING
     return STEADY if rates.min() == rates.max() else OTHER
+
+
+# Of every run that is still in use: a grid of thousands of schedules takes long to look through.
+_shapes_of_runs: WeakKeyDictionary = WeakKeyDictionary()
+
+
+def shapes_and_methods(run: Run) -> tuple[list[str], list[tuple]]:
+    """`shape_of` every schedule of a run, and what tells their optimisers and noise apart, in the run's order."""
+    if run not in _shapes_of_runs:
+        combinations = run.config.combinations()
+        shapes = [shape_of(schedule) for schedule, *_ in combinations]
+        methods = [(tuple(optimizer.items()), tuple(noise.items())) for *_, optimizer, noise in combinations]
+        _shapes_of_runs[run] = shapes, methods
+    return _shapes_of_runs[run]
 
 
 def annealing(run: Run, parts: ScheduleParts | None = None) -> list[Pair]:
@@ -255,21 +281,18 @@ def annealing(run: Run, parts: ScheduleParts | None = None) -> list[Pair]:
     Returns
     -------
     list of Pair
-        a is the annealed and b the steady one: win_share is the share of seeds in which annealing has the smaller test
-        loss.
+        a is the annealed and b the steady one: win_share is the share of the pairs in which annealing has the smaller
+        test loss; judged together. At a budget of steps, of those that are made for it.
     """
-    combinations = run.config.combinations()
-    shapes = [shape_of(schedule) for schedule, *_ in combinations]
-    methods = [(tuple(optimizer.items()), tuple(noise.items())) for *_, optimizer, noise in combinations]
+    shapes, methods = shapes_and_methods(run)
     steady = [s for s, shape in enumerate(shapes) if shape == STEADY]
-    rows, groups, parts = [], problem_groups(run), parts or ScheduleParts(run)
+    rows, groups, parts, made = [], problem_groups(run), parts or ScheduleParts(run), made_for(run)
     steady_sides = {s: Side(run, s, parts=parts) for s in steady}
     for a, shape in enumerate(shapes):
         if shape != ANNEALING:
             continue
         side = Side(run, a, parts=parts)
         for b in [s for s in steady if methods[s] == methods[a]] or steady:
-            rows += [
-                pair_at((side, steady_sides[b]), group, (e, e)) for group in groups for e in range(side.levels.size)
-            ]
-    return rows
+            at = np.flatnonzero(made[a] & made[b]).tolist()
+            rows += [pair_at((side, steady_sides[b]), group, (e, e)) for group in groups for e in at]
+    return judged(rows, margin_of(run))

@@ -87,7 +87,7 @@ def last_shared(kind: str, rows: list, baseline: str) -> float:
     float
         The last level of all where no other schedule shares one.
     """
-    shared = [row.level for row in rows if row.pairs and row.schedule != baseline]
+    shared = [row.level for row in rows if row.both_reached and row.schedule != baseline]
     return last(kind, shared or [row.level for row in rows])
 
 

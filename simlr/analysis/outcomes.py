@@ -31,6 +31,7 @@ class Answer(NamedTuple):
     rows: list  # what was compared: `answers.Comparison`s or `growth.Growth`s
     axes: tuple  # ((name, its values), ...): what the rows lie along
     depends: tuple  # names of the axes that the answer depends on most
+    lead: str = ""  # the first words of the sentence: "Yes, less so with more rows"
 
 
 def values_of(parts: ScheduleParts, s: int, seeds: NDArray[np.int64], level: Any, measure: str) -> NDArray[np.float64]:
@@ -58,7 +59,8 @@ def values_of(parts: ScheduleParts, s: int, seeds: NDArray[np.int64], level: Any
     run = parts.run
     if measure in EXCESS:
         loss, floor = EXCESS[measure]
-        return values_of(parts, s, seeds, level, loss) - run[floor][seeds]
+        above = values_of(parts, s, seeds, level, loss) - (parts.floor if floor == "train_floor" else run[floor])[seeds]
+        return np.maximum(above, 0.0)  # rounding puts none below its floor; NaN stays
     if level == END:
         slot = int(np.argmax(run["recorded_step"][s]))
         row_of = {seed: row for row, seed in enumerate(run.recorded_rows.tolist())}

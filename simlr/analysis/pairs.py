@@ -1,10 +1,10 @@
-"""Two schedules at equal train loss: test losses paired over seeds, for any two schedules of a run.
+"""Two schedules seed by seed, for any two schedules of a run, by the rule of `comparison`.
 
     for row in pairs.compare(run, "annealed", "flow"):
-        print(row.problem, row.level, row.ratio, row.ratio_low, row.ratio_high, row.p)
+        print(row.problem, row.level, row.outcome, row.ratio, row.ratio_low, row.ratio_high, row.p)
 
-Pure functions of a `simlr.store.run.Run`. A pair counts only the seeds in which both schedules reached the level. The
-median of ratios is taken of their logarithms, so that B against A is the inverse of A against B.
+Pure functions of a `simlr.store.run.Run`. The median of ratios is taken of their logarithms, so that B against A is the
+inverse of A against B.
 """
 
 from dataclasses import dataclass
@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import unknown
-from ..store.file_format import is_own
+from ..store.file_format import STATUS_AT_FLOOR, STATUS_NOT_RUN, is_own
 from ..store.run import Run
+from .budgets import made_for
+from .comparison import MARGIN, TOLERANCE, Judged, apart, judged, log_ratios, overshoots, takes_equal_loss, tally
 from .schedule_parts import ScheduleParts
-from .statistics import EQUAL, median_interval, sign_test, wilson
 from .summary import columns_of, problem_groups
 
-# Train losses at the stops that differ by more than this share, in the median: not at equal train loss.
-TOLERANCE = 0.05
+__all__ = ["Pair", "Side", "compare", "index_of", "log_ratios", "median_gap", "pair_at", "table_of_pairs"]
+
 # What is compared: the dataset, and whether less is better said of equal levels.
 MEASURES = ("test_loss", "train_loss", "stop_step", "stop_time")
 # (pair, level, seed) looked at in a table of all pairs; above that, only pairs with the baseline.
@@ -30,29 +31,17 @@ MOST_CELLS = 1 << 26
 MOST_PAIRS = 5000
 
 
-@dataclass(frozen=True)
-class Pair:
-    """Schedule a against b at one level in one problem combination, over the seeds in which both reached it."""
+@dataclass(frozen=True, kw_only=True)
+class Pair(Judged):
+    """Schedule a against b at one level in one problem combination."""
 
     a: str
     b: str
     problem: tuple  # ((parameter, value), ...) where problem parameters are grid axes
     level: float  # of a
     level_b: float  # of b; the same but in a comparison of two levels
-    seeds: int
-    pairs: int  # seeds in which both reached the level
-    ratio: float  # measure of a / of b, in the same seed: median; below 1 where a is better
-    ratio_low: float  # its 95 % bootstrap interval, seeds resampled
-    ratio_high: float
-    wins: int  # seeds in which a has the smaller one, by more than rounding
-    losses: int
-    ties: int
-    win_share: float  # wins / pairs
-    win_share_low: float  # its 95 % Wilson interval
-    win_share_high: float
-    p: float  # two-sided sign test of wins against losses
     train_gap: float  # median of larger / smaller train loss at the stops - 1; above the floor for excess levels
-    equal_train_loss: bool  # whether that is at most the tolerance; False without pairs
+    equal_train_loss: bool  # whether some seeds count, and none is apart
 
     def record(self) -> dict[str, Any]:
         """The row as {column: value}, each problem parameter a column of its own."""
@@ -101,17 +90,16 @@ def compare(
     a, b
         Names or places of schedules.
     tolerance
-        How far the train losses at the stops may differ (median of the larger over the smaller one, less 1) to count as
-        equal.
+        How far the train losses at the stops may differ to be equal, as a share of the level's excess over the floor.
     measure
         One of `MEASURES`.
 
     Returns
     -------
     list of Pair
-        By problem combination, then level. ratio = median_n measure_a,n / measure_b,n with the 95 % percentile
-        bootstrap interval of `statistics.median_interval`; win_share = share of the pairs with measure_a < measure_b,
-        with its Wilson interval; p = the exact sign test of wins against losses.
+        By problem combination, then level. ratio = median_n measure_a,n / measure_b,n with the exact 95 % interval of
+        `statistics.median_interval`; win_share = share of the pairs with measure_a < measure_b, with its Wilson
+        interval; p = the exact sign test of wins against losses, p_holm the same corrected over these rows.
 
     Raises
     ------
@@ -121,20 +109,43 @@ def compare(
     if measure not in MEASURES:
         raise unknown("compare", measure, MEASURES, "measure")
     sides = Side(run, index_of(run, a), measure), Side(run, index_of(run, b), measure)
-    return [pair_at(sides, group, (e, e), tolerance) for group in problem_groups(run) for e in range(run["level"].size)]
+    levels = range(run["level"].size)
+    rows = [pair_at(sides, group, (e, e), tolerance) for group in problem_groups(run) for e in levels]
+    return judged(rows, margin_of(run))
+
+
+def margin_of(run: Run) -> float:
+    """Which differences count as none: what the question of the grid says, else `comparison.MARGIN`."""
+    return getattr(run.config, "question", {}).get("margin", MARGIN)
 
 
 class Side:
-    """One schedule of a run, its datasets (N, E) read once; of a `ScheduleParts` that is shared, by all sides."""
+    """One schedule of a run, its datasets (N, E) read once; of a `ScheduleParts` that is shared, by all sides.
+
+    `values` are the measure, infinite where a seed did not reach the level, NaN where none can or nothing is known yet.
+    """
 
     def __init__(self, run, index: int, measure: str = "test_loss", parts: ScheduleParts | None = None):
         kind, parts = run.config.level_kind, parts or ScheduleParts(run)
         self.name, self.levels = str(parts.fixed("schedule")[index]), parts.fixed("level")
         self.status = parts("status", index)
         self.reached = is_own(self.status, kind)
-        self.values = parts(measure, index)
-        train = parts("train_loss", index)
-        self.train = train - run["train_floor"][:, None] if kind == "excess_train_loss" else train
+        values = parts(measure, index)
+        known = np.where(self.reached & ~np.isnan(values), values, np.inf)
+        self.values = np.where(np.isin(self.status, (STATUS_AT_FLOOR, STATUS_NOT_RUN)), np.nan, known)
+        self.excess = parts.excess
+        self.at_equal_loss = self.excess is not None and takes_equal_loss(measure)
+        self.floor = parts.floor[:, None]
+        self.train = parts("train_loss", index)
+        self.shown_train = self.train - self.floor if kind == "excess_train_loss" else self.train
+
+    def overshoots(self, seeds: NDArray[np.int64], level: int) -> bool:
+        """Whether most of the seeds that reach a level, given by its place, stop below it."""
+        if not self.at_equal_loss:
+            return False
+        reached = seeds[self.reached[seeds, level]]
+        below = overshoots(self.train[reached, level], self.floor[reached, 0], self.excess[reached, level])
+        return bool(2 * below.sum() > reached.size)
 
 
 def pair_at(sides: tuple[Side, Side], group: tuple, where: tuple[int, int], tolerance: float = TOLERANCE) -> Pair:
@@ -154,43 +165,21 @@ def pair_at(sides: tuple[Side, Side], group: tuple, where: tuple[int, int], tole
     Returns
     -------
     Pair
-        Of the seeds in which both reached their level.
+        Not judged yet.
     """
     problem, seeds = group
-    both = np.logical_and(*(side.reached[seeds, e] for side, e in zip(sides, where, strict=True)))
-    a, b = (side.values[seeds, e][both] for side, e in zip(sides, where, strict=True))
-    logs = log_ratios(a, b)
-    wins, losses = int((logs < -EQUAL).sum()), int((logs > EQUAL).sum())
-    share, low, high = map(float, wilson(np.array(wins), np.array(logs.size)))
-    with np.errstate(over="ignore"):
-        ratio, ratio_low, ratio_high = (float(np.exp(value)) for value in median_interval(np.sort(logs)))
-    gap = median_gap(*(side.train[seeds, e][both] for side, e in zip(sides, where, strict=True)))
-    pair: dict[str, Any] = {"a": sides[0].name, "b": sides[1].name, "problem": problem, "seeds": int(np.size(seeds))}
-    pair |= {"level": float(sides[0].levels[where[0]]), "level_b": float(sides[0].levels[where[1]])}
-    pair |= {"pairs": logs.size, "ratio": ratio, "ratio_low": ratio_low, "ratio_high": ratio_high}
-    pair |= {"wins": wins, "losses": losses, "ties": logs.size - wins - losses, "p": sign_test(wins, losses)}
-    pair |= {"win_share": share, "win_share_low": low, "win_share_high": high}
-    return Pair(**pair, train_gap=gap, equal_train_loss=bool(gap <= tolerance))
-
-
-def log_ratios(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """log(a / b) of losses, seed by seed.
-
-    Parameters
-    ----------
-    a, b : (N,)
-        Of the same seeds; 0 and infinity may be among them, NaN is not known.
-
-    Returns
-    -------
-    float64 (N',)
-        0 for equal ones, two zeros among them; what is not known of both is left out.
-    """
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    with np.errstate(all="ignore"):
-        # Each logarithm by itself, so that the two orders differ in sign alone.
-        logs = np.where(a == b, 0.0, np.log(a) - np.log(b))
-    return logs[~np.isnan(logs)]
+    a, b = (side.values[seeds, e] for side, e in zip(sides, where, strict=True))
+    not_equal = None
+    if sides[0].at_equal_loss and where[0] == where[1]:
+        train = (side.train[seeds, e] for side, e in zip(sides, where, strict=True))
+        not_equal = apart(*train, sides[0].excess[seeds, where[0]], tolerance)
+    found = tally(a, b, not_equal)
+    both = np.isfinite(a) & np.isfinite(b)
+    gap = median_gap(*(side.shown_train[seeds, e][both] for side, e in zip(sides, where, strict=True)))
+    named: dict[str, Any] = {"a": sides[0].name, "b": sides[1].name, "problem": problem}
+    named |= {"level": float(sides[0].levels[where[0]]), "level_b": float(sides[0].levels[where[1]])}
+    equal = bool(both.any() and not found["apart"])
+    return Pair(**named, **found, train_gap=gap, equal_train_loss=equal)
 
 
 def median_gap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
@@ -215,7 +204,7 @@ def median_gap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 def table_of_pairs(
     run: Run, base: int, tolerance: float = TOLERANCE, parts: ScheduleParts | None = None
 ) -> tuple[list[Pair], bool]:
-    """All pairs of a run's schedules, a before b in the run's order.
+    """All pairs of a run's schedules, a before b in the run's order; at a budget of steps, of those made for it.
 
     Parameters
     ----------
@@ -231,7 +220,7 @@ def table_of_pairs(
     Returns
     -------
     rows : list of Pair
-        By pair, then problem combination and level.
+        By pair, then problem combination and level; judged together.
     everything : bool
         Whether all pairs are there.
     """
@@ -240,13 +229,15 @@ def table_of_pairs(
     everything = many <= MOST_PAIRS and many * levels * run["seed"].size <= MOST_CELLS
     chosen = list(combinations(range(count), 2)) if everything else [(i, base) for i in range(count) if i != base]
     groups, sides_of, rows, parts = problem_groups(run), {}, [], parts or ScheduleParts(run)
+    made = made_for(run)
     for i, j in chosen:
+        at = np.flatnonzero(made[i] & made[j]).tolist()
         for index in (i, j):
             if index not in sides_of:
                 sides_of[index] = Side(run, index, parts=parts)
         sides = sides_of[i], sides_of[j]
-        rows += [pair_at(sides, group, (e, e), tolerance) for group in groups for e in range(levels)]
+        rows += [pair_at(sides, group, (e, e), tolerance) for group in groups for e in at]
         # Held no longer than they are needed: all of them would be the whole file.
         if not everything:
             del sides_of[i]
-    return rows, everything
+    return judged(rows, margin_of(run)), everything

@@ -4,10 +4,12 @@ The CSV files hold all of its rows, the page the telling ones. docs/analysis.md 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from . import answers, directions, families, pairs, summary
+from . import answers, directions, families, on_page, pairs, summary
+from .comparison import judged, outcome
 from .directions import Direction, Spread
 from .outcomes import Answer
 from .pairs import Pair
@@ -62,9 +64,45 @@ class Analysis(_WithVerdict):
         self._directions, self._spreads = {}, {}
 
     @cached_property
+    def shown(self) -> dict[tuple, on_page.Group]:
+        """What a page has room for, by problem combination."""
+        return on_page.groups(self.rows)
+
+    @cached_property
+    def _unjudged(self):
+        """What the page compares: {(problem, schedule): `Pair` with the baseline}, and annealed with steady ones."""
+        several = self.run["schedule"].size > 1
+        against = on_page.against_baseline(self.run, self.base, self.shown, self._parts) if several else {}
+        return against, on_page.annealed_against_best_steady(self.run, self.shown, self._parts)
+
+    @cached_property
     def answer(self) -> Answer | None:
         """The `outcomes.Answer` to the question of the grid, or None."""
-        return answers.answer(self.run, self._parts)
+        against, annealed = self._unjudged
+        return answers.answer(self.run, self._parts, [pair.p for pair in (*against.values(), *annealed)])
+
+    @cached_property
+    def _judged(self):
+        """`_unjudged`, judged together with what the answer compares."""
+        against, annealed = self._unjudged
+        beside = [row.p for row in self.answer_rows if hasattr(row, "p")]
+        found = judged([*against.values(), *annealed], self.margin, beside)
+        return dict(zip(against, found[: len(against)], strict=True)), found[len(against) :]
+
+    @property
+    def margin(self) -> float:
+        """Differences up to this share count as none."""
+        return pairs.margin_of(self.run)
+
+    @property
+    def against(self) -> dict[tuple[tuple, str], Pair]:
+        """The schedules of the page against the baseline: {(problem, schedule): `Pair`}."""
+        return self._judged[0]
+
+    @property
+    def annealed(self) -> list[Pair]:
+        """The annealed schedules of the page against the best steady one."""
+        return self._judged[1]
 
     @property
     def answer_rows(self) -> Sequence[Any]:
@@ -79,7 +117,22 @@ class Analysis(_WithVerdict):
     @cached_property
     def pairs(self) -> Any:
         """`pairs.Pair`s of all pairs of schedules; where they are too many, those with the baseline alone."""
-        return pairs.table_of_pairs(self.run, self.base, parts=self._parts)[0]
+        return self._told_alike(pairs.table_of_pairs(self.run, self.base, parts=self._parts)[0])
+
+    def _told_alike(self, rows):
+        """The rows of a file; those that the page tells say what it says.
+
+        A row that the page has with its sides exchanged keeps its own direction.
+        """
+        told = {}
+        for pair in (*self.against.values(), *self.annealed):
+            told[pair.a, pair.b, pair.problem, pair.level] = told[pair.b, pair.a, pair.problem, pair.level] = pair
+        found = []
+        for row in rows:
+            same = told.get((row.a, row.b, row.problem, row.level))
+            p = same.p_holm if same else row.p_holm
+            found.append(row if not same else replace(row, p_holm=p, outcome=outcome(row, p, self.margin)))
+        return found
 
     @cached_property
     def best(self) -> Any:
@@ -89,7 +142,9 @@ class Analysis(_WithVerdict):
     @cached_property
     def annealing(self) -> Any:
         """`pairs.Pair`s of annealed and steady schedules; none where they are too many, which `notes` say."""
-        return [] if self._many_schedules else families.annealing(self.run, self._parts)
+        if self._many_schedules:
+            return []
+        return self._told_alike(families.annealing(self.run, self._parts))
 
     @property
     def _many_schedules(self):
@@ -100,22 +155,6 @@ class Analysis(_WithVerdict):
         """What there is too much of to be here, a line each."""
         line = f"no annealing.csv beyond {MOST_SCHEDULES:,} schedules; simlr.families.annealing makes its rows"
         return (line,) if self._many_schedules else ()
-
-    def against_baseline(self, name: str, problem: tuple, level: float) -> Pair:
-        """A schedule against the baseline. Of what is asked alone: there are too many pairs to make all for a page.
-
-        Parameters
-        ----------
-        name
-            Of the schedule.
-        problem
-            The problem combination, ((parameter, value), ...).
-        level
-            At which they are compared.
-        """
-        seeds, place = dict(summary.problem_groups(self.run))[problem], self.run["level"].tolist().index(level)
-        a, b = (pairs.Side(self.run, s, parts=self._parts) for s in (pairs.index_of(self.run, name), self.base))
-        return pairs.pair_at((a, b), (problem, seeds), (place, place))
 
     def directions_of(self, places: Sequence[int]) -> list[Direction]:
         """The `Direction`s of some schedules, given by their places."""

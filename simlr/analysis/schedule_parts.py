@@ -1,8 +1,11 @@
 """The datasets of a run one schedule at a time, each read once by all that look at it."""
 
 from collections import OrderedDict
+from functools import cached_property
 
 from numpy.typing import NDArray
+
+from .comparison import excess_of
 
 # Held at a time; what was not looked at for longest goes first.
 BYTES_HELD = 1 << 28
@@ -25,6 +28,16 @@ class ScheduleParts:
         if name not in self._fixed:
             self._fixed[name] = self.run[name]
         return self._fixed[name]
+
+    @cached_property
+    def excess(self) -> NDArray | None:
+        """`comparison.excess_of` of the run; what is not known yet, as it is first looked at, stays so."""
+        return excess_of(self.run)
+
+    @cached_property
+    def floor(self) -> NDArray:
+        """The train floor of each seed, (N,); as `excess`."""
+        return self.run["train_floor"]
 
     def __call__(self, name: str, schedule: int) -> NDArray:
         """`run.part(name, schedule)`: one schedule's part of a dataset, (N, E) for one of schedules, seeds, levels."""

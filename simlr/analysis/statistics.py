@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..claims.evidence import EXACT_TRIALS, binomial_tail
+from ..claims.evidence import binomial_tail
 
 # Ratios this close to 1 count as equal: rounding must not win.
 EQUAL = 1e-9
@@ -31,15 +31,16 @@ def generator(*key: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=[RESAMPLING_SEED, *key]))
 
 
-# ---- the median, and its bootstrap interval ----
+# ---- the median, and its interval ----
 
 
 def median_interval(ordered: NDArray[np.float64]) -> tuple[float, float, float]:
-    """The median with its 95 % percentile bootstrap interval.
+    """The median with an interval that holds that of the law in at least 95 % of all samples, whatever the law.
 
-    A resample of n values with replacement has as its k-th smallest the value of rank ceil(n U), U the k-th smallest of
-    n uniforms, Beta(k, n + 1 - k): so the medians of all resamples are drawn from their exact law, at a cost that does
-    not depend on n. Resamples come in mirrored pairs: the interval of -x is the mirrored interval of x, exactly.
+    The ends are order statistics: the k-th smallest value and the k-th largest, k the largest whole number with
+    2 P(B < k) <= 0.05, B ~ Binomial(n, 1/2). That is exact, for no law is assumed: too few values lie below the law's
+    median, or above it, with that probability; where values tie it covers more often. Of fewer than 6 values there is
+    no such k, and the interval is the whole line. The interval of -x is the mirrored interval of x.
 
     Parameters
     ----------
@@ -51,17 +52,28 @@ def median_interval(ordered: NDArray[np.float64]) -> tuple[float, float, float]:
     (median, low, high) : float
         NaN of no values.
 
-    Source: Efron (1979), Bootstrap methods, section 3; David and Nagaraja (2003), Order Statistics, section 2.2.
+    Source: Thompson (1936), Annals of Mathematical Statistics 7, 122-128; David and Nagaraja (2003), Order Statistics,
+    section 7.1.
     """
     count = ordered.size
     if not count:
         return math.nan, math.nan, math.nan
-    low, high = _median_ranks(count)
-    medians = np.sort(_midpoints(ordered[low], ordered[high]))
-    # Both ends are order statistics, so that they are mirrored for the values with the other sign.
-    tail = int((1.0 - COVERAGE) / 2.0 * medians.size)
-    middle = _midpoints(ordered[(count - 1) // 2], ordered[count // 2])
-    return float(middle), float(medians[tail]), float(medians[medians.size - 1 - tail])
+    middle = float(_midpoints(ordered[(count - 1) // 2], ordered[count // 2]))
+    rank = median_rank(count)
+    return (middle, float(ordered[rank - 1]), float(ordered[count - rank])) if rank else (middle, -math.inf, math.inf)
+
+
+@functools.lru_cache(maxsize=65536)
+def median_rank(count: int) -> int:
+    """The k of `median_interval` for so many values; 0 where there is none."""
+    # P(B < k) = P(B >= count - k + 1), a fair coin; near where the normal law would have it.
+    rank = max(0, int(0.5 * count - 0.5 * NORMAL_975 * math.sqrt(count)))
+    tail = (1.0 - COVERAGE) / 2.0
+    while rank and binomial_tail(count - rank + 1, count, 0.5) > tail:
+        rank -= 1
+    while binomial_tail(count - rank, count, 0.5) <= tail:
+        rank += 1
+    return rank
 
 
 def _midpoints(low, high):
@@ -71,24 +83,6 @@ def _midpoints(low, high):
     return np.where(np.isinf(low) & np.isinf(high) & (low != high), 0.0, middle)
 
 
-@functools.lru_cache(maxsize=256)
-def _median_ranks(count):
-    """Ranks, from 0, of the lower and the upper middle value of RESAMPLES resamples of `count` values."""
-    random = generator(count)
-    half = RESAMPLES // 2
-    lower = (count + 1) // 2
-    # Order statistics of uniforms from sums of exponentials: before the lower middle, between the two, after.
-    before = random.standard_gamma(lower, half)
-    between = random.standard_exponential(half) if count % 2 == 0 else np.zeros(half)
-    after = random.standard_gamma(count // 2 + 1 if count % 2 else count // 2, half)
-    total = before + between + after
-    low, high = (
-        np.clip(np.ceil(count * part / total).astype(np.int64) - 1, 0, count - 1) for part in (before, before + between)
-    )
-    mirrored = count - 1 - high, count - 1 - low
-    return np.concatenate([low, mirrored[0]]), np.concatenate([high, mirrored[1]])
-
-
 # ---- the sign test ----
 
 
@@ -96,8 +90,7 @@ def _median_ranks(count):
 def sign_test(wins: int, losses: int) -> float:
     """Two-sided p of the sign test: min(1, 2 P(B <= min(wins, losses))), B ~ Binomial(wins + losses, 1/2).
 
-    Exact: whole numbers for few trials, else the largest term from lgamma and the others from their ratios, which is
-    within 1e-9. Source: Dixon and Mood (1946).
+    Source: Dixon and Mood (1946).
 
     Parameters
     ----------
@@ -109,15 +102,7 @@ def sign_test(wins: int, losses: int) -> float:
     float
         p; 1 where there is nothing to test.
     """
-    trials, fewer = wins + losses, min(wins, losses)
-    if wins == losses:
-        return 1.0
-    if trials <= EXACT_TRIALS:
-        return min(1.0, 2.0 * binomial_tail(trials - fewer, trials, 0.5))
-    k = np.arange(fewer, 0, -1, dtype=np.float64)
-    terms = 1.0 + np.cumprod(k / (trials - k + 1.0)).sum()
-    largest = math.lgamma(trials + 1) - math.lgamma(fewer + 1) - math.lgamma(trials - fewer + 1)
-    return min(1.0, 2.0 * terms * math.exp(largest - trials * math.log(2.0)))
+    return 1.0 if wins == losses else min(1.0, 2.0 * binomial_tail(max(wins, losses), wins + losses, 0.5))
 
 
 # ---- which of several is best ----
@@ -244,7 +229,8 @@ def quantiles(values: NDArray[np.float64], mask: NDArray[np.bool_], shares: Sequ
             above = np.minimum(below + 1, np.maximum(count - 1, 0))
             low, high = (np.take_along_axis(ordered, at[:, None], axis=1)[:, 0] for at in (below, above))
             with np.errstate(invalid="ignore"):
-                quantiles[i, piece] = np.where(high > low, low + (place - below) * (high - low), low)
+                between = (high > low) & (place > below)  # not where one that is not needed is infinite
+                quantiles[i, piece] = np.where(between, low + (place - below) * (high - low), low)
         del ordered  # before the next piece is copied
     return quantiles
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from ..store.file_format import STATUS_AT_FLOOR, STATUS_DIVERGED, STATUS_NOT_RUN, STATUS_OUT_OF_STEPS, is_own
 from ..store.run import Run
+from .budgets import made_for
+from .comparison import apart, excess_of, first_loss, overshoots
 from .levels import WORDS, is_loss
 from .statistics import EQUAL, median_of_known, pieces_of_schedules, quantiles, wilson
 
@@ -50,17 +52,25 @@ class Row:
     test_loss_over_level: float
     train_loss: float
     train_loss_over_level: float  # below 1: a discrete step went past the level; above the floor for excess levels
+    overshoots: int  # of the seeds that reached it, those that stop below it by over 1 % of its excess over the floor
     test_floor: float  # the smallest test loss there is, over all seeds
     stop_step: float
     stop_time: float
     baseline: str
-    pairs: int  # seeds in which the baseline and this schedule reached the level
-    ratio: float  # test loss of the baseline / of this schedule, in the same seed at the same level
+    pairs: int  # seeds that count for both, by the rule of `comparison`
+    apart: int  # seeds in which both reached the level, at train losses that differ: not counted
+    both_reached: int  # seeds in which both reached it, apart or not
+    ratio: float  # test loss of the baseline / of this schedule, in the same seed at the same level: median
     ratio_q25: float
     ratio_q75: float
     above_1: float  # share of the pairs whose ratio is above 1
     above_1_low: float  # its 95 % Wilson interval
     above_1_high: float
+
+    @property
+    def compares(self) -> bool:
+        """Whether the ratio says something: most seeds count in which both reached the level, and it is a number."""
+        return self.both_reached > 0 and self.apart <= self.pairs and 0.0 < self.ratio < np.inf
 
     def record(self) -> dict[str, Any]:
         """The row as {column: value}, as the CSV has it: each problem parameter is a column of its own."""
@@ -175,18 +185,21 @@ def _columns(run, status, levels, base, seeds):
     columns = {"reached": reached.sum(axis=1)}
     columns |= {name: (status == code).sum(axis=1) for name, code in COUNTS.items()}
     columns["seeds"] = np.full(columns["reached"].shape, seeds.size)
-    columns |= _test_columns(
-        _of_seeds(run, "test_loss", seeds), reached, levels if is_loss(kind) else np.nan * levels, base
-    )
-    train = _of_seeds(run, "train_loss", seeds)
+    test, train = _of_seeds(run, "test_loss", seeds), _of_seeds(run, "train_loss", seeds)
+    excess = excess_of(run)
+    excess = excess if excess is None else excess[seeds]
+    below = excess is not None and reached & overshoots(train, run["train_floor"][seeds][:, None], excess)
+    columns["overshoots"] = below.sum(axis=1) if excess is not None else np.zeros(reached.shape[::2], int)
+    columns |= _test_columns(test, reached, levels if is_loss(kind) else np.nan * levels)
+    known = ~np.isin(status, (STATUS_AT_FLOOR, STATUS_NOT_RUN))
+    test = np.where(reached & ~np.isnan(test), test, np.inf)
+    columns |= _ratio_columns(test, known, (train, excess), base, made_for(run))
+    del test
     columns["train_loss"] = quantiles(train, reached, [0.5])[0]
     if kind == "excess_train_loss":
         train = train - run["train_floor"][seeds][:, None]
     if kind == "train_loss_fraction":
-        with np.errstate(over="ignore"):
-            squares = run["curvature"][seeds] * run["initial_residual"][seeds] ** 2
-            initial = run["train_floor"][seeds] + 0.5 * np.nansum(squares, axis=1)
-        train = train / initial[:, None]
+        train = train / first_loss(run)[seeds][:, None]
     known = levels if WORDS[kind].falls else np.nan * levels
     columns["train_loss_over_level"] = _over(quantiles(train, reached, [0.5])[0], known)
     del train
@@ -202,22 +215,48 @@ def _of_seeds(run, name, seeds):
     return run.part(name, slice(None), slice(int(seeds[0]), int(seeds[-1]) + 1)) if together else run[name][:, seeds]
 
 
-def _test_columns(test, reached, levels, base):
-    """What is known of the test loss (S, N, E): quantiles, and ratios of the baseline's to it, seed by seed."""
+def _test_columns(test, reached, levels):
+    """Quantiles of the test loss (S, N, E)."""
     low, first, median, third, high = quantiles(test, reached, [0.05, 0.25, 0.5, 0.75, 0.95])
     columns = {"test_loss": median, "test_loss_q05": low, "test_loss_q25": first, "test_loss_q75": third}
-    columns |= {"test_loss_q95": high, "test_loss_over_level": _over(median, levels)}
+    return columns | {"test_loss_q95": high, "test_loss_over_level": _over(median, levels)}
+
+
+def _ratio_columns(values, known, train, base, made):
+    """Ratios of the baseline's test loss to that of each schedule, seed by seed, by the rule of `comparison`.
+
+    `values` (S, N, E) are infinite where a level was not reached; `known` is where it can be; `train` is the pair of
+    the train losses at the stops and the excess of the levels (N, E), or None.
+    """
     ratios = []
-    for piece in pieces_of_schedules(test.shape):
-        both = reached[piece] & reached[base]
+    loss, excess = train
+    for piece in pieces_of_schedules(values.shape):
+        both = known[piece] & known[base] & (made[piece] & made[base])[:, None]
+        met = both & np.isfinite(values[piece]) & np.isfinite(values[base])
+        aside = met & apart(loss[piece], loss[base], excess) if excess is not None else np.zeros(met.shape, bool)
+        counted = both & ~aside
         with np.errstate(all="ignore"):
-            ratio = test[base] / test[piece]
-        # Two losses of exactly 0 are equal.
-        ratio[both & (test[piece] == test[base])] = 1.0
-        pairs, above = both.sum(axis=1), (both & (ratio > 1.0 + EQUAL)).sum(axis=1)
-        ratios.append((pairs, *wilson(above, pairs), *quantiles(ratio, both, [0.25, 0.5, 0.75])))
-    names = ("pairs", "above_1", "above_1_low", "above_1_high", "ratio_q25", "ratio", "ratio_q75")
-    return columns | {n: np.concatenate(parts) for n, parts in zip(names, zip(*ratios, strict=True), strict=True)}
+            # As `comparison.log_ratios`: each logarithm by itself, and what is equal is a tie.
+            logs = np.log(values[base]) - np.log(values[piece])
+        logs[both & (values[piece] == values[base])] = 0.0
+        pairs, above = counted.sum(axis=1), (counted & (logs > EQUAL)).sum(axis=1)
+        with np.errstate(over="ignore"):
+            found = np.exp(quantiles(logs, counted, [0.25, 0.5, 0.75]))
+        neither = (counted & ~np.isfinite(values[piece]) & ~np.isfinite(values[base])).sum(axis=1)
+        found[:, 2 * neither > pairs] = np.nan  # a tie of failures has no ratio
+        ratios.append((pairs, aside.sum(axis=1), met.sum(axis=1), *wilson(above, pairs), *found))
+    names = (
+        "pairs",
+        "apart",
+        "both_reached",
+        "above_1",
+        "above_1_low",
+        "above_1_high",
+        "ratio_q25",
+        "ratio",
+        "ratio_q75",
+    )
+    return {n: np.concatenate(parts) for n, parts in zip(names, zip(*ratios, strict=True), strict=True)}
 
 
 def _over(values, levels):

@@ -3,12 +3,14 @@
 import textwrap
 
 from ..analysis.answers import Comparison
+from ..analysis.comparison import SAYS
 from ..analysis.levels import text as level_text_of
+from ..analysis.on_page import MOST_LINES
 from ..analysis.outcomes import WORDS, Answer
 from ..config.question import side_name
 from ..store.run import Run
 from ..text import WIDTH, number, printable, shortened, value_text
-from .tables import MOST_LINES, Table, interval, percent
+from .tables import Table, interval, percent, probability, ratio_interval, ratio_text
 
 WHOLE = "the report's answer.csv"
 
@@ -48,15 +50,16 @@ def _pairs(run, answer, rows):
     """The table of `Comparison`s."""
     question = run.config.question
     a, b = (shortened(side_name(side)) for side in question["compare"])
-    header = ("at", "ratio", "95 %", "less in % of seeds (95 %)", "pairs", "so", f"of {a}", f"of {b}")
+    header = ("at", "ratio", "95 %", "less in % of pairs (95 %)", "pairs", "sign test p", "so", f"of {a}", f"of {b}")
     lines = tuple(
         (
             _place(run, answer, row),
-            number(row.ratio),
-            interval(row.ratio_low, row.ratio_high),
-            percent(row.win_share, row.win_share_low, row.win_share_high) if row.pairs else "-",
-            str(row.pairs),
-            row.outcome,
+            ratio_text(row),
+            ratio_interval(row),
+            percent(row.win_share, row.win_share_low, row.win_share_high),
+            f"{row.pairs} of {row.seeds}",
+            probability(row.p_holm),
+            SAYS[row.outcome],
             shortened(row.a),
             shortened(row.b),
         )

@@ -25,6 +25,7 @@ def as_markdown(material: Material) -> str:
     parts += map(_markdown_table, material.tables)
     for section in material.sections:
         parts += [f"# {_marked(section.title)}", *([_marked(section.note)] if section.note else [])]
+        parts += [f"**{_marked(section.headline)}.**"] if section.headline else []
         parts += map(_markdown_table, section.tables)
     parts += ["## Where this comes from", "\n".join(f"- {name}: {_marked(v)}" for name, v in material.provenance)]
     indented = "\n".join(f"    {printable(line)}" for line in material.grid.rstrip("\n").split("\n"))

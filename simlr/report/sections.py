@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..analysis import directions
+from ..analysis.comparison import APART, SAYS
 from ..analysis.families import SURE
 from ..analysis.levels import heading, last, place
+from ..analysis.on_page import MOST_GROUPS, MOST_LINES, Group
 from ..text import number, shortened, some
-from .tables import MOST_GROUPS, MOST_LINES, Group, Table, groups, interval, label, percent
+from . import headlines
+from .tables import Table, label, percent, probability, ratio_interval, ratio_text
 from .view import View
 
 MOST_RANKS = 8
@@ -26,28 +29,17 @@ class Section(NamedTuple):
     tables: tuple
     rows: list  # what its picture draws
     note: str = ""  # in place of tables, or before them
+    headline: str = ""  # what it says
 
 
 def sections(analysis: Any) -> list[Section]:
     """The `Section`s that a run has something for; `analysis` is its `simlr.analysis.Analysis`."""
-    shown = groups(analysis.rows)
+    shown = analysis.shown
     parts = (against(analysis, shown), best(analysis, shown), annealing(analysis, shown), *mechanism(analysis))
     return [section for section in parts if section]
 
 
 # ---- pieces of text ----
-
-
-def probability(p: float) -> str:
-    """A p value."""
-    return "< 1e-99" if p < 1e-99 else number(p)
-
-
-def gap(pair: Any) -> str:
-    """Whether a `Pair` is at equal train loss."""
-    if not pair.pairs:
-        return "-"
-    return "yes" if pair.equal_train_loss else f"no: {100 * pair.train_gap:.2g} % apart"
 
 
 def share(mean: float, error: float) -> str:
@@ -78,49 +70,80 @@ def against(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
     shown
         What of it has room: `tables.groups` of its rows.
     """
-    run, base = analysis.run, analysis.base
+    run, kind = analysis.run, analysis.run.config.level_kind
     if run["schedule"].size < 2:
         return None
-    names, pairs = [str(name) for name in run["schedule"]], {}
-    for name in dict.fromkeys(name for group in shown.values() for name in group.shown if name != names[base]):
-        for problem, group in shown.items():
-            if name in group.shown:
-                pairs[problem, name] = analysis.against_baseline(name, problem, group.last)
-    tables = [
-        _pair_table(group, [p for (q, _), p in pairs.items() if q == problem]) for problem, group in shown.items()
-    ]
-    title = f"Which schedules end with less test loss than {shortened(names[base])}?"
-    return Section("against", title, tuple(tables), list(pairs.values()))
+    base, tables, pairs = str(run["schedule"][analysis.base]), [], analysis.against
+    for problem, group in shown.items():
+        of_problem = [pair for (other, _), pair in pairs.items() if other == problem]
+        tables.append(_pair_table(group, [pair for pair in of_problem if pair.outcome != APART]))
+        aside = [pair for pair in of_problem if pair.outcome == APART]
+        tables += [apart_table(kind, aside, label(problem))] if aside else []
+    title = f"Which schedules end with less test loss than {shortened(base)}?"
+    told = list(pairs.values())
+    return Section("against", title, tuple(tables), told, headline=headlines.against(kind, told, analysis.margin))
 
 
 def _pair_table(group, pairs):
     """The table of some `Pair`s of one problem combination, all with the baseline."""
     base = shortened(group.base)
-    lines = tuple(
-        (
-            shortened(pair.a),
-            number(pair.ratio),
-            interval(pair.ratio_low, pair.ratio_high),
-            percent(pair.win_share, pair.win_share_low, pair.win_share_high),
-            f"{pair.pairs} of {pair.seeds}",
-            probability(pair.p),
-            gap(pair),
-        )
-        for pair in pairs
-    )
+    lines = tuple((shortened(pair.a), *_cells(pair)) for pair in pairs)
     ratio = f"schedule / {base}"
     title = (
         f"Test loss of the schedule / of {base} in the same seed at {place(group.kind, group.last)}"
         f"{label(pairs[0].problem) if pairs else ''}"
     )
-    header = ("schedule", ratio, "95 %", "less in % of seeds (95 %)", "pairs", "sign test p", "equal train loss")
+    header = ("schedule", ratio, "95 %", "less in % of pairs (95 %)", "pairs", "sign test p", "so")
     notes = (
         f"below 1 the schedule has the smaller test loss; the table of ratios further up has the inverse, {base} / "
         "schedule, where above 1 it has",
-        "median over seeds with its 95 % bootstrap interval; seeds count in which both reached the level",
+        RULE,
         *_left_out(len(group.names) - len(group.shown), "pairs.csv"),
     )
     return Table(title, header, lines, notes)
+
+
+RULE = (
+    "median over the pairs with its exact 95 % interval; a seed in which one side does not get there is lost for it, "
+    "one in which neither does is a tie; p by Holm's method over all comparisons of the page"
+)
+
+
+def _cells(pair):
+    """The cells of a comparison: ratio, interval, share, pairs, p, and what follows."""
+    return (
+        ratio_text(pair),
+        ratio_interval(pair),
+        percent(pair.win_share, pair.win_share_low, pair.win_share_high),
+        f"{pair.pairs} of {pair.seeds}",
+        probability(pair.p_holm),
+        SAYS[pair.outcome],
+    )
+
+
+def apart_table(kind: str, pairs: Sequence[Any], where: str) -> Table:
+    """The table of `Pair`s that are not at equal train loss: shown apart, and counted nowhere."""
+    lines = tuple(
+        (
+            shortened(pair.a),
+            shortened(pair.b),
+            heading(kind, pair.level),
+            f"{100 * pair.train_gap:.2g} %",
+            f"{pair.apart} of {pair.seeds}",
+            number(pair.ratio_apart),
+        )
+        for pair in pairs
+    )
+    header = (
+        "schedule",
+        "other",
+        "at",
+        "train losses apart, median",
+        "seeds over 1 % apart",
+        "test loss / other's there",
+    )
+    note = 'lower train loss is part of what these ratios show; [stop] landing = "exact" stops on the level'
+    return Table(f"Not at equal train loss, and not counted{where}", header, lines, (note,))
 
 
 # ---- the best of a family ----
@@ -150,7 +173,11 @@ def best(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
             tables.append(_best_table(kind, problem, of_problem))
     rates = any(key[2].endswith(RATE) for key in ordered)
     title = f"Which {'learning rate' if rates else 'value'} is best, and how sure is that?"
-    return Section("best", title, tuple(tables), [at_last[key] for key in ordered])
+    told = [at_last[key] for key in ordered]
+    first = [
+        rows for rows in told if rows[0].problem == told[0][0].problem and rows[0].parameter == told[0][0].parameter
+    ]
+    return Section("best", title, tuple(tables), told, headline=headlines.best(first))
 
 
 def likely(rows: Sequence[Any]) -> Sequence[Any]:
@@ -185,6 +212,8 @@ def _best_table(kind, problem, families):
         "best: the smallest median test loss; a seed that does not reach the level counts as one of infinite test loss",
         "in % of resamples of the seeds the same value is best; the next column has the values that are best in 95 %",
     )
+    if any(row.below_level for rows in families for row in rows):
+        notes += ("values whose last step ends below the level are not at equal train loss, and never best",)
     if any(row.edge and row.best for rows in families for row in rows):
         notes += ("where the best is the lowest or the highest that was tried, a better one may lie beyond",)
     title = f"The best value of each parameter, the others fixed{label(problem)}"
@@ -199,45 +228,38 @@ def annealing(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
 
     Parameters as of `against`.
     """
-    kind = analysis.run.config.level_kind
-    losses = {(row.problem, row.schedule, row.level): row.test_loss for row in analysis.rows}
-    tables, drawn = [], []
+    kind, tables, told = analysis.run.config.level_kind, [], []
     for problem in shown:
-        levels: dict = {}
-        for row in analysis.annealing:
-            if row.problem == problem and row.pairs:
-                levels.setdefault(row.a, {}).setdefault(row.level, []).append(row)
-        at_last = [of_schedule[last(kind, list(of_schedule))] for of_schedule in levels.values()]
-        rows = [min(steady, key=lambda row: losses[problem, row.b, row.level]) for steady in at_last]
-        rows.sort(key=lambda row: row.ratio)
-        if rows:
-            tables.append(_annealing_table(kind, problem, rows))
-            drawn += rows[:MOST_LINES]
+        rows = sorted((row for row in analysis.annealed if row.problem == problem), key=lambda row: row.ratio)
+        aside = [row for row in rows if row.outcome == APART]
+        counted = [row for row in rows if row.outcome != APART]
+        tables += [_annealing_table(kind, problem, counted)] if counted else []
+        tables += [apart_table(kind, aside, label(problem))] if aside else []
+        told += [*counted, *aside]
     title = "In what share of the seeds does annealing win?"
-    return Section("annealing", title, tuple(tables), drawn) if tables else None
+    if not told:
+        return None
+    return Section("annealing", title, tuple(tables), told, headline=headlines.annealing(kind, told))
 
 
 def _annealing_table(kind, problem, rows):
     """The table of annealed schedules of one problem combination."""
-    lines = tuple(
-        (
-            shortened(row.a),
-            shortened(row.b),
-            heading(kind, row.level),
-            percent(row.win_share, row.win_share_low, row.win_share_high),
-            number(row.ratio),
-            interval(row.ratio_low, row.ratio_high),
-            probability(row.p),
-            gap(row),
-        )
-        for row in rows[:MOST_LINES]
+    lines = tuple((shortened(row.a), shortened(row.b), heading(kind, row.level), *_cells(row)) for row in rows)
+    header = (
+        "annealed",
+        "steady",
+        "at",
+        "annealed / steady",
+        "95 %",
+        "annealed wins in % (95 %)",
+        "pairs",
+        "sign test p",
     )
-    header = ("annealed", "steady", "at", "annealed wins in % (95 %)", "annealed / steady", "95 %", "sign test p")
-    header += ("equal train loss",)
+    header += ("so",)
     notes = (
         "annealed: the last learning rate is at most half the largest; steady: all rates equal, or a flow",
-        "the steady schedule is the one of the least median test loss; annealed / steady below 1: annealing is better",
-        *_left_out(len(rows) - MOST_LINES, "annealing.csv"),
+        "the steady schedule is the one of the least median test loss at equal train loss; below 1 annealing is better",
+        RULE,
     )
     return Table(f"Annealed against the best steady schedule{label(problem)}", header, lines, notes)
 

@@ -4,19 +4,21 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..analysis.levels import WORDS, heading, is_loss, last_shared
+from ..analysis.comparison import Tally
+from ..analysis.levels import WORDS, heading, is_loss
+from ..analysis.on_page import MOST_GROUPS, MOST_LEVELS, MOST_LINES, groups, levels, names
+from ..analysis.statistics import EQUAL
 from ..analysis.summary import Row
 from ..claims.verdict import Verdict
 from ..config.stop import PATIENCE
-from ..text import listed, many, number, printable, shortened, some, value_text
+from ..text import listed, many, number, printable, shortened, value_text
 
-MOST_LINES, MOST_LEVELS, MOST_GROUPS, MOST_NOTES = 24, 8, 4, 6
+MOST_NOTES = 6
 
 
-# A train loss at the stop below this share of the level: a discrete step went past it.
-OVERSHOT = 0.95
 MISSING, BELOW = "*", "~"
 MARKS = MISSING + BELOW
+BELOW_NOTE = "most stops lie below the level by over 1 % of its excess over the floor: not at equal train loss"
 FINDING_HEADER = ("what", "measured", "paper", "tolerance", "outcome")
 WHOLE = "the report's summary.csv"
 
@@ -30,28 +32,6 @@ class Table(NamedTuple):
     notes: tuple
 
 
-class Group:
-    """The cells of one problem combination, and what of them is shown: `shown` schedules, `levels`, the `last` one."""
-
-    def __init__(self, cells, most):
-        self.cells, self.rows = cells, list(cells.values())
-        self.base = self.rows[0].baseline
-        self.names, self.all_levels = names(self.rows), levels(self.rows)
-        self.kind = self.rows[0].level_kind
-        self.last = last_shared(self.kind, self.rows, self.base)
-        # What has room: the first and the last level, the baseline and the highest ratios at the last level.
-        self.levels = some(self.all_levels, MOST_LEVELS)
-        self.shown = self.names
-        if len(self.names) > most:
-            ratio = {name: cells[name, self.last].ratio for name in self.names if name != self.base}
-            rest = sorted(ratio, key=lambda name: math.inf if math.isnan(ratio[name]) else -ratio[name])
-            self.shown = [self.base, *rest[: most - 1]]
-
-    def of(self, name: str) -> list[Row]:
-        """The rows of one schedule at the levels shown."""
-        return [self.cells[name, level] for level in self.levels]
-
-
 def interval(low: float, high: float) -> str:
     """An interval in words."""
     return f"{number(low)} to {number(high)}"
@@ -62,6 +42,11 @@ def percent(share: float, low: float, high: float) -> str:
     return "-" if share != share else f"{100 * share:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
+def probability(p: float) -> str:
+    """A p value."""
+    return "< 1e-99" if p < 1e-99 else number(p)
+
+
 def describe(rows: Sequence[Row]) -> str:
     """What the rows cover, in one line: schedules, seeds, levels, and how many seeds are done."""
     groups = list(dict.fromkeys(row.problem for row in rows))
@@ -70,16 +55,6 @@ def describe(rows: Sequence[Row]) -> str:
     parts = [many(len(names(rows)), "schedule"), many(seeds, "seed"), many(len(levels(rows)), "level")]
     over = f", {len(groups)} problems" if len(groups) > 1 else ""
     return " x ".join(parts) + over + (f"; unfinished: {seeds - left} of {many(seeds, 'seed')} done" if left else "")
-
-
-def names(rows: Sequence[Row]) -> list[str]:
-    """The schedules, each once, in order."""
-    return list(dict.fromkeys(row.schedule for row in rows))
-
-
-def levels(rows: Sequence[Row]) -> list[float]:
-    """The levels, each once, in order."""
-    return list(dict.fromkeys(row.level for row in rows))
 
 
 def findings_table(verdict: Verdict) -> Table:
@@ -111,29 +86,6 @@ def tables(rows: Sequence[Row], most: int = MOST_LINES) -> list[Table]:
     return all_tables
 
 
-def groups(rows: Sequence[Row], most: int = MOST_LINES) -> dict[tuple, Group]:
-    """Some problem combinations, and what of each is shown.
-
-    Parameters
-    ----------
-    rows
-        Of all schedules, levels and problem combinations.
-    most
-        How many schedules are shown at most.
-
-    Returns
-    -------
-    dict
-        {problem: `Group`}, the first and the last combination among them.
-    """
-    problems = some(list(dict.fromkeys(row.problem for row in rows)), MOST_GROUPS)
-    cells: dict[tuple, dict] = {problem: {} for problem in problems}
-    for row in rows:
-        if row.problem in cells:
-            cells[row.problem][row.schedule, row.level] = row
-    return {problem: Group(of_problem, most) for problem, of_problem in cells.items()}
-
-
 def label(problem: tuple) -> str:
     """A problem combination behind a title: " [train_rows = 20]"."""
     return printable("".join(f" [{key} = {value_text(value)}]" for key, value in problem))
@@ -159,7 +111,7 @@ def _loss_table(group, label):
     if len(missed) > MOST_NOTES:
         notes.append(f"* {len(missed) - MOST_NOTES} more notes of this kind: see the counts in {WHOLE}")
     if any(BELOW in _marks(row) for name in group.shown for row in group.of(name)):
-        notes.append("~ the stopping step goes more than 5 % below the level, which changes the test loss too")
+        notes.append(f"~ {BELOW_NOTE}")
     return Table(title, header, tuple(lines), tuple(notes))
 
 
@@ -168,10 +120,10 @@ def _ratio_table(group, label):
     lines = []
     for name in group.shown:
         if name != group.base:
-            ratios = (number(row.ratio) + _marks(row) for row in group.of(name))
+            ratios = (_ratio(row) + _marks(row) for row in group.of(name))
             row = group.cells[name, group.last]
             share = f"{100 * row.above_1:.1f} % ({100 * row.above_1_low:.1f} to {100 * row.above_1_high:.1f})"
-            lines.append((shortened(name), *ratios, share if row.pairs else "-"))
+            lines.append((shortened(name), *ratios, share if row.pairs and _ratio(row) != "apart" else "-"))
     title = (
         f"Test loss of {shortened(group.base)} / that of the schedule, same seed, same {WORDS[group.kind].same}: "
         "median, and share above 1"
@@ -179,16 +131,41 @@ def _ratio_table(group, label):
     columns = (heading(group.kind, level) for level in group.levels)
     header = ("schedule", *columns, f"above 1 at {heading(group.kind, group.last)} (95 %)")
     discrete = any(group.cells[name, group.last].train_loss_over_level < 1.0 - 1e-6 for name in group.shown)
-    notes = (
-        ("above 1 by any amount; a discrete schedule gains a little by stopping below the level",) if discrete else ()
-    )
-    return Table(title + label, header, tuple(lines), notes)
+    notes = ["above 1 by any amount; a discrete schedule gains a little by stopping below the level"] * discrete
+    words = {cell.rstrip(MARKS) for line in lines for cell in line[1:-1]}
+    if "apart" in words:
+        notes.append("apart: over 1 % apart in train loss in most seeds that reach the level, and not compared")
+    if words & {"lost", "won"}:
+        notes.append("lost: the schedule does not get there in most of the seeds; won: the baseline does not")
+    return Table(title + label, header, tuple(lines), tuple(notes))
+
+
+def _ratio(row):
+    """The cell of a ratio; in words where most of the seeds have none."""
+    if row.apart > row.pairs or 2 * row.apart > row.both_reached:
+        return "apart"
+    return {0.0: "lost", math.inf: "won"}.get(row.ratio, number(row.ratio))
+
+
+def ratio_text(pair: Tally) -> str:
+    """The ratio of a comparison, or what there is in its place."""
+    if pair.pairs and math.isinf(pair.ratio):
+        return "lost"
+    return "won" if pair.pairs and pair.ratio == 0.0 and pair.missed_b else number(pair.ratio)
+
+
+def ratio_interval(pair: Tally) -> str:
+    """Its interval; one of no width is exact, one without an end is none."""
+    if not pair.pairs or (pair.ratio_low == 0.0 and math.isinf(pair.ratio_high)):
+        return "-"
+    exact = pair.ratio_low == pair.ratio_high or pair.ratio_high - pair.ratio_low <= EQUAL * pair.ratio
+    return "exact" if exact else interval(pair.ratio_low, pair.ratio_high)
 
 
 def _marks(row):
     """What the notes say of a cell: * seeds are missing, ~ the stop lies well below the level."""
     missing = MISSING if row.reached + row.at_floor + row.not_run < row.seeds else ""
-    return missing + (BELOW if row.train_loss_over_level < OVERSHOT else "")
+    return missing + (BELOW if 2 * row.overshoots > row.reached else "")
 
 
 def _missed(group):
@@ -197,10 +174,15 @@ def _missed(group):
     at_floor = "level at or below the train floor"
     meanings = {"diverged": "* diverged", "out_of_steps": no_steps, "at_floor": at_floor}
     seeds = many(group.rows[0].seeds - group.rows[0].not_run, "seed")
+    meanings["reached"] = "* median over those that are left"
     notes = []
     for field, meaning in meanings.items():
         names_of: dict = {}
         for name in group.shown:
+            if field == "reached" and not any(
+                MISSING in _marks(group.cells[name, level]) for level in group.all_levels
+            ):
+                continue
             counts = tuple(getattr(group.cells[name, level], field) for level in group.all_levels)
             names_of.setdefault(counts, []).append(name)
         for counts, same in names_of.items():

@@ -3,12 +3,13 @@
 import textwrap
 from collections.abc import Sequence
 
+from ..analysis.on_page import MOST_LINES
 from ..analysis.summary import Row
 from ..claims.verdict import Verdict
 from ..text import WIDTH, printable
 from . import answer_text
 from .material import Material
-from .tables import MARKS, MOST_LINES, Table, describe, tables
+from .tables import MARKS, Table, describe, tables
 
 
 def verdict_text(verdict: Verdict) -> str:
@@ -51,6 +52,12 @@ def as_text(one: Table) -> str:
 def as_terminal(material: Material) -> str:
     """The report as text: tables, then the verdict."""
     parts = [printable(material.title) + "\n" + material.covers, *map(as_text, material.tables)]
+    told = [section.headline for section in material.sections if section.headline]
+    parts += (
+        ["\n".join(textwrap.fill(f"- {printable(text)}", WIDTH, subsequent_indent="  ") for text in told)]
+        if told
+        else []
+    )
     if material.answer:
         parts.append(answer_text.as_text(material.answer))
     if material.verdict:

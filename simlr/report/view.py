@@ -7,16 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..analysis.comparison import FEWEST, MARGIN
 from ..analysis.levels import is_loss, last_shared, place
 from ..analysis.schedule_parts import ScheduleParts
 from ..analysis.summary import Row, problem_groups
 from ..store.file_format import is_own
-from ..text import listed, shortened, value_text
-from .tables import OVERSHOT
+from ..text import listed, many, shortened, value_text
 
 MOST_SCHEDULES = 7
-# Ratios nearer to 1 than this are no difference to speak of.
-NO_DIFFERENCE = 0.01
 GRID_POINTS = 160
 # Moments are joined where the logarithms of their train losses differ by less than this, or where the test loss, or
 # test loss over train loss, hardly changes; of more than this share of unsure seeds no median is drawn.
@@ -60,12 +58,11 @@ class View:
 
     @cached_property
     def rival(self) -> str | None:
-        """The schedule that differs most from the baseline at the lowest level, one that does not overshoot if any."""
+        """The schedule that differs most from the baseline at the last level, of those that can be compared with it."""
         rows = [self.rows[name, self.last] for name in self.names if name != self.base]
-        rows = [row for row in rows if row.pairs and row.ratio > 0.0 and math.isfinite(row.ratio)]
-        exact = [row for row in rows if row.train_loss_over_level >= OVERSHOT or math.isnan(row.train_loss_over_level)]
+        rows = [row for row in rows if row.compares]
         # Rounded, so that of equals the first is taken.
-        return max(exact or rows, key=lambda row: round(abs(math.log(row.ratio)), 3)).schedule if rows else None
+        return max(rows, key=lambda row: round(abs(math.log(row.ratio)), 3)).schedule if rows else None
 
     @cached_property
     def shown(self) -> list[str]:
@@ -114,20 +111,35 @@ class View:
 
     def sentence(self) -> str:
         """Of test losses at equal train loss: the baseline beside its rival, at the lowest level."""
-        base = shortened(self.base)
-        if self.rival is None:
-            return f"Test loss of {base} as the train loss falls"
-        where = f"At {self.where}"
+        base, where = shortened(self.base), f"At {self.where}"
+        if self.rival is None or self.rows[self.rival, self.last].pairs < FEWEST:
+            return self._why_none(where, base)
         ratio, rival = self.ratio(self.rival), shortened(self.rival)
-        if abs(ratio - 1.0) <= NO_DIFFERENCE:
-            return f"{where}, no schedule differs from {base} by more than 1 %"
+        if max(ratio, 1.0 / ratio) <= 1.0 + MARGIN:
+            return f"{where}, no schedule that can be compared differs from {base} by more than {100 * MARGIN:g} %"
         if ratio > 1.0:
             return f"{where}, {base} has {ratio:.2f} times the test loss of {rival}"
         return f"{where}, {rival} has {1 / ratio:.2f} times the test loss of {base}"
 
+    def _why_none(self, where, base):
+        """Why no schedule can be compared with the baseline, at a place that a title begins with."""
+        others = [self.rows[name, self.last] for name in self.names if name != self.base]
+        if not others or not any(row.pairs or row.apart for row in others):
+            return f"Test loss of {base}, {where[0].lower()}{where[1:]}"
+        known = max(row.pairs + row.apart for row in others)
+        if known < FEWEST:
+            seeds = many(self.seeds.size, "seed")
+            return f"{where}, only {known} of {seeds} can be compared: too few to say which schedule is better"
+        if any(row.apart for row in others):
+            return f"{where}, no other schedule stops at the train loss of {base}"
+        if self.rows[self.base, self.last].reached:
+            return f"{where}, in most seeds {base} alone gets there"
+        return f"{where}, {base} does not get there in any seed"
+
     def sentence_of_ratios(self, rows: dict[str, list[Row]]) -> str:
         """Of the ratios of some schedules, {name: rows}: the lowest and the highest at the last level."""
-        ratios = {name: several[-1].ratio for name, several in rows.items() if several[-1].level == self.last}
+        at_last = [several[-1] for several in rows.values() if several[-1].level == self.last]
+        ratios = {row.schedule: row.ratio for row in at_last if row.compares and row.pairs >= FEWEST}
         if not ratios:
             return self.sentence()
         low, high = min(ratios, key=lambda name: ratios[name]), max(ratios, key=lambda name: ratios[name])
@@ -136,11 +148,12 @@ class View:
 
     def sentence_of_wins(self) -> str:
         """Of the seeds: in how many the rival beats the baseline."""
-        if self.rival is None:
+        if self.rival is None or self.rows[self.rival, self.last].pairs < FEWEST:
             return f"Test loss of {shortened(self.base)} over the seeds, at {self.where}"
-        share = f"{100 * self.rows[self.rival, self.last].above_1:.0f} %"
+        row = self.rows[self.rival, self.last]
+        share, pairs = f"{100 * row.above_1:.0f} %", many(row.pairs, "seed")
         names = f"{shortened(self.rival)} has a lower test loss than {shortened(self.base)}"
-        return f"{names} in {share} of the seeds, at {self.where}"
+        return f"{names} in {share} of {pairs}, at {self.where}"
 
     def sentence_of_times(self) -> str:
         """Of the time: how long the baseline and its rival take to the lowest level."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from made import made_run
 
 import simlr
+from naive import answers as naive_answers
 from simlr.analysis import levels, summary
 from simlr.analysis.statistics import quantiles, wilson
 from simlr.analysis.summary import baseline
@@ -56,17 +57,21 @@ def test_rows_agree_with_plain_python(draw, seeds, schedules, levels):
     for number, row in enumerate(rows):
         s, e = divmod(number, levels)
         own = [float(test[s, n, e]) for n in range(seeds) if status[s, n, e] == REACHED]
-        pairs = [n for n in range(seeds) if status[s, n, e] == status[base, n, e] == REACHED]
-        ratios = [float(test[base, n, e] / test[s, n, e]) for n in pairs]
+        told = {0: None, 2: math.inf, 3: math.inf, 4: None}
+        of_both = [[told.get(int(status[i, n, e]), float(test[i, n, e])) for n in range(seeds)] for i in (base, s)]
+        counted, logs = naive_answers.compared(*of_both, [0.0] * seeds, [0.0] * seeds, 1.0)
         assert (row.schedule, row.baseline) == (run["schedule"][s], run["schedule"][base])
-        assert (row.reached, row.pairs, row.seeds) == (len(own), len(pairs), seeds)
+        assert (row.reached, row.pairs, row.seeds) == (len(own), counted["pairs"], seeds)
         counts = (row.not_run, row.reached, row.out_of_steps, row.diverged, row.at_floor)
         assert counts == tuple(int((status[s, :, e] == code).sum()) for code in range(5))
         assert_median(row.test_loss, own)
         assert_median(row.test_loss_over_level, [loss / row.level for loss in own])
-        assert_median(row.ratio, ratios)
-        if pairs:
-            assert row.above_1 == sum(ratio > 1.0 + 1e-9 for ratio in ratios) / len(pairs)
+        if 2 * counted["missed_both"] > counted["pairs"]:
+            assert math.isnan(row.ratio)
+        elif not logs or math.isfinite(statistics.median(logs)):
+            assert_median(row.ratio, [math.exp(statistics.median(logs))] if logs else [])
+        if counted["pairs"]:
+            assert row.above_1 == sum(log > 1e-9 for log in logs) / counted["pairs"]
             assert 0.0 <= row.above_1_low <= row.above_1 <= row.above_1_high <= 1.0
 
 

@@ -15,12 +15,6 @@ def sign_test(wins, losses):
     return sum(abs(heads - trials / 2) >= far for heads in outcomes) / len(outcomes)
 
 
-def resampled_medians(values):
-    """The medians of all n^n resamples of n values, in ascending order."""
-    resamples = itertools.product(values, repeat=len(values))
-    return sorted(statistics.median(picked) for picked in resamples)
-
-
 def wins_by_resampling(losses, times, seed):
     """How often each of V lists of losses has the smallest median of a resample of the seeds; ties shared."""
     rng = np.random.default_rng(seed)
@@ -47,6 +41,38 @@ def jackknife(estimate, count):
     left_out = [estimate([m for m in range(count) if m != n]) for n in range(count)]
     mean = sum(left_out) / count
     return math.sqrt((count - 1) / count * sum((value - mean) ** 2 for value in left_out))
+
+
+def compared(a, b, train_a, train_b, excess):
+    """The rule of comparisons by loops: a and b are losses, inf where a level was not reached, None where none can.
+
+    Returns {name: number} of what is counted, and the logarithms of the ratios.
+    """
+    found = dict.fromkeys(("pairs", "apart", "missed_a", "missed_b", "missed_both", "wins", "losses", "ties"), 0)
+    logs = []
+    for x, y, one, other in zip(a, b, train_a, train_b, strict=True):
+        if x is None or y is None:
+            continue
+        if x < math.inf and y < math.inf and abs(one - other) > 0.01 * excess:
+            found["apart"] += 1
+            continue
+        found["pairs"] += 1
+        found["missed_a"] += x == math.inf
+        found["missed_b"] += y == math.inf
+        found["missed_both"] += x == y == math.inf
+        found["wins"] += x < y
+        found["losses"] += x > y
+        found["ties"] += x == y
+        logs.append(0.0 if x == y else math.inf if x == math.inf else -math.inf if y == math.inf else math.log(x / y))
+    return found, sorted(logs)
+
+
+def median_ends(values):
+    """The k-th smallest and k-th largest of n values, k the largest with 2 P(B < k) <= 5 %, B heads of n fair coins."""
+    n = len(values)
+    below = [sum(math.comb(n, j) for j in range(k)) / 2**n for k in range(n + 1)]
+    rank = max((k for k in range(n // 2 + 1) if 2.0 * below[k] <= 0.05), default=0)
+    return (sorted(values)[rank - 1], sorted(values)[n - rank]) if rank else (-math.inf, math.inf)
 
 
 def shares(curvature, residual, offset, matrix):

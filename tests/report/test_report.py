@@ -143,7 +143,7 @@ def test_the_markdown_has_the_tables(reference):
     assert "**Verdict: holds.**" in text
     assert r"| annealed\-sharpness |" in text
     widths = {line.count(" | ") for line in text.splitlines() if line.startswith("| ")}
-    assert widths == {4, 6, 7}
+    assert widths == {4, 5, 6, 7, 8}
 
 
 @pytest.mark.parametrize(("formats", "expected"), [("csv", CSV), ("md,csv", WITHOUT_PAGE), ("md, md", ["report.md"])])
@@ -210,7 +210,7 @@ def test_names_are_escaped_in_markdown(hostile):
     assert "\x1b" not in text
     assert not re.search(r"(?<!\\)[`\[]", prose)
     counts = {len(re.findall(r"(?<!\\)\|", line)) for line in prose.splitlines() if line.startswith("|")}
-    assert counts == {4, 5, 6, 8, 9}  # no name has added a column to any of the five kinds of table
+    assert counts == {4, 5, 6, 7, 8, 9, 10}  # no name has added a column to any of the kinds of table
 
 
 def test_names_are_whole_in_the_csv_and_name_no_file(hostile, capsys):
@@ -239,6 +239,8 @@ def test_the_analysis_is_written_as_its_functions_give_it(folder):
         with open(out / name, newline="", encoding="utf-8") as file:
             written = list(csv.DictReader(file))
         told = [{key: "" if value != value else str(value) for key, value in row.record().items()} for row in rows]
+        for line in (*written, *told):  # what depends on the comparisons beside it is another on the page
+            line.pop("p_holm", None), line.pop("outcome", None)
         assert written == told
 
 

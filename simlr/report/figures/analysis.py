@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ...analysis.levels import heading, place
-from ...text import listed, number, shortened, some, value_text
+from ...analysis.comparison import APART
+from ...analysis.levels import heading
+from ...analysis.on_page import MOST_GROUPS
+from ...text import listed, shortened, some, value_text
 from ..sections import RATE, Section, likely, ranks_shown
-from ..tables import MOST_GROUPS
 from ..view import View
 from . import style
 from .style import Picture
@@ -41,7 +42,11 @@ def pictures(view: View, sections: Sequence[Section]) -> dict[str, Picture]:
     """
     makers = {"against": against, "best": best, "annealing": annealing, "directions": by_direction, "spread": spread}
     with style.applied():
-        drawn = {section.key: makers[section.key](view, section.rows) for section in sections if section.rows}
+        drawn = {
+            section.key: makers[section.key](view, section.rows, section.headline)
+            for section in sections
+            if section.rows
+        }
     return {key: picture for key, picture in drawn.items() if picture}
 
 
@@ -94,9 +99,9 @@ def _dots(dots, logarithmic=False):
     return figure, panel
 
 
-def against(view: View, rows: Sequence[Any]) -> Picture | None:
-    """The ratio to the baseline's test loss of every schedule, with its interval."""
-    compared = [row for row in rows if row.pairs]
+def against(view: View, rows: Sequence[Any], headline: str) -> Picture | None:
+    """The ratio to the baseline's test loss of every schedule that can be compared with it, with its interval."""
+    compared = [row for row in rows if row.pairs and row.outcome != APART]
     drawn = _dots([_Dot(r.a, r.problem, r.ratio, r.ratio_low, r.ratio_high) for r in compared], logarithmic=True)
     if drawn is None:
         return None
@@ -104,19 +109,19 @@ def against(view: View, rows: Sequence[Any]) -> Picture | None:
     base = shortened(view.base)
     panel.axvline(1.0, color="#000000", linewidth=1.0, zorder=0)
     panel.set_xlabel(f"test loss / that of {style.plain(base)}, same seed; left of 1: less")
-    less, more = (sum(test) for test in zip(*((r.ratio_high < 1.0, r.ratio_low > 1.0) for r in compared), strict=True))
-    style.title(
-        figure, f"Of {len(compared)} comparisons with {base}, {less} end with surely less test loss, {more} with more"
-    )
+    style.title(figure, headline)
     caption = (
         f"Test loss of each schedule over that of {base}, in the same seed at {view.where}: median over seeds and its "
-        f"95 % bootstrap interval. Surely: the interval does not hold 1.{_not_drawn(compared)}"
+        "exact 95 % interval. Surely: at least 20 pairs, the interval beyond the margin, and a sign test that holds "
+        "after Holm's correction. Not drawn: what is not at equal train loss, or mostly not reached."
+        f"{_not_drawn(compared)}"
     )
     return style.Picture("against", caption, figure)
 
 
-def annealing(view: View, rows: Sequence[Any]) -> Picture | None:
+def annealing(view: View, rows: Sequence[Any], headline: str) -> Picture | None:
     """The share of seeds in which each annealed schedule beats the best steady one."""
+    rows = [row for row in rows if row.pairs and row.outcome != APART]
     drawn = _dots(
         [_Dot(r.a, r.problem, 100 * r.win_share, 100 * r.win_share_low, 100 * r.win_share_high) for r in rows]
     )
@@ -126,15 +131,10 @@ def annealing(view: View, rows: Sequence[Any]) -> Picture | None:
     panel.axvline(50.0, color="#000000", linewidth=1.0, zorder=0)
     panel.set_xlim(-2.0, 102.0)
     panel.set_xlabel("seeds in which annealing has the smaller test loss, in percent")
-    top = max(rows, key=lambda row: row.win_share)
-    style.title(
-        figure,
-        f"{shortened(top.a)} beats {shortened(top.b)}, the best steady schedule, in {100 * top.win_share:.0f} % of the "
-        f"seeds at {place(view.kind, top.level)}: the most of any",
-    )
+    style.title(figure, headline)
     against_ = ", ".join(dict.fromkeys(shortened(row.b) for row in rows[:MOST_DOTS]))
     caption = (
-        "Share of the seeds in which the annealed schedule ends with less test loss than the steady schedule of the "
+        "Share of the pairs in which the annealed schedule ends with less test loss than the steady schedule of the "
         f"least median test loss ({shortened(against_, 90)}), with its 95 % Wilson interval.{_not_drawn(rows)}"
     )
     return style.Picture("annealing", caption, figure)
@@ -149,7 +149,7 @@ def _not_drawn(rows):
 # ---- the best value ----
 
 
-def best(view: View, families: Sequence[Any]) -> Picture | None:
+def best(view: View, families: Sequence[Any], headline: str) -> Picture | None:
     """Median test loss against the values tried, learning rates where there are any; the likely best are marked."""
     numeric = [rows for rows in families if len(rows) > 1 and all(isinstance(row.value, float) for row in rows)]
     rates = [rows for rows in numeric if rows[0].parameter.endswith(RATE)]
@@ -168,11 +168,7 @@ def best(view: View, families: Sequence[Any]) -> Picture | None:
         panel.set_title(_problem_text(problem))
     panels[0].set_ylabel("test loss, median over seeds")
     style.legend(figure, max(panels, key=lambda panel: len(panel.get_legend_handles_labels()[0])))
-    first = [rows for rows in chosen if rows[0].problem == problems[0] and rows[0].family in names][:3]
-    values = ", ".join(
-        f"{number(next(row.value for row in rows if row.best))} ({shortened(rows[0].family)})" for rows in first
-    )
-    style.title(figure, f"The best {chosen[0][0].parameter}: {values}")
+    style.title(figure, headline)
     rest = len({rows[0].family for rows in chosen}) - len(names)
     caption = (
         "Median test loss against the value, at the last level that is reached; values with which most seeds do not "
@@ -197,7 +193,7 @@ def _draw_family(view, panel, i, rows):
 # ---- where the error is ----
 
 
-def by_direction(view: View, rows: Sequence[Any]) -> Picture | None:
+def by_direction(view: View, rows: Sequence[Any], _: str) -> Picture | None:
     """The share of train and test loss that the schedules left in each direction of curvature."""
     problems = list(dict.fromkeys(row.problem for row in rows))[:MOST_GROUPS]
     problems = [problems[0], problems[-1]] if len(problems) > 1 else problems
@@ -266,7 +262,7 @@ def _lines(view, panel, names, rows, loss):
         style.logarithmic(panel, "x")
 
 
-def spread(view: View, rows: Sequence[Any]) -> Picture | None:
+def spread(view: View, rows: Sequence[Any], _: str) -> Picture | None:
     """Bias and variance of the schedules, stacked: together the mean test loss above its floor."""
     known = [row for row in rows if math.isfinite(row.variance) and math.isfinite(row.bias_squared)]
     problems = list(dict.fromkeys(row.problem for row in known))[:MOST_PANELS]

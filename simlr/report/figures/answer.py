@@ -138,8 +138,8 @@ def _ratios(run, answer, rows):
     first, second = (side_name(side) for side in question["compare"])
     measure = MEASURES[question["measure"]]
     caption = (
-        f"{measure.capitalize()} of {first} over that of {second}, in the same seed: median and its 95 % "
-        f"bootstrap interval. Below 1 {first} has less; grey: differences that do not count."
+        f"{measure.capitalize()} of {first} over that of {second}, in the same seed: median and its exact "
+        f"95 % interval. Below 1 {first} has less; grey: differences that do not count."
     )
     return _finished(figure, panels, answer, axes, f"{measure}, ratio", caption)
 
@@ -175,6 +175,6 @@ def _finished(figure, panels, answer, axes, label, caption):
     first = panels[0][0]
     first.set_ylabel(label)
     style.legend(figure, first)
-    style.title(figure, f"{answer.question} {answer.outcome[0].upper() + answer.outcome[1:]}")
+    style.title(figure, f"{answer.question} {answer.lead}")
     caption += "".join(f" Of {axis} the last value." for axis in axes[3:])
     return style.Picture("answer", caption, figure)

@@ -13,7 +13,6 @@ from ...analysis.levels import WORDS
 from ...analysis.summary import baseline
 from ...analysis.verdict import paper_of
 from ...text import number, shortened
-from ..tables import OVERSHOT
 from ..view import GRID_POINTS, View, most_medians
 from . import style
 from .paths import trajectories
@@ -123,18 +122,15 @@ def ratios(view: View) -> Picture | None:
 def _comparable(view):
     """Rows to compare, {schedule: rows}, and a sentence on those that are not at equal train loss and are left out."""
     pairs = {
-        name: [row for level in view.levels if (row := view.rows[name, level]).pairs and level > 0.0]
+        name: [row for level in view.levels if (row := view.rows[name, level]).both_reached and level > 0.0]
         for name in view.shown
         if name != view.base
     }
-    exact = {name: [row for row in rows if not row.train_loss_over_level < OVERSHOT] for name, rows in pairs.items()}
-    several = any(len(rows) > 1 for rows in exact.values())
-    chosen = {name: rows for name, rows in (exact if several else pairs).items() if rows}
+    exact = {name: [row for row in rows if row.compares] for name, rows in pairs.items()}
+    chosen = {name: rows for name, rows in exact.items() if rows}
     if exact == pairs:
         return chosen, ""
-    if not several:
-        return chosen, " Some stops lie more than 5 % below their level, which raises the ratio."
-    return chosen, " Left out: stops more than 5 % below their level, which are not at equal train loss."
+    return chosen, " Left out: what is over 1 % apart in train loss in most seeds, or not reached in most."
 
 
 def _draw_theory(view, panel):

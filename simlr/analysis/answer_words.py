@@ -1,0 +1,209 @@
+"""The words of an answer to a question with two sides: what a person would say of its comparisons."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..config import question as questions
+from ..store.run import Run
+from ..text import many
+from .comparison import APART, BETTER, EVEN, FEWEST, NEITHER, NOTHING, OPEN, TIE, WORSE
+from .outcomes import DEPENDS, YES
+from .statistics import EQUAL
+from .wording import MEASURES, at, begun, joined, noun
+
+# Of the comparisons that are decided, at least this share has less and none more: "yes", if less so somewhere.
+MOSTLY = 0.75
+# A trend is told of where the ratios at its ends differ by this many margins.
+TREND = 5.0
+
+
+def times(row: Any, unit: str = "times as much") -> str:
+    """The ratio of a comparison with its interval: "0.16 times as much (95 % 0.14 to 0.22)".
+
+    Parameters
+    ----------
+    row : comparison.Tally
+        Of at least one pair.
+    unit
+        Of what it is the ratio.
+    """
+    if math.isinf(row.ratio):
+        return f"not reached in {row.missed_a} of {many(row.pairs, 'seed')}"
+    if row.ratio == 0.0 and row.missed_b:
+        return f"the other is not reached in {row.missed_b} of {many(row.pairs, 'seed')}"
+    if not 0.0 < row.ratio_high - row.ratio_low < math.inf and row.ratio_high == row.ratio_low:
+        return f"exactly {digits(row.ratio)} {unit}"
+    if row.ratio_high - row.ratio_low <= EQUAL * row.ratio:
+        return f"exactly {digits(row.ratio)} {unit}"
+    if row.ratio_low == 0.0 and math.isinf(row.ratio_high):
+        return f"{digits(row.ratio)} {unit} (too few for an interval: {many(row.pairs, 'seed')})"
+    high = "no bound" if math.isinf(row.ratio_high) else digits(row.ratio_high)
+    return f"{digits(row.ratio)} {unit} (95 % {digits(row.ratio_low)} to {high})"
+
+
+def digits(value: float) -> str:
+    """A ratio in two digits, three near 1, where the third one tells."""
+    return f"{value:.3f}" if 0.9 <= value <= 1.1 else f"{value:.2g}" if value < 1000.0 else f"{value:.1e}"
+
+
+class Words:
+    """The words of an answer.
+
+    Parameters
+    ----------
+    run, question
+        The run and its question, of the first form.
+    axes
+        What the comparisons lie along, as `outcomes.axes_of` gives it.
+    """
+
+    def __init__(self, run: Run, question: dict, axes: Sequence[Any]):
+        self.kind, self.axes = run.config.level_kind, dict(axes)
+        self.a, self.b = (questions.side_name(side) for side in question["compare"])
+        self.measure, self.margin = MEASURES[question["measure"]], question["margin"]
+        self.ratio_of = lambda row: times(row, self.measure.times)
+
+    def lead(self, rows: Sequence[Any], outcome: str, depends: Sequence[str]) -> str:
+        """The first words: yes, no, it depends, and on what."""
+        count = Counter(row.outcome for row in rows)
+        decided = sum(count[key] for key in (BETTER, WORSE, EVEN, TIE))
+        if outcome == YES or (outcome == DEPENDS and not count[WORSE] and count[BETTER] >= MOSTLY * decided):
+            trend = self._trend(rows, depends) if len(rows) > 1 else ""
+            return "Yes" + (f", less so with {trend}" if trend else ", in most settings" if outcome != YES else "")
+        if outcome == DEPENDS and depends:
+            return f"It depends on the {' and the '.join(noun(axis).name for axis in depends)}"
+        return begun(outcome)
+
+    def _trend(self, rows, depends):
+        """Towards which values of the axis that matters most the first side gains less and less; "" without."""
+        name = next((axis for axis in depends[:1] if all(isinstance(v, int | float) for v in self.axes[axis])), None)
+        if name is None:
+            return ""
+        means = []
+        for value in sorted(self.axes[name]):
+            logs = [math.log(row.ratio) for row in rows if self._value(row, name) == value and 0 < row.ratio < math.inf]
+            means.append(np.mean(logs) if logs else math.nan)
+        if not abs(means[-1] - means[0]) > TREND * math.log1p(self.margin):
+            return ""
+        steps = np.diff(means)
+        if (steps > 0.0).all():
+            return noun(name).more
+        return noun(name).fewer if (steps < 0.0).all() else ""
+
+    def _value(self, row, axis):
+        return row.level if axis == self.kind else row.where[axis]
+
+    def sentence(self, rows: Sequence[Any], lead: str) -> str:
+        """The whole answer."""
+        if not any(row.pairs or row.apart for row in rows):
+            return "Not sure: no seed has been compared."
+        count = Counter(row.outcome for row in rows)
+        better, worse = ([row for row in rows if row.outcome == key] for key in (BETTER, WORSE))
+        clauses = []
+        if better:
+            most = min(better, key=lambda row: row.ratio)
+            clauses.append(self._clause(f"{self.a} {self.measure.less} than {self.b}", better, rows, most))
+        if worse:
+            most = max(worse, key=lambda row: row.ratio)
+            start = f"it {self.measure.more}" if better else f"{self.a} {self.measure.more} than {self.b}"
+            clauses.append(self._clause(start, worse, rows, most))
+        rest = self._rest(count, rows, bool(better or worse))
+        first = clauses[0] if clauses else rest.pop(0)
+        return " ".join(
+            [f"{lead}: {first}.", *(f"{begun(text)}." for text in [*clauses[1:], *rest, *self._edges(rows)])]
+        )
+
+    def _clause(self, start, chosen, rows, most):
+        """What some comparisons say, and the one that says it most clearly."""
+        where = at(self.kind, most.where, self.axes, most.level)
+        if len(rows) == 1:
+            return f"{start}, {self.ratio_of(most)}"
+        of = f"in {len(chosen)} of {len(rows)} settings"
+        if len(chosen) == len(rows):
+            of = "in both settings" if len(rows) == 2 else f"in all {len(rows)} settings"
+        most_words = f"most at {where}" if len(chosen) > 1 else f"at {where}"
+        return f"{start} {of}, {most_words}: {self.ratio_of(most)}"
+
+    def _rest(self, count, rows, is_other):
+        """What is said of the comparisons in which neither side has surely less, in at most one clause."""
+        left = len(rows) - count[BETTER] - count[WORSE]
+        if not left:
+            return []
+        even, ties, small = count[EVEN] + count[TIE], count[TIE], f"{100 * self.margin:g} %"
+        both, same = f"{self.a} and {self.b}", f"have exactly the same {self.measure.same}"
+        told = []
+        if even:
+            told.append((even, f"{both} {same if ties == even else f'differ by less than {small}'}"))
+        told += [(count[key], text) for key, text in self._undecided(count, rows) if count[key]]
+        if len(rows) == 1:
+            return [told[0][1] if even else f"{self.a} against {self.b} {told[0][1]}"]
+        others = "other " * is_other
+        if len(told) == 1 and even:
+            lost = is_other and not count[WORSE] and ties < even
+            return [f"in {'the' if is_other else 'all'} {others}{left} {'nothing is lost' if lost else told[0][1]}"]
+        if len(told) == 1:
+            return [f"{'the' if is_other else 'all'} {others}{left} {told[0][1]}"]
+        first = (
+            f"in {even} of the {others}{left} {told[0][1]}"
+            if even
+            else f"{told[0][0]} of the {others}{left} {told[0][1]}"
+        )
+        return [joined([first, *(f"{number} {text}" for number, text in told[1:])])]
+
+    def _undecided(self, count, rows):
+        """Why comparisons say nothing: (outcome, words)."""
+        return (
+            (OPEN, f"{'is' if count[OPEN] == 1 else 'are'} not decided" + self._why(rows)),
+            (APART, "cannot be compared, for the train losses at the stops differ by more than 1 %"),
+            (NEITHER, "cannot be compared, for in most seeds neither gets there"),
+            (NOTHING, "cannot be compared, for no seed can get there"),
+        )
+
+    def _why(self, rows):
+        """Why some are not decided."""
+        few = [row.pairs for row in rows if row.outcome == OPEN and row.pairs < FEWEST]
+        if not few:
+            return ""
+        return f", with {max(few)} of {many(max(row.seeds for row in rows), 'seed')} to compare"
+
+    def _edges(self, rows):
+        """Where the best that was tried is the lowest or the highest, a sentence each side."""
+        for side, name in (("a", self.a), ("b", self.b)):
+            edges = [edge for row in rows if row.pairs for edge in getattr(row, f"edge_{side}").split(", ") if edge]
+            found = Counter(edge.rsplit(" ", 1)[0] for edge in edges)
+            ends: dict[str, set] = {
+                key: {e.rsplit(" ", 1)[1] for e in edges if e.startswith(f"{key} ")} for key in found
+            }
+            parts = []
+            for key, number in found.items():
+                end = "the " + " or ".join(sorted(ends[key])) + " tried"
+                parts.append(
+                    f"the best {noun(key).name} is {end}" + f" in {number} of {len(rows)} settings" * (len(rows) > 1)
+                )
+            if parts:
+                yield f"for {name} {joined(parts)}, so a better one may lie beyond"
+
+    def notes(self, rows: Sequence[Any]) -> tuple[str, ...]:
+        """What a reader has to know to trust it."""
+        notes = []
+        if any(row.tuned_on for row in rows):
+            notes.append(
+                "tuned: each side's schedule was chosen on every other seed, and compared on the seeds between"
+            )
+        pairs = sum(row.pairs for row in rows)
+        for side, name in zip("ab", (self.a, self.b), strict=True):
+            missed = sum(getattr(row, f"missed_{side}") for row in rows)
+            if missed:
+                notes.append(
+                    f"{name}: {missed} of {pairs} pairs are lost, or tied where both are, for the level was not reached"
+                )
+        aside = sum(row.apart for row in rows)
+        if aside:
+            notes.append(
+                f"{aside} further pairs are not counted: their train losses at the stops differ by more than 1 %"
+            )
+        return tuple(notes)

@@ -1,0 +1,54 @@
+"""Which schedules are made for a budget of steps: what it would cut off is compared with nothing at that budget."""
+
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..schedules.schedule import FLOW, Schedule
+from ..store.run import Run
+
+STEPS = "steps"
+# Of every run that is still in use: a grid of thousands of schedules takes long to expand.
+_made_of_runs: WeakKeyDictionary = WeakKeyDictionary()
+
+
+def made_for(run: Run) -> NDArray[np.bool_]:
+    """Whether each schedule of a run is made for each level.
+
+    Where levels are budgets of steps: one that has as many steps, or has one learning rate throughout, or is given
+    without an end and so runs as long as one lets it. Every schedule is made for a level that is no budget.
+
+    Parameters
+    ----------
+    run
+        Finished or not.
+
+    Returns
+    -------
+    bool (S, E)
+        Read-only.
+    """
+    if run not in _made_of_runs:
+        budgets = run["level"]
+        made = np.ones((run["schedule"].size, budgets.size), bool)
+        if run.config.level_kind == STEPS:
+            for s, (schedule, parameters, *_) in enumerate(run.config.combinations()):
+                endless = is_constant(schedule) or _is_endless(schedule, parameters, run.config.stop["max_steps"])
+                made[s] = budgets <= schedule.length if endless else budgets == schedule.length
+        made.setflags(write=False)
+        _made_of_runs[run] = made
+    return _made_of_runs[run]
+
+
+def is_constant(schedule: Schedule) -> bool:
+    """Whether the discrete steps of a schedule have one learning rate."""
+    rates = [rate for _, steps, rate in schedule.pieces() if steps]
+    return bool(rates) and rates[0] is not None and len(set(rates)) == 1
+
+
+def _is_endless(schedule, parameters, most):
+    """Whether no number of steps was given for the end of a schedule, and it has as many as there are."""
+    last = f"phase{len(schedule.phases)}_" if "phase1_kind" in parameters else ""
+    kind = parameters[f"{last}kind"]
+    return kind not in ("table", FLOW) and f"{last}steps" not in parameters and schedule.length == most

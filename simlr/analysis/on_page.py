@@ -1,0 +1,184 @@
+"""What a page has room for, and what it compares: whatever the size of a run, so many problems, schedules and levels.
+
+The comparisons of a page are told together, so that Holm's correction is over all of them; see `comparison.judged`.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..store.run import Run
+from ..text import some
+from .budgets import made_for
+from .families import ANNEALING, STEADY, shapes_and_methods
+from .levels import last, last_shared
+from .pairs import Pair, Side, pair_at
+from .schedule_parts import ScheduleParts
+from .summary import Row, baseline, problem_groups
+from .summary import rows as rows_of
+
+MOST_LINES, MOST_LEVELS, MOST_GROUPS = 24, 8, 4
+
+
+class Group:
+    """The cells of one problem combination, and what of them is shown: `shown` schedules, `levels`, the `last` one."""
+
+    def __init__(self, cells, most):
+        self.cells, self.rows = cells, list(cells.values())
+        self.base = self.rows[0].baseline
+        self.names, self.all_levels = names(self.rows), levels(self.rows)
+        self.kind = self.rows[0].level_kind
+        self.last = last_shared(self.kind, self.rows, self.base)
+        # What has room: the first and the last level, the baseline and the highest ratios at the last level.
+        self.levels = some(self.all_levels, MOST_LEVELS)
+        self.shown = self.names
+        if len(self.names) > most:
+            ratio = {name: cells[name, self.last].ratio for name in self.names if name != self.base}
+            rest = sorted(ratio, key=lambda name: math.inf if math.isnan(ratio[name]) else -ratio[name])
+            self.shown = [self.base, *rest[: most - 1]]
+
+    def of(self, name: str) -> list[Row]:
+        """The rows of one schedule at the levels shown."""
+        return [self.cells[name, level] for level in self.levels]
+
+
+def names(rows: Sequence[Row]) -> list[str]:
+    """The schedules, each once, in order."""
+    return list(dict.fromkeys(row.schedule for row in rows))
+
+
+def levels(rows: Sequence[Row]) -> list[float]:
+    """The levels, each once, in order."""
+    return list(dict.fromkeys(row.level for row in rows))
+
+
+def groups(rows: Sequence[Row], most: int = MOST_LINES) -> dict[tuple, Group]:
+    """Some problem combinations, and what of each is shown.
+
+    Parameters
+    ----------
+    rows
+        Of all schedules, levels and problem combinations.
+    most
+        How many schedules are shown at most.
+
+    Returns
+    -------
+    dict
+        {problem: `Group`}, the first and the last combination among them.
+    """
+    problems = some(list(dict.fromkeys(row.problem for row in rows)), MOST_GROUPS)
+    cells: dict[tuple, dict] = {problem: {} for problem in problems}
+    for row in rows:
+        if row.problem in cells:
+            cells[row.problem][row.schedule, row.level] = row
+    return {problem: Group(of_problem, most) for problem, of_problem in cells.items()}
+
+
+# ---- what is compared ----
+
+
+def against_baseline(
+    run: Run, base: int, shown: dict[tuple, Group], parts: ScheduleParts
+) -> dict[tuple[tuple, str], Pair]:
+    """Every schedule shown against the baseline, at the last level that schedules share with it.
+
+    Parameters
+    ----------
+    run
+        Finished or not.
+    base
+        The place of the baseline.
+    shown
+        What there is room for: `groups` of its rows.
+    parts
+        What was read of the run.
+
+    Returns
+    -------
+    dict
+        {(problem, schedule): `Pair`, not judged yet}; without those that are not made for the budget.
+    """
+    names_of_run, levels_of_run = [str(name) for name in run["schedule"]], run["level"].tolist()
+    seeds, made, pairs = dict(problem_groups(run)), made_for(run), {}
+    baseline = Side(run, base, parts=parts)
+    for name in dict.fromkeys(name for group in shown.values() for name in group.shown if name != names_of_run[base]):
+        s = names_of_run.index(name)
+        side = Side(run, s, parts=parts)
+        for problem, group in shown.items():
+            e = levels_of_run.index(group.last)
+            if name in group.shown and made[s, e] and made[base, e]:
+                pairs[problem, name] = pair_at((side, baseline), (problem, seeds[problem]), (e, e))
+    return pairs
+
+
+def annealed_against_best_steady(run: Run, shown: dict[tuple, Group], parts: ScheduleParts) -> list[Pair]:
+    """Every annealed schedule against the steady one of the least median test loss, at the last level that both reach.
+
+    A seed that does not reach the level counts as one of infinite test loss. Of the steady ones those are looked at
+    that are at equal train loss with the annealed one in most seeds; where none is, that of the least median is taken.
+
+    Parameters and order as of `against_baseline`; at most `MOST_LINES` of a problem, in the order of the run.
+
+    Returns
+    -------
+    list of Pair
+        a is the annealed one; not judged yet.
+    """
+    shapes, methods = shapes_and_methods(run)
+    steady = [s for s, shape in enumerate(shapes) if shape == STEADY]
+    annealed = [s for s, shape in enumerate(shapes) if shape == ANNEALING]
+    if not steady or not annealed:
+        return []
+    seeds, made, pairs = dict(problem_groups(run)), made_for(run), []
+    for problem in shown:
+        reached = _Reached(run, shown[problem].cells)
+        for a in annealed[:MOST_LINES]:
+            own = [s for s in steady if methods[s] == methods[a]] or steady
+            at = [e for e in range(run["level"].size) if made[a, e] and reached(a, e)]
+            at = [e for e in at if any(made[s, e] and reached(s, e) for s in own)]
+            if at:
+                e = run["level"].tolist().index(last(run.config.level_kind, run["level"][at].tolist()))
+                own = [s for s in own if made[s, e] and reached(s, e)]
+                pairs.append(_against_best((a, own), (problem, seeds[problem]), e, (run, parts)))
+    return pairs
+
+
+def page_pairs(run: Run, parts: ScheduleParts) -> list[Pair]:
+    """All pairs that the page of a run compares with its default baseline, not judged yet."""
+    base = baseline(run)
+    shown = groups(rows_of(run, base))
+    against = against_baseline(run, base, shown, parts) if run["schedule"].size > 1 else {}
+    return [*against.values(), *annealed_against_best_steady(run, shown, parts)]
+
+
+class _Reached:
+    """Whether a schedule, given by its place, reaches a level in some seeds of one problem."""
+
+    def __init__(self, run, cells):
+        self.names, self.levels, self.cells = [str(name) for name in run["schedule"]], run["level"].tolist(), cells
+
+    def __call__(self, s, e):
+        return self.cells[self.names[s], self.levels[e]].reached > 0
+
+
+def _against_best(places, group, e, source):
+    """The annealed schedule of some places against the best of its steady ones."""
+    a, own = places
+    run, parts = source
+    side, sides = Side(run, a, parts=parts), {s: Side(run, s, parts=parts) for s in own}
+    medians = {}
+    for s, one in sides.items():
+        known = one.values[group[1], e]
+        known = known[~np.isnan(known)]
+        with np.errstate(invalid="ignore"):
+            medians[s] = float(np.median(known)) if known.size else math.inf
+    best = sorted(own, key=lambda s: (math.isnan(medians[s]), medians[s]))  # stable
+    pairs = (pair_at((side, sides[s]), group, (e, e)) for s in best)
+    first = next(pairs)
+    return (
+        first
+        if 2 * first.apart <= first.both_reached
+        else next((pair for pair in pairs if 2 * pair.apart <= pair.both_reached), first)
+    )

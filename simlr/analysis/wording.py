@@ -1,0 +1,101 @@
+"""What parameters, places and measures are called in a sentence."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ..text import value_text
+from .levels import place
+
+_PHASE = re.compile(r"^phase\d+_")
+
+
+class Noun(NamedTuple):
+    """A parameter in a sentence."""
+
+    name: str  # the parameter
+    at: str  # one value of it, after the word "at"
+    more: str  # larger values, after the word "with"
+    fewer: str  # smaller ones
+
+
+NOUNS = {
+    "train_rows": Noun("number of rows", "{} rows", "more rows", "fewer rows"),
+    "validation_rows": Noun("number of validation rows", "{} validation rows", "more of them", "fewer of them"),
+    "batch_size": Noun("batch size", "batches of {}", "larger batches", "smaller batches"),
+    "label_noise": Noun("label noise", "label noise {}", "more label noise", "less label noise"),
+    "dimension": Noun("dimension", "{} dimensions", "more dimensions", "fewer dimensions"),
+    "steps": Noun("number of steps", "{} steps", "more steps", "fewer steps"),
+    "validation_patience": Noun("patience", "patience {}", "more patience", "less patience"),
+    "optimizer": Noun("optimiser", "optimiser {}", "", ""),
+}
+LOSSES = {"train_loss", "excess_train_loss", "train_loss_fraction"}
+
+
+class Measure(NamedTuple):
+    """A measure in a sentence: of a side that has less of it, more, or as much."""
+
+    less: str
+    more: str
+    times: str
+    same: str
+
+
+MEASURES = {
+    "test_loss": Measure("ends with less test loss", "ends with more test loss", "times as much", "test loss"),
+    "train_loss": Measure("ends with less train loss", "ends with more train loss", "times as much", "train loss"),
+    "excess_test_loss": Measure(
+        "ends with less test loss above its floor",
+        "ends with more test loss above its floor",
+        "times as much",
+        "test loss above its floor",
+    ),
+    "excess_train_loss": Measure(
+        "ends nearer to the train floor", "ends further from the train floor", "times as far", "train loss"
+    ),
+    "stop_step": Measure("takes fewer steps", "takes more steps", "times as many", "number of steps"),
+    "stop_time": Measure("takes less time", "takes more time", "times as long", "time"),
+}
+
+
+def noun(name: str) -> Noun:
+    """The words for a parameter, or for a kind of level."""
+    if name in NOUNS:
+        return NOUNS[name]
+    if name in LOSSES:
+        return Noun("train loss", "train loss {}", "a higher train loss", "a lower train loss")
+    plain = _PHASE.sub("", name).replace("_", " ")
+    return Noun(plain, f"{plain} {{}}", f"a larger {plain}", f"a smaller {plain}")
+
+
+def at(kind: str, where: dict[str, Any], axes: Sequence[str], level: float) -> str:
+    """A setting in words, after "at": "160 rows, test exponent -1 and train loss 0.01".
+
+    Parameters
+    ----------
+    kind
+        Of the levels.
+    where
+        {parameter: value}.
+    axes
+        The names of those that are told, the kind of the levels among them where these are.
+    level
+        The level.
+
+    Returns
+    -------
+    str
+        "" where nothing is to be told.
+    """
+    parts = [noun(key).at.format(value_text(value)) for key, value in where.items() if key in axes]
+    return joined([*parts, *([place(kind, level)] if kind in axes else [])])
+
+
+def joined(parts: Sequence[str]) -> str:
+    """a, b and c."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def begun(text: str) -> str:
+    """With a capital at its start."""
+    return text[:1].upper() + text[1:]

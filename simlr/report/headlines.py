@@ -1,0 +1,104 @@
+"""What a section says in one sentence, by the rule of `simlr.analysis.comparison`.
+
+Pictures, Markdown and the terminal share it.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from ..analysis.answer_words import times
+from ..analysis.comparison import APART, BETTER, EVEN, FEWEST, NEITHER, NOTHING, OPEN, TIE, WORSE
+from ..analysis.families import NO_EDGE
+from ..analysis.levels import place
+from ..analysis.wording import begun, joined, noun
+from ..text import many, number, shortened
+
+MOST_FAMILIES = 3
+
+
+def against(kind: str, pairs: Sequence[Any], margin: float) -> str:
+    """How schedules compare with the baseline, `Pair`s that are judged; `kind` is that of the levels."""
+    if len(pairs) == 1:
+        return _of_one(kind, pairs[0], margin)
+    if not pairs:
+        return ""
+    count, base = Counter(pair.outcome for pair in pairs), shortened(pairs[0].b)
+    of = f"of {len(pairs)} schedules" if len({pair.problem for pair in pairs}) == 1 else f"of {len(pairs)} comparisons"
+    less = f"with surely less test loss than {base}"
+    first = f"{_ends(count[BETTER], of)} {less}" if count[BETTER] else f"none {of} ends {less}"
+    small = f"by less than {100 * margin:g} %"
+    rest = (
+        (WORSE, "ends with surely more", "end with surely more"),
+        (TIE, "ties exactly", "tie exactly"),
+        (EVEN, f"differs {small}", f"differ {small}"),
+        (OPEN, "is not decided", "are not decided"),
+        (APART, "is not at equal train loss and not counted", "are not at equal train loss and not counted"),
+        (NEITHER, "gets there in few seeds, as it does", "get there in few seeds, as it does"),
+        (NOTHING, "has nothing to compare", "have nothing to compare"),
+    )
+    told = [f"{count[key]} {one if count[key] == 1 else several}" for key, one, several in rest if count[key]]
+    return begun("; ".join([first, *told]))
+
+
+def _ends(count, of):
+    return f"{count} {of} {'ends' if count == 1 else 'end'}"
+
+
+def _of_one(kind, pair, margin):
+    """How one schedule compares with another."""
+    a, b, where = shortened(pair.a), shortened(pair.b), place(kind, pair.level)
+    if pair.outcome in (BETTER, WORSE):
+        side, other, missed = (a, b, pair.missed_b) if pair.outcome == BETTER else (b, a, pair.missed_a)
+        if not 0.0 < pair.ratio < math.inf:
+            seeds = f"{missed} of {many(pair.pairs, 'seed')}"
+            return f"At {where}, {side} is surely better: {other} does not get there in {seeds}"
+        less = "less" if pair.outcome == BETTER else "more"
+        return f"At {where}, {a} ends with surely {less} test loss than {b}: {times(pair)}"
+    if pair.outcome == TIE:
+        every = "in every seed" if pair.ties == pair.pairs else "in the middle seeds"
+        return f"At {where}, {a} and {b} tie: exactly the same test loss {every}"
+    if pair.outcome == EVEN:
+        return f"At {where}, {a} and {b} differ by less than {100 * margin:g} %"
+    if pair.outcome == APART:
+        gap = f"{100 * pair.train_gap:.2g} %"
+        return f"{a} cannot be compared with {b}: at {where} their train losses are {gap} apart"
+    if pair.outcome == NEITHER:
+        return f"In most seeds neither {a} nor {b} gets to {where}"
+    if pair.outcome == NOTHING:
+        return f"No seed gets to {where}: nothing to compare"
+    few = f": only {pair.pairs} of {many(pair.seeds, 'seed')} to compare" if pair.pairs < FEWEST else f": {times(pair)}"
+    return f"At {where}, it is not decided whether {a} or {b} ends with less test loss{few}"
+
+
+def annealing(kind: str, pairs: Sequence[Any]) -> str:
+    """In what share of the seeds annealing wins, of judged `Pair`s of annealed and steady schedules."""
+    if not pairs:
+        return ""
+    sure = [pair for pair in pairs if pair.outcome == BETTER]
+    left = sum(pair.outcome == APART for pair in pairs)
+    rest = f"; {left} of {len(pairs)} cannot be compared at equal train loss" if left else ""
+    if not sure:
+        return f"No annealed schedule surely beats the best steady one{rest}"
+    top = max(sure, key=lambda pair: pair.win_share)
+    most = ", the most of those that surely do" if len(sure) > 1 else ""
+    return (
+        f"{shortened(top.a)} beats {shortened(top.b)}, the best steady schedule, in {100 * top.win_share:.0f} % of "
+        f"{many(top.pairs, 'seed')} at {place(kind, top.level)}{most}{rest}"
+    )
+
+
+def best(families: Sequence[Sequence[Any]]) -> str:
+    """The best values of some families of `Choice`s; one at the edge of what was tried is said to be."""
+    chosen = [rows for rows in families if any(row.best for row in rows)]
+    if not chosen:
+        return "No value that was tried gets there at equal train loss in most seeds" if families else ""
+    values = []
+    for rows in chosen[:MOST_FAMILIES]:
+        row = next(row for row in rows if row.best)
+        edge = f", the {row.edge} tried: a better one may lie beyond" if row.edge != NO_EDGE else ""
+        value = number(row.value) if isinstance(row.value, float) else shortened(row.value)
+        values.append(f"{value} ({shortened(row.family)}{edge})")
+    more = f" and {len(chosen) - MOST_FAMILIES} more families" if len(chosen) > MOST_FAMILIES else ""
+    return f"The best {noun(chosen[0][0].parameter).name}: {joined(values) if not more else ', '.join(values)}{more}"

@@ -181,9 +181,8 @@ class Words:
             parts = []
             for key, number in found.items():
                 end = "the " + " or ".join(sorted(ends[key])) + " tried"
-                parts.append(
-                    f"the best {noun(key).name} is {end}" + f" in {number} of {len(rows)} settings" * (len(rows) > 1)
-                )
+                of = f"all {number}" if number == len(rows) else f"{number} of {len(rows)}"
+                parts.append(f"the best {noun(key).name} is {end}" + f" in {of} settings" * (len(rows) > 1))
             if parts:
                 yield f"for {name} {joined(parts)}, so a better one may lie beyond"
 

@@ -21,6 +21,7 @@ from .outcomes import DEPENDS, NO, UNSURE, WORDS, YES, Answer, axes_of, values_o
 from .schedule_parts import ScheduleParts
 from .statistics import COVERAGE, RESAMPLES, joint_medians
 from .summary import columns_of, problem_groups
+from .wording import begun, joined, noun
 
 # A local exponent this near to the expected one agrees with it.
 NEAR = 0.1
@@ -91,10 +92,11 @@ class _Curve:
         parts = []
         for first, end in ((0, last), (last, len(rows) - 1)):
             if end > first:
-                p, low, high = (value_text(float(f"{v:.3g}")) for v in self.exponent(first, end))
-                between = f"from {value_text(rows[first].against)} to {value_text(rows[end].against)}"
-                parts.append(f"as {question['against']}^{p} (95 % {low} to {high}) {between}")
-        return " and ".join(parts) + (f" at {', '.join(where)}" if where else "")
+                p, low, high = (f"{v:.2f}" for v in self.exponent(first, end))
+                ends = (noun(question["against"]).at.format(value_text(rows[place].against)) for place in (first, end))
+                between = "{} to {}".format(*ends)
+                parts.append(f"with exponent {p} (95 % {low} to {high}) from {between}")
+        return (f"at {joined(where)} " if where else "") + ", then ".join(parts)
 
 
 def interval(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -234,17 +236,22 @@ def answer_growth(run: Run, question: dict, parts: ScheduleParts) -> Answer:
     outcome = {frozenset({AGREES}): YES, frozenset({DIFFERS}): NO, frozenset(): UNSURE}.get(frozenset(steps), DEPENDS)
     kind, levels = run.config.level_kind, run["level"].tolist()
     axes = axes_of(rows, kind)
-    first = outcome[0].upper() + outcome[1:] + (f" on {question['against']}" if outcome == DEPENDS else "")
+    best, against = noun(question["best"]).name, noun(question["against"]).name
+    first = f"It depends on the {against}" if outcome == DEPENDS else begun(outcome)
     sentences = []
     for curve in all_curves:
-        where = [f"{key} = {value_text(value)}" for key, value in curve.problem if key in dict(axes)]
-        sentences.append(curve.sentence(question, [place(kind, curve.level)] * (len(levels) > 1) + where))
+        where = [noun(key).at.format(value_text(value)) for key, value in curve.problem if key in dict(axes)]
+        sentences.append(curve.sentence(question, where + [place(kind, curve.level)] * (len(levels) > 1)))
     shown = "; ".join(sentences if len(sentences) < 3 else [sentences[0], sentences[-1]])
-    sentence = f"{first}: by the least {WORDS[question['measure']]}, the best {question['best']} grows {shown}."
-    notes = [f"expected: the best {question['best']} in proportion to {question['against']}^{question['exponent']:g}"]
+    sentence = (
+        f"{first}: with growth as expected, the exponent would be {question['exponent']:g}. By the least "
+        f"{WORDS[question['measure']]}, the best {best} grows with the {against} {shown}."
+    )
+    notes: list[str] = []
     edges, unreached = sum(bool(row.edge) for row in rows), sum(math.isnan(row.best) for row in rows)
     if edges:
-        notes.append(f"in {edges} of {len(rows)} cases the best is the lowest or the highest that was tried")
+        settings = f" In {edges} of {len(rows)} settings"
+        sentence += f"{settings} the best {best} is the lowest or the highest tried, so a better one may lie beyond."
     if unreached:
         notes.append(f"in {unreached} of {len(rows)} cases most seeds do not reach the level with any value")
-    return Answer(question["text"], outcome, sentence, tuple(notes), rows, axes, (question["against"],))
+    return Answer(question["text"], outcome, sentence, tuple(notes), rows, axes, (question["against"],), first)

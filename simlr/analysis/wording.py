@@ -26,6 +26,8 @@ NOUNS = {
     "label_noise": Noun("label noise", "label noise {}", "more label noise", "less label noise"),
     "dimension": Noun("dimension", "{} dimensions", "more dimensions", "fewer dimensions"),
     "steps": Noun("number of steps", "{} steps", "more steps", "fewer steps"),
+    "decay_steps": Noun("length of the decay", "a decay of {} steps", "a longer decay", "a shorter decay"),
+    "warmup_steps": Noun("length of the warm-up", "a warm-up of {} steps", "a longer warm-up", "a shorter warm-up"),
     "validation_patience": Noun("patience", "patience {}", "more patience", "less patience"),
     "optimizer": Noun("optimiser", "optimiser {}", "", ""),
 }
@@ -60,11 +62,12 @@ MEASURES = {
 
 def noun(name: str) -> Noun:
     """The words for a parameter, or for a kind of level."""
+    name = _PHASE.sub("", name)
     if name in NOUNS:
         return NOUNS[name]
     if name in LOSSES:
         return Noun("train loss", "train loss {}", "a higher train loss", "a lower train loss")
-    plain = _PHASE.sub("", name).replace("_", " ")
+    plain = name.replace("_", " ")
     return Noun(plain, f"{plain} {{}}", f"a larger {plain}", f"a smaller {plain}")
 
 

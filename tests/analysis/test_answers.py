@@ -256,7 +256,7 @@ def test_growth_is_answered():
     found = answers.answer(run)
     assert len(found.rows) == 2 * 2 * 2
     assert {row.against for row in found.rows} == {1, 4}
-    assert "best learning_rate grows as batch_size^" in found.sentence
+    assert "the best learning rate grows with the batch size " in found.sentence
     assert answer.picture(run, found).key == "answer"
     assert len(answer_text.table(run, found).lines) == 8
 

@@ -1,4 +1,4 @@
-"""`make proofs`: what takes too long for a test, run by hand; its figures go to docs/proofs.md.
+"""`make proofs`: what takes too long for a test, run by hand; its figures go to docs.
 
     python tests/support/proofs.py [PART ...]      roots coverage; all of them by default
     SIMLR_PROOF_ROOTS=5 SIMLR_PROOF_PAPERS="wu2021 li2019" python tests/support/proofs.py roots
@@ -15,20 +15,23 @@ import numpy as np
 import runs
 
 import simlr
-from simlr.analysis.statistics import COVERAGE, median_interval
+from simlr.analysis import growth
+from simlr.analysis.statistics import COVERAGE, RESAMPLES, joint_medians, median_interval, sign_test
 from simlr.analysis.verdict import verdict_of
 from simlr.claims.registry import load_paper, paper_names
 from simlr.claims.verdict import HOLDS
 from simlr.config import read
 from simlr.papers._judging import judge_control
 
-PAGE = runs.ROOT / "docs/proofs.md"
+PAGE, ANALYSIS = runs.ROOT / "docs/proofs.md", runs.ROOT / "docs/analysis.md"
 ROOTS = range(int(os.environ.get("SIMLR_PROOF_ROOTS", "20")))
 PAPERS = os.environ.get("SIMLR_PROOF_PAPERS", "").split() or paper_names()
 ROOTS_OF_CONTROLS = 5  # at most: they are many
 REPLICATIONS = 10_000
-ROOM = 0.02  # of few values a percentile interval covers a little less than it says
-SAMPLES = (20, 100, 1000)
+LEAST = 0.94
+SAMPLES = (6, 8, 20, 100, 1000)
+# Values of an exponent's sample -> how many samples: its interval is of resamples, which take long.
+GROWN = {20: 10_000, 100: 1000, 1000: 100}
 # distribution -> (a draw of `size` values, its median)
 DISTRIBUTIONS = {
     "normal": (lambda drawn, size: drawn.standard_normal(size), 0.0),
@@ -86,35 +89,65 @@ def write_controls(name, judged):
 
 
 def coverage():
-    """How often the interval of a median covers the median of the law that the values are drawn from."""
+    """How often intervals hold what they are of, and sign tests do not find what is not there."""
     lines, wrong = [], []
     for law, (draw, median) in DISTRIBUTIONS.items():
         for count in SAMPLES:
-            values = np.sort(draw(np.random.default_rng(count), (REPLICATIONS, count)), axis=1)
-            ends = np.array([median_interval(one)[1:] for one in values])
-            share = np.mean((ends[:, 0] <= median) & (median <= ends[:, 1]))
-            error = np.sqrt(share * (1.0 - share) / REPLICATIONS)
-            lines.append((law, str(count), f"{100 * share:.1f} %", f"{100 * error:.1f} %"))
-            if share + 3.0 * error < COVERAGE - ROOM:
-                wrong.append(f"{law}, {count} values: {100 * share:.1f} %")
-    write("coverage", ("values", "how many", "covers the median", "Monte Carlo error"), lines)
+            values = draw(np.random.default_rng(count), (REPLICATIONS, count))
+            ends = np.array([median_interval(one)[1:] for one in np.sort(values, axis=1)])
+            held = (ends[:, 0] <= median) & (median <= ends[:, 1])
+            lines.append(_covers(f"median, {law}", count, held, wrong))
+            wins = (values < median).sum(axis=1)
+            held = np.array([sign_test(int(w), int(count - w)) for w in wins]) > 1.0 - COVERAGE
+            lines.append(_covers(f"sign test, {law}", count, held, wrong))
+        for count, times in GROWN.items():
+            lines.append(_covers(f"exponent, {law}", count, _exponents_held(draw, median, count, times), wrong))
+    write("coverage", ("of what", "values", "samples", "covers", "Monte Carlo error"), lines, ANALYSIS)
     return wrong
+
+
+def _covers(what, count, held, wrong):
+    """A line of the table; added to `wrong` where it lies below `LEAST` by more than chance."""
+    share = held.mean()
+    error = np.sqrt(share * (1.0 - share) / held.size)
+    if share + 2.0 * error < LEAST:
+        wrong.append(f"{what}, {count} values: {100 * share:.1f} %")
+    return what, str(count), f"{held.size:,}", f"{100 * share:.1f} %", f"{100 * error:.1f} %"
+
+
+def _exponents_held(draw, median, count, times):
+    """Whether the intervals of exponents hold the true one: losses of 5 rates at 2 batch sizes, best ~ batch size^1.
+
+    The losses of a seed are exp(parabola in the logarithm of the rate + noise), noise of the law divided by 8.
+    """
+    generator, rates = np.random.default_rng(count), np.geomspace(0.1, 1.6, 5)
+    held = np.empty(times, bool)
+    for i in range(times):
+        points = []
+        for best in (0.3, 0.6):
+            noise = (draw(generator, (rates.size, count)) - median) / 8.0
+            losses = np.exp(np.clip(np.log(rates / best)[:, None] ** 2 + noise, -50.0, 50.0))
+            parts = [growth.vertices(rates, part) for part in joint_medians(losses, RESAMPLES // 4)]
+            points.append(np.concatenate(parts))
+        low, high = growth.interval((points[1] - points[0]) / np.log(2.0))
+        held[i] = low <= 1.0 <= high
+    return held
 
 
 PARTS = {"roots": roots, "coverage": coverage}
 
 
-def write(part, header, lines):
+def write(part, header, lines, page=PAGE):
     """Put lines of a table between its marks on the page, in place of those that begin with the same words."""
     begin, end = f"<!-- {part} -->", f"<!-- end of {part} -->"
-    head, rest = PAGE.read_text(encoding="utf-8").split(begin)
+    head, rest = page.read_text(encoding="utf-8").split(begin)
     before, tail = rest.split(end)
     rows = [f"| {' | '.join(cells)} |" for cells in lines]
     ours = {cells[0] for cells in lines}
     kept = [row for row in before.splitlines()[3:] if row.startswith("| ") and row.split(" | ")[0][2:] not in ours]
     table = [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header))]
     body = "\n".join([*table, *sorted([*kept, *rows], key=lambda row: row.split(" | ")[0])])
-    PAGE.write_text(f"{head}{begin}\n{body}\n{end}{tail}", encoding="utf-8")
+    page.write_text(f"{head}{begin}\n{body}\n{end}{tail}", encoding="utf-8")
     print(*rows, sep="\n", flush=True)
 
 

@@ -157,7 +157,7 @@ def _best(run, answer, rows):
         if of_panel:
             first = of_panel[0]
             expected = [first.best * (x / first.against) ** question["exponent"] for x in values]
-            text = f"expected: {question['against']}^{question['exponent']:g}"
+            text = f"expected: exponent {question['exponent']:g}"
             panel.plot(values, expected, color="#7f7f7f", linewidth=6, alpha=0.35, zorder=0, label=text)
             highest = max(row.best_high for row in of_panel)
             style.positive_axis(panel, "y", [v for row in of_panel for v in (row.best_low, row.best_high)])

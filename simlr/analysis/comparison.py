@@ -119,7 +119,7 @@ def tally(a: NDArray[np.float64], b: NDArray[np.float64], apart: NDArray[np.bool
     missed = np.isinf(x), np.isinf(y)
     if 2 * (missed[0] & missed[1]).sum() > logs.size:  # a tie of failures has no ratio
         ratio = low = high = math.nan
-    counts = {"seeds": int(a.size), "pairs": logs.size, "apart": int(not_equal.sum())}
+    counts: dict[str, Any] = {"seeds": int(a.size), "pairs": logs.size, "apart": int(not_equal.sum())}
     counts |= {"missed_a": int(missed[0].sum()), "missed_b": int(missed[1].sum())}
     counts |= {"missed_both": int((missed[0] & missed[1]).sum())}
     counts |= {"wins": wins, "losses": losses, "ties": logs.size - wins - losses, "p": sign_test(wins, losses)}

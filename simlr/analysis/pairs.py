@@ -141,7 +141,7 @@ class Side:
 
     def overshoots(self, seeds: NDArray[np.int64], level: int) -> bool:
         """Whether most of the seeds that reach a level, given by its place, stop below it."""
-        if not self.at_equal_loss:
+        if self.excess is None or not self.at_equal_loss:
             return False
         reached = seeds[self.reached[seeds, level]]
         below = overshoots(self.train[reached, level], self.floor[reached, 0], self.excess[reached, level])
@@ -170,9 +170,9 @@ def pair_at(sides: tuple[Side, Side], group: tuple, where: tuple[int, int], tole
     problem, seeds = group
     a, b = (side.values[seeds, e] for side, e in zip(sides, where, strict=True))
     not_equal = None
-    if sides[0].at_equal_loss and where[0] == where[1]:
-        train = (side.train[seeds, e] for side, e in zip(sides, where, strict=True))
-        not_equal = apart(*train, sides[0].excess[seeds, where[0]], tolerance)
+    if sides[0].excess is not None and sides[0].at_equal_loss and where[0] == where[1]:
+        first, second = (side.train[seeds, where[0]] for side in sides)
+        not_equal = apart(first, second, sides[0].excess[seeds, where[0]], tolerance)
     found = tally(a, b, not_equal)
     both = np.isfinite(a) & np.isfinite(b)
     gap = median_gap(*(side.shown_train[seeds, e][both] for side, e in zip(sides, where, strict=True)))

@@ -71,7 +71,11 @@ def page(material: Any, images: Sequence[tuple[str, bytes]], of_sections: dict[s
     parts += [_picture(caption, svg) for caption, svg in images]
     for section in material.sections:
         parts += [f"<h2>{_text(section.title)}</h2>", f"<p>{_text(section.note)}</p>" if section.note else ""]
-        parts.append(_picture(*of_sections[section.key]) if section.key in of_sections else "")
+        parts.append(
+            _picture(*of_sections[section.key])  # its title says the headline
+            if section.key in of_sections
+            else f"<p><strong>{_text(section.headline)}.</strong></p>" * bool(section.headline)
+        )
         parts += map(_table, section.tables)
     lines = "".join(f"<tr><th>{_text(name)}</th><td>{_text(value)}</td></tr>" for name, value in material.provenance)
     source = f"<h2>Where this comes from</h2><table>{lines}</table>"

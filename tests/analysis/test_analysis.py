@@ -59,12 +59,25 @@ def test_the_interval_of_the_mirrored_values_is_mirrored(values):
     assert low <= middle <= high
 
 
-def test_the_interval_covers_the_median():
-    """Of 400 samples from a known law, about 95 % of the intervals hold its median."""
-    samples = np.sort(np.random.default_rng(3).exponential(size=(400, 101)), axis=1)
+LAWS = {
+    "normal": (lambda rng, shape: rng.standard_normal(shape), 0.0),
+    "lognormal": (lambda rng, shape: rng.lognormal(0.0, 2.0, shape), 1.0),
+    "Cauchy": (lambda rng, shape: rng.standard_cauchy(shape), 0.0),
+}
+
+
+@pytest.mark.parametrize("count", [20, 100, 1000])
+@pytest.mark.parametrize("law", LAWS)
+def test_intervals_and_sign_tests_cover_what_they_say(law, count):
+    """Of 2,000 samples; with 10,000 they are in docs/analysis.md. Not below 94 % by over 3 Monte Carlo errors."""
+    draw, median = LAWS[law]
+    samples = np.sort(draw(np.random.default_rng(count), (2000, count)), axis=1)
     ends = np.array([statistics.median_interval(sample)[1:] for sample in samples])
-    covered = ((ends[:, 0] <= math.log(2)) & (math.log(2) <= ends[:, 1])).mean()
-    assert 0.91 < covered < 0.98
+    covered = ((ends[:, 0] <= median) & (median <= ends[:, 1])).mean()
+    below = (samples < median).sum(axis=1)
+    kept = np.mean([statistics.sign_test(int(n), int(count - n)) > 0.05 for n in below])
+    least = 0.94 - 3.0 * math.sqrt(0.94 * 0.06 / 2000)
+    assert least < covered < 0.98 and least < kept < 0.98
 
 
 def test_wins_are_those_of_resampling_one_by_one():
@@ -120,7 +133,8 @@ def test_pairs_against_plain_python_their_inverse_and_other_orders(draw, seeds):
             if not math.isnan(log):  # between the two infinities
                 assert getattr(row, end) == pytest.approx(math.exp(log), rel=1e-12)
         for one, other in (("ratio", "ratio"), ("ratio_low", "ratio_high"), ("ratio_high", "ratio_low")):
-            assert getattr(row, one) == pytest.approx(np.float64(1.0) / getattr(back, other), rel=1e-12)
+            inverse = 1.0 / getattr(back, other) if getattr(back, other) else math.inf
+            assert getattr(row, one) == pytest.approx(inverse, rel=1e-12)
     both = [n for n in range(seeds) if status[0, n, 0] == status[1, n, 0] == 1]
     gaps = [abs(max(a, b) / min(a, b) - 1.0) for a, b in ((train[0, n, 0], train[1, n, 0]) for n in both)]
     if both:

@@ -11,7 +11,19 @@ from simlr.claims import evidence
 from simlr.claims.verdict import FAILS, HOLDS, UNDECIDED
 
 
-@pytest.mark.parametrize(("least", "trials", "share"), [(0, 5, 0.3), (3, 5, 0.5), (28, 28, 0.5), (40, 61, 0.82)])
+@pytest.mark.parametrize(
+    ("least", "trials", "share"),
+    [
+        (0, 5, 0.3),
+        (3, 5, 0.5),
+        (28, 28, 0.5),
+        (40, 61, 0.82),
+        (6, 5, 0.5),
+        (700, 1300, 0.5),
+        (600, 1300, 0.5),
+        (3, 900, 0.001),
+    ],
+)
 def test_binomial_tails_are_exact_sums(least, trials, share):
     p = Fraction(share)
     exact = sum(math.comb(trials, k) * p**k * (1 - p) ** (trials - k) for k in range(least, trials + 1))

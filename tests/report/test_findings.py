@@ -1,6 +1,7 @@
 """What a report finds: cases in which a headline could mislead, and that headline, tables and CSV say the same."""
 
 import csv
+import html
 import re
 from collections import Counter
 
@@ -85,6 +86,9 @@ def test_headline_tables_and_csv_say_the_same(case):
     text = (folder / "report.md").read_text(encoding="utf-8").replace("\\", "")
     (headline,) = [line for line in text.splitlines() if re.fullmatch(rf"\*\*{HEADLINES[name][0]}\.\*\*", line)]
     assert headline
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    if outcome in ("worse", "apart"):  # nothing can be drawn; else the picture's title says it
+        assert html.escape(headline.strip("*.")) in page
     level = [row for row in records(folder / "pairs.csv") if float(row["level"]) == 1e-4]
     (row,) = level
     # pairs.csv has the schedules in the run's order, flow first: less is then more.

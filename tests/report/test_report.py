@@ -32,7 +32,7 @@ HOSTILE = '<script>alert(1)</script>\n../../x | $a$ `b` [c](javascript:d) "e" & 
 
 # Tags that are on the page; anything else came from a name that was not escaped.
 TAGS = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "pre", "div", "ul", "li", "footer"}
-TAGS |= {"table", "caption", "thead", "tbody", "tr", "th", "td", "figure", "img", "figcaption"}
+TAGS |= {"strong", "table", "caption", "thead", "tbody", "tr", "th", "td", "figure", "img", "figcaption"}
 
 FORBID = """
 import sys

@@ -31,7 +31,7 @@ REPLICATIONS = 10_000
 LEAST = 0.94
 SAMPLES = (6, 8, 20, 100, 1000)
 # Values of an exponent's sample -> how many samples: its interval is of resamples, which take long.
-GROWN = {20: 1000, 100: 200}
+GROWN = {20: 3000, 100: 500, 1000: 50}
 # distribution -> (a draw of `size` values, its median)
 DISTRIBUTIONS = {
     "normal": (lambda drawn, size: drawn.standard_normal(size), 0.0),

@@ -23,6 +23,8 @@ _PUBLIC = {
     "GridConfig": "simlr.config.grid:GridConfig",
     "read_table": "simlr.inputs.tables:read_table",
     "descend": "simlr.engine.descend:descend",
+    "expected_losses": "simlr.engine.expectation:expected_losses",
+    "stability": "simlr.engine.stability:stability",
     "load": "simlr.store.read:load",
     "run": "simlr.grid.job:run",
     **{

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from ..inputs.rules import array
 from ..plan.rate_tables import CHUNK
 
 
@@ -45,37 +46,21 @@ def descend(
     ------
     InputError (a ValueError) for wrong shapes, negative curvature, rates or levels, and values that are not finite.
     """
-    lam = _array("curvature", curvature, 2, least=0.0)
-    start = _array("residual", residual, 2)
-    eta = _array("learning_rate", learning_rate, 2, least=0.0)
-    losses = _array("levels", np.atleast_1d(levels), 1, least=0.0)
+    lam = array("curvature", curvature, (2,), least=0.0)
+    start = array("residual", residual, (2,))
+    eta = array("learning_rate", learning_rate, (2,), least=0.0)
+    losses = array("levels", np.atleast_1d(levels), (1,), least=0.0)
     if start.shape != lam.shape:
         raise InputError(f"residual must have the shape of curvature, {lam.shape}, got {start.shape}")
     seeds, dimension = lam.shape
     if test_matrix is None:
         matrix = 0.5 * np.eye(dimension)
     else:
-        matrix = _array("test_matrix", test_matrix, 3 if np.ndim(test_matrix) == 3 else 2)
+        matrix = array("test_matrix", test_matrix, (2, 3))
         if matrix.shape not in ((dimension, dimension), (seeds, dimension, dimension)):
             shapes = f"{(dimension, dimension)} or {(seeds, dimension, dimension)}"
             raise InputError(f"test_matrix must have shape {shapes}, got {matrix.shape}")
     return _descend(lam, start, eta, losses, matrix.reshape(-1, dimension, dimension))
-
-
-def _array(name, values, ndim, least=-np.inf):
-    """A finite C-contiguous float64 array with a number of axes, none of them empty."""
-    try:
-        # Writable, though nothing is written: the kernels would be compiled once more for read-only arrays.
-        array = np.require(values, np.float64, ["C", "A", "W"])
-    except (TypeError, ValueError):
-        raise InputError(f"{name} must be an array of numbers") from None
-    if array.ndim != ndim or array.size == 0:
-        raise InputError(f"{name} must have {ndim} axes, none empty, got shape {array.shape}")
-    if not np.isfinite(array).all():
-        raise InputError(f"{name} must be finite")
-    if array.min() < least:
-        raise InputError(f"{name} must be >= {least:g}, got {array.min():g}")
-    return array
 
 
 def _descend(curvature, residual, eta, levels, matrix):

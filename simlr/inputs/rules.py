@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, NoReturn
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import InputError, show, unknown
 
 LARGEST_COUNT = 2**62
@@ -131,3 +134,21 @@ def vector(length: int | None = None) -> VectorRule:
         return tuple(number(key, v, rule=size) for v in value)
 
     return rule
+
+
+def array(key: str, values: Any, axes: tuple[int, ...], least: float = -math.inf) -> NDArray[np.float64]:
+    """Finite numbers of at least `least`, as a C-contiguous float64 array with one of some numbers of axes, none empty.
+
+    It is writable, though nothing is written: kernels would be compiled once more for read-only arrays.
+    """
+    try:
+        found = np.require(values, np.float64, ["C", "A", "W"])
+    except (TypeError, ValueError):
+        raise InputError(f"{key} must be an array of numbers") from None
+    if found.ndim not in axes or found.size == 0:
+        raise InputError(f"{key} must have {' or '.join(map(str, axes))} axes, none empty, got shape {found.shape}")
+    if not np.isfinite(found).all():
+        raise InputError(f"{key} must be finite")
+    if found.min() < least:
+        raise InputError(f"{key} must be >= {least:g}, got {found.min():g}")
+    return found

@@ -95,6 +95,10 @@ def digits_study(task: Task) -> dict[str, Any]:
     if data is None:
         return found | {"digits_rows": 0}
     pixels, digits = data
+    if own["labels"] == "shuffled":
+        order = np.empty(len(digits), np.int64)
+        fill_order(order, task.root, own["splits"], SPLIT, 0)  # the stream after those of the splits
+        digits = digits[order]
     squares = (pixels**2).sum(axis=1)
     distance = (squares[:, None] + squares - 2 * pixels @ pixels.T).astype(float)  # exact: whole numbers
     unit = np.median(distance[np.triu_indices(len(digits), 1)])

@@ -208,6 +208,7 @@ STUDY = Study(
         Parameter("digits_levels", rules.vector(), (0.3, 0.1, 0.03, 0.01), "train losses of the digits"),
         Parameter("train_rows", rules.count, 200, "rows of the digits to train on; the rest is held out"),
         Parameter("splits", rules.count_or_none, 40, "random splits of the digits; 0 = none are run"),
+        Parameter("labels", rules.one_of("own", "shuffled"), "own", "digits: each row's own, or those of another row"),
     ),
     (
         Field("condition", ("condition",), "<f8", "kappa_T"),
@@ -337,6 +338,7 @@ def controls() -> list[Control]:
         ("train and test minimisers apart by 1", "their distance then makes up both test losses", FAILS,
          without, (("study.apart", 1.0),)),
         ("digits with the rates swapped", "the large one is the small one", FAILS, digits, ((rates, [1.9999, 0.1]),)),
+        ("digits with shuffled labels", "there is nothing to predict", UNDECIDED, digits, (("study.labels", "shuffled"),)),
         ("one split of the digits", "one split has no standard error", UNDECIDED, digits, (("study.splits", 1),)),
         ("a kernel of a quarter of the width", narrow, UNDECIDED, digits, (("study.scales", [0.25]),)),
         ("condition number 3e7", steps, UNDECIDED, without, (("study.kappas", [3e7]),)),

@@ -1,7 +1,7 @@
 """`make proofs`: what takes too long for a test, run by hand; its figures go to docs.
 
     python tests/support/proofs.py [PART ...]      roots coverage; all of them by default
-    SIMLR_PROOF_ROOTS=5 SIMLR_PROOF_PAPERS="wu2021 li2019" python tests/support/proofs.py roots
+    SIMLR_PROOF_ROOTS=5 SIMLR_PROOF_CONTROLS=2 SIMLR_PROOF_PAPERS="wu2021 li2019" python tests/support/proofs.py roots
 
 A small member of each part is among the tests (tests/papers, tests/analysis). Exit status 1 where a verdict is not what
 it must be, or an interval covers less than it says. A part or paper that was not run keeps its lines.
@@ -26,7 +26,8 @@ from simlr.papers._judging import judge_control
 PAGE, ANALYSIS = runs.ROOT / "docs/proofs.md", runs.ROOT / "docs/analysis.md"
 ROOTS = range(int(os.environ.get("SIMLR_PROOF_ROOTS", "20")))
 PAPERS = os.environ.get("SIMLR_PROOF_PAPERS", "").split() or paper_names()
-ROOTS_OF_CONTROLS = 5  # at most: they are many
+# At most so many of them: the controls are many.
+ROOTS_OF_CONTROLS = int(os.environ.get("SIMLR_PROOF_CONTROLS", "20"))
 REPLICATIONS = 10_000
 LEAST = 0.94
 SAMPLES = (6, 8, 20, 100, 1000)

@@ -71,11 +71,16 @@ class Course(NamedTuple):
     stop_step: np.ndarray  # (S, N, E)
     stop_time: np.ndarray  # (S, N, E) in the schedule's unit
     stop_x: np.ndarray  # (S, N, E, d)
+    # (S, N, E) share of the last step that was taken to land on the level; (S, N, 0) where steps are whole
+    stop_fraction: np.ndarray
     record_x: np.ndarray  # (S, R, K, d)
 
 
-def empty_course(x, levels, recorded, points):
-    """The course of every cell before its first step: x (S, N, d), E levels, R recorded seeds, K moments (NaN)."""
+def empty_course(x, levels, recorded, points, landing=False):
+    """The course of every cell before its first step: x (S, N, d), E levels, R recorded seeds, K moments (NaN).
+
+    With `landing`, the step at which a level is met is shortened to it.
+    """
     cells, dimension = x.shape[:2], x.shape[2]
     shape = (*cells, levels)
     return Course(
@@ -88,6 +93,7 @@ def empty_course(x, levels, recorded, points):
         stop_step=np.zeros(shape, np.int64),
         stop_time=np.zeros(shape),
         stop_x=np.zeros((*shape, dimension)),
+        stop_fraction=np.full((*cells, levels if landing else 0), np.nan),
         record_x=np.full((cells[0], recorded, points, dimension), np.nan),
     )
 
@@ -160,14 +166,17 @@ class Passages(NamedTuple):
     stop_time: np.ndarray  # (S, N, E) in the schedule's unit
     stop_r: np.ndarray  # (S, N, E, d)
     stop_average: np.ndarray  # (S, N, E, d)
+    # (S, N, E) share of the last step that was taken to land on the level; (S, N, 0) where steps are whole
+    stop_fraction: np.ndarray
     record_r: np.ndarray  # (S, R, K, d)
     record_average: np.ndarray  # (S, R, K, d)
 
 
-def empty_passages(r, levels, recorded, points, moving=True, averaging=True):
+def empty_passages(r, levels, recorded, points, moving=True, averaging=True, landing=False):
     """State and Passages before the first step: r (S, N, d), E levels, R recorded seeds, K moments (NaN).
 
-    The velocity starts at 0 and the average at r; each is left out where the launch has no use for it.
+    The velocity starts at 0 and the average at r; each is left out where the launch has no use for it. With `landing`,
+    the step at which a level is met is shortened to it.
     """
     cells, dimension = r.shape[:2], r.shape[2]
     shape, kept = (*cells, levels), dimension if averaging else 0
@@ -179,6 +188,7 @@ def empty_passages(r, levels, recorded, points, moving=True, averaging=True):
         stop_time=np.zeros(shape),
         stop_r=np.zeros((*shape, dimension)),
         stop_average=np.zeros((*shape, kept)),
+        stop_fraction=np.full((*cells, levels if landing else 0), np.nan),
         record_r=np.full((cells[0], recorded, points, dimension), np.nan),
         record_average=np.full((cells[0], recorded, points, kept), np.nan),
     )

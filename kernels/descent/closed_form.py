@@ -23,7 +23,7 @@ def take_constant_piece(cells, rates, course, eta, steps, before, elapsed, s, fi
     dimension = course.x.shape[2]
     piece = ConstantRate(
         eta, steps, before, elapsed, np.full(dimension, -1.0), np.empty(dimension), np.empty(dimension),
-        np.empty(dimension), np.empty(dimension), np.empty(dimension),
+        np.empty(dimension), np.empty(dimension), np.empty(dimension), np.empty(dimension),
     )  # fmt: skip
     take_constant_rate(piece, cells, rates, course, s, first, last)
     return elapsed + eta * steps
@@ -47,6 +47,7 @@ def take_tabulated_piece(cells, rates, course, table, before, elapsed, s, first,
         eta, time, coefficient, every, cap, before, elapsed, rates.peak[s],
         np.full(dimension, -1.0), np.zeros((dimension, NODES)), np.empty(dimension), np.empty(dimension),
         np.zeros(dimension, np.int64), np.empty(dimension), np.empty(dimension), np.empty(dimension),
+        np.empty(dimension),
     )  # fmt: skip
     take_tabulated(piece, cells, rates, course, s, first, last)
     return elapsed + time[-1]

@@ -42,7 +42,7 @@ from .carried import (
     put,
     where_it_stands,
 )
-from .recurrence import write_levels
+from .recurrence import land_levels, write_levels
 
 MOST_ITERATIONS = 200
 CLOSE_ENOUGH = 1e-3
@@ -63,6 +63,7 @@ class ConstantRate(NamedTuple):
     x: np.ndarray  # (d,) where the cell stands before the piece
     shift: np.ndarray  # (d,) and its logarithmic scale, 0 but where an axis is carried
     y: np.ndarray  # (d,) scratch
+    previous: np.ndarray  # (d,) scratch
 
 
 @inline
@@ -238,10 +239,15 @@ def pass_levels(piece, last, cells, course, s, n):
             k = carried_passage(piece.x, piece.shift, piece.decay, bar, k, last)
             if k > last:
                 return
+        if course.stop_fraction.shape[2] > 0:
+            jump(piece, k - 1)
+            for i in range(piece.y.size):
+                piece.previous[i] = piece.y[i]
         jump(piece, k)
-        level, time = course.decided[s, n] + 1, piece.elapsed + piece.eta * k
-        write_levels(course, s, n, piece.y, level, REACHED, piece.before + k, time)
-        course.decided[s, n] = level
+        level, time = course.decided[s, n], piece.elapsed + piece.eta * k
+        write_levels(course, s, n, piece.y, level + 1, REACHED, piece.before + k, time)
+        land_levels(cells, course, s, n, level, piece.y, piece.previous, piece.eta)
+        course.decided[s, n] = level + 1
 
 
 @inline

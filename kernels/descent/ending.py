@@ -30,6 +30,8 @@ def cross_levels(x, lam, unit, elapsed, cells, rates, course, s, n):
         course.status[s, n, k] = REACHED if tau < np.inf else OUT_OF_STEPS
         course.stop_step[s, n, k] = rates.length[s]
         course.stop_time[s, n, k] = elapsed + tau * unit
+        if tau < np.inf and course.stop_fraction.shape[2] > 0:
+            course.stop_fraction[s, n, k] = 1.0
         for i in range(x.size):
             course.stop_x[s, n, k, i] = flow(x, lam, tau, i)
 

@@ -24,7 +24,9 @@ from numba import prange
 from ..arrays import DIVERGED_SUM, ENDED
 from ..intrinsics import fma
 from ..jit import cell, inline, sweep, worker
+from ..landing import fraction_taken, land
 from ..pool import LANES, NEVER, bar_of, is_done, lanes_within, levels_passed, next_moment, raise_alarms, whole_lanes
+from ..status import REACHED
 from ..tasks import NONE_LEFT, claim_cells
 from .carried import MOST_GROWTH, SUSPECT, can_grow, plain, put, take_axis, where_it_stands
 from .unrolled import EIGHT, load_eight, step_eight
@@ -47,6 +49,7 @@ class Pool(NamedTuple):
     words: np.ndarray  # (width / LANES,) int64, the same bytes
     seed: np.ndarray  # (width,)
     x: np.ndarray  # (d,) scratch
+    before: np.ndarray  # (d,) scratch
 
 
 @cell
@@ -99,6 +102,8 @@ def write_levels(course, s, n, x, last_level, outcome, step, time):
         course.status[s, n, level] = outcome
         course.stop_step[s, n, level] = step
         course.stop_time[s, n, level] = time
+        if outcome == REACHED and course.stop_fraction.shape[2] > 0:
+            course.stop_fraction[s, n, level] = 1.0
         for i in range(x.size):
             course.stop_x[s, n, level, i] = x[i]
 
@@ -111,27 +116,47 @@ def decide(cells, course, s, n, x, energy, step, time):
     course.decided[s, n] = last if energy <= DIVERGED_SUM else ENDED
 
 
+@cell
+def land_levels(cells, course, s, n, first, x, before, eta):
+    """Shorten the step from `before`, which is overwritten, to x at this rate, for the levels from `first` on that a
+    cell has met with it, where it is to land on them."""
+    if course.stop_fraction.shape[2] == 0:
+        return
+    for i in range(x.size):
+        before[i] -= x[i]
+    for level in range(first, cells.threshold.shape[1]):
+        if course.status[s, n, level] != REACHED:
+            break
+        share = land(x, before, x[:0], cells.threshold[n, level], course.stop_x[s, n, level])
+        course.stop_fraction[s, n, level] = fraction_taken(share)
+        course.stop_time[s, n, level] -= share * eta
+
+
 @inline
-def replay(pool, lanes, lane, cells, rates, course, s, first_step, t, span):
+def replay(pool, now, after, lane, cells, rates, course, s, first_step, t, span):
     """Step one lane through the span by itself, deciding levels at their exact steps; return its next bar.
 
-    `lanes` are those before the span, or those after it where it is a single step.
+    `now` are the lanes before the span, `after` those after it, where it is a single step.
     """
-    x, n = pool.x, pool.seed[lane]
+    x, before, n = pool.x, pool.before, pool.seed[lane]
     bar = bar_of(cells, course.decided, s, n)
     for i in range(x.size):
-        x[i] = lanes[i, lane]
+        x[i] = after[i, lane] if span == 1 else now[i, lane]
+        before[i] = now[i, lane]
     k, end = t, t + span
     while k < end:
         energy = 0.0
         # One loop, which adds in order and so stays scalar: vector code would not pay for a handful of axes.
         for i in range(x.size):
             if span > 1:
+                before[i] = x[i]
                 x[i] *= fma(-rates.eta[s, k], pool.scale[i, lane], 1.0)
             energy = fma(x[i], x[i], energy)
         k += 1
         if energy <= bar or not energy <= DIVERGED_SUM:
+            first = course.decided[s, n]
             decide(cells, course, s, n, x, energy, first_step + k, rates.time[s, k])
+            land_levels(cells, course, s, n, first, x, before, rates.eta[s, k - 1])
             bar = bar_of(cells, course.decided, s, n)
             end = k if course.decided[s, n] >= cells.threshold.shape[1] else end
     return bar
@@ -161,14 +186,13 @@ def answer_alarms(pool, now, after, count, cells, rates, course, s, first_step, 
     Backwards, so that the cell which takes a freed lane has been answered already.
     """
     step = first_step + t + span
-    lanes = after if span == 1 else now
     for word in range((count - 1) // LANES, -1, -1):
         if pool.words[word] == 0:
             continue
         for lane in range(min(count, word * LANES + LANES) - 1, word * LANES - 1, -1):
             if pool.alarm[lane]:
                 n = pool.seed[lane]
-                pool.bar[lane] = replay(pool, lanes, lane, cells, rates, course, s, first_step, t, span)
+                pool.bar[lane] = replay(pool, now, after, lane, cells, rates, course, s, first_step, t, span)
                 ended = course.decided[s, n] == ENDED
                 if ended or (not stays and is_done(cells, rates, course.decided, s, n, step)):
                     count = leave_pool(pool, after, course, s, lane, count)
@@ -290,6 +314,7 @@ def descend_pool(cells, rates, course, s, first, last, first_step):
     pool = Pool(
         np.zeros(shape), np.zeros(width), np.full(width, -1.0),
         alarm, alarm.view(np.int64), np.zeros(width, np.int64), np.zeros(dimension),
+        np.zeros(dimension),
     )  # fmt: skip
     step_pool(pool, np.zeros(shape), np.zeros(shape), cells, rates, course, s, first, last, first_step)
 

@@ -34,7 +34,7 @@ from .carried import (
     where_it_stands,
 )  # fmt: skip
 from .products import REACH, log_product, set_weights
-from .recurrence import decide, square_sum
+from .recurrence import decide, land_levels, square_sum
 from .unrolled import EIGHT, load_eight, product_of_eight, sum_of_eight
 
 # Between rows that are farther apart than this, a guess saves looking at rows; so many of Newton's steps make a good
@@ -62,6 +62,7 @@ class Tabulated(NamedTuple):
     value: np.ndarray  # (d,)
     y: np.ndarray  # (d,) scratch
     ahead: np.ndarray  # (d,) scratch
+    previous: np.ndarray  # (d,) scratch
 
 
 @inline
@@ -88,11 +89,14 @@ def step_singly(piece, x, first, last, time, carries, cells, rates, course, s, n
             y = x[i] * fma(-piece.eta[t], lam, 1.0)
             if carries and (piece.depth[i] > 0 or not DEEP <= abs(y) < np.inf):
                 y = carry_step(piece, i, x[i], y, piece.eta[t], lam)
+            piece.previous[i] = x[i]
             x[i] = y
             energy = fma(y, y, energy)
         time += piece.eta[t]
         if energy <= bar or not energy <= DIVERGED_SUM:
+            level = course.decided[s, n]
             decide(cells, course, s, n, x, energy, piece.before + t + 1, time)
+            land_levels(cells, course, s, n, level, x, piece.previous, piece.eta[t])
             if course.decided[s, n] == ENDED:
                 return time
             bar = bar_of(cells, course.decided, s, n)

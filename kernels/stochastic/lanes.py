@@ -9,9 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arrays import DIVERGED_SUM, ENDED, Cells, Method, Noise, Passages, Rates, Rows, State
+from ..intrinsics import fma
 from ..jit import cell, inline, worker
+from ..landing import fraction_taken, land
 from ..pool import NEVER, bar_of, is_done, levels_passed, next_moment
+from ..status import REACHED
 from .energies import curved_sums
+from .optimizers import move_of
 
 IDLE = -1
 
@@ -60,6 +64,9 @@ class Pool(NamedTuple):
     moment: np.ndarray  # (width,) the next step to record
     slot: np.ndarray  # (width,) its place
     tail_start: np.ndarray  # (width,)
+    after: np.ndarray  # (d,) scratch of landings, as the next two
+    back: np.ndarray  # (d,)
+    weight: np.ndarray  # (d,)
 
 
 @worker
@@ -71,7 +78,7 @@ def make_pool(dimension, moving, averaging, steps, width):
         np.zeros(width), np.full(width, -1.0), np.zeros(width, np.uint8), np.ones(width),
         np.zeros(width), np.zeros(width), np.zeros(width), np.zeros(width), np.zeros(width),
         np.full(width, IDLE), np.full(width, IDLE), np.full(width, NEVER), np.zeros(width, np.int64),
-        np.zeros(width, np.int64),
+        np.zeros(width, np.int64), np.zeros(dimension), np.zeros(dimension), np.zeros(dimension),
     )  # fmt: skip
 
 
@@ -217,21 +224,48 @@ def decide(pool, lane, cells, passages, s, n, step, time):
         passages.status[s, n, level] = outcome
         passages.stop_step[s, n, level] = step
         passages.stop_time[s, n, level] = time
+        if outcome == REACHED and passages.stop_fraction.shape[2] > 0:
+            passages.stop_fraction[s, n, level] = 1.0
         write_lane_at(lane, pool.r, passages.stop_r, s, n, level)
         write_lane_at(lane, pool.average, passages.stop_average, s, n, level)
     passages.decided[s, n] = last if pool.energy[lane] <= DIVERGED_SUM else ENDED
 
 
+@cell
+def land_lane(pool, lane, launch, first, t, k):
+    """Shorten step t of the chunk, row k of the pool's rates, for the levels from `first` on that are met with it.
+
+    The landed iterate is averaged in the place of the step's.
+    """
+    cells, passages, s, n = launch.cells, launch.passages, pool.schedule[lane], pool.seed[lane]
+    for i in range(pool.back.size):
+        move = move_of(launch.method.optimizer, pool.gradient, pool.beta, pool.velocity, i, lane)
+        pool.after[i], pool.back[i], pool.weight[i] = pool.r[i, lane], pool.rates[k, lane] * move, pool.lam[i, lane]
+    for level in range(first, cells.threshold.shape[1]):
+        if passages.status[s, n, level] != REACHED:
+            break
+        share = land(pool.after, pool.back, pool.weight, cells.threshold[n, level], passages.stop_r[s, n, level])
+        for i in range(pool.average.shape[0]):
+            average = fma(pool.present[lane] * share, pool.back[i], pool.average[i, lane])
+            passages.stop_average[s, n, level, i] = average
+        passages.stop_fraction[s, n, level] = fraction_taken(share)
+        passages.stop_time[s, n, level] -= share * launch.rates.eta[s, t]
+
+
 @inline
-def answer_alarms(pool, count, launch, step, t):
-    """Decide levels in the lanes with an alarm after step t of the chunk; return how many cells left the pool."""
+def answer_alarms(pool, count, launch, step, t, k):
+    """Decide levels in the lanes with an alarm after step t of the chunk, row k of the pool's rates; return how many
+    cells left the pool."""
     cells, rates, decided = launch.cells, launch.rates, launch.passages.decided
     left = 0
     for lane in range(count):
         if pool.alarm[lane] == 0 or pool.schedule[lane] == IDLE:
             continue
         s, n = pool.schedule[lane], pool.seed[lane]
+        first = decided[s, n]
         decide(pool, lane, cells, launch.passages, s, n, step, rates.time[s, t + 1])
+        if launch.passages.stop_fraction.shape[2] > 0:
+            land_lane(pool, lane, launch, first, t, k)
         pool.bar[lane] = bar_of(cells, decided, s, n)
         # A cell that is to be recorded at this very step leaves afterwards, unless it has diverged.
         stays = pool.moment[lane] == step and decided[s, n] != ENDED

@@ -12,6 +12,8 @@ whose last move has the weight beta, is not offered.
 Polyak, Some methods of speeding up the convergence of iteration methods, 1964, doi:10.1016/0041-5553(64)90137-5;
 Sutskever, Martens, Dahl, Hinton, On the importance of initialization and momentum in deep learning, ICML 2013.
 
+Each moves theta by -eta_t times its `move`, which is what landing on a level within a step goes along.
+
 Arrays of a pool are (d, width), those of its lanes (width,), and `rates` (steps, width), of which row k is taken.
 """
 
@@ -58,3 +60,13 @@ def update_lanes(optimizer, gradient, rates, k, beta, r, velocity, filled):
         momentum_lanes(gradient, rates, k, beta, r, velocity, filled)
     else:
         nesterov_lanes(gradient, rates, k, beta, r, velocity, filled)
+
+
+@inline
+def move_of(optimizer, gradient, beta, velocity, i, lane):
+    """What the rate of the step just taken was multiplied with, along axis i in a lane."""
+    if optimizer == GRADIENT_DESCENT:
+        return gradient[i, lane]
+    if optimizer == MOMENTUM:
+        return velocity[i, lane]
+    return fma(beta[lane], velocity[i, lane], gradient[i, lane])

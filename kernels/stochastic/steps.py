@@ -79,7 +79,7 @@ def take_segment(pool, drawn, count, launch, n, step, end, first_step):
         )
         curved_sums(pool.lam, pool.r, pool.energy, filled)
         if raise_alarms(pool.energy, pool.bar, pool.alarm, filled):
-            left += answer_alarms(pool, count, launch, now + 1, now - first_step)
+            left += answer_alarms(pool, count, launch, now + 1, now - first_step, now - step)
         if now + 1 == moment:
             left += record_lanes(pool, count, launch, moment)
             moment = first_moment(pool, count)

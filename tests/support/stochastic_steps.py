@@ -32,6 +32,7 @@ class Left(NamedTuple):
     stop_time: np.ndarray
     stop_r: np.ndarray
     stop_average: np.ndarray
+    stop_fraction: np.ndarray
     record_r: np.ndarray
     record_average: np.ndarray
 
@@ -60,7 +61,7 @@ def rows_of(seeds, axes, z, rho, row_count):
 def take_steps(
     curvature, residual, eta, *, optimizer="gd", beta=0.9, average="none", tail_start=0, decay=0.9, noise="none",
     sigma=0.1, batch=4, root=0, draw=None, dimension=None, z=None, rho=None, row_count=None, levels=(-1.0,),
-    record=None, recorded=None, lengths=None, unit=0, cuts=(), threads=None,
+    record=None, recorded=None, lengths=None, unit=0, cuts=(), threads=None, landing=False,
 ):  # fmt: skip
     """Take the steps of S schedules eta (S, T) on N seeds, curvature and residual (N, d), launched anew at each cut.
 
@@ -83,7 +84,7 @@ def take_steps(
     source = arrays.Noise(NOISES[noise], root, batch, spread(sigma, schedules), draw, dimension)
     start = np.broadcast_to(residual, (schedules, seeds, size)).copy()
     state, passages = arrays.empty_passages(
-        start, len(levels), recorded, record.shape[1], optimizer != "gd", average != "none"
+        start, len(levels), recorded, record.shape[1], optimizer != "gd", average != "none", landing
     )
     rows = rows_of(seeds, size, z, rho, row_count)
     edges = [0, *cuts, steps]

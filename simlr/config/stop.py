@@ -15,6 +15,7 @@ LARGEST_LEVEL = 1e100
 # Budgets are levels, and levels are written as float64.
 LARGEST_BUDGET = 2**53
 DEFAULT_MAX_STEPS = 1_000_000
+LANDINGS = STEP, EXACT = "step", "exact"
 VALIDATION, PATIENCE = "validation", "validation_patience"
 # rule -> its meaning, for a list of them.
 RULES = {
@@ -31,8 +32,11 @@ LOSS_KINDS = (*SAME_LOSS_KINDS, "train_loss_fraction")
 
 
 def check(table: dict) -> dict:
-    """The rule and the largest number of steps: {rule: levels or its table, "max_steps": ...}."""
-    check_keys("stop", table, (*RULES, "max_steps"))
+    """The rule and the largest number of steps: {rule: levels or its table, "max_steps": ...}.
+
+    `landing` is there only where it is EXACT, so that a grid of whole steps is the one that it was without such a key.
+    """
+    check_keys("stop", table, (*RULES, "landing", "max_steps"))
     given = [rule for rule in RULES if rule in table]
     if len(given) != 1:
         raise InputError(f"stop must have exactly one of {', '.join(RULES)}, got {' and '.join(given) or 'none'}")
@@ -52,7 +56,15 @@ def check(table: dict) -> dict:
     steps = rules.count("stop.max_steps", given_steps)
     if largest and steps < largest:
         rules.refuse("stop.max_steps", f"at least the largest of stop.steps, {largest}", given_steps)
-    return {rule: checked, "max_steps": steps}
+    landing = rules.one_of(*LANDINGS, noun="landing")("stop.landing", table.get("landing", STEP))
+    if landing == EXACT and rule not in LOSS_KINDS:
+        raise InputError(f"stop.landing = 'exact' shortens a step to a train loss, and stop.{rule} has none to land on")
+    return {rule: checked, **({"landing": EXACT} if landing == EXACT else {}), "max_steps": steps}
+
+
+def lands(stop: dict) -> bool:
+    """Whether the step at which a level is met is shortened to it."""
+    return stop.get("landing") == EXACT
 
 
 def level_kind(stop: dict) -> str:
@@ -69,7 +81,7 @@ def describe(stop: dict) -> str:
     """The rule in one line."""
     kind, given = level_kind(stop), ", ".join(f"{level:g}" if level < 1 else str(level) for level in levels(stop))
     if kind != PATIENCE:
-        return f"{kind} {given}"
+        return f"{kind} {given}{', steps shortened to land on it' if lands(stop) else ''}"
     rule = stop[VALIDATION]
     return f"validation with patience {given}, a look every {rule['every']} steps, min_delta {rule['min_delta']:g}"
 

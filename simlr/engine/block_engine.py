@@ -186,6 +186,8 @@ class Engine:
             known["validation_loss"] = losses(landscape, np.arange(seeds.dimension.size), residual, self.launch)[1]
         if self._plan.stop_residual:
             known["stop_residual"] = residual
+        if self._plan.landing:
+            known["stop_fraction"] = stops["stop_fraction"]
         for name, values in known.items():
             results[name][indices] = seeds.as_given(values)
 

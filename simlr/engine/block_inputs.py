@@ -97,7 +97,7 @@ class BlockSeeds:
     def start(self, schedules: int) -> arrays.Course:
         """The course of every cell of so many schedules before its first step."""
         x = self.start_x(schedules)
-        course = arrays.empty_course(x, self.cells.threshold.shape[1], 0, 0)
+        course = arrays.empty_course(x, self.cells.threshold.shape[1], 0, 0, landing=self._plan.landing)
         shape = (schedules, self.recorded.size, self._plan.points, x.shape[2])
         return course._replace(record_x=self._buffers.moments(shape))
 

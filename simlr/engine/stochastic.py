@@ -88,7 +88,7 @@ class Stochastic:
         moving, averaging = optimizer != optimizers.GRADIENT_DESCENT, average != averages.NO_AVERAGE
         levels, recorded = cells.threshold.shape[1], int((cells.row >= 0).sum())
         self.state, self.passages = arrays.empty_passages(
-            residual, levels, recorded, points, moving=moving, averaging=averaging
+            residual, levels, recorded, points, moving=moving, averaging=averaging, landing=plan.landing
         )
 
     def take(self, rates: arrays.Rates, first: int) -> None:

@@ -47,7 +47,7 @@ def everything() -> str:
         ),
         ("  average = ... in any [[optimizer]]", [_method(kind, *entry) for kind, entry in AVERAGING.items()]),
         (
-            "STOPPING  ([stop] has exactly one of these, a list of levels, and max_steps; docs/stopping.md)",
+            "STOPPING  ([stop] has exactly one of these, a list of levels, max_steps and landing; docs/stopping.md)",
             [_wrapped(rule, meaning) for rule, meaning in stopping.RULES.items()],
         ),
         ("NOISE  ([[noise]] kind = ...)", [_method(kind, *entry) for kind, entry in NOISES.items()]),

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from ..config.grid import GridConfig
-from ..config.stop import LOSS_KINDS, VALIDATION
+from ..config.stop import LOSS_KINDS, VALIDATION, lands
 
 # Seeds a block where the grid leaves the choice to us: enough to fill the SIMD lanes of all cores, few enough that a
 # block takes a fraction of a second and its arrays stay small.
@@ -42,6 +42,7 @@ def bytes_a_seed(config: GridConfig, schedules: int, dimension: int, all_recorde
     """
     levels = len(config.levels)
     losses = 8 * (dimension * (2 if config.record["stop_residual"] else 1) + 5) * levels
+    losses += 8 * levels if lands(config.stop) else 0
     if config.level_kind not in LOSS_KINDS:
         losses += 8 * (dimension + 1) * (MOMENTS_A_WINDOW if VALIDATION in config.stop else levels + 1)
     trajectory = 8 * config.record["points"] * (dimension + 2) if all_recorded else 0

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..config.grid import GridConfig
 from ..config.methods import method_parameters
+from ..config.stop import lands
 from ..errors import InputError
 from ..schedules.schedule import Schedule
 from . import block_size
@@ -126,6 +127,11 @@ class Plan:
     def stop_residual(self) -> bool:
         """Whether the residuals at the stops are kept."""
         return self.config.record["stop_residual"]
+
+    @property
+    def landing(self) -> bool:
+        """Whether the step at which a level is met is shortened to it."""
+        return lands(self.config.stop)
 
     @property
     def levels(self) -> int:

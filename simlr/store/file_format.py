@@ -135,6 +135,15 @@ RESIDUALS = (
         "residual r = Q^T (theta - theta_hat) at the stop of that level, else at the end",
     ),
 )
+# Where steps are shortened to the levels.
+FRACTIONS = (
+    Field(
+        "stop_fraction",
+        ("schedule", "seed", "level"),
+        "<f8",
+        "share of the last step that was taken to land on the level, 1 in a flow; NaN where it was not reached",
+    ),
+)
 OFFSET = (Field("offset", ("seed", "axis"), "<f8", "delta = Q^T (theta_hat - theta_star); NaN where it is not known"),)
 MATRICES = (
     Field("curvature_axes", ("seed", "axis", "axis_2"), "<f8", "Q: columns are the curvature's axes"),
@@ -147,7 +156,10 @@ TRAJECTORIES = (
 )
 # What is worth nothing where a block is not done.
 BLOCK_DATASETS = frozenset(
-    (*TRAJECTORIES, *(f.name for f in (*RESULTS, *AVERAGES, *RESIDUALS, *CHECKS, *PROBLEM, *OFFSET, *MATRICES, STATUS)))
+    (
+        *TRAJECTORIES,
+        *(f.name for f in (*RESULTS, *FRACTIONS, *AVERAGES, *RESIDUALS, *CHECKS, *PROBLEM, *OFFSET, *MATRICES, STATUS)),
+    )
 )
 
 
@@ -207,7 +219,8 @@ def result_fields(plan: Plan) -> tuple[Field, ...]:
     """Datasets of what is computed, in the order in which they are written: `status` last."""
     checks = CHECKS if plan.config.level_kind == PATIENCE else ()
     averages, residuals = AVERAGES if plan.averages else (), RESIDUALS if plan.stop_residual else ()
-    return (*trajectory_fields(plan), *RESULTS, *averages, *residuals, *checks, STATUS)
+    fractions = FRACTIONS if plan.landing else ()
+    return (*trajectory_fields(plan), *RESULTS, *fractions, *averages, *residuals, *checks, STATUS)
 
 
 def block_fields(plan: Plan) -> tuple[Field, ...]:

@@ -159,7 +159,11 @@ def grids(draw):
         "engine": draw(st.sampled_from(["auto", "recurrence", "closed-form"])),
         "problem": problem,
         "seeds": {"count": draw(st.integers(1, 2**62)), "root": draw(st.integers(0, 2**62))},
-        "stop": {kind: draw(st.lists(st.floats(1e-300, 1e100), min_size=1, unique=True)), "max_steps": 10_000},
+        "stop": {
+            kind: draw(st.lists(st.floats(1e-300, 1e100), min_size=1, unique=True)),
+            "landing": draw(st.sampled_from(["step", "exact"])),
+            "max_steps": 10_000,
+        },
         "record": {
             "points": draw(st.integers(0, 1000)),
             "flow_time": draw(st.floats(1e-6, 1e6)),

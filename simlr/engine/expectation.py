@@ -94,12 +94,12 @@ def expected_losses(
 
     Notes
     -----
-    The recursions stand in `kernels/expectation.py`. For "fresh", E x_i x_j <x, u>^2 of a Gaussian gives the noise its
-    part 2 lam_i (e + sigma^2) that couples the axes, e the mean excess loss: Wang, Huang, Li, Wu 2026; Paquette et al.
-    2024, arXiv:2405.15074, where R = loss/2 and their eta is twice ours. A step takes work d, d^2 with pairs, n d^2
-    with rows.
+    The recursions stand in `kernels/stochastic/expectation.py`. For "fresh", E x_i x_j <x, u>^2 of a Gaussian gives the
+    noise its part 2 lam_i (e + sigma^2) that couples the axes, e the mean excess loss: Wang, Huang, Li, Wu 2026;
+    Paquette et al. 2024, arXiv:2405.15074, where R = loss/2 and their eta is twice ours. A step takes work d, d^2 with
+    pairs, n d^2 with rows.
     """
-    from ..kernels import expectation as kernels
+    from ..kernels.stochastic import expectation as kernels
     from .sweeps import run_sweep
 
     lam, start = array("curvature", curvature, (2,), least=0.0), array("residual", residual, (2,))

@@ -29,11 +29,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from .arrays import DIVERGED_SUM
-from .intrinsics import fma
-from .jit import cell, inline, sweep, worker
-from .stochastic.averages import EXPONENTIAL, NO_AVERAGE
-from .tasks import NONE_LEFT, claim_cells
+from ..arrays import DIVERGED_SUM
+from ..intrinsics import fma
+from ..jit import cell, inline, sweep, worker
+from ..tasks import NONE_LEFT, claim_cells
+from .averages import EXPONENTIAL, NO_AVERAGE
 
 NO_NOISE, ISOTROPIC, HESSIAN, FRESH, ROWS = 0, 1, 2, 3, 4
 # Covariances of (x, x), (x, v), (v, v), (a, x), (a, v), (a, a); means of x, v, a.

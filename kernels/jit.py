@@ -335,6 +335,24 @@ def threads():
     return available if _wanted_threads is None else max(1, min(_wanted_threads, available))
 
 
+@functools.cache
+def _try_threads(count):
+    """Start so many threads beside this one, and end them; RuntimeError where this user may have no more.
+
+    OpenMP's runtime would end the process instead, with a line of its own.
+    """
+    gate, started = threading.Event(), []
+    try:
+        for _ in range(count - 1):
+            started.append(threading.Thread(target=gate.wait))
+            started[-1].start()
+    finally:
+        gate.set()
+        for thread in started:
+            if thread.ident is not None:
+                thread.join()
+
+
 def launch(sweep_function, *arguments):
     """Call a sweep, one at a time in this process, with the threads that `set_threads` chose.
 
@@ -342,6 +360,7 @@ def launch(sweep_function, *arguments):
     """
     with _launching:
         if not numba.config.DISABLE_JIT:
+            _try_threads(threads())
             numba.set_num_threads(threads())
         return sweep_function(*arguments)
 

@@ -50,6 +50,7 @@ count = 4096
 
 [stop]
 train_loss = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6]
+landing = "exact"
 max_steps = 100000
 
 [record]

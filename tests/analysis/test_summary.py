@@ -184,7 +184,9 @@ def test_the_default_table_fits_a_terminal():
     assert max(map(len, lines)) <= 110
     assert len(lines) < 45
     assert any(line.startswith("* diverged: cosine") for line in lines)
-    assert any(line.startswith("~ ") for line in lines)
+    assert not any(line.startswith("~ ") for line in lines)
+    whole_steps = simlr.run(runs.grid(nakkiran2020.GRID, seeds__count=64, record__points=0, stop__landing="step"))
+    assert any(line.startswith("~ ") for line in table(summary.rows(whole_steps)).splitlines())
 
 
 def test_many_schedules_are_shortened_with_a_note():

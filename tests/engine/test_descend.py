@@ -295,7 +295,7 @@ REFUSED = [
     ({"levels": [-1.0]}, "levels must be >= 0, got -1"),
     ({"levels": [np.nan]}, "levels must be finite"),
     ({"test_matrix": np.eye(3)}, r"test_matrix must have shape \(2, 2\) or \(1, 2, 2\), got \(3, 3\)"),
-    ({"test_matrix": [1.0, 2.0]}, r"test_matrix must have 2 axes, none empty, got shape \(2,\)"),
+    ({"test_matrix": [1.0, 2.0]}, r"test_matrix must have 2 or 3 axes, none empty, got shape \(2,\)"),
 ]
 
 

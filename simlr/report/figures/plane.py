@@ -97,10 +97,12 @@ def path(run: Run, index: int, seed: int, level: float) -> NDArray[np.float64] |
     schedules = {schedule.name: schedule for schedule, _ in run.config.schedules()}
     schedule = schedules.get(str(run["schedule"][index]))
     land = landscape(run, seed)
-    return None if schedule is None or land is None else redrawn(schedule, land, level)
+    if schedule is None or land is None:
+        return None
+    return redrawn(schedule, land, level, lands="stop_fraction" in run.names)
 
 
-def redrawn(schedule: Schedule, land: Landscape, level: float) -> NDArray[np.float64]:
+def redrawn(schedule: Schedule, land: Landscape, level: float, lands: bool = False) -> NDArray[np.float64]:
     """The path of a schedule by the closed form, up to the first point at or below a train loss.
 
     Parameters
@@ -111,6 +113,8 @@ def redrawn(schedule: Schedule, land: Landscape, level: float) -> NDArray[np.flo
         Of one seed.
     level
         The train loss.
+    lands
+        Whether the last step ends where the train loss is the level.
 
     Returns
     -------
@@ -125,10 +129,22 @@ def redrawn(schedule: Schedule, land: Landscape, level: float) -> NDArray[np.flo
         theta = land.theta(residual)
         below = np.flatnonzero(land.train_loss(theta) <= level)
     if below.size:
-        return theta[: below[0] + 1]
+        last = below[0]
+        if lands and last > 0:
+            theta[last] = land.theta(_landed(land, residual[last - 1], residual[last], level))
+        return theta[: last + 1]
     if schedule.flows and schedule.length <= MOST_STEPS:
         return np.vstack([theta, land.theta(_flow(land, residual[-1], level))])
     return theta
+
+
+def _landed(land, before, after, level):
+    """The point between two ends of a step at which the train loss is the level: 1/2 sum lam (after + psi back)^2."""
+    back = before - after
+    square, product = (land.curvature * back**2).sum(), (land.curvature * after * back).sum()
+    rest = max(2.0 * (level - land.train_floor) - (land.curvature * after**2).sum(), 0.0)
+    root = np.sqrt(product**2 + square * rest)
+    return after + back * (rest / (product + root) if product >= 0.0 < rest else (root - product) / square)
 
 
 def _flow(land, residual, level):

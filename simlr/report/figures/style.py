@@ -21,6 +21,7 @@ from ..view import View
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
 DASHES = ("-", "--", "-.", (0, (1, 1)), (0, (6, 1, 1, 1)), (0, (4, 1, 1, 1, 1, 1)), (0, (9, 3)))
 MARKERS = "osD^vPX"
+ONE_PLACE = 1.0 + 1e-9
 LETTERS_AN_INCH = 7.5  # of a title
 MOST_TICKS = 9
 FEW_DECADES = 1000.0
@@ -162,6 +163,9 @@ def legend(figure: Any, panel: Any) -> None:
 
 def train_loss_axis(view: View, panel: Any) -> None:
     """The horizontal axis of train loss, falling to the right as training goes on, with ticks at the levels."""
+    low, high = panel.dataLim.intervalx
+    if 0.0 < low and high <= ONE_PLACE * low:  # one level, met exactly: limits from the values would lie on each other
+        panel.set_xlim(low / 2.0, 2.0 * high)
     logarithmic(panel, "x")
     panel.invert_xaxis()
     panel.set_xlabel("train loss" + (" above its floor" if view.excess else "") + ", falling as training goes on")

@@ -44,6 +44,7 @@ STALE_SECONDS = 30 * 86400
 
 _log = logging.getLogger("simlr.kernels")
 _launching = threading.Lock()
+_tried = threading.local()  # .count: how many threads this one has been seen to get
 _wanted_threads = None
 
 
@@ -335,12 +336,14 @@ def threads():
     return available if _wanted_threads is None else max(1, min(_wanted_threads, available))
 
 
-@functools.cache
 def _try_threads(count):
-    """Start so many threads beside this one, and end them; RuntimeError where this user may have no more.
+    """Start so many threads in all, and end them; RuntimeError where this user may have no more.
 
-    OpenMP's runtime would end the process instead, with a line of its own.
+    OpenMP's runtime would end the process instead, with a line of its own. It keeps threads for each thread that
+    launches, so each tries once.
     """
+    if getattr(_tried, "count", 0) >= count:
+        return
     gate, started = threading.Event(), []
     try:
         for _ in range(count - 1):
@@ -351,6 +354,7 @@ def _try_threads(count):
         for thread in started:
             if thread.ident is not None:
                 thread.join()
+    _tried.count = count
 
 
 def launch(sweep_function, *arguments):

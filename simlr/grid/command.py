@@ -345,4 +345,4 @@ def _announce(job, out, options, workers, tell):
         named = first_few(job.recomputed[:MOST_BLOCKS_NAMED], MOST_BLOCKS_NAMED, len(job.recomputed))
         tell(f"{out}: what is there is not what was written, and is computed again: {named}")
     if (not workers or options.dask == LOCAL) and not jit.is_warm():
-        tell("compiling the kernels (once on this machine, up to half a minute) ...")
+        tell("compiling the kernels (once on this machine, up to a minute) ...")

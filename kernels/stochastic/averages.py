@@ -14,14 +14,19 @@ from ..jit import cell, inline
 NO_AVERAGE, TAIL, EXPONENTIAL = 0, 1, 2
 
 
+@inline
+def tail_weights(step, start):
+    """Weights of the past and of the iterate after `step` steps in the mean of those from step `start` on."""
+    count = float(max(step - start + 1, 1))
+    return (count - 1.0) / count, 1.0 / count
+
+
 @cell
 def weigh_iterate(average, step, tail_start, decay, past, present, filled):
     """Weights (width,) of the past and of the iterate after `step` steps in every lane's average."""
     if average == TAIL:
         for lane in range(filled):
-            count = float(max(step - tail_start[lane] + 1, 1))
-            present[lane] = 1.0 / count
-            past[lane] = (count - 1.0) / count
+            past[lane], present[lane] = tail_weights(step, tail_start[lane])
     else:
         for lane in range(filled):
             present[lane] = 1.0 - decay[lane]

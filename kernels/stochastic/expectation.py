@@ -33,7 +33,7 @@ from ..arrays import DIVERGED_SUM
 from ..intrinsics import fma
 from ..jit import cell, inline, sweep, worker
 from ..tasks import NONE_LEFT, claim_cells
-from .averages import EXPONENTIAL, NO_AVERAGE
+from .averages import EXPONENTIAL, NO_AVERAGE, tail_weights
 
 NO_NOISE, ISOTROPIC, HESSIAN, FRESH, ROWS = 0, 1, 2, 3, 4
 # Covariances of (x, x), (x, v), (v, v), (a, x), (a, v), (a, a); means of x, v, a.
@@ -88,8 +88,7 @@ def weights_of_average(steps, count):
     """p and q of the average after `count` steps."""
     if steps.average == EXPONENTIAL:
         return steps.average_decay, 1.0 - steps.average_decay
-    k = float(max(count - steps.average_start + 1, 1))
-    return (k - 1.0) / k, 1.0 / k
+    return tail_weights(count, steps.average_start)
 
 
 @inline

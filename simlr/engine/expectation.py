@@ -11,7 +11,6 @@ from ..inputs.parameters import REQUIRED, Parameter, read_parameters
 from ..inputs.rules import array, not_negative
 
 AVERAGES = "none", "tail", "exponential"  # at their numbers in the kernels
-ISOTROPIC, HESSIAN, FRESH, ROWS = 1, 2, 3, 4
 LARGEST_PAIRS = 2_000  # axes: eight matrices of this size are 256 MB a thread
 
 
@@ -111,7 +110,7 @@ def expected_losses(
     method = {"kind": "gd"} if optimizer is None else one_optimizer(optimizer)
     average = method.get("average", "none")
     test = _test_matrix(test_matrix, *lam.shape)
-    pairs = source.kind == ROWS or test.ndim == 3
+    pairs = source.kind == kernels.ROWS or test.ndim == 3
     if pairs and lam.shape[1] > LARGEST_PAIRS:
         raise InputError(
             f"all pairs of {lam.shape[1]:,} axes are more than memory holds: mini-batches and a test_matrix that is no "
@@ -163,16 +162,20 @@ def read_noise(noise: dict[str, Any], kinds: tuple[str, ...] = tuple(SOURCES)) -
 
 def _source(noise, lam):
     """The noise as a `Source`, for problems of curvatures lam (N, d)."""
+    from ..kernels.stochastic import expectation as kernels
+
     given = read_noise(noise)
     none = np.zeros((len(lam), 0, lam.shape[1])), np.zeros((len(lam), 0))
     match given["kind"]:
         case "none":
-            return Source(0, 0.0, 1.0, *none)
+            return Source(kernels.NO_NOISE, 0.0, 1.0, *none)
         case "gradient":
-            return Source(HESSIAN if given["covariance"] == "hessian" else ISOTROPIC, given["sigma"], 1.0, *none)
+            return Source(
+                kernels.HESSIAN if given["covariance"] == "hessian" else kernels.ISOTROPIC, given["sigma"], 1.0, *none
+            )
         case "fresh":
-            return Source(FRESH, given["sigma"], given["batch_size"], *none)
-    return Source(ROWS, 0.0, given["batch_size"], *_rows(given["rows"], given["misfits"], lam))
+            return Source(kernels.FRESH, given["sigma"], given["batch_size"], *none)
+    return Source(kernels.ROWS, 0.0, given["batch_size"], *_rows(given["rows"], given["misfits"], lam))
 
 
 def _check_shape(name, values, shape):

@@ -210,8 +210,10 @@ class SteadyCache:
             self._forget()
             return None
         # Two processes that save two signatures at once may both take file 1: what it holds is not what was asked for.
-        if loaded is not None and tuple(loaded.signature.args) != tuple(getattr(signature, "args", signature)):
+        if loaded is None or tuple(loaded.signature.args) != tuple(getattr(signature, "args", signature)):
             return None
+        # Numba hands what has to be loaded first on to those that code is inlined into, but forgets it in loaded code.
+        loaded.library._reload_init.update(loaded.reload_init)
         return loaded
 
     def save_overload(self, signature, data):

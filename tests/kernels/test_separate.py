@@ -100,9 +100,13 @@ from simlr.kernels import jit
 def low(x):
     return x + 1.0
 
+@jit.inline
+def between(x):
+    return 2.0 * low(x)
+
 @jit.cell
 def middle(x):
-    return 2.0 * low(x)
+    return between(x)
 
 @jit.sweep
 def high(out):
@@ -113,12 +117,12 @@ CALL = """
 import numpy as np, chain
 out = np.zeros(3)
 chain.high(out)
-compiled = chain.high, chain.middle.inner, chain.low.inner
+compiled = chain.high, chain.middle.inner, chain.between.inner, chain.low.inner
 print(out.tolist(), *(sum(function.stats.cache_hits.values()) for function in compiled))
 """
 
 
-@pytest.mark.parametrize("lost", ["", "low", "middle", "high"])
+@pytest.mark.parametrize("lost", ["", "low", "between", "middle", "high"])
 def test_what_a_kernel_calls_is_loaded_before_it_or_compiled_again_where_its_code_is_lost(tmp_path, lost):
     (tmp_path / "chain.py").write_text(LAB, encoding="utf-8")
     root = Path(separate.__file__).parents[1]
@@ -130,11 +134,16 @@ def test_what_a_kernel_calls_is_loaded_before_it_or_compiled_again_where_its_cod
             [sys.executable, "-c", CALL], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
         ).stdout.strip()
 
-    assert run() == "[2.0, 4.0, 6.0] 0 0 0"
+    assert run() == "[2.0, 4.0, 6.0] 0 0 0 0"
     kept = set((tmp_path / "cache").rglob("chain.*.nbc"))
-    assert len(kept) == 3
+    assert len(kept) == 4
     for path in kept:
         if lost and f".{lost}-" in path.name:
             path.unlink()
-    expected = {name: int(name != lost) for name in ("high", "middle", "low")}
-    assert run() == f"[2.0, 4.0, 6.0] {expected['high']} {expected['middle']} {expected['low']}"
+    # What was loaded, and not asked for: code that is loaded whole holds what was inlined into it.
+    expected = {name: int(name != lost) for name in ("high", "middle", "between", "low")}
+    if lost != "middle":
+        expected["between"] = 0
+    assert run() == "[2.0, 4.0, 6.0] " + " ".join(map(str, expected.values()))
+    # What was compiled beside loaded code names all that it calls, too, through what was inlined into it.
+    assert run() == "[2.0, 4.0, 6.0] 1 1 0 1"

@@ -35,7 +35,7 @@ def stops(
     threads: int | None,
     unit: str = "absolute",
 ) -> Run:
-    """Run constant rates on quadratics, with the residuals at the stops.
+    """Run constant rates on quadratics down to exactly the levels, with the residuals there.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def stops(
             "engine": "closed-form",
             "problem": {"kind": "quadratic", "file": "quadratics.npz"},
             "seeds": {"count": len(curvature)},
-            "stop": {**stop, "max_steps": MOST_STEPS},
+            "stop": {**stop, "landing": "exact", "max_steps": MOST_STEPS},
             "record": {"points": 0, "stop_residual": True},
             "schedule": [
                 {"name": str(k), "kind": "constant", "unit": unit, "learning_rate": float(rate)}

@@ -64,6 +64,7 @@ count = 64
 
 [stop]
 train_loss = [1e-3, 3e-4]
+landing = "exact"
 max_steps = 50000
 
 [record]

@@ -1,4 +1,4 @@
-"""Machine operations that Python has no word for: fused multiply-add, high half of a product, claiming a number.
+"""Machine operations that Python has no word for: fused multiply-add, half a product, a number's bits, claiming.
 
 LLVM expands the first two correctly on every processor (in software where the hardware has neither), so that results
 keep their bits from machine to machine, and it vectorises `fma`. fastmath's "contract" would fuse at the compiler's
@@ -64,6 +64,33 @@ fma = _fma_in_python if numba.config.DISABLE_JIT else _fma_in_llvm
 
 # mulhi(a, b): floor(a b / 2^64) of two uint64. Both must be uint64 already: a signed word would be sign-converted.
 mulhi = _mulhi_in_python if numba.config.DISABLE_JIT else _mulhi_in_llvm
+
+
+@intrinsic
+def _bits_in_llvm(typing_context, value):
+    """The 64 bits of a float64, as int64."""
+    signature = types.int64(types.float64)
+
+    def emit(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], _WORD)
+
+    return signature, emit
+
+
+@intrinsic
+def _from_bits_in_llvm(typing_context, bits):
+    """The float64 that has these 64 bits, int64."""
+    signature = types.float64(types.int64)
+
+    def emit(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.DoubleType())
+
+    return signature, emit
+
+
+# bits_of(value): the bits of a float64 as int64, and from_bits(bits) the way back.
+bits_of = (lambda value: np.float64(value).view(np.int64)) if numba.config.DISABLE_JIT else _bits_in_llvm
+from_bits = (lambda bits: np.int64(bits).view(np.float64)) if numba.config.DISABLE_JIT else _from_bits_in_llvm
 
 
 @intrinsic

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from naive import descent as naive
+from simlr.kernels.descent import flow_lanes
+from simlr.kernels.descent.exponential import exp_lane, log_lane
 from simlr.kernels.descent.flow import crossing_time
 
 REACHED, AT_FLOOR = 1, 4
@@ -75,6 +77,61 @@ def test_widely_different_curvatures():
     x, lam = np.array([1.0, 1e-3]), np.array([1.0, 1e-12])
     for threshold in (0.5, 1e-5, 1.01e-6, 0.99e-6, 1e-7, 1e-20):
         assert_crosses(x, lam, threshold, crossing_time(x, lam, threshold, 0.0))
+
+
+# ---- side by side ----
+
+
+def cross(x, lam, thresholds):
+    """tau (E, W) of W cells, x and lam (d, W), that cross the same share of their starts, one after the other."""
+    lanes = flow_lanes.make_lanes(len(x))
+    count = x.shape[1]
+    lanes.x[:, :count], lanes.curvature[:, :count] = x, lam
+    lanes.sharpness[:count] = lam.max(axis=0)
+    lanes.tau[:] = 0.0
+    flow_lanes.look(lanes, lanes.seed.size)
+    found = []
+    for threshold in thresholds:
+        lanes.threshold[:], lanes.moving[:] = 1.0, 0.0
+        lanes.threshold[:count], lanes.moving[:count] = threshold, 1.0
+        flow_lanes.cross_together(lanes, lanes.seed.size)
+        assert all(flow_lanes.is_ordinary(lanes, k) for k in range(count))
+        found.append(lanes.tau[:count].copy())
+    return np.array(found)
+
+
+@given(number=numbers, axes=st.integers(1, 6), decades=st.floats(0.0, 8.0))
+def test_crossing_times_side_by_side_to_sixty_digits(number, axes, decades):
+    """Five cells in sixteen lanes, through levels from just below the start to 1e-40 of it."""
+    rng = np.random.default_rng(number)
+    lam, x = 10 ** rng.uniform(-decades / 2, decades / 2, (axes, 5)), rng.normal(size=(axes, 5))
+    shares = np.sort(np.concatenate([1 - 10 ** rng.uniform(-12, -1, 2), 10 ** rng.uniform(-40, -1, 3)]))[::-1]
+    thresholds = shares[:, None] * np.sum(x * x, axis=0)
+    for threshold, times in zip(thresholds, cross(x, lam, thresholds), strict=True):
+        for k in range(5):
+            assert_crosses(x[:, k], lam[:, k], threshold[k], times[k])
+
+
+@given(number=numbers, axes=st.integers(1, 4))
+def test_a_crossing_time_has_the_same_bits_in_every_company(number, axes):
+    rng = np.random.default_rng(number)
+    lam, x = 10 ** rng.uniform(-2, 2, (axes, 16)), rng.normal(size=(axes, 16))
+    thresholds = np.outer(10 ** np.array([-1.0, -2.0, -9.0]), np.sum(x * x, axis=0))
+    whole = cross(x, lam, thresholds)
+    for k in (0, 7, 15):
+        np.testing.assert_array_equal(cross(x[:, k:], lam[:, k:], thresholds[:, k:])[:, 0], whole[:, k])
+
+
+@given(number=numbers)
+def test_exp_and_log_to_three_units_of_the_last_place(number):
+    rng = np.random.default_rng(number)
+    with localcontext() as context:
+        context.prec = naive.DIGITS
+        for z in [0.0, *(-(10 ** rng.uniform(-17, 2.84, 20)))]:
+            assert abs(Decimal(exp_lane(z)) / Decimal(z).exp() - 1) <= 3 * Decimal(2) ** -53
+        for v in [*np.exp(rng.uniform(-600, 600, 10)), *(1.0 + 10 ** rng.uniform(-15, -1, 10))]:
+            assert abs(Decimal(log_lane(v)) / Decimal(v).ln() - 1) <= 4 * Decimal(2) ** -53
+    assert log_lane(1.0) == 0.0 and exp_lane(0.0) == exp_lane(-0.0) == 1.0
 
 
 # ---- grids ----

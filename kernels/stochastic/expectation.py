@@ -131,8 +131,14 @@ def mean_energy(lam, mean, variance):
 @cell
 def step_modes(covariance, mean, lam, eta, batch, steps, noise, past, present):
     """Take covariances (6, d) and means (3, d) through a step."""
+    energy = mean_energy(lam, mean[X_MEAN], covariance[P]) if noise.kind == FRESH else 0.0
+    step_modes_at(covariance, mean, lam, energy, eta, batch, steps, noise, past, present)
+
+
+@cell
+def step_modes_at(covariance, mean, lam, energy, eta, batch, steps, noise, past, present):
+    """The same where the mean excess train loss before the step, which fresh rows see, is known."""
     b, c1, c2, sigma_2, kind = steps.b, steps.c1, steps.c2, noise.sigma * noise.sigma, noise.kind
-    energy = mean_energy(lam, mean[X_MEAN], covariance[P]) if kind == FRESH else 0.0
     for i in range(lam.size):
         s = fma(-eta * c1, lam[i], 1.0)
         p, q, r = covariance[P, i], covariance[Q, i], covariance[R, i]

@@ -16,6 +16,7 @@ from ..inputs import rules, toml
 from ..inputs.parameters import check_keys, read_parameters
 from ..problems import registry
 from ..schedules.schedule import Schedule
+from . import expectation as expectations
 from . import question as questions
 from . import stop as stopping
 from .axes import check_axis, check_combinations, count_combinations, expand
@@ -23,7 +24,10 @@ from .methods import NO_NOISE, check_noises, check_optimizers, is_plain, label, 
 from .schedule_tables import check_schedules, count_schedules, expand_schedule
 from .settings import check_name, check_settings, table_at
 
-TABLES = ("name", "engine", "problem", "seeds", "stop", "record", "schedule", "optimizer", "noise", "question", "run")
+TABLES = (
+    *("name", "engine", "problem", "seeds", "stop", "record", "schedule", "optimizer", "noise", "expectation"),
+    *("question", "run"),
+)
 ENGINES = ("auto", "recurrence", "closed-form")
 
 
@@ -43,6 +47,8 @@ class GridConfig:
         The lists of tables of these names.
     question : dict
         What the report answers; empty where nothing is asked.
+    expectation : dict or None
+        How exact means over the noise are computed; None where noise is drawn.
     folder : str
         Where relative data files are looked for; no part of the grid's identity.
     """
@@ -58,6 +64,7 @@ class GridConfig:
     noise: tuple[dict, ...]
     run: dict
     question: dict = field(default_factory=dict)
+    expectation: dict | None = None
     folder: str = field(default=".", compare=False)
 
     @classmethod
@@ -101,9 +108,11 @@ class GridConfig:
             optimizer=check_optimizers(tables.get("optimizer", [{"kind": "gd"}])),
             noise=check_noises(tables.get("noise", [{"kind": "none"}])),
             run=check_settings(tables, "run"),
+            expectation=expectations.check(tables),
             folder=str(folder),
         )
         config.check_count()
+        expectations.check_grid(config)
         config.combinations()  # names and lengths of all of them
         return replace(config, question=questions.check(table_at(tables, "question"), config))
 
@@ -125,7 +134,8 @@ class GridConfig:
         """The grid as nested dicts, every default filled in."""
         lists = {key: [dict(table) for table in getattr(self, key)] for key in ("schedule", "optimizer", "noise")}
         parts = {key: dict(getattr(self, key)) for key in ("problem", "seeds", "stop", "record")}
-        asked = {"question": dict(self.question)} if self.question else {}
+        asked = {} if self.expectation is None else {"expectation": dict(self.expectation)}
+        asked |= {"question": dict(self.question)} if self.question else {}
         return {"name": self.name, "engine": self.engine, **parts, **lists, **asked, "run": dict(self.run)}
 
     def to_toml(self) -> str:

@@ -63,6 +63,13 @@ NOISES = {
         ),
     ),
     "minibatch": Method("mean gradient of batch_size train rows, with replacement or in shuffled epochs", BATCH),
+    "fresh": Method(
+        "mean gradient of batch_size new rows, Gaussian inputs: one-pass SGD; with [expectation] alone",
+        (
+            Parameter("batch_size", rules.count, REQUIRED, "rows a step"),
+            Parameter("sigma", rules.not_negative, 0.0, "standard deviation of the labels"),
+        ),
+    ),
 }
 NO_NOISE = {"kind": "none"}
 

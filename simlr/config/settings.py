@@ -32,6 +32,7 @@ SETTINGS: dict[str, tuple[Parameter, ...]] = {
         Parameter("stop_residual", rules.flag, False, "the residuals at the stops"),
         Parameter("dtype", rules.one_of("float64", "float32"), "float64", "the type of trajectories"),
     ),
+    "expectation": (),
     "run": (Parameter("block_seeds", rules.count_or_none, 0, "seeds a block of work; 0 = as suits the grid"),),
 }
 

@@ -12,13 +12,14 @@ from ..kernels import arrays, jit
 from ..kernels.descent.ending import mark_out_of_reach
 from ..kernels.iterates import iterates_sweep
 from ..kernels.losses import losses_sweep
-from ..plan.engines import CLOSED_FORM, MIXED, RECURRENCE, STOCHASTIC
+from ..plan.engines import CLOSED_FORM, EXPECTATION, MIXED, RECURRENCE, STOCHASTIC
 from ..plan.plan import Plan
 from ..plan.stages import batches, longest_table
 from ..problems.source import Batch, Sloped, Source
 from .block_inputs import BlockSeeds, end_to_end, pad
 from .buffers import Buffers
 from .deterministic import ExactDescent
+from .exact_means import STOPS, ExactMeans
 from .stochastic import Stochastic, kind_of, losses
 from .stop_rules import StopRules
 
@@ -54,6 +55,7 @@ class Engine:
         self._exact = ExactDescent(plan, self.launch, self._workers)
         self._by_loss = plan.config.level_kind in LOSS_KINDS
         self._stops = StopRules(plan, self._exact, self.launch, self._workers)
+        self._means = ExactMeans(plan, self.launch, self._workers, self._train_rows)
         self._buffers = Buffers(plan)
 
     def stop(self) -> None:
@@ -94,9 +96,13 @@ class Engine:
         for name, values in results.items():
             if "average_" in name:  # of iterates, which only some stochastic schedules have
                 values[...] = np.nan
+        if self._plan.expects:  # of the schedules that are not drawn at all
+            results["train_loss_variance"][...] = 0.0
         for indices in self._batches():
             if self._plan.engines[indices[0]] == STOCHASTIC:
                 self._write_stochastic(seeds, indices, results)
+            elif self._plan.engines[indices[0]] == EXPECTATION:
+                self._write_means(seeds, indices, results)
             else:
                 self._write_descent(seeds, indices, results)
         if self._plan.stop_residual:
@@ -148,6 +154,7 @@ class Engine:
         for kind in dict.fromkeys(kinds):
             indices = stochastic[[other == kind for other in kinds]]
             yield from batches(indices, np.ones(indices.size, np.int64))
+        yield from self._means.batches(np.flatnonzero(engines == EXPECTATION))
 
     def _write_descent(self, seeds, indices, results):
         """Run the cells of some schedules by exact gradient descent, and write their stops and recorded moments."""
@@ -216,6 +223,17 @@ class Engine:
                 results[name][indices] = values
             if self._plan.config.record["iterates"]:
                 self._write_iterates(seeds, indices, passages.record_r, False, results)
+
+    def _write_means(self, seeds, indices, results):
+        """The mean losses of some schedules at their stops and recorded moments."""
+        rates, _ = self._exact.rates(indices)
+        found = self._means.of(seeds, indices, rates)
+        self._write_stops(seeds, indices, found._asdict(), None, results)
+        for which, name in enumerate(STOPS):
+            if name in results:
+                results[name][indices] = seeds.as_given(found.stop[..., which])
+            if f"trajectory_{name}" in results:
+                results[f"trajectory_{name}"][indices] = found.record[..., which]
 
     def _stochastic_losses(self, seeds, which, prefix, residual, average):
         """Losses of the last iterates of some seeds, and of their averages where some schedule has one."""

@@ -9,9 +9,9 @@ from ..config.methods import NOISES, check_kind, check_optimizers
 from ..errors import InputError
 from ..inputs.parameters import REQUIRED, Parameter, read_parameters
 from ..inputs.rules import array, not_negative
+from ..plan.engines import MOST_PAIRED_AXES
 
 AVERAGES = "none", "tail", "exponential"  # at their numbers in the kernels
-LARGEST_PAIRS = 2_000  # axes: eight matrices of this size are 256 MB a thread
 
 
 def _anything(_key, value):
@@ -111,10 +111,10 @@ def expected_losses(
     average = method.get("average", "none")
     test = _test_matrix(test_matrix, *lam.shape)
     pairs = source.kind == kernels.ROWS or test.ndim == 3
-    if pairs and lam.shape[1] > LARGEST_PAIRS:
+    if pairs and lam.shape[1] > MOST_PAIRED_AXES:
         raise InputError(
             f"all pairs of {lam.shape[1]:,} axes are more than memory holds: mini-batches and a test_matrix that is no "
-            f"diagonal go up to {LARGEST_PAIRS:,} axes"
+            f"diagonal go up to {MOST_PAIRED_AXES:,} axes"
         )
     if pairs and test.ndim == 2:
         test = np.stack([np.diag(one) for one in test])

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from .. import resources
+from ..config import expectation
 from ..config.grid import GridConfig
 from ..config.study import StudyConfig
 from ..errors import InputError
@@ -129,12 +130,23 @@ class Job:
             raise InputError(
                 f"stop.validation needs a validation set of problem {kind.kind!r}, {blind.validation_needs}"
             )
-        wanted, is_noisy = config.seeds["count"], any(noise["kind"] != "none" for _, noise, _ in config.methods())
+        self._check_fresh_rows(kind)
+        wanted, noises = config.seeds["count"], {noise["kind"] for _, noise, _ in config.methods()}
+        is_noisy = noises != {"none"} and config.expectation is None
         limits = [1 if source.is_same and not is_noisy else source.limit or wanted for source in self.sources]
         sizes = tuple((source.dimension, min(wanted, most)) for source, most in zip(self.sources, limits, strict=True))
         whole = Plan.of_grid(config, sizes)
         self.plan = whole.part(*shard) if shard else whole
         self.recomputed: list[str] = []
+
+    def _check_fresh_rows(self, kind):
+        """Refuse new rows of a problem that has only the ones that it has."""
+        asked = any(noise["kind"] == "fresh" for _, noise, _ in self.config.methods())
+        if asked and not all(source.is_population for source in self.sources):
+            raise InputError(
+                f"noise 'fresh': problem {kind.kind!r} has no population of Gaussian inputs to draw new rows from; use "
+                "problem 'quadratic', or noise 'minibatch'"
+            )
 
     def open(
         self,
@@ -207,6 +219,8 @@ class Job:
         others = {"problem_sizes": file_format.sizes_text(self.plan.sizes)}
         if self.data():
             others["problem_data"] = "\n".join(text[:1000] for text in self.data()[:20])
+        if self.config.expectation is not None:
+            others["expectation"] = expectation.MEANING
         if self.shard:
             others["shard"] = "{}/{}".format(*self.shard)
         identity = " ".join(source.identity for source in self.sources).strip()

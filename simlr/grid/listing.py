@@ -8,7 +8,7 @@ from pathlib import Path
 from ..analysis import answers, summary
 from ..analysis.verdict import verdict_of
 from ..claims.registry import load_paper, paper_names, papers_having
-from ..config import question
+from ..config import expectation, question
 from ..config import stop as stopping
 from ..config.methods import AVERAGING, NOISES, OPTIMIZERS
 from ..config.study import StudyConfig
@@ -51,6 +51,10 @@ def everything() -> str:
             [_wrapped(rule, meaning) for rule, meaning in stopping.RULES.items()],
         ),
         ("NOISE  ([[noise]] kind = ...)", [_method(kind, *entry) for kind, entry in NOISES.items()]),
+        (
+            "EXPECTATION  ([expectation], a table that may be empty; docs/expectation.md)",
+            [_wrapped("exact means in place of noise seeds", expectation.MEANING)],
+        ),
         (
             "QUESTION  ([question] has text and one of these; the report answers it; docs/analysis.md)",
             [_wrapped(form, meaning) for form, meaning in question.FORMS.items()],
@@ -127,6 +131,7 @@ def estimate(plan: Plan, needed: int, out: Path, data: Sequence[str] = ()) -> st
         *(("data", text) for text in data),
         ("cells", f"{plan.cells:,} ({schedules:,} schedules x {seeds:,} seeds), {plan.levels} levels each"),
         ("stop", stopping.describe(stop)),
+        *([("means", expectation.MEANING)] if plan.expects else []),
         ("steps", f"at most {steps:,}; cells stop at their last level"),
         ("recorded", f"{plan.points} moments of {plan.recorded:,} seeds" if plan.points else "nothing"),
         *(

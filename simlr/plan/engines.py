@@ -10,6 +10,9 @@ from .rate_tables import CHUNK
 # Step by step; by the closed form of many steps; a first chunk of steps, then the closed form; step by step with
 # noise, momentum or an average.
 RECURRENCE, CLOSED_FORM, MIXED, STOCHASTIC = "recurrence", "closed form", "mixed", "stochastic"
+# The same three without noise drawn: means and covariances, step by step.
+EXPECTATION = "expectation"
+MOST_PAIRED_AXES = 2_000  # eight matrices of this size are 256 MB a thread
 
 # A piece of fewer steps is stepped through in less time than its closed form takes.
 STEPS_A_PIECE = 64
@@ -32,7 +35,7 @@ def engine_of(config: GridConfig, seeds: int, schedule: Schedule, optimizer: dic
     Returns
     -------
     str
-        RECURRENCE, CLOSED_FORM, MIXED or STOCHASTIC.
+        RECURRENCE, CLOSED_FORM, MIXED, STOCHASTIC or EXPECTATION.
 
     Raises
     ------
@@ -45,7 +48,7 @@ def engine_of(config: GridConfig, seeds: int, schedule: Schedule, optimizer: dic
                 f"engine 'closed-form': schedule {schedule.name!r} has no closed form with optimizer "
                 f"{optimizer['kind']!r} and noise {noise['kind']!r}; use 'auto'"
             )
-        return STOCHASTIC
+        return STOCHASTIC if config.expectation is None else EXPECTATION
     if config.engine == "recurrence" or not schedule.length:
         return RECURRENCE
     pieces = schedule.pieces()

@@ -17,7 +17,7 @@ from ..config.stop import lands
 from ..errors import InputError
 from ..schedules.schedule import Schedule
 from . import block_size
-from .engines import engine_of
+from .engines import MOST_PAIRED_AXES, engine_of
 from .rate_tables import RateTables
 from .recording import RecordedSeeds, recorded_moments
 
@@ -79,6 +79,11 @@ class Plan:
         seeds = sum(draws for _, draws in sizes)
         engines = tuple(engine_of(config, seeds, s, *method) for s, method in zip(schedules, methods, strict=True))
         plan = cls(config, sizes, schedules, methods, parameters, engines, RateTables(schedules))
+        if plan.expects and config.draws_rows and plan.dimension > MOST_PAIRED_AXES:
+            raise InputError(
+                f"noise 'minibatch': with [expectation] all pairs of axes are carried, up to {MOST_PAIRED_AXES:,} of "
+                f"them, and the problem has {plan.dimension:,}; leave [expectation] out"
+            )
         if plan.cells > MOST_CELLS:
             raise InputError(f"grid: {plan.cells} cells, more than the {MOST_CELLS} that can be counted in one file")
         return plan
@@ -122,6 +127,11 @@ class Plan:
     def averages(self) -> bool:
         """Whether some schedule carries an average of its iterates."""
         return any("average" in optimizer for optimizer, _ in self.methods)
+
+    @property
+    def expects(self) -> bool:
+        """Whether losses are exact means over the noise."""
+        return self.config.expectation is not None
 
     @property
     def stop_residual(self) -> bool:

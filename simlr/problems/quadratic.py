@@ -15,6 +15,7 @@ from .source import Batch, Problem, Quadratic, Source, ValidationOf, empty_batch
 class _Quadratic(Source):
     """Row k of the file's arrays is draw k."""
 
+    is_population = True  # where the grid takes it for one
     validation_needs = "whose file has no array validation_matrix"
 
     def __init__(self, parameters: dict[str, Any], folder: Path):

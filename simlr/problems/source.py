@@ -75,6 +75,9 @@ class Source:
         The number of different draws, where there are only so many.
     is_same : bool
         Whether all draws are the same problem, so that more than one seed is worth while with noise only.
+    is_population : bool
+        Whether it is the loss of a population of Gaussian inputs, of which new rows can be drawn at every step; its
+        train_floor is then the variance of what the inputs cannot tell.
     identity : str
         Digest of the files behind it; a run is resumed only where it is the same.
     rows : callable or None
@@ -90,6 +93,7 @@ class Source:
     dimension: int = 0
     limit: int | None = None
     is_same: bool = False
+    is_population: bool = False
     identity: str = ""
     rows: RowsOf | None = None
     validation_needs: str = "which has none"

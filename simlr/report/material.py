@@ -73,6 +73,7 @@ def _provenance(run, name):
     versions = ("simlr", "numba", "numpy", "h5py", "python")
     provenance = [
         ("run file", name),
+        *([("losses", attributes["expectation"])] if "expectation" in attributes else []),
         *(("data", text) for text in str(attributes.get("problem_data", "")).splitlines()),
         ("versions", ", ".join(f"{key} {attributes.get(f'{key}_version', 'unknown')}" for key in versions)),
         ("kernel digest", attributes.get("kernel_digest", "unknown")),

@@ -113,6 +113,15 @@ AVERAGES = (
         "test loss of the averaged iterate there; NaN without one",
     ),
 )
+# Where losses are means over the noise.
+SPREAD = (
+    Field(
+        "train_loss_variance",
+        ("schedule", "seed", "level"),
+        "<f8",
+        "variance over the noise of the train loss there; NaN where the iterate is not normal",
+    ),
+)
 CHECKS = (
     Field("stop_look_step", ("schedule", "seed", "level"), "<i8", "steps when validation stopped the run, or it ended"),
     Field("validation_loss", ("schedule", "seed", "level"), "<f8", "validation loss of the iterate that is given"),
@@ -158,7 +167,8 @@ TRAJECTORIES = (
 BLOCK_DATASETS = frozenset(
     (
         *TRAJECTORIES,
-        *(f.name for f in (*RESULTS, *FRACTIONS, *AVERAGES, *RESIDUALS, *CHECKS, *PROBLEM, *OFFSET, *MATRICES, STATUS)),
+        *(f.name for f in (*RESULTS, *FRACTIONS, *SPREAD, *AVERAGES, *RESIDUALS, *CHECKS)),
+        *(f.name for f in (*PROBLEM, *OFFSET, *MATRICES, STATUS)),
     )
 )
 
@@ -168,7 +178,7 @@ _STEP, _TEXTS_OR_NUMBERS = ("schedule", "record"), ("str", "<f8", "<i8")
 KNOWN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     **{
         field.name: (field.dims, (field.dtype,))
-        for field in (*RESULTS, *AVERAGES, *CHECKS, *PROBLEM, *RESIDUALS, *OFFSET, *MATRICES, STATUS)
+        for field in (*RESULTS, *SPREAD, *AVERAGES, *CHECKS, *PROBLEM, *RESIDUALS, *OFFSET, *MATRICES, STATUS)
     },
     **dict.fromkeys(TRAJECTORIES, (("schedule", "recorded_seed", "record"), ("<f8", "<f4"))),
     "trajectory_iterate": (("schedule", "recorded_seed", "record", "axis"), ("<f8", "<f4")),
@@ -219,8 +229,8 @@ def result_fields(plan: Plan) -> tuple[Field, ...]:
     """Datasets of what is computed, in the order in which they are written: `status` last."""
     checks = CHECKS if plan.config.level_kind == PATIENCE else ()
     averages, residuals = AVERAGES if plan.averages else (), RESIDUALS if plan.stop_residual else ()
-    fractions = FRACTIONS if plan.landing else ()
-    return (*trajectory_fields(plan), *RESULTS, *fractions, *averages, *residuals, *checks, STATUS)
+    fractions, spread = FRACTIONS if plan.landing else (), SPREAD if plan.expects else ()
+    return (*trajectory_fields(plan), *RESULTS, *fractions, *spread, *averages, *residuals, *checks, STATUS)
 
 
 def block_fields(plan: Plan) -> tuple[Field, ...]:

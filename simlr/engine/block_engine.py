@@ -16,6 +16,7 @@ from ..plan.engines import CLOSED_FORM, EXPECTATION, MIXED, RECURRENCE, STOCHAST
 from ..plan.plan import Plan
 from ..plan.stages import batches, longest_table
 from ..problems.source import Batch, Sloped, Source
+from ..store.file_format import LARGEST_MATRIX_AXES
 from .block_inputs import BlockSeeds, end_to_end, pad
 from .buffers import Buffers
 from .deterministic import ExactDescent
@@ -53,6 +54,12 @@ class Engine:
         self._tasks = np.zeros(2, np.int64)
         self.seconds: dict[str, float] = {}
         self._exact = ExactDescent(plan, self.launch, self._workers)
+        # Matrices are not made where nothing asks for them, and there may be no room for them.
+        self._as_modes = (
+            set(plan.engines) == {EXPECTATION}
+            and plan.dimension > LARGEST_MATRIX_AXES
+            and all(source.modes for source in sources)
+        )
         self._by_loss = plan.config.level_kind in LOSS_KINDS
         self._stops = StopRules(plan, self._exact, self.launch, self._workers)
         self._means = ExactMeans(plan, self.launch, self._workers, self._train_rows)
@@ -117,7 +124,8 @@ class Engine:
         """The problems of the seeds first..last - 1, as one Batch; axes that a seed lacks have only zeros."""
         parts = []
         for source, draws, _ in self._parts(first, last):
-            drawn = source.draw(self._plan.config.seeds["root"], draws, self._workers)
+            draw = source.modes if self._as_modes else source.draw
+            drawn = draw(self._plan.config.seeds["root"], draws, self._workers)
             if drawn.test_slope is None:
                 drawn = drawn._replace(test_slope=np.zeros_like(drawn.offset))
             parts.append(pad(drawn, self._plan.dimension - source.dimension))

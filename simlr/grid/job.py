@@ -145,7 +145,7 @@ class Job:
         if asked and not all(source.is_population for source in self.sources):
             raise InputError(
                 f"noise 'fresh': problem {kind.kind!r} has no population of Gaussian inputs to draw new rows from; use "
-                "problem 'quadratic', or noise 'minibatch'"
+                "problem 'population' or 'quadratic', or noise 'minibatch'"
             )
 
     def open(

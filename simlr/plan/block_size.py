@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from ..config.grid import GridConfig
 from ..config.stop import LOSS_KINDS, VALIDATION, lands
+from .engines import MOST_PAIRED_AXES
 
 # Seeds a block where the grid leaves the choice to us: enough to fill the SIMD lanes of all cores, few enough that a
 # block takes a fraction of a second and its arrays stay small.
@@ -19,6 +20,7 @@ WINDOW = 16
 MOMENTS_A_WINDOW = WINDOW + 4
 # As a problem hands its train rows over, as wide as the widest problem's, and end to end.
 COPIES_OF_ROWS = 3
+VECTORS_OF_A_PROBLEM = 16
 
 
 class SeedBytes(NamedTuple):
@@ -47,6 +49,8 @@ def bytes_a_seed(config: GridConfig, schedules: int, dimension: int, all_recorde
         losses += 8 * (dimension + 1) * (MOMENTS_A_WINDOW if VALIDATION in config.stop else levels + 1)
     trajectory = 8 * config.record["points"] * (dimension + 2) if all_recorded else 0
     problem = 8 * 4 * dimension * (dimension + 2)
+    if config.expectation is not None and dimension > MOST_PAIRED_AXES:  # there are vectors alone
+        problem = 8 * VECTORS_OF_A_PROBLEM * dimension
     rows = config.problem.get("train_rows", 0) if config.draws_rows else 0
     counts = [row for row in (rows if isinstance(rows, list) else [rows]) if isinstance(row, int)]
     # All of a table whose length is not known here: as few seeds at a time as share a vector.

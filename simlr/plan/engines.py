@@ -10,7 +10,7 @@ from .rate_tables import CHUNK
 # Step by step; by the closed form of many steps; a first chunk of steps, then the closed form; step by step with
 # noise, momentum or an average.
 RECURRENCE, CLOSED_FORM, MIXED, STOCHASTIC = "recurrence", "closed form", "mixed", "stochastic"
-# The same three without noise drawn: means and covariances, step by step.
+# Means and covariances, step by step.
 EXPECTATION = "expectation"
 MOST_PAIRED_AXES = 2_000  # eight matrices of this size are 256 MB a thread
 
@@ -49,6 +49,8 @@ def engine_of(config: GridConfig, seeds: int, schedule: Schedule, optimizer: dic
                 f"{optimizer['kind']!r} and noise {noise['kind']!r}; use 'auto'"
             )
         return STOCHASTIC if config.expectation is None else EXPECTATION
+    if config.expectation is not None and config.engine == "auto" and not schedule.flows:
+        return EXPECTATION
     if config.engine == "recurrence" or not schedule.length:
         return RECURRENCE
     pieces = schedule.pieces()

@@ -8,10 +8,11 @@ from ..errors import unknown
 from ..inputs import rules
 from .dataset import DATASET
 from .gaussian import GAUSSIAN
+from .population import POPULATION
 from .quadratic import QUADRATIC
 from .source import Problem
 
-_GENERIC = {problem.kind: problem for problem in (GAUSSIAN, QUADRATIC, DATASET)}
+_GENERIC = {problem.kind: problem for problem in (GAUSSIAN, QUADRATIC, DATASET, POPULATION)}
 
 
 def kinds() -> list[str]:

@@ -78,6 +78,9 @@ class Source:
     is_population : bool
         Whether it is the loss of a population of Gaussian inputs, of which new rows can be drawn at every step; its
         train_floor is then the variance of what the inputs cannot tell.
+    modes : callable or None
+        Where M is diagonal in every draw, (root, draws, workers) -> their Batch without matrices, for more axes than
+        these have room for: test_matrix (N, d) is M's diagonal, curvature_axes (N, 0).
     identity : str
         Digest of the files behind it; a run is resumed only where it is the same.
     rows : callable or None
@@ -101,6 +104,11 @@ class Source:
     @property
     def validation(self) -> ValidationOf | None:
         """As above. A kind whose sources all have a validation set may make it a method, as `draw` is."""
+        return None
+
+    @property
+    def modes(self) -> Callable[[int, NDArray[np.int64], int], Batch] | None:
+        """As above."""
         return None
 
     def describe(self) -> str:

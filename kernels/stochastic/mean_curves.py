@@ -40,7 +40,6 @@ from .expectation import (
     test_of_pairs,
     weights_of_average,
 )
-from .lanes import sharpness_of
 
 # What is kept at a stop or a recorded moment, and how many of them.
 TRAIN, TEST, VARIANCE, AVERAGE_TRAIN, AVERAGE_TEST, LOSSES = 0, 1, 2, 3, 4, 5
@@ -88,6 +87,7 @@ class Setting(NamedTuple):
     dimension: np.ndarray  # (N,) axes that each seed has
     # (N, d) c_i lam_i where an axis stands for c_i alike, r_i^2 their mean and M_ii a sum; lam for pairs
     weight: np.ndarray
+    unit: np.ndarray  # (N,) what rates in units of 1/sharpness are divided by
 
 
 class Launch(NamedTuple):
@@ -138,8 +138,10 @@ def set_second(second, mean, covariance):
 
 @inline
 def is_open(launch, s, n, first):
-    """Whether a cell has something to do after `first` steps; at the start it has."""
-    return first == 0 or not is_done(launch.cells, launch.rates, launch.found.decided, s, n, first)
+    """Whether a cell has something to do after `first` steps; at the start it has, but where it takes no part."""
+    if first == 0:
+        return launch.found.decided[s, n] != ENDED
+    return not is_done(launch.cells, launch.rates, launch.found.decided, s, n, first)
 
 
 @inline
@@ -259,7 +261,7 @@ def set_losses_of_pairs(losses, launch, n, noise_kind, average, covariance, mean
 def follow_modes(launch, s, m, first, tasks):
     """Take one cell through a chunk of steps that begins after `first` steps, axis by axis."""
     rates, n, losses = launch.rates, launch.moments.seed[m], np.full(LOSSES, np.nan)
-    size, unit = launch.setting.dimension[n], sharpness_of(launch.landscape.curvature, n) if rates.unit[s] else 1.0
+    size, unit = launch.setting.dimension[n], launch.setting.unit[n] if rates.unit[s] else 1.0
     lam, covariance = launch.landscape.curvature[n, :size], launch.moments.covariance[s, m, :, :size].copy()
     mean, steps, noise = launch.moments.mean[s, m, :, :size].copy(), steps_of(launch, s), noise_of(launch, s, n)
     last, average = min(first + rates.eta.shape[1], rates.length[s]), steps.average
@@ -293,7 +295,7 @@ def follow_modes(launch, s, m, first, tasks):
 def follow_pairs(launch, s, m, first, tasks):
     """`follow_modes` with all pairs of axes."""
     rates, n, losses = launch.rates, launch.moments.seed[m], np.full(LOSSES, np.nan)
-    size, unit = launch.setting.dimension[n], sharpness_of(launch.landscape.curvature, n) if rates.unit[s] else 1.0
+    size, unit = launch.setting.dimension[n], launch.setting.unit[n] if rates.unit[s] else 1.0
     lam, covariance = launch.landscape.curvature[n, :size], launch.moments.covariance[s, m, :, :size, :size].copy()
     mean, steps, noise = launch.moments.mean[s, m, :, :size].copy(), steps_of(launch, s), noise_of(launch, s, n)
     last, average, batch = min(first + rates.eta.shape[1], rates.length[s]), steps.average, launch.methods.batch[s]

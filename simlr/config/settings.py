@@ -32,7 +32,14 @@ SETTINGS: dict[str, tuple[Parameter, ...]] = {
         Parameter("stop_residual", rules.flag, False, "the residuals at the stops"),
         Parameter("dtype", rules.one_of("float64", "float32"), "float64", "the type of trajectories"),
     ),
-    "expectation": (),
+    "expectation": (
+        Parameter(
+            "bin_error",
+            partial(rules.number, least=0.0, most=0.5, rule="a number from 0 to 0.5"),
+            0.0,
+            "axes go in bins, halved until no loss moves by more than this share; 0 = every axis by itself",
+        ),
+    ),
     "run": (Parameter("block_seeds", rules.count_or_none, 0, "seeds a block of work; 0 = as suits the grid"),),
 }
 

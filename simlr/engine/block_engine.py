@@ -105,6 +105,8 @@ class Engine:
                 values[...] = np.nan
         if self._plan.expects:  # of the schedules that are not drawn at all
             results["train_loss_variance"][...] = 0.0
+        if self._plan.bin_error:
+            results["bins"][...], results["bin_change"][...] = seeds.dimension, 0.0
         for indices in self._batches():
             if self._plan.engines[indices[0]] == STOCHASTIC:
                 self._write_stochastic(seeds, indices, results)
@@ -235,7 +237,9 @@ class Engine:
     def _write_means(self, seeds, indices, results):
         """The mean losses of some schedules at their stops and recorded moments."""
         rates, _ = self._exact.rates(indices)
-        found = self._means.of(seeds, indices, rates)
+        found, bins = self._means.of(seeds, indices, rates)
+        if bins is not None:
+            results["bins"][indices], results["bin_change"][indices] = bins
         self._write_stops(seeds, indices, found._asdict(), None, results)
         for which, name in enumerate(STOPS):
             if name in results:

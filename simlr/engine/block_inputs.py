@@ -83,7 +83,9 @@ class BlockSeeds:
         self._absent = np.arange(most) >= self.dimension[:, None]  # the axes that each seed lacks, (N, d)
         self.sharpness = batch.curvature.max(axis=1)
         self.unit = np.where(self.sharpness > 0.0, self.sharpness, 1.0)[:, None]
-        self.order, threshold = thresholds(plan.config, batch.train_floor, initial_train_loss(batch))
+        fractions = plan.config.level_kind == "train_loss_fraction"  # all else does not ask where runs start
+        initial = initial_train_loss(batch) if fractions else batch.train_floor
+        self.order, threshold = thresholds(plan.config, batch.train_floor, initial)
         _, recorded = plan.recorded_rows(first, last)
         self.recorded = recorded - first
         row = np.full(count, -1, np.int64)

@@ -1,6 +1,7 @@
 """The exact means over the noise of a block of seeds: from a grid's methods to what `kernels.stochastic` takes."""
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from ..kernels.stochastic import expectation, mean_curves
 from ..plan.engines import MOST_PAIRED_AXES
 from ..plan.plan import Plan
 from ..plan.rate_tables import chunks_of
+from . import bins
 from .block_inputs import BlockSeeds
 from .deterministic import any_stepping
 from .expectation import coefficients
@@ -68,34 +70,58 @@ class ExactMeans:
         -------
         Found
             Every level decided, in the order of `BlockSeeds`.
+        (bins, change) or None
+            Where axes are grouped, (S, N) each: how many bins, and by what share a loss moved as they were halved last.
         """
-        cells = seeds.cells
+        cells, landscape = seeds.cells, seeds.landscape
         if self._budgets.size:
             cells = cells._replace(threshold=np.full((cells.row.size, self._budgets.size), -1.0))
-        methods, found = self._methods(indices), self._nothing_found(indices.size, seeds, cells)
-        rows = self._rows(seeds, methods)
-        for pairs, chosen in self._seeds_by_work(seeds, methods):
-            for part in self._parts(chosen, indices.size, pairs):
-                launch = self._start(seeds, cells, rates, methods, rows, found, part, pairs)
-                self._take(launch, indices, pairs)
+        methods = self._methods(indices)
+        work = _Work(seeds, indices, cells, rates, methods, self._rows(seeds, methods))
+        found = self._nothing_found(work)
+        if self._plan.bin_error:
+            sizes = self._refine(work, found)
+        else:
+            self._follow(work, bins.every_axis(landscape, seeds.dimension), found)
+            sizes = None
         if not self._budgets.size:
             mark_out_of_reach(cells, found)
-        return found
+        return found, sizes
+
+    def _refine(self, work, found):
+        """Halve the bins of axes until the losses of every cell stay where they are; (bins, change) of each, (S, N)."""
+        seeds, bound, halvings = work.seeds, self._plan.bin_error, 0
+        landscape = _with_diagonal(seeds.landscape)
+        change, count = np.full(found.decided.shape, np.inf), np.zeros(found.decided.shape, np.int64)
+        while (change > bound).any():
+            axes = bins.every_axis(landscape, seeds.dimension)
+            if halvings < bins.MOST_HALVINGS:
+                axes = bins.grouped(landscape, seeds.dimension, bins.FIRST_BINS << halvings)
+            open_cells, newer = change > bound, self._nothing_found(work)
+            bins.skip(newer, ~open_cells)
+            self._follow(work, axes, newer)
+            moved = bins.change(found, newer, seeds.recorded) if halvings else np.full(change.shape, np.inf)
+            change[open_cells] = np.where(axes.exact, 0.0, moved)[open_cells]
+            count[open_cells] = np.broadcast_to(axes.dimension, count.shape)[open_cells]
+            bins.take_over(found, newer, open_cells, seeds.recorded)
+            halvings += 1
+        return count, change
+
+    def _follow(self, work, axes, found):
+        """Take all steps of all cells, and note what is found."""
+        for pairs, chosen in self._seeds_by_work(work, axes.landscape.test_matrix):
+            for part in self._parts(chosen, work.indices.size, pairs, axes):
+                self._take(self._start(work, axes, found, part, pairs), work.indices, pairs)
 
     def batches(self, indices: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Schedules in batches for `of`: with mini-batches or without, as many as memory holds the moments of."""
         drawn = np.array([self._plan.methods[s][1]["kind"] == "minibatch" for s in indices], bool)
         # Whether a seed needs all pairs of axes is not known before it is drawn.
         pairs = self._plan.dimension <= MOST_PAIRED_AXES
-        most = max(self._workers, min(MOST_SCHEDULES, BYTES_AT_ONCE // self._cell_bytes(pairs)))
+        most = max(self._workers, min(MOST_SCHEDULES, BYTES_AT_ONCE // _cell_bytes(self._plan.dimension, pairs)))
         for chosen in (indices[~drawn], indices[drawn]):
             for first in range(0, chosen.size, most):
                 yield chosen[first : first + most]
-
-    def _cell_bytes(self, pairs):
-        """Of the means and covariances of one cell."""
-        d = self._plan.dimension
-        return 8 * (mean_curves.COVARIANCES * (d * d if pairs else d) + mean_curves.MEANS * d)
 
     def _methods(self, indices):
         """The `Methods` of some schedules."""
@@ -112,9 +138,9 @@ class ExactMeans:
             np.array([one.get("average_decay", 0.0) for one, _ in chosen], np.float64),
         )
 
-    def _nothing_found(self, schedules, seeds, cells):
+    def _nothing_found(self, work):
         """Levels and moments before the first step."""
-        count, levels, losses = cells.row.size, cells.threshold.shape[1], mean_curves.LOSSES
+        (count, levels), losses, schedules = work.cells.threshold.shape, mean_curves.LOSSES, work.indices.size
         shape = schedules, count, levels
         return mean_curves.Found(
             np.zeros((schedules, count), np.int64),
@@ -122,7 +148,7 @@ class ExactMeans:
             np.zeros(shape, np.int64),
             np.zeros(shape),
             np.full((*shape, losses), np.nan),
-            np.full((schedules, seeds.recorded.size, self._plan.points, losses), np.nan),
+            np.full((schedules, work.seeds.recorded.size, self._plan.points, losses), np.nan),
         )
 
     def _rows(self, seeds, methods):
@@ -132,12 +158,11 @@ class ExactMeans:
         count = np.zeros(seeds.dimension.size, np.int64)
         return arrays.Rows(np.zeros((1, 0, self._plan.dimension)), np.zeros((1, 0)), count)
 
-    def _seeds_by_work(self, seeds, methods):
+    def _seeds_by_work(self, work, matrix):
         """(whether all pairs of axes are needed, which seeds): a matter of each seed and method, not of the block."""
-        everyone = np.arange(seeds.dimension.size)
-        if (methods.kind == expectation.ROWS).any():
+        everyone = np.arange(work.seeds.dimension.size)
+        if (work.methods.kind == expectation.ROWS).any():
             return [(True, everyone)]
-        matrix = seeds.landscape.test_matrix
         if matrix.ndim == 2:
             return [(False, everyone)]
         diagonal = np.array([not (one - np.diag(np.diag(one))).any() for one in matrix])
@@ -150,25 +175,23 @@ class ExactMeans:
         parts = (False, everyone[diagonal]), (True, everyone[~diagonal])
         return [(pairs, chosen) for pairs, chosen in parts if chosen.size]
 
-    def _parts(self, chosen: NDArray[np.int64], schedules: int, pairs: bool) -> Iterator[NDArray[np.int64]]:
+    def _parts(self, chosen, schedules, pairs, axes):
         """Seeds, as many at a time as memory holds the moments of; at least one."""
-        most = max(1, BYTES_AT_ONCE // (schedules * self._cell_bytes(pairs)))
+        most = max(1, BYTES_AT_ONCE // (schedules * _cell_bytes(axes.landscape.curvature.shape[1], pairs)))
         for first in range(0, chosen.size, most):
             yield chosen[first : first + most]
 
-    def _start(self, seeds, cells, rates, methods, rows, found, part, pairs):
+    def _start(self, work, axes, found, part, pairs):
         """The `Launch` of some seeds, whose moments are those of the start."""
-        landscape, d = seeds.landscape, self._plan.dimension
-        if not pairs and landscape.test_matrix.ndim == 3:
-            diagonals = np.ascontiguousarray(np.diagonal(landscape.test_matrix, axis1=1, axis2=2))
-            landscape = landscape._replace(test_matrix=diagonals)
-        shape = rates.length.size, part.size
+        landscape = axes.landscape if pairs else _with_diagonal(axes.landscape)
+        d, shape = landscape.curvature.shape[1], (work.indices.size, part.size)
         covariance = np.zeros((*shape, mean_curves.COVARIANCES, d, *((d,) if pairs else ())))
         mean = np.zeros((*shape, mean_curves.MEANS, d))
         mean[:, :, expectation.X_MEAN] = mean[:, :, expectation.A_MEAN] = landscape.residual[part]
         moments = mean_curves.Moments(part, covariance, mean)
-        setting = mean_curves.Setting(self._budgets, seeds.dimension, landscape.curvature)
-        return mean_curves.Launch(cells, rates, landscape, setting, methods, rows, moments, found)
+        unit = np.ascontiguousarray(work.seeds.unit[:, 0])
+        setting = mean_curves.Setting(self._budgets, axes.dimension, axes.weight, unit)
+        return mean_curves.Launch(work.cells, work.rates, landscape, setting, work.methods, work.rows, moments, found)
 
     def _take(self, launch, indices, pairs):
         """Take all steps of some seeds."""
@@ -180,3 +203,28 @@ class ExactMeans:
             decided = launch.found._replace(decided=launch.found.decided[:, part])
             if not any_stepping(of_part, decided, launch.rates, first + eta.shape[1]):
                 break
+
+
+class _Work(NamedTuple):
+    """The cells of some schedules with the seeds of a block."""
+
+    seeds: BlockSeeds
+    indices: NDArray[np.int64]
+    cells: arrays.Cells
+    rates: arrays.Rates
+    methods: mean_curves.Methods
+    rows: arrays.Rows
+
+
+def _cell_bytes(dimension, pairs):
+    """Of the means and covariances of one cell."""
+    covariances = dimension * dimension if pairs else dimension
+    return 8 * (mean_curves.COVARIANCES * covariances + mean_curves.MEANS * dimension)
+
+
+def _with_diagonal(landscape):
+    """A Landscape whose test_matrix (N, d) is the diagonal of M."""
+    if landscape.test_matrix.ndim == 2:
+        return landscape
+    diagonal = np.ascontiguousarray(np.diagonal(landscape.test_matrix, axis1=1, axis2=2))
+    return landscape._replace(test_matrix=diagonal)

@@ -130,7 +130,7 @@ class Job:
             raise InputError(
                 f"stop.validation needs a validation set of problem {kind.kind!r}, {blind.validation_needs}"
             )
-        self._check_fresh_rows(kind)
+        self._check_population(kind)
         wanted, noises = config.seeds["count"], {noise["kind"] for _, noise, _ in config.methods()}
         is_noisy = noises != {"none"} and config.expectation is None
         limits = [1 if source.is_same and not is_noisy else source.limit or wanted for source in self.sources]
@@ -139,13 +139,19 @@ class Job:
         self.plan = whole.part(*shard) if shard else whole
         self.recomputed: list[str] = []
 
-    def _check_fresh_rows(self, kind):
-        """Refuse new rows of a problem that has only the ones that it has."""
+    def _check_population(self, kind):
+        """Refuse new rows, and bins of axes, of a problem that is no population."""
         asked = any(noise["kind"] == "fresh" for _, noise, _ in self.config.methods())
         if asked and not all(source.is_population for source in self.sources):
             raise InputError(
                 f"noise 'fresh': problem {kind.kind!r} has no population of Gaussian inputs to draw new rows from; use "
                 "problem 'population' or 'quadratic', or noise 'minibatch'"
+            )
+        is_binned = self.config.expectation is not None and self.config.expectation["bin_error"] > 0.0
+        if is_binned and not all(source.modes for source in self.sources):
+            raise InputError(
+                f"expectation.bin_error groups axes that are alike, of problem 'population', and not of {kind.kind!r}; "
+                "leave it out"
             )
 
     def open(

@@ -11,6 +11,7 @@ from ..claims.registry import load_paper, paper_names, papers_having
 from ..config import expectation, question
 from ..config import stop as stopping
 from ..config.methods import AVERAGING, NOISES, OPTIMIZERS
+from ..config.settings import SETTINGS
 from ..config.study import StudyConfig
 from ..inputs.parameters import REQUIRED
 from ..plan.plan import Plan
@@ -52,8 +53,12 @@ def everything() -> str:
         ),
         ("NOISE  ([[noise]] kind = ...)", [_method(kind, *entry) for kind, entry in NOISES.items()]),
         (
-            "EXPECTATION  ([expectation], a table that may be empty; docs/expectation.md)",
-            [_wrapped("exact means in place of noise seeds", expectation.MEANING)],
+            "EXPECTATION  ([expectation], a table that may be empty: exact means in place of noise seeds; "
+            "docs/expectation.md)",
+            [
+                *(_wrapped(one.name, one.meaning) for one in SETTINGS[expectation.TABLE]),
+                _wrapped("mind", expectation.MEANING),
+            ],
         ),
         (
             "QUESTION  ([question] has text and one of these; the report answers it; docs/analysis.md)",

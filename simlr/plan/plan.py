@@ -134,6 +134,11 @@ class Plan:
         return self.config.expectation is not None
 
     @property
+    def bin_error(self) -> float:
+        """By what share losses may move as bins of axes are halved; 0 where every axis is by itself."""
+        return (self.config.expectation or {}).get("bin_error", 0.0)
+
+    @property
     def stop_residual(self) -> bool:
         """Whether the residuals at the stops are kept."""
         return self.config.record["stop_residual"]

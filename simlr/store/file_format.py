@@ -122,6 +122,13 @@ SPREAD = (
         "variance over the noise of the train loss there; NaN where the iterate is not normal",
     ),
 )
+# Where axes are grouped.
+BINS = (
+    Field("bins", ("schedule", "seed"), "<i8", "axes that were carried: bins of them, or each by itself"),
+    Field(
+        "bin_change", ("schedule", "seed"), "<f8", "largest share by which a loss moved as the bins were halved last"
+    ),
+)
 CHECKS = (
     Field("stop_look_step", ("schedule", "seed", "level"), "<i8", "steps when validation stopped the run, or it ended"),
     Field("validation_loss", ("schedule", "seed", "level"), "<f8", "validation loss of the iterate that is given"),
@@ -167,7 +174,7 @@ TRAJECTORIES = (
 BLOCK_DATASETS = frozenset(
     (
         *TRAJECTORIES,
-        *(f.name for f in (*RESULTS, *FRACTIONS, *SPREAD, *AVERAGES, *RESIDUALS, *CHECKS)),
+        *(f.name for f in (*RESULTS, *FRACTIONS, *SPREAD, *BINS, *AVERAGES, *RESIDUALS, *CHECKS)),
         *(f.name for f in (*PROBLEM, *OFFSET, *MATRICES, STATUS)),
     )
 )
@@ -178,7 +185,7 @@ _STEP, _TEXTS_OR_NUMBERS = ("schedule", "record"), ("str", "<f8", "<i8")
 KNOWN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     **{
         field.name: (field.dims, (field.dtype,))
-        for field in (*RESULTS, *SPREAD, *AVERAGES, *CHECKS, *PROBLEM, *RESIDUALS, *OFFSET, *MATRICES, STATUS)
+        for field in (*RESULTS, *SPREAD, *BINS, *AVERAGES, *CHECKS, *PROBLEM, *RESIDUALS, *OFFSET, *MATRICES, STATUS)
     },
     **dict.fromkeys(TRAJECTORIES, (("schedule", "recorded_seed", "record"), ("<f8", "<f4"))),
     "trajectory_iterate": (("schedule", "recorded_seed", "record", "axis"), ("<f8", "<f4")),
@@ -230,7 +237,8 @@ def result_fields(plan: Plan) -> tuple[Field, ...]:
     checks = CHECKS if plan.config.level_kind == PATIENCE else ()
     averages, residuals = AVERAGES if plan.averages else (), RESIDUALS if plan.stop_residual else ()
     fractions, spread = FRACTIONS if plan.landing else (), SPREAD if plan.expects else ()
-    return (*trajectory_fields(plan), *RESULTS, *fractions, *spread, *averages, *residuals, *checks, STATUS)
+    bins = BINS if plan.bin_error else ()
+    return (*trajectory_fields(plan), *RESULTS, *fractions, *spread, *bins, *averages, *residuals, *checks, STATUS)
 
 
 def block_fields(plan: Plan) -> tuple[Field, ...]:

@@ -130,6 +130,93 @@ def test_eigenvalues_and_target_come_from_a_list_or_a_file(tmp_path):
     np.testing.assert_allclose(given["train_loss"][0], got.train_loss[0], rtol=1e-13)
 
 
+# ---- bins of axes ----
+
+BINNED = """
+name = "binned"
+[expectation]
+[problem]
+kind = "population"
+dimension = 3000
+capacity = [1.3, 2.0]
+[stop]
+train_loss = [1.2, 0.9]
+max_steps = 60
+[record]
+points = 8
+[[schedule]]
+kind = "cosine"
+unit = "sharpness"
+learning_rate = 0.3
+steps = 60
+[[optimizer]]
+kind = "gd"
+average = "exponential"
+average_decay = 0.8
+[[optimizer]]
+kind = "nesterov"
+momentum = 0.6
+[[noise]]
+kind = "fresh"
+batch_size = 4
+sigma = 0.5
+[[noise]]
+kind = "gradient"
+sigma = 0.1
+covariance = "hessian"
+[[noise]]
+kind = "none"
+"""
+LOSSES = "train_loss", "test_loss", "average_train_loss", "average_test_loss"
+
+
+def with_bins(text, error, **problem):
+    return grid(text, **problem).replace(expectation={"bin_error": error})
+
+
+def test_bins_move_no_loss_by_more_than_they_say():
+    """The change at the last halving is a bound on what is left, since the error falls with the square of the width."""
+    exact = simlr.run(grid(BINNED))
+    for error in (1e-3, 1e-5):
+        run = simlr.run(with_bins(BINNED, error))
+        assert (run["bin_change"] <= error).all() and (run["bins"] < 600).all() and (run["bins"] > 10).all()
+        assert (run["stop_step"] == exact["stop_step"]).all() and (run["status"] == exact["status"]).all()
+        for name in (*LOSSES, *(f"trajectory_{name}" for name in LOSSES)):
+            moved = np.nan_to_num(abs(run[name] / exact[name] - 1.0))
+            assert (moved.max(axis=2) <= np.maximum(run["bin_change"], 1e-12)).all(), name
+        spread, of_each = run["train_loss_variance"], exact["train_loss_variance"]
+        np.testing.assert_allclose(spread, of_each, rtol=10 * error, atol=1e-300)
+
+
+def test_bins_of_one_axis_lose_nothing_and_say_so():
+    exact, run = simlr.run(grid(BINNED, dimension=4)), simlr.run(with_bins(BINNED, 1e-3, dimension=4))
+    assert (run["bins"] == 4).all() and (run["bin_change"] == 0.0).all()
+    for name in LOSSES:
+        np.testing.assert_allclose(run[name], exact[name], rtol=1e-13)
+    alike = simlr.run(with_bins(BINNED, 1e-3, dimension=0, capacity=2.0, eigenvalues=[1.0, 0.5, 0.5, 0.0, 0.5, 0.0]))
+    assert (alike["bins"] == 3).all() and (alike["bin_change"] == 0.0).all()
+    each = simlr.run(grid(BINNED, dimension=0, capacity=2.0, eigenvalues=[1.0, 0.5, 0.5, 0.0, 0.5, 0.0]))
+    for name in LOSSES:
+        np.testing.assert_allclose(alike[name], each[name], rtol=1e-13)
+
+
+def test_the_bins_of_a_seed_do_not_depend_on_its_block():
+    """Every seed has features, and bins, of its own."""
+    whole = with_bins(BINNED, 1e-4, dimension=200, random_features=60).replace(seeds={"count": 5})
+    assert whole.expectation == {"bin_error": 1e-4}
+    one, other = simlr.run(whole), simlr.run(whole.replace(run={"block_seeds": 3}), threads=1)
+    assert len(set(one["bins"].ravel().tolist())) > 2
+    for name in (*LOSSES, "bins", "bin_change", "trajectory_train_loss", "stop_step"):
+        assert one[name].tobytes() == other[name].tobytes(), name
+
+
+def test_problems_without_like_axes_have_no_bins():
+    tables = grid().tables() | {"problem": {"kind": "nakkiran2020"}, "expectation": {"bin_error": 0.1}}
+    tables["noise"] = [{"kind": "gradient", "sigma": 0.1}]
+    with pytest.raises(InputError, match=r"expectation\.bin_error groups axes that are alike, of problem 'population'"):
+        Job(simlr.GridConfig.from_tables(tables))
+
+
 @pytest.mark.parametrize(
     ("problem", "words"),
     [

@@ -19,6 +19,8 @@ class Stability(NamedTuple):
     limit: NDArray[np.float64]  # (N,) the mean loss stays bounded at constant rates below it
     gain: NDArray[np.float64]  # (N,) at the given rate: what share of the excess loss the noise gives back
     floor: NDArray[np.float64]  # (N,) the mean excess train loss that it settles at, inf where it does not
+    step_floor: NDArray[np.float64]  # (N,) the same where a step of Nesterov's ends, before the momentum; else floor
+    critical_batch: NDArray[np.float64]  # (N,) of fresh rows, the size above which the given rate is stable; else NaN
 
 
 def stability(
@@ -41,6 +43,11 @@ def stability(
 
     and a rate is stable where the mean is, every c_i lam_i^2 < B, and G < 1. With noise that does not depend on r the
     mean alone decides, and the floor is 1/2 sum_i lam_i c_i times its variance along axis i.
+
+    Nesterov's losses are at torch's parameters theta, where the gradient g is taken. The point after its step, theta -
+    eta g, which others call the iterate, has the variance ((1 - a)^2 c + eta^2) times that of the noise: `step_floor`.
+    `critical_batch` is the B at which G = 1, no whole number in general: below it the noise alone makes the rate
+    unstable. At the `limit` of a batch size, where noise decides it, it is that batch size; inf above the mean's limit.
 
     Parameters
     ----------
@@ -65,16 +72,17 @@ def stability(
         return _gain(axes, eta, batch, beta, nesterov) if kind == "fresh" else 0.0
 
     limit = np.array([_limit(one[one > 0.0], gains, beta, nesterov) for one in lam])
-    nothing = np.full(len(lam), np.nan)
     if learning_rate is None:
-        return Stability(limit, nothing, nothing.copy())
+        unknown = np.full(len(lam), np.nan)
+        return Stability(limit, unknown, unknown.copy(), unknown.copy(), unknown.copy())
     eta = not_negative("learning_rate", learning_rate)
     gain = np.array([gains(one[one > 0.0], eta) for one in lam])
-    floor = np.array([_floor(one, kind, eta, size * size, beta, nesterov) for one in lam])
-    if kind == "fresh":
-        with np.errstate(all="ignore"):
-            floor = np.where(gain < 1.0, size * size * gain / (1.0 - gain), np.inf)
-    return Stability(limit, gain, np.where(eta < limit, floor, np.inf))
+    floors = np.full((2, len(lam)), np.inf)
+    for n in np.flatnonzero((eta < limit) & (gain < 1.0)):
+        label = size * size / (1.0 - gain[n])  # of fresh rows, e + sigma^2
+        floors[:, n] = _floors(lam[n], kind, eta, label if kind == "fresh" else size * size, batch, beta, nesterov)
+    critical = np.array([_critical_batch(one[one > 0.0], eta, beta, nesterov) for one in lam])
+    return Stability(limit, gain, floors[0], floors[1], critical if kind == "fresh" else np.full(len(lam), np.nan))
 
 
 def _mean_limit(lam, beta, nesterov):
@@ -128,12 +136,33 @@ def _limit(lam, gains, beta, nesterov):
     return low
 
 
-def _floor(lam, kind, eta, sigma_2, beta, nesterov):
-    """The mean excess loss that noise of fixed size settles at."""
-    if kind == "none" or sigma_2 == 0.0 or eta == 0.0:
+def _critical_batch(lam, eta, beta, nesterov):
+    """The batch size at which the gain is 1."""
+    if eta == 0.0 or lam.size == 0:
         return 0.0
+    if not eta < _mean_limit(lam, beta, nesterov):
+        return np.inf
+    part = _variances(lam, eta, beta, nesterov) * lam * lam
+    low, high = part.max(), part.max() + part.sum()  # G is inf, and at most 1
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        if not low < middle < high:
+            break
+        if (part / (middle - part)).sum() > 1.0:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _floors(lam, kind, eta, sigma_2, batch, beta, nesterov):
+    """The mean excess losses that noise settles at: at the parameters, and where a step ends."""
     moving = lam[lam > 0.0]
-    if moving.size == 0:
-        return 0.0
-    own = moving * _variances(moving, eta, beta, nesterov) * sigma_2
-    return float(0.5 * (own * moving if kind == "hessian" else own).sum())
+    if kind == "none" or sigma_2 == 0.0 or eta == 0.0 or moving.size == 0:
+        return 0.0, 0.0
+    ratio = _variances(moving, eta, beta, nesterov)
+    noise = {"isotropic": np.ones_like(moving), "hessian": moving}.get(kind)
+    if noise is None:  # fresh: (2 lam (e + sigma^2) + lam^2 r^2) / B with r^2 = ratio times it
+        noise = 2.0 * moving / (batch - ratio * moving * moving)
+    after = (1.0 - eta * moving) ** 2 * ratio + eta * eta if nesterov else ratio
+    return tuple(0.5 * sigma_2 * (moving * noise * part).sum() for part in (ratio, after))

@@ -219,6 +219,54 @@ def test_noise_floors_are_the_reference_ones():
         assert 0.5 * settled.floor[0] == pytest.approx(floor, rel=1e-9)
         late = simlr.expected_losses(lam, np.ones((1, 20)), np.full((1, 60_000), 0.05), noise, table)
         assert late.train_loss.item() == pytest.approx(settled.floor[0], rel=1e-9)
+    # The reference has Nesterov's loss after the step of the gradient, before the momentum.
+    assert 0.5 * settled.step_floor[0] == pytest.approx(0.0839335716085, rel=1e-11)
+    capacity_2, per_label = 2.0 * np.arange(1, 4097.0)[None] ** -2.0, {"kind": "fresh", "sigma": 1.0, "batch_size": 32}
+    # (the reference's number, that of the closed form in 50 decimal digits: the reference has 9 digits of the first)
+    momentum = 0.0204851453913, 0.020485145394189234
+    nesterov = 0.0115834708469, 0.011583470846551584
+    for optimizer, (floor, precise) in (("momentum", momentum), ("nesterov", nesterov)):
+        settled = simlr.stability(capacity_2, per_label, method(optimizer, 0.98), 0.015)
+        assert 0.5 * settled.step_floor[0] == pytest.approx(precise, rel=1e-13)
+        assert 0.5 * settled.step_floor[0] == pytest.approx(floor, rel=2e-10)
+
+
+@pytest.mark.parametrize(("optimizer", "beta"), OPTIMIZERS)
+def test_the_critical_batch_of_a_limit_is_the_batch_that_set_it(optimizer, beta):
+    lam = 2.0 * np.arange(1, 51.0)[None] ** -1.5
+    for batch in (1, 3, 10):
+        noise, table = {"kind": "fresh", "batch_size": batch, "sigma": 1.0}, method(optimizer, beta)
+        limit = simlr.stability(lam, noise, table).limit[0]
+        found = simlr.stability(lam, noise, table, limit)
+        assert found.critical_batch[0] == pytest.approx(batch, rel=1e-9)
+        half = simlr.stability(lam, noise, table, 0.5 * limit)
+        assert 0.0 < half.critical_batch[0] < batch
+        assert simlr.stability(lam, noise, table, 9.0).critical_batch[0] == np.inf
+        assert simlr.stability(lam, noise, table, 0.0).critical_batch[0] == 0.0
+    fixed = simlr.stability(lam, {"kind": "gradient", "sigma": 1.0}, table, 0.1)
+    assert np.isnan(fixed.critical_batch[0])
+
+
+@pytest.mark.parametrize("covariance", ["isotropic", "hessian", "fresh"])
+def test_the_floor_after_the_step_is_that_of_the_settled_linear_process(covariance):
+    """One axis: the stationary covariance of (theta, velocity), by the linear equations themselves."""
+    lam, eta, beta, batch, sigma = 0.8, 0.3, 0.6, 5, 0.7
+    turn = np.array([[1 - eta * (1 + beta) * lam, -eta * beta * beta], [lam, beta]])
+    kick = np.array([-eta * (1 + beta), 1.0])
+    noise = 1.0
+    for _ in range(400):  # the noise of fresh rows depends on the variance
+        settled = np.linalg.solve(np.eye(4) - np.kron(turn, turn), noise * np.kron(kick, kick)).reshape(2, 2)
+        variance = {"isotropic": sigma**2, "hessian": sigma**2 * lam}.get(covariance)
+        if variance is None:
+            variance = (2 * lam * (0.5 * lam * settled[0, 0] + sigma**2) + lam**2 * settled[0, 0]) / batch
+        noise = variance
+    expected = 0.5 * lam * ((1 - eta * lam) ** 2 * settled[0, 0] + eta**2 * noise)
+    given = {"kind": "fresh", "batch_size": batch, "sigma": sigma}
+    if covariance != "fresh":
+        given = {"kind": "gradient", "covariance": covariance, "sigma": sigma}
+    found = simlr.stability(np.array([[lam]]), given, method("nesterov", beta), eta)
+    assert found.step_floor[0] == pytest.approx(expected, rel=1e-12)
+    assert found.floor[0] == pytest.approx(0.5 * lam * settled[0, 0], rel=1e-12)
 
 
 SOURCES = [

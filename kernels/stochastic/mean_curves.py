@@ -24,6 +24,8 @@ from .averages import NO_AVERAGE
 from .expectation import (
     A_MEAN,
     FRESH,
+    HESSIAN,
+    ISOTROPIC,
     ROWS,
     X_MEAN,
     A,
@@ -257,6 +259,23 @@ def set_losses_of_pairs(losses, launch, n, noise_kind, average, covariance, mean
 # ---- cells ----
 
 
+@cell
+def step_plain_modes(variance, mean, lam, energy, eta, batch, noise):
+    """`step_modes_at` to the bit for gradient descent without an average, whose velocity nobody asks for."""
+    kind, sigma_2 = noise.kind, noise.sigma * noise.sigma
+    label, kick = 2.0 * (energy + sigma_2), eta * eta
+    if kind == FRESH:
+        for i in range(lam.size):
+            s, m, p = fma(-eta, lam[i], 1.0), mean[i], variance[i]
+            own = lam[i] * (label + lam[i] * fma(m, m, p)) / batch
+            variance[i], mean[i] = s * s * p + kick * own, s * m
+        return
+    for i in range(lam.size):
+        s = fma(-eta, lam[i], 1.0)
+        own = sigma_2 if kind == ISOTROPIC else (sigma_2 * lam[i] if kind == HESSIAN else 0.0)
+        variance[i], mean[i] = s * s * variance[i] + kick * own, s * mean[i]
+
+
 @worker
 def follow_modes(launch, s, m, first, tasks):
     """Take one cell through a chunk of steps that begins after `first` steps, axis by axis."""
@@ -265,6 +284,7 @@ def follow_modes(launch, s, m, first, tasks):
     lam, covariance = launch.landscape.curvature[n, :size], launch.moments.covariance[s, m, :, :size].copy()
     mean, steps, noise = launch.moments.mean[s, m, :, :size].copy(), steps_of(launch, s), noise_of(launch, s, n)
     last, average = min(first + rates.eta.shape[1], rates.length[s]), steps.average
+    plain = steps.b == 0.0 and steps.c2 == 0.0 and average == NO_AVERAGE
     weight, slot, moment, energy = launch.setting.weight[n, :size], 0, NEVER, 0.0
     if first > 0:
         energy = mean_energy(weight, mean[X_MEAN], covariance[P])
@@ -277,7 +297,10 @@ def follow_modes(launch, s, m, first, tasks):
             past, present = weights_of_average(steps, t + 1)
             eta = rates.eta[s, t - first] / unit
             batch = launch.methods.batch[s]
-            step_modes_at(covariance, mean, lam, energy, eta, batch, steps, noise, past, present)
+            if plain:
+                step_plain_modes(covariance[P], mean[X_MEAN], lam, energy, eta, batch, noise)
+            else:
+                step_modes_at(covariance, mean, lam, energy, eta, batch, steps, noise, past, present)
         energy = mean_energy(weight, mean[X_MEAN], covariance[P])
         if is_looked_at(launch, s, n, t + 1, energy, moment):
             set_losses_of_modes(losses, launch, n, noise.kind, average, covariance, mean)

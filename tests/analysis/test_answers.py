@@ -271,6 +271,7 @@ READY = {
     "momentum": (["--seeds", "16", "--set", "stop.max_steps=300"], 3 * 3 * 2),
     "linear-scaling": (["--seeds", "8", "--set", "stop.max_steps=300"], 2 * 7 * 2),
     "early-stopping": (["--seeds", "8", "--set", "stop.max_steps=1000"], 5 * 3),
+    "one-pass": (["--seeds", "40"], 2 * 2 * 3),
 }
 
 

@@ -25,6 +25,7 @@ _PUBLIC = {
     "descend": "simlr.engine.descend:descend",
     "expected_losses": "simlr.engine.expectation:expected_losses",
     "stability": "simlr.engine.stability:stability",
+    "loss_gradient": "simlr.engine.optimal.gradient:loss_gradient",
     "load": "simlr.store.read:load",
     "run": "simlr.grid.job:run",
     **{

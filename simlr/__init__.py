@@ -25,6 +25,8 @@ _PUBLIC = {
     "descend": "simlr.engine.descend:descend",
     "expected_losses": "simlr.engine.expectation:expected_losses",
     "stability": "simlr.engine.stability:stability",
+    "greedy_rates": "simlr.engine.optimal.families:greedy_rates",
+    "optimise": "simlr.engine.optimal.optimise:optimise",
     "loss_gradient": "simlr.engine.optimal.gradient:loss_gradient",
     "load": "simlr.store.read:load",
     "run": "simlr.grid.job:run",

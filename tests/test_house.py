@@ -46,6 +46,7 @@ OWNED_PACKAGES = {
     "tqdm": ("simlr.cli.progress",),
     "matplotlib": ("simlr.report.figures.style",),
     "jax": ("simlr.bench",),
+    "scipy": ("simlr.engine.optimal.search",),
     "pandas": ("simlr.inputs.columnar",),
     "pyarrow": ("simlr.inputs.columnar",),
     "dask": ("simlr.grid.cluster",),

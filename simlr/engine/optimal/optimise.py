@@ -1,0 +1,193 @@
+"""`simlr.optimise`: the learning rates that make the expected loss at the end of training least."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...errors import InputError
+from ...inputs import rules
+from ...inputs.parameters import Parameter, read_parameters
+from ..stability import stability
+from .families import Family, best_of, compared, heights
+from .gradient import Objective, piece_lengths, read_objective
+from .search import Layout, Limits, Problem, Solution, geometric_lengths, grow, solve_shape, zeroed
+
+FIRST_PIECES, MOST_PIECES = 16, 400
+SINGLE_STEPS = 64  # up to so many each step has a rate of its own
+SHAPES = "free", "monotone", "unimodal"
+
+
+def _cap(key, value):
+    if isinstance(value, str):
+        return rules.one_of("none", "stability")(key, value)
+    return rules.positive(key, value)
+
+
+LIMITS = (
+    Parameter("cap", _cap, "none", 'no rate is above it: a number, "stability" or "none"'),
+    Parameter("peak", lambda key, value: value if value is None else rules.positive(key, value), None),
+    Parameter("shape", rules.one_of(*SHAPES), "free", "of the rates after the warm-up"),
+    Parameter("warmup_steps", rules.count_or_none, 0, "linear from 0 to the first rate"),
+)
+
+
+class Optimum(NamedTuple):
+    """The best schedule that was found, and what speaks for it."""
+
+    learning_rate: NDArray[np.float64]  # (P,) of each piece
+    lengths: NDArray[np.int64]  # (P,) steps of each piece
+    loss: NDArray[np.float64]  # (N,) mean over the noise after the last step, of each problem
+    gradient_norm: float  # largest projected derivative of log(mean loss) by the logarithm of a rate
+    start_gap: float  # worst over best mean loss of the starts, less 1, over the first pieces
+    largest: float  # the cap, or what the search was bounded by
+    cap_binds: bool  # whether some rate is there
+    families: dict[str, Family]  # the best of each usual shape under the same limits: peak and mean loss
+    evaluations: int  # losses and gradients taken by the search
+
+    def rates(self) -> NDArray[np.float64]:
+        """The rate of every step, (T,)."""
+        return np.repeat(self.learning_rate, self.lengths)
+
+    def over_optimum(self) -> dict[str, float]:
+        """Loss of the best of each family over the optimum's: at least 1, but for what pieces cannot follow."""
+        best = float(self.loss.mean())
+        return {name: family.loss / best if best > 0.0 else np.inf for name, family in self.families.items()}
+
+    def table(self) -> dict[str, Any]:
+        """The [[schedule]] table of a grid with these rates."""
+        if self.lengths.size == 1:
+            return {"kind": "constant", "learning_rate": float(self.learning_rate[0]), "steps": int(self.lengths[0])}
+        return {
+            "kind": "piecewise_constant",
+            "boundaries": np.cumsum(self.lengths)[:-1].tolist(),
+            "learning_rates": self.learning_rate.tolist(),
+            "steps": int(self.lengths.sum()),
+        }
+
+
+def optimise(
+    curvature: ArrayLike, residual: ArrayLike, steps: int, noise: dict[str, Any],
+    optimizer: dict[str, Any] | None = None, *,
+    test_matrix: ArrayLike | None = None, offset: ArrayLike | None = None, pieces: int | ArrayLike | None = None,
+    limits: dict[str, Any] | None = None, starts: int = 3,
+) -> Optimum:  # fmt: skip
+    """The learning rates that make the mean over N problems of the expected loss after T steps least.
+
+    Found by L-BFGS-B (SciPy, the extra `optimal`) in the logarithms of the rates, with the exact gradient of
+    `simlr.loss_gradient`.
+
+    Parameters
+    ----------
+    curvature, residual, noise, optimizer, test_matrix, offset
+        As in `simlr.loss_gradient`; a batch size is one number. Without test_matrix and offset the loss is the train
+        loss.
+    steps
+        T, the horizon.
+    pieces
+        How many pieces of constant rate, geometric in the steps to go; or the lengths of all pieces after the warm-up,
+        (P,). By default each step has its own rate up to 64 steps; beyond, 16 pieces are halved where their halves
+        want different rates, until the loss falls by less than 1e-6 of itself or there are 400.
+    limits
+        {"cap": a rate, or "stability" for the lowest of `simlr.stability(...).limit`; "peak": the highest rate exactly,
+        which goes with a shape; "shape": "monotone" for rates that never rise, "unimodal" for rates that rise, then
+        fall; "warmup_steps": W, rates t / W times the first one in the first W steps, part of T}. Without a cap no rate
+        is above 2 (1 + momentum) over the smallest curvature above 0.
+    starts
+        How many starts: the best linear fall, the best constant, then random ones.
+
+    Returns
+    -------
+    Optimum
+        Rates and lengths of the pieces, the loss, and certificates.
+
+    Raises
+    ------
+    InputError (a ValueError) for wrong shapes and values, and where SciPy is missing.
+
+    Notes
+    -----
+    The loss is not convex in the rates: an optimum is local, and `start_gap` says how far starts ended from each other.
+    Without an offset no rate of gradient descent is 0 at an optimum: the loss falls with each rate at 0, by
+    2 sum_i w_i lam_i E r_i^2, w >= 0 the weights of E r_i^2 after that step. With an offset a rate of 0 may be best:
+    rates below a millionth of the highest are set to 0 where that makes the loss no larger.
+    """
+    objective = read_objective(curvature, residual, noise, optimizer, test_matrix, offset)
+    if np.ndim(objective.batch) != 0:
+        raise InputError("noise.batch_size must be one number here")
+    length, begun = rules.count("steps", steps), rules.count("starts", starts)
+    allowed = _limits(limits, length, objective, (curvature, noise, optimizer))
+    free = length - allowed.warmup_steps
+    grows = pieces is None and free > SINGLE_STEPS
+    problem = Problem(objective, Layout(_lengths(pieces, free), allowed.warmup_steps))
+    found = [solve_shape(problem, start, allowed) for start in _starts(problem, allowed, begun)]
+    best, worst = min(found, key=lambda one: one.value), max(one.value for one in found)
+    gap = float(np.expm1(worst - best.value))
+    if grows:
+        problem, best = grow(problem, best, allowed, MOST_PIECES)
+    return _result(problem, best if allowed.shape != "free" else zeroed(problem, best), allowed, gap)
+
+
+def _result(problem: Problem, best: Solution, limits: Limits, gap: float) -> Optimum:
+    """The Optimum, with the families that it is held against."""
+    layout, objective = problem.layout, problem.objective
+    rates, lengths = layout.all_rates(best.rates), layout.all_lengths
+    scale = min(limits.largest, _scale(objective))
+    loss = objective.evaluate(rates, lengths, slopes=False).loss
+    families = compared(objective, int(lengths.sum()), limits.warmup_steps, scale, limits.peak)
+    binds = bool((best.rates >= limits.largest * (1.0 - 1e-9)).any())
+    return Optimum(rates, lengths, loss, best.gradient_norm, gap, limits.largest, binds, families, problem.evaluations)
+
+
+def _limits(given, steps, objective: Objective, stable_arguments):
+    """The checked `Limits`."""
+    if given is not None and not isinstance(given, dict):
+        rules.refuse("limits", "a table", given)
+    table = read_parameters("limits", given or {}, LIMITS)
+    cap, peak, shape, warmup = (table[name] for name in ("cap", "peak", "shape", "warmup_steps"))
+    if warmup >= steps:
+        rules.refuse("limits.warmup_steps", f"below the {steps} steps", warmup)
+    if peak is not None and shape == "free":
+        raise InputError("limits.peak goes with a shape, 'monotone' or 'unimodal'; without one use limits.cap")
+    moving = objective.curvature[objective.curvature > 0.0]
+    if moving.size == 0:
+        raise InputError("curvature must be above 0 somewhere: no rate changes anything")
+    largest = 2.0 * (1.0 + objective.method[0]) / moving.min()
+    if cap == "stability":
+        largest = float(stability(*stable_arguments).limit.min())
+    elif cap != "none":
+        largest = cap
+    if peak is not None and peak > largest:
+        rules.refuse("limits.peak", f"at most the cap, {largest:g}", peak)
+    return Limits(largest, peak, shape, warmup)
+
+
+def _lengths(pieces, steps):
+    """(P,) lengths of the first pieces."""
+    if pieces is None:
+        return np.ones(steps, np.int64) if steps <= SINGLE_STEPS else geometric_lengths(steps, FIRST_PIECES)
+    if np.ndim(pieces) == 0:
+        count = rules.count("pieces", pieces)
+        if count == 1:
+            return np.array([steps], np.int64)
+        return np.ones(steps, np.int64) if count >= steps else geometric_lengths(steps, count)
+    lengths = piece_lengths(pieces)
+    if lengths.sum() != steps:
+        raise InputError(f"pieces must sum to the {steps:,} steps after the warm-up, got {lengths.sum():,}")
+    return lengths
+
+
+def _scale(objective: Objective) -> float:
+    """A rate beyond which no constant rate is of use."""
+    return 2.0 * (1.0 + objective.method[0]) / float(objective.curvature.max())
+
+
+def _starts(problem: Problem, limits: Limits, count: int):
+    """Rates (P,) to start from: the best linear fall, the best constant, then random ones around the first."""
+    scale = min(limits.largest, _scale(problem.objective))
+    lengths = problem.layout.lengths
+    linear, constant = (best_of(problem, name, scale) for name in ("linear", "constant"))
+    first = linear.learning_rate * heights("linear", lengths)
+    generator = np.random.default_rng(0)
+    rest = [first * np.exp(generator.normal(0.0, 0.7, lengths.size)) for _ in range(max(count - 2, 0))]
+    return [first, np.full(lengths.size, constant.learning_rate), *rest][:count]

@@ -9,7 +9,7 @@ from ...errors import InputError
 from ...inputs import rules
 from ...inputs.parameters import Parameter, read_parameters
 from ..stability import stability
-from .families import Family, best_of, compared, heights
+from .families import FAMILIES, Family, best_of, compared, heights
 from .gradient import Objective, piece_lengths, read_objective
 from .search import Layout, Limits, Problem, Solution, geometric_lengths, grow, solve_shape, zeroed
 
@@ -94,7 +94,7 @@ def optimise(
         fall; "warmup_steps": W, rates t / W times the first one in the first W steps, part of T}. Without a cap no rate
         is above 2 (1 + momentum) over the smallest curvature above 0.
     starts
-        How many starts: the best linear fall, the best constant, then random ones.
+        How many starts: the usual shapes with their best peaks, the best one first, then random ones around it.
 
     Returns
     -------
@@ -183,11 +183,11 @@ def _scale(objective: Objective) -> float:
 
 
 def _starts(problem: Problem, limits: Limits, count: int):
-    """Rates (P,) to start from: the best linear fall, the best constant, then random ones around the first."""
-    scale = min(limits.largest, _scale(problem.objective))
-    lengths = problem.layout.lengths
-    linear, constant = (best_of(problem, name, scale) for name in ("linear", "constant"))
-    first = linear.learning_rate * heights("linear", lengths)
+    """Rates (P,) to start from: the usual shapes with their best peaks, the best first, then random ones around it."""
+    scale, lengths = min(limits.largest, _scale(problem.objective)), problem.layout.lengths
+    best = {name: best_of(problem, name, scale) for name in FAMILIES}
+    ranked = sorted(best, key=lambda name: best[name].loss)
+    shapes = [best[name].learning_rate * heights(name, lengths) for name in ranked]
     generator = np.random.default_rng(0)
-    rest = [first * np.exp(generator.normal(0.0, 0.7, lengths.size)) for _ in range(max(count - 2, 0))]
-    return [first, np.full(lengths.size, constant.learning_rate), *rest][:count]
+    more = [shapes[0] * np.exp(generator.normal(0.0, 0.7, lengths.size)) for _ in range(count - len(shapes))]
+    return [*shapes, *more][:count]

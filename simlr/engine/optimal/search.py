@@ -12,7 +12,9 @@ from .gradient import Objective
 
 Array = NDArray[np.float64]
 LEAST_SHARE = 1e-12  # of the largest rate: what is searched is its logarithm
-SMALLEST = 1e-28  # of the losses at the start and at the minimiser: less counts as this much, so that there is a logarithm
+SMALLEST = (
+    1e-28  # of the losses at the start and at the minimiser: less counts as this much, so that there is a logarithm
+)
 DIVERGED = 1e3  # stands for the logarithm of a loss that is beyond all numbers
 
 

@@ -4,6 +4,7 @@ simlr.schedules.tabulate("cosine", steps=100, learning_rate=0.1)  # float64 (100
 """
 
 from .checking import build, check_keys, check_kind, check_phase, describe, kinds, needs_steps, parameters, read_file
+from .export import export
 from .registry import KINDS, Rates, schedule
 from .rules import RULES
 from .schedule import FLOW, PHASES, Phase, Schedule
@@ -22,6 +23,7 @@ __all__ = [
     "check_kind",
     "check_phase",
     "describe",
+    "export",
     "from_callable",
     "kinds",
     "needs_steps",

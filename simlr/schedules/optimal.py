@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..inputs import rules
-from .registry import Array, schedule
+from .registry import Array, as_array, schedule
 
 SILVER_RATIO = 1.0 + np.sqrt(2.0)
 
@@ -66,3 +66,45 @@ def silver(t: Array, steps: int, learning_rate: float) -> Array:
     number = t.astype(np.int64) + 1
     _, exponent = np.frexp((number & -number).astype(np.float64))
     return learning_rate * (1.0 + SILVER_RATIO ** (exponent - 2.0))
+
+
+def _interval_steps(steps, curvature, interval_ratio):
+    """Steps of each interval of the spectrum, int64, the flattest first: all of them together."""
+    values = np.sort(as_array(curvature))
+    count = int(np.ceil(np.log(values[-1] / values[0]) / np.log(interval_ratio))) + 2
+    edges = values[0] * interval_ratio ** np.arange(count)
+    inside = np.bincount(np.searchsorted(edges, values, side="right") - 1, minlength=count)
+    share = np.sqrt(inside) / np.sqrt(inside).sum()
+    lengths = np.where(inside > 0, np.floor((steps - np.count_nonzero(inside)) * share).astype(np.int64) + 1, 0)
+    first = np.flatnonzero(inside)[: max(steps - lengths.sum(), 0)]
+    lengths[first] += 1
+    return lengths
+
+
+def _a_step_an_interval(key, steps, learning_rate, curvature, interval_ratio=2.0):
+    """Every interval that holds curvatures takes a step at least."""
+    if steps is None:
+        return
+    lengths = _interval_steps(max(steps, len(curvature)), curvature, interval_ratio)
+    if steps < np.count_nonzero(lengths):
+        rules.refuse(f"{key}.steps", f"at least {np.count_nonzero(lengths)}, one for each interval", steps)
+
+
+@schedule(needs_steps=True, check=_a_step_an_interval)
+def eigencurve(
+    t: Array, steps: int, learning_rate: float, curvature: tuple[float, ...], interval_ratio: float = 2.0
+) -> Array:
+    """eta_t = learning_rate / (1 + (sum_(j<i) D_j b^j + b^i (t - t_i)) / kappa), D_j steps in [m b^j, m b^(j+1)).
+
+    b is interval_ratio, m and kappa m the smallest and largest curvature, and t_i the first step of interval i, in
+    which t lies. Of the steps T, interval i with n_i curvatures gets D_i = floor((T - intervals with any) sqrt(n_i) /
+    sum_j sqrt(n_j)) + 1 and the first of them one more each until T are given (Pan, Ye, Zhang 2022, arXiv:2110.14109:
+    optimal up to a constant for noise in proportion to the Hessian). Only ratios of curvatures count.
+    """
+    lengths = _interval_steps(steps, curvature, interval_ratio)
+    kappa = max(curvature) / min(curvature)
+    growth = interval_ratio ** np.arange(lengths.size, dtype=np.float64)
+    first = np.cumsum(lengths) - lengths
+    passed = np.cumsum(lengths * growth) - lengths * growth
+    interval = np.searchsorted(np.cumsum(lengths), t, side="right")
+    return learning_rate / (1.0 + (passed[interval] + growth[interval] * (t - first[interval])) / kappa)

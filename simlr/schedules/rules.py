@@ -42,6 +42,14 @@ def ascending(key: str, value: Any) -> tuple[int, ...]:
     return steps
 
 
+@VectorRule
+def positive_list(key: str, value: Any) -> Rates:
+    """A list of numbers above 0, as `Rates`."""
+    for i, one in enumerate(found := rate_list(key, value)):
+        rules.positive(f"{key}[{i}]", one)
+    return found
+
+
 # What each parameter of any kind must be.
 RULES: dict[str, Rule] = {
     "learning_rate": rules.not_negative,
@@ -70,6 +78,8 @@ RULES: dict[str, Rule] = {
     "decay": rules.one_of(*shapes.DECAYS),
     "smallest_curvature": rules.positive,
     "largest_curvature": rules.positive,
+    "curvature": positive_list,
+    "interval_ratio": lambda key, value: rules.number(key, value, above=1.0, rule="a finite number > 1"),
     # Where a table comes from, or nothing.
     "source": lambda key, value: value if value == "" else rules.text(key, value),
     "steps": rules.count,

@@ -199,11 +199,31 @@ def silver(t, steps, learning_rate):
     return learning_rate * large if t == 2**order - 1 else silver(t - 2**order, steps, learning_rate)
 
 
+def eigencurve(t, steps, learning_rate, curvature, interval_ratio=2.0):
+    """Counts the curvatures of every interval, deals the steps out, and walks."""
+    smallest, kappa = min(curvature), max(curvature) / min(curvature)
+    counts = {}
+    for value in curvature:
+        i = 0
+        while smallest * interval_ratio ** (i + 1) <= value:
+            i += 1
+        counts[i] = counts.get(i, 0) + 1
+    roots = sum(math.sqrt(count) for count in counts.values())
+    dealt = {i: math.floor((steps - len(counts)) * (math.sqrt(counts[i]) / roots)) + 1 for i in sorted(counts)}
+    for i in list(dealt)[: steps - sum(dealt.values())]:
+        dealt[i] += 1
+    total, left = 0.0, t
+    for i, length in dealt.items():
+        taken = min(left, length)
+        total, left = total + taken * interval_ratio**i, left - taken
+    return learning_rate / (1 + total / kappa)
+
+
 TWINS = {
     function.__name__: function
     for function in (
         *(constant, step, multistep, exponential, linear, polynomial, inverse_sqrt, cosine, warmup, warmup_exponential),
         *(piecewise_constant, piecewise_interpolated, one_cycle, warmup_stable_decay, cosine_restarts, triangular),
-        *(triangular2, exp_range, table, chebyshev, silver),
+        *(triangular2, exp_range, table, chebyshev, silver, eigencurve),
     )
 }

@@ -7,6 +7,8 @@ import pytest
 
 import simlr
 from naive import schedules as naive_schedules
+from simlr.errors import InputError
+from simlr.schedules import optimal
 from simlr.schedules.tabulation import tabulate
 
 SIZES = [*range(1, 20), 31, 32, 33, 64, 100, 127, 128, 243, 256, 500, 511, 512, 513, 729, 1000, 1023, 1024]
@@ -143,3 +145,17 @@ def test_ten_million_steps_come_in_chunks(kind):
     for first in range(0, steps, steps // 20):
         assert made.rates(first, first + 4096).size == 4096
     assert time.monotonic() - began < 2.0
+
+
+def test_eigencurve_deals_its_steps_as_the_paper_does():
+    """Pan et al. 2022: a spectrum 1/j, j <= 100, 1,000 steps, intervals that double."""
+    spectrum = tuple(1.0 / j for j in range(1, 101))
+    lengths = optimal._interval_steps(1000, spectrum, 2.0)
+    assert lengths[lengths > 0].tolist() == [317, 224, 162, 110, 78, 64, 45]
+    rates = tabulate("eigencurve", 1000, learning_rate=1.0, curvature=spectrum)
+    expected = [1.0, 0.9090909090909091, 0.5, 0.1277139208173691, 0.011757789535567314]
+    np.testing.assert_allclose(rates[[0, 10, 100, 500, 999]], expected, rtol=1e-14)
+    with pytest.raises(InputError, match="steps must be at least 7, one for each interval, got 6"):
+        tabulate("eigencurve", 6, learning_rate=1.0, curvature=spectrum)
+    with pytest.raises(InputError, match=r"curvature\[1\] must be a finite number > 0, got 0.0"):
+        tabulate("eigencurve", 6, learning_rate=1.0, curvature=(1.0, 0.0))

@@ -105,7 +105,7 @@ def test_polynomial_of_power_1_is_linear(learning_rate, end, steps):
 
 
 OTHERS = {"gamma": 0.5, "step_size": 2, "power": 2.0, "milestones": [2], "cycle_steps": 2, "up_steps": 2}
-OTHERS |= {"decay_steps": 2}
+OTHERS |= {"decay_steps": 2, "curvature": [1.0, 3.0]}
 
 
 @pytest.mark.parametrize(

@@ -57,9 +57,14 @@ PARAMETERS = {
     "table": {"learning_rates": st.lists(rates, min_size=LENGTH, max_size=LENGTH).map(tuple)},
     "chebyshev": {"smallest_curvature": st.floats(1e-3, 0.5), "largest_curvature": st.floats(0.5, 10.0)},
     "silver": {"learning_rate": rates},
+    "eigencurve": {
+        "learning_rate": rates,
+        "curvature": st.lists(st.floats(1e-3, 10.0), min_size=1, max_size=12).map(tuple),
+        "interval_ratio": st.sampled_from([2.0, 3.0, 1.5]),
+    },
 }
 
 
 def steps_of(kind):
     """Numbers of steps that go with all of a kind's parameters."""
-    return st.integers(20 if kind == "warmup_stable_decay" else 1, LENGTH)
+    return st.integers(20 if kind in ("warmup_stable_decay", "eigencurve") else 1, LENGTH)

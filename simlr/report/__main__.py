@@ -2,13 +2,14 @@
 
 On the terminal the tables and the verdict; in a folder report.html (with matplotlib), report.md, summary.csv and the
 CSV files of the analysis. With --schedules the learning rates of a grid, before it is run, and what convex theory
-promises of them: schedules.html, schedules.csv and bounds.csv.
+promises of them: schedules.html, schedules.csv and bounds.csv. With --explore a page for a class, explorer.html.
 """
 
 from ..cli import signals  # noqa: I001 - first: it minds signals from then on
 
 from collections.abc import Sequence
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from ..store.target import check_folder
 from ..text import printable
 from .schedules import as_csv, bounds_csv, page_parts, schedule_groups
 from .csv_files import csv_files
+from .explorer.page import NAME as EXPLORER
+from .explorer.page import explorer_page
 from .figures import style
 from .markdown import as_markdown
 from .material import material
@@ -44,8 +47,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command_line.error("one of RUN.h5 and --schedules GRID.toml is required")
     if options.schedules is not None and options.baseline is not None:
         command_line.error("--baseline goes with a run file, not with --schedules")
+    if options.schedules is not None and options.explore:
+        command_line.error("--explore goes with a run file, not with --schedules")
     if options.schedules is not None:
         return answered(lambda: _schedules(options.schedules, options.out, options.format), "interrupted")
+    if options.explore:
+        for name in ("baseline", "format"):
+            if getattr(options, name) is not None:
+                command_line.error(f"--{name} goes with a report, not with --explore")
+        return answered(lambda: _explore(Path(options.run), options.out), "interrupted")
     return answered(lambda: _report(Path(options.run), options), "interrupted")
 
 
@@ -60,6 +70,11 @@ def parser() -> Parser:
     options.add_argument(
         "--schedules", metavar="GRID.toml | PAPER",
         help="draw the learning rates of a grid instead (default of --out: <grid>-schedules beside it)",
+    )  # fmt: skip
+    options.add_argument(
+        "--explore", action="store_true",
+        help=f"write {EXPLORER} instead: a page for a class, in which a run of two parameters is trained again "
+        "with other rates, steps, levels and samples; the run must be finished",
     )  # fmt: skip
     options.add_argument(
         "--baseline", metavar="NAME",
@@ -95,6 +110,17 @@ def _report(path, options):
         remove_stale(folder, files)
     print(as_terminal(report))
     print("\n" + "\n".join(printable(folder / name) for name in files))
+    return DONE
+
+
+def _explore(path, out):
+    """The explorer of a run."""
+    run = load(path)
+    folder = _folder(path, out, "report")
+    with _of_file(path):
+        page = explorer_page(run, path.name)
+    write(folder, {EXPLORER: page.encode("utf-8")})
+    print(printable(folder / EXPLORER))
     return DONE
 
 
@@ -141,7 +167,7 @@ def _folder(path, out, noun):
 
 def _contents(path, run, baseline, wanted):
     """The `Material` of a run, and the contents of the files: {name: bytes}."""
-    try:
+    with _of_file(path):
         if run.is_study and baseline is not None:
             raise InputError("--baseline: a study has no schedules to compare")
         base = None if baseline is None else index_of(run, baseline, "--baseline")
@@ -160,6 +186,13 @@ def _contents(path, run, baseline, wanted):
         for note in analysis.notes:
             say(f"simlr: {note}")
         return report, {name: text.encode("utf-8") for name, text in texts.items()}
+
+
+@contextmanager
+def _of_file(path):
+    """Whose faults are: those of the run file at `path`, which every refusal names."""
+    try:
+        yield
     except InputError as error:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     except (MemoryError, RunError):

@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over its DevTools pipe by the standard library alone: a page as a reader's browser has it.
+"""A headless Chromium, driven over its DevTools pipe by the standard library alone: a page as its reader sees it.
 
     with browser.started(tmp_path) as chromium:
         page = chromium.open(path)

@@ -44,29 +44,30 @@ function crossing(sample, r, level) {
 // Large steps r_i <- (1 - rate c_i) r_i, then the flow r_i exp(-c_i time), until the excess is the level.
 function descend(sample, rate, steps, level) {
   const factor = sample.curvature.map((c) => 1 - rate * c);
-  let r = sample.start, step = 0, time = 0, highest = excess(sample, r);
+  let r = sample.start, now = excess(sample, r), step = 0, time = 0, highest = now;
   const path = [r], end = (more) => ({r, steps: step, time, path, highest, test: testLoss(sample, r),
     train: sample.train_floor + excess(sample, r), ...more});
-  while (step < steps && excess(sample, r) > level) {
-    const before = r, after = r.map((x, i) => factor[i] * x), value = excess(sample, after);
+  while (step < steps && now > level) {
+    const before = r;
+    r = [factor[0] * r[0], factor[1] * r[1]];
+    now = excess(sample, r);
     step++;
-    highest = Math.max(highest, value);
-    if (!(value <= HIGHEST)) return end({diverged: true, test: NaN});
-    const left = value <= level ? shareLeft(sample, before, after, level) : 0;
-    r = after.map((x, i) => x + left * (before[i] - x));
+    highest = Math.max(highest, now);
+    if (!(now <= HIGHEST)) return end({diverged: true, test: NaN});
+    const landed = now <= level, left = landed ? shareLeft(sample, before, r, level) : 0;
+    if (landed) r = r.map((x, i) => x + left * (before[i] - x));
     time += rate * (1 - left);
     if (path.length < MOST_DRAWN) path.push(r);
-    if (value <= level) return end({landed: true});
+    if (landed) return end({landed});
   }
-  const tau = crossing(sample, r, level);
-  const way = Array.from({length: 120}, (_, k) => flow(sample, r, tau * ((k + 1) / 120) ** 3));
+  const tau = crossing(sample, r, level), from = r;
   r = flow(sample, r, tau);
   time += tau;
-  return end({way});
+  return end({from, tau});
 }
 
-const ratio = (sample, rate, steps, level) =>
-  descend(sample, 0, 0, level).test / descend(sample, rate, steps, level).test;
+const ratio = (sample, rate, steps, level, small = descend(sample, 0, 0, level)) =>
+  small.test / descend(sample, rate, steps, level).test;
 
 // ---- numbers as people write them ----
 
@@ -82,7 +83,7 @@ const times = (x) => (x >= 10 ? x.toFixed(0) : x.toFixed(x < 1.095 ? 3 : x < 1.9
 
 // ---- pictures ----
 
-const LEFT = 50, RIGHT = 390, TOP = 10;
+const LEFT = 54, RIGHT = 385, TOP = 8;
 const near = (x) => Math.max(-9e4, Math.min(9e4, x)).toFixed(2);
 
 function ticks(from, to) {
@@ -141,7 +142,8 @@ function plane(id, sample, level, centre, half, ends) {
     const dot = (kind, p, radius) => `<circle class="${kind}" cx="${px(p[0])}" cy="${py(p[1])}" r="${radius}"/>`;
     const train = (value) => ellipse(sample.minimiser, sample.axes, sample.curvature.map((c) => c / 2), value);
     const mark = (p, d) => `<path class="mark" transform="translate(${px(p[0])} ${py(p[1])})" d="${d}"/>`;
-    const way = (end) => [...end.path, ...(end.way || [])].map((r) => theta(sample, r));
+    const flowed = ({from, tau}) => from ? Array.from({length: 120}, (_, k) => flow(sample, from, tau * ((k + 1) / 120) ** 3)) : [];
+    const way = (end) => [...end.path, ...flowed(end)].map((r) => theta(sample, r));
     const start = excess(sample, sample.start);
     return [1, 0.4, 0.1].map((share) => line("contour", train(share * start))).join("") + line("level", train(level))
       + [["small", small], ["large", large]].map(([kind, end]) => Number.isFinite(end.test)
@@ -160,11 +162,11 @@ function curve(id, x, points, now, extra) {
   const from = Math.max(Math.min(-0.6, ...known) - 0.2, -7), to = Math.min(Math.max(1.2, ...known) + 0.2, 7);
   const every = Math.ceil((to - from) / 5), labels = [];
   for (let k = Math.ceil(from / every) * every; k <= to; k += every) labels.push([k, k < 0 ? "1/" + 2 ** -k : 2 ** k]);
-  chart(id, x, {from, to, ticks: labels, label: "times"}, (px, py) => {
+  chart(id, x, {from, to, ticks: labels, label: "ratio"}, (px, py) => {
     const drawn = points.filter((p) => p[1] > 0 && Number.isFinite(p[1]));
     return `<rect class="hurts" x="${LEFT}" y="${py(0)}" width="${RIGHT - LEFT}" height="400"/>`
-      + `<text class="quiet" x="${LEFT + 6}" y="${+py(0) - 6}">large steps help</text>`
-      + `<text class="quiet" x="${LEFT + 6}" y="${+py(0) + 15}">large steps hurt</text>`
+      + `<text class="quiet" x="${LEFT + 6}" y="${TOP + 14}">large steps help</text>`
+      + `<text class="quiet" x="${LEFT + 6}" y="${+py(from) - 6}">large steps hurt</text>`
       + `<path class="one" d="M${LEFT} ${py(0)}H${RIGHT}"/>` + extra(px)
       + (drawn.length ? `<path class="ratio" d="M${drawn.map((p) => px(p[0]) + " " + py(Math.log2(p[1]))).join("L")}"/>` : "")
       + `<path class="now" d="M${px(now[0])} 0V400"/>`
@@ -182,9 +184,9 @@ function verdict(sample, state, small, large) {
     + "and there is no end to compare.";
   const r = small.test / large.test, which = r > 1 ? "small steps alone end" : "large steps first end";
   const more = Math.abs(r - 1) < 5e-4 || !Number.isFinite(r) ? "no difference"
-    : `${which} with ${times(Math.max(r, 1 / r))} the test loss`;
-  return `Both stop at train loss ${show(state.level)}${above(sample)}. On new data, small steps alone then have test loss `
-    + `${show(small.test)}; with ${step(large.steps)} of ${plain(state.rate)} first it is ${show(large.test)}: ${more}.`;
+    : `${which} with ${times(Math.max(r, 1 / r))} as much`;
+  return `At train loss ${show(state.level)}${above(sample)}, the test loss (on new data) is ${show(small.test)} with small steps `
+    + `alone and ${show(large.test)} with ${step(large.steps)} of ${plain(state.rate)} first: ${more}.`;
 }
 
 function reason(sample, state, large) {
@@ -232,7 +234,8 @@ function fill(except) {
     const value = key === "sample" ? state.sample + 1 : state[key], range = find(key + "-range");
     if (range !== except) range.value = toRange(key, value);
     range.setAttribute("aria-valuetext", plain(value));
-    if (find(key) !== except) find(key).value = +value.toPrecision(12);
+    find(key).removeAttribute("aria-invalid");
+    if (find(key) !== except) find(key).value = +value.toPrecision(6);
   }
 }
 
@@ -292,11 +295,13 @@ function planes(sample, small, large) {
 }
 
 function curves(sample) {
-  const edge = 2 / Math.max(...sample.curvature), most = Math.max(1.3 * edge, 1.05 * state.rate), now = ratio(sample, state.rate, state.steps, state.level);
+  const edge = 2 / Math.max(...sample.curvature), most = Math.max(1.3 * edge, 1.05 * state.rate);
+  const small = descend(sample, 0, 0, state.level), now = ratio(sample, state.rate, state.steps, state.level, small);
   const rates = Array.from({length: 241}, (_, k) => most * k / 240).concat(edge, state.rate).sort((a, b) => a - b);
   curve("by-rate", {from: 0, to: most, ticks: ticks(0, most), label: "large learning rate"},
-    rates.map((rate) => [rate, ratio(sample, rate, state.steps, state.level)]), [state.rate, now],
-    (px) => `<path class="edge" d="M${px(edge)} 0V400"/><text class="quiet last" x="${px(edge) - 5}" y="${TOP + 14}">edge of stability ${plain(edge)}</text>`);
+    rates.map((rate) => [rate, ratio(sample, rate, state.steps, state.level, small)]), [state.rate, now],
+    (px) => `<path class="edge" d="M${px(edge)} 0V400"/><text class="quiet ${edge < most / 2 ? "" : "last"}" `
+      + `x="${+px(edge) + (edge < most / 2 ? 5 : -5)}" y="${TOP + 29}">edge of stability ${plain(edge)}</text>`);
   const highest = Math.log10(excess(sample, sample.start) || 1), here = Math.log10(state.level);
   const lowest = Math.min(highest - 6, here - 0.3), from = Math.max(highest, here);
   const levels = Array.from({length: 121}, (_, k) => from + (lowest - from) * k / 120).concat(here).sort((a, b) => b - a);
@@ -321,7 +326,6 @@ function update(field) {
 function reset() {
   Object.assign(state, data.own);
   if (find("group")) find("group").value = state.group;
-  for (const field of document.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
   ranges();
   update(null);
 }

@@ -3,11 +3,12 @@
 import base64
 import hashlib
 import json
+import re
 from html import escape
 from pathlib import Path
 
 from ...store.run import Run
-from ...text import number, printable
+from ...text import printable
 from .data import Material, material
 from .picture import picture
 from .recurrence import descend
@@ -77,7 +78,7 @@ def _body(title, name, found):
     small, large = (descend(sample.curvature, sample.start, own.rate, steps, own.level) for steps in (0, own.steps))
     setting = f"{own.steps} large steps of {own.rate:g}".replace("1 large steps", "1 large step")
     ends = " and with ".join(
-        f"{what} at test loss {number(_test_loss(sample, end.residual))}"
+        f"{what} at test loss {_test_loss(sample, end.residual):.3g}"
         for what, end in (("small steps alone", small), (f"{setting} first", large))
         if not end.diverged
     )
@@ -85,15 +86,13 @@ def _body(title, name, found):
     filled = {
         "COVERS": escape(printable(f"{title}, of {name}: {found.covers}; opens with "
                                    + ("the run's own rate" if found.is_own else "the edge of stability"))),
-        "SENTENCE": escape(f"At train loss {number(sample.train_floor + own.level)} training ends with {ends}."),
+        "SENTENCE": escape(f"At train loss {sample.train_floor + own.level:.3g} training ends with {ends}."),
         "GROUP": _choice([group for group, _ in found.groups]),
         "ABOVE": " <small>(above its minimum)</small>" if above else "",
         "STATIC": picture(sample, small, large, own.level),
     }  # fmt: skip
-    text = _source("body.html")
-    for key, value in filled.items():
-        text = text.replace(f"@{key}@", value)
-    return text
+    # In one pass, so that a name that looks like a place to fill stays a name.
+    return re.sub("@([A-Z]+)@", lambda place: filled[place[1]], _source("body.html"))
 
 
 def _choice(names):

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from .data import Sample
 from .recurrence import End, Pair, flow
 
-# Of the viewBox of 400 x 300 in body.html, as explorer.js has it.
-LEFT, RIGHT, TOP, BOTTOM = 50, 390, 10, 260
+# Of the viewBox of 400 x 285 in body.html, as explorer.js has it.
+LEFT, RIGHT, TOP, BOTTOM = 54, 385, 8, 245
 FLOW_POINTS, ELLIPSE_POINTS = 120, 120
 FLATTEST = 1e-9
 

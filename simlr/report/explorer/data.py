@@ -16,6 +16,8 @@ from .recurrence import excess
 MOST_SAMPLES, MOST_GROUPS = 200, 40
 # The page opens with the run's level that is nearest to this share of the train loss at the start.
 NEAR_START = 0.01
+# Steps at most that the control for them takes.
+MOST_STEPS = 10_000
 # Moments of a flow that a test loss without a known minimum is fitted to, at least; and how closely, relative to it.
 FEWEST_MOMENTS, CLOSE = 8, 1e-10
 
@@ -180,7 +182,7 @@ def _own_setting(run, samples):
     rate, steps, is_own = 2.0 / sharpness, 1, False
     for schedule, _ in run.config.schedules():
         pieces = schedule.pieces()
-        if schedule.flows and len(pieces) == 1 and pieces[0][2] is not None:
+        if schedule.flows and len(pieces) == 1 and pieces[0][2] is not None and pieces[0][1] <= MOST_STEPS:
             _, steps, rate = pieces[0]
             rate, is_own = rate / sharpness if schedule.unit == "sharpness" else rate, True
             break

@@ -2,7 +2,7 @@
 (() => {
 const find = (id) => document.getElementById(id);
 const data = JSON.parse(find("data").textContent);
-const HIGHEST = 1e100, MOST_DRAWN = 3000;
+const HIGHEST = 1e100, MOST_DRAWN = 3000, HELPS = 1.02; // at least 2 % less test loss is called a help
 
 // ---- arithmetic, in the axes of the curvature: r = Q^T (theta - least train loss), excess = train loss - minimum ----
 
@@ -165,12 +165,12 @@ function curve(id, x, points, now, extra) {
   chart(id, x, {from, to, ticks: labels, label: "ratio"}, (px, py) => {
     const drawn = points.filter((p) => p[1] > 0 && Number.isFinite(p[1]));
     return `<rect class="hurts" x="${LEFT}" y="${py(0)}" width="${RIGHT - LEFT}" height="400"/>`
-      + `<text class="quiet" x="${LEFT + 6}" y="${TOP + 14}">large steps help</text>`
-      + `<text class="quiet" x="${LEFT + 6}" y="${+py(from) - 6}">large steps hurt</text>`
-      + `<path class="one" d="M${LEFT} ${py(0)}H${RIGHT}"/>` + extra(px)
+      + `<path class="one" d="M${LEFT} ${py(0)}H${RIGHT}"/>`
       + (drawn.length ? `<path class="ratio" d="M${drawn.map((p) => px(p[0]) + " " + py(Math.log2(p[1]))).join("L")}"/>` : "")
       + `<path class="now" d="M${px(now[0])} 0V400"/>`
-      + (now[1] > 0 ? `<circle class="end large" cx="${px(now[0])}" cy="${py(Math.log2(now[1]))}" r="5"/>` : "");
+      + (now[1] > 0 ? `<circle class="end large" cx="${px(now[0])}" cy="${py(Math.log2(now[1]))}" r="5"/>` : "")
+      + `<text class="quiet" x="${LEFT + 6}" y="${TOP + 14}">large steps help</text>`
+      + `<text class="quiet" x="${LEFT + 6}" y="${+py(from) - 6}">large steps hurt</text>` + extra(px, +py(from) - 6);
   });
 }
 
@@ -180,6 +180,9 @@ const step = (n) => n === 1 ? "1 large step" : `${n} large steps`;
 const above = (sample) => sample.train_floor > 0 ? " above its minimum" : "";
 
 function verdict(sample, state, small, large) {
+  const start = excess(sample, sample.start);
+  if (start <= state.level) return `The train loss at the start, ${show(start)}${above(sample)}, is not above the one to stop at: `
+    + "nothing is left to train.";
   if (large.diverged) return `The large steps diverge: after ${step(large.steps)} the train loss is over 10\u00b9\u2070\u2070, `
     + "and there is no end to compare.";
   const r = small.test / large.test, which = r > 1 ? "small steps alone end" : "large steps first end";
@@ -193,7 +196,7 @@ function reason(sample, state, large) {
   const c = sample.curvature, steep = c[0] >= c[1] ? 0 : 1, edge = 2 / c[steep];
   const factors = c.map((x) => Math.abs(1 - state.rate * x)), grows = show(factors[steep]);
   const beyond = state.rate > edge * (1 + 1e-12);
-  if (excess(sample, sample.start) <= state.level) return "The start has no larger train loss: nothing is left to do.";
+  if (excess(sample, sample.start) <= state.level) return "";
   if (large.diverged) return `Each of them makes the error along the steep direction ${grows} times as large.`;
   if (!large.steps || !state.rate) return "Without a large step both paths are the same.";
   if (beyond) return `The large rate is beyond the edge of stability, ${plain(edge)}: each large step makes the error along `
@@ -214,7 +217,7 @@ const percent = (x) => plain(+(100 * x).toPrecision(3)) + " %";
 const state = {...data.own};
 const samples = () => data.groups[state.group].samples;
 const NAMES = {rate: "large learning rate", steps: "number of large steps", level: "train loss to stop at", sample: "sample"};
-const limits = {rate: [0, 1e6], steps: [0, 10000], level: [Number.MIN_VALUE, 1e90], sample: [1, 1]};
+const limits = {rate: [0, 1e90], steps: [0, 10000], level: [Number.MIN_VALUE, 1e90], sample: [1, 1]};
 const toRange = (key, x) => key === "level" ? Math.log10(x) : x;
 const fromRange = (key, x) => key === "level" ? +(10 ** x).toPrecision(3) : x;
 
@@ -250,7 +253,7 @@ function changed(event) {
     const good = value >= least && value <= most && (!whole || Number.isInteger(value));
     field.setAttribute("aria-invalid", String(!good));
     if (!good) {
-      const rule = key === "level" ? "above 0" : `${whole ? "a whole number " : ""}from ${least} to ${most}`;
+      const rule = key === "level" ? "above 0" : key === "rate" ? "0 or more" : `${whole ? "a whole number " : ""}from ${least} to ${most}`;
       find("sentence").textContent = `The ${NAMES[key]} must be ${rule}.`;
       find("reason").textContent = "";
       return;
@@ -285,7 +288,7 @@ function planes(sample, small, large) {
   const reach = Math.hypot(start[0] - middle[0], start[1] - middle[1]);
   const apart = (p) => Math.hypot(p[0] - middle[0], p[1] - middle[1]);
   const seen = [start, middle, ...[small, large].flatMap((end) => end.path.slice(0, 200)).map((r) => theta(sample, r)),
-    ...(apart(centre) < 2 * reach ? [centre] : [])].filter((p) => apart(p) <= 2 * reach);
+    ...ellipse(middle, sample.axes, sample.curvature.map((c) => c / 2), state.level).filter((p) => apart(p) < 0.6 * reach), centre].filter((p) => apart(p) <= 2 * reach);
   const low = [0, 1].map((i) => Math.min(...seen.map((p) => p[i])));
   const high = [0, 1].map((i) => Math.max(...seen.map((p) => p[i])));
   const half = 0.62 * Math.max(high[1] - low[1], (high[0] - low[0]) * 0.74) || 1;
@@ -298,17 +301,25 @@ function curves(sample) {
   const edge = 2 / Math.max(...sample.curvature), most = Math.max(1.3 * edge, 1.05 * state.rate);
   const small = descend(sample, 0, 0, state.level), now = ratio(sample, state.rate, state.steps, state.level, small);
   const rates = Array.from({length: 241}, (_, k) => most * k / 240).concat(edge, state.rate).sort((a, b) => a - b);
-  curve("by-rate", {from: 0, to: most, ticks: ticks(0, most), label: "large learning rate"},
-    rates.map((rate) => [rate, ratio(sample, rate, state.steps, state.level, small)]), [state.rate, now],
-    (px) => `<path class="edge" d="M${px(edge)} 0V400"/><text class="quiet ${edge < most / 2 ? "" : "last"}" `
-      + `x="${+px(edge) + (edge < most / 2 ? 5 : -5)}" y="${TOP + 29}">edge of stability ${plain(edge)}</text>`);
+  const byRate = rates.map((rate) => [rate, ratio(sample, rate, state.steps, state.level, small)]);
+  const best = byRate.reduce((most, one) => (one[1] > most[1] ? one : most), [0, 1]);
+  const start = byRate.find(([, value]) => value >= HELPS);
+  find("best").textContent = start ? `With ${step(state.steps)}, large rates help from ${plain(start[0])} on, the most at `
+    + `${best[0] === most ? "the highest shown" : plain(best[0])} (${times(best[1])}).` : "No large rate helps at this level, with this number of steps and this sample.";
+  curve("by-rate", {from: 0, to: most, ticks: ticks(0, most), label: "large learning rate"}, byRate, [state.rate, now],
+    (px, low) => `<path class="edge" d="M${px(edge)} 0V400"/><text class="quiet ${edge < most / 2 ? "" : "last"}" `
+      + `x="${+px(edge) + (edge < most / 2 ? 5 : -5)}" y="${low}">edge of stability ${plain(edge)}</text>`);
   const highest = Math.log10(excess(sample, sample.start) || 1), here = Math.log10(state.level);
   const lowest = Math.min(highest - 6, here - 0.3), from = Math.max(highest, here);
-  const levels = Array.from({length: 121}, (_, k) => from + (lowest - from) * k / 120).concat(here).sort((a, b) => b - a);
+  const byLevel = Array.from({length: 121}, (_, k) => from + (lowest - from) * k / 120).concat(here).sort((a, b) => b - a)
+    .map((x) => [x, ratio(sample, state.rate, state.steps, 10 ** x)]);
   const labels = [], every = Math.ceil((from - lowest) / 7);
   for (let k = Math.ceil(lowest); k <= from; k += every) labels.push([k, `10<tspan class="power" dy="-4">${String(k).replace("-", "\u2212")}</tspan>`]);
   curve("by-level", {from, to: lowest, ticks: labels, label: "train loss to stop at (longer training to the right)"},
-    levels.map((x) => [x, ratio(sample, state.rate, state.steps, 10 ** x)]), [here, now], () => "");
+    byLevel, [here, now], () => "");
+  const last = byLevel.map(([, value]) => value >= HELPS).lastIndexOf(true);
+  find("until").textContent = last < 0 ? "At no train loss do these large steps help." : last === byLevel.length - 1
+    ? "These large steps help to the lowest train loss shown." : `Trained below ${show(10 ** byLevel[last][0])}, these large steps help no more.`;
 }
 
 function update(field) {

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from ...store.run import Run
-from ...text import printable
+from ...text import many, printable
 from .data import Material, material
 from .picture import picture
 from .recurrence import descend
@@ -76,23 +76,27 @@ def _body(title, name, found):
     """The body, with the run's own case as what is there before the script has run."""
     own, sample = found.own, found.groups[found.own.group][1][found.own.sample]
     small, large = (descend(sample.curvature, sample.start, own.rate, steps, own.level) for steps in (0, own.steps))
-    setting = f"{own.steps} large steps of {own.rate:g}".replace("1 large steps", "1 large step")
-    ends = " and with ".join(
-        f"{what} at test loss {_test_loss(sample, end.residual):.3g}"
-        for what, end in (("small steps alone", small), (f"{setting} first", large))
-        if not end.diverged
-    )
     above = any(one.train_floor > 0.0 for _, samples in found.groups for one in samples)
     filled = {
         "COVERS": escape(printable(f"{title}, of {name}: {found.covers}; opens with "
                                    + ("the run's own rate" if found.is_own else "the edge of stability"))),
-        "SENTENCE": escape(f"At train loss {sample.train_floor + own.level:.3g} training ends with {ends}."),
+        "SENTENCE": escape(_sentence(sample, own, small, large)),
         "GROUP": _choice([group for group, _ in found.groups]),
         "ABOVE": " <small>(above its minimum)</small>" if above else "",
         "STATIC": picture(sample, small, large, own.level),
     }  # fmt: skip
     # In one pass, so that a name that looks like a place to fill stays a name.
     return re.sub("@([A-Z]+)@", lambda place: filled[place[1]], _source("body.html"))
+
+
+def _sentence(sample, own, small, large):
+    """What the setting that the page opens with gives."""
+    steps = f"{many(own.steps, 'large step')} of {own.rate:g} first"
+    first, second = (f"{_test_loss(sample, end.residual):.3g}" for end in (small, large))
+    at = f"at train loss {sample.train_floor + own.level:.3g}"
+    if large.diverged:
+        return f"Small steps alone end at test loss {first}, {at}; {steps} diverge."
+    return f"Small steps alone end at test loss {first} and {steps} end at test loss {second}, both {at}."
 
 
 def _choice(names):

@@ -3,12 +3,15 @@
 import math
 from collections.abc import Callable, Sequence
 
+from ...text import some
 from .data import Sample
 from .recurrence import End, Pair, flow
 
 # Of the viewBox of 400 x 285 in body.html, as explorer.js has it.
 LEFT, RIGHT, TOP, BOTTOM = 54, 385, 8, 245
 FLOW_POINTS, ELLIPSE_POINTS = 120, 120
+# Of the large steps: points at most, and how many are drawn of a path that diverges.
+MOST_POINTS, FIRST_STEPS = 400, 4
 FLATTEST = 1e-9
 
 
@@ -30,7 +33,8 @@ def picture(sample: Sample, small: End, large: End, level: float) -> str:
     parts = [_line("level", _ellipse(sample, level), put)]
     parts += [_line(f"path {kind}", ways[kind], put) for kind in ("large", "small")]
     parts += [_dot("mark start", points[0], put)]
-    parts += [_dot(f"end {kind}", way[-1], put) for kind, way in reversed(ways.items())]
+    ends = (("large", large), ("small", small))
+    parts += [_dot(f"end {kind}", ways[kind][-1], put) for kind, end in ends if not end.diverged]
     frame = f'x="{LEFT}" y="{TOP}" width="{RIGHT - LEFT}" height="{BOTTOM - TOP}"'
     view = f'viewBox="{LEFT} {TOP} {RIGHT - LEFT} {BOTTOM - TOP}"'
     names = (
@@ -48,7 +52,9 @@ def _theta(sample, residual):
 def _way(sample, end):
     """A path in theta, the flow at its end with more points near its beginning."""
     times = [end.flow_time * (k / FLOW_POINTS) ** 3 for k in range(1, FLOW_POINTS + 1)] if end.flow_time else []
-    residuals = [*end.path, *(flow(sample.curvature, end.path[-1], time) for time in times)]
+    if end.diverged:
+        return [_theta(sample, residual) for residual in end.path[:FIRST_STEPS]]
+    residuals = [*some(end.path, MOST_POINTS), *(flow(sample.curvature, end.path[-1], time) for time in times)]
     return [_theta(sample, residual) for residual in residuals]
 
 

@@ -57,6 +57,7 @@ max_steps = 100000
 points = 200
 flow_time = 20.0
 seeds = 64
+stop_residual = true
 
 [[schedule]]
 name = "flow"

@@ -13,7 +13,7 @@ from ..analysis.comparison import APART, BETTER, EVEN, FEWEST, NEITHER, NOTHING,
 from ..analysis.families import NO_EDGE
 from ..analysis.levels import place
 from ..analysis.wording import begun, joined, noun
-from ..text import many, number, shortened
+from ..text import many, shortened, value_text
 
 MOST_FAMILIES = 3
 
@@ -98,7 +98,6 @@ def best(families: Sequence[Sequence[Any]]) -> str:
     for rows in chosen[:MOST_FAMILIES]:
         row = next(row for row in rows if row.best)
         edge = f", the {row.edge} tried: a better one may lie beyond" if row.edge != NO_EDGE else ""
-        value = number(row.value) if isinstance(row.value, float) else shortened(row.value)
-        values.append(f"{value} ({shortened(row.family)}{edge})")
+        values.append(f"{value_text(row.value)} ({shortened(row.family)}{edge})")
     more = f" and {len(chosen) - MOST_FAMILIES} more families" if len(chosen) > MOST_FAMILIES else ""
     return f"The best {noun(chosen[0][0].parameter).name}: {joined(values) if not more else ', '.join(values)}{more}"

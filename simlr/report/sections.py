@@ -12,7 +12,7 @@ from ..analysis.comparison import APART, SAYS
 from ..analysis.families import SURE
 from ..analysis.levels import heading, last, place
 from ..analysis.on_page import MOST_GROUPS, MOST_LINES, Group
-from ..text import number, shortened, some
+from ..text import number, shortened, some, value_text
 from . import headlines
 from .tables import Table, label, percent, probability, ratio_interval, ratio_text
 from .view import View
@@ -191,21 +191,17 @@ def likely(rows: Sequence[Any]) -> Sequence[Any]:
     return [row for row in rows if row in chosen]
 
 
-def _shown_value(value):
-    return number(value) if isinstance(value, float) else shortened(value)
-
-
 def _best_table(kind, problem, families):
     """The table of the families of one problem combination."""
     header = ("schedules", "parameter", "tried", "at", "best", "in % of resamples", "95 % of them", "test loss")
     lines = []
     for rows in families[:MOST_LINES]:
-        tried = f"{len(rows)}: {_shown_value(rows[0].value)} to {_shown_value(rows[-1].value)}"
+        tried = f"{len(rows)}: {value_text(rows[0].value)} to {value_text(rows[-1].value)}"
         outcome = ("none reached it", "-", "-", "-")
         winner = next((row for row in rows if row.best), None)
         if winner is not None:
-            value = _shown_value(winner.value) + (f" ({winner.edge} tried)" if winner.edge else "")
-            likely_values = ", ".join(_shown_value(row.value) for row in likely(rows))
+            value = value_text(winner.value) + (f" ({winner.edge} tried)" if winner.edge else "")
+            likely_values = ", ".join(value_text(row.value) for row in likely(rows))
             outcome = (value, f"{100 * winner.win_share:.0f}", likely_values, number(winner.test_loss))
         lines.append((shortened(rows[0].family), rows[0].parameter, tried, heading(kind, rows[0].level), *outcome))
     notes = (

@@ -229,15 +229,30 @@ class View:
         """Median train and test loss of the recorded seeds at the start, NaN where not known."""
         return [most_medians(values[:, :1])[0] for values in self.trajectories(self.base)]
 
-    def times(self, name: str) -> NDArray[np.float64]:
-        """Times (K,) of the recorded moments in absolute learning rates; those in 1/sharpness, of the median seed."""
-        index = self.index(name)
-        times = self.run["recorded_time"][index]
-        if self.run["schedule_unit"][index] != "sharpness":
-            return times
+    @cached_property
+    def has_flow(self) -> bool:
+        """Whether a schedule that is shown ends in a gradient flow, which takes no steps."""
+        combinations = self.run.config.combinations()
+        return any(combinations[self.index(name)][0].flows for name in self.shown)
+
+    def moments(self, name: str) -> NDArray[np.float64]:
+        """Where the recorded moments (K,) stand: their steps or, where a schedule shown flows, their times."""
+        if self.has_flow:
+            return self.run["recorded_time"][self.index(name)] / self._unit(name)
+        steps = self.run["recorded_step"][self.index(name)]
+        return np.where(steps < 0, np.nan, steps)
+
+    def rates(self, name: str) -> NDArray[np.float64]:
+        """Learning rates (K,) at the recorded moments, absolute; 0 in a flow."""
+        return self.run["learning_rate"][self.index(name)] / self._unit(name)
+
+    def _unit(self, name):
+        """What rates and times are divided by: the median sharpness for those in its units, else 1."""
+        if self.run["schedule_unit"][self.index(name)] != "sharpness":
+            return 1.0
         sharpness = self.run["sharpness"][self.seeds]
         known = sharpness[np.isfinite(sharpness)]
-        return times / np.median(known) if known.size else times
+        return np.median(known) if known.size else 1.0
 
 
 def along(

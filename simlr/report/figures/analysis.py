@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...analysis.comparison import APART
+from ...analysis.comparison import APART, MARGIN
 from ...analysis.levels import heading
 from ...analysis.on_page import MOST_GROUPS
 from ...text import listed, shortened, some, value_text
@@ -163,6 +163,7 @@ def best(view: View, families: Sequence[Any], headline: str) -> Picture | None:
         for rows in [rows for rows in chosen if rows[0].problem == problem and rows[0].family in names]:
             _draw_family(view, panel, names.index(rows[0].family), rows)
         style.log_where_wide(panel, [line.get_ydata() for line in panel.get_lines()])
+        _leave_room(panel)
         style.positive_axis(panel, "x", [value for line in panel.get_lines() for value in line.get_xdata()])
         panel.set_xlabel(style.plain(chosen[0][0].parameter))
         panel.set_title(_problem_text(problem))
@@ -176,6 +177,14 @@ def best(view: View, families: Sequence[Any], headline: str) -> Picture | None:
         + (f" Not drawn: {rest} more." if rest > 0 else "")
     )
     return style.Picture("best", caption, figure)
+
+
+def _leave_room(panel):
+    """Limits wide enough that a difference that counts for none looks like none."""
+    low, high = panel.dataLim.intervaly
+    if 0.0 < low and high <= (1.0 + 2.0 * MARGIN) * low:
+        middle = (low + high) / 2.0
+        panel.set_ylim((1.0 - 2.0 * MARGIN) * middle, (1.0 + 2.0 * MARGIN) * middle)
 
 
 def _draw_family(view, panel, i, rows):

@@ -10,7 +10,7 @@ from . import plane, style
 from .style import Picture
 
 PIXELS = 160
-PANEL_INCHES = 5.8
+PANEL_INCHES = 4.6
 
 
 def trajectories(view: View) -> Picture | None:
@@ -22,10 +22,12 @@ def trajectories(view: View) -> Picture | None:
     known = bool(np.isfinite(land.target).all())
     low, high = _limits(land, level, paths)
     tall = PANEL_INCHES * (high[1] - low[1]) / (high[0] - low[0])
-    figure, panels = style.figure(1 + known, width=1.1 * PANEL_INCHES * (1 + known), height=tall + 1.9)
+    figure, panels = style.figure(1 + known, width=1.1 * PANEL_INCHES * (1 + known), height=tall + 1.2)
     for panel in panels:
         _draw_paths(view, panel, land, paths)
-        panel.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal", xlabel="theta_1", ylabel="theta_2")
+        panel.set(
+            xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal", xlabel=r"$\theta_1$", ylabel=r"$\theta_2$"
+        )
     _contours(panels[0], land.train_loss, "train loss")
     height = level + land.train_floor * view.excess
     _through(panels[0], land.train_loss, [height], colors="#D55E00", linewidths=2.6)
@@ -33,7 +35,7 @@ def trajectories(view: View) -> Picture | None:
     if known:
         _contours(panels[1], land.test_loss, "test loss")
         _through(panels[1], land.test_loss, stops.values(), colors="#000000", linestyles="--", linewidths=1.2)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", frameon=False, ncols=3)
+    style.legend(figure, panels[0])
     where = f"Both stop at train loss {level_text(level)}" + (" above the floor" if view.excess else "")
     losses = " and ".join(f"{loss:.3g} ({shortened(name, 26)})" for name, loss in stops.items())
     style.title(figure, where + (f", with test loss {losses}" if known else ""))

@@ -24,7 +24,7 @@ MOST_STAIRS = 500
 
 def pictures(view: View) -> list[style.Picture]:
     """All `Picture`s that the run has data for."""
-    makers = (trajectories, losses_at_equal_train_loss, ratios, distribution, losses_against_time)
+    makers = (trajectories, losses_at_equal_train_loss, ratios, distribution, course)
     with style.applied():
         drawn = [maker(view) for maker in makers]
     return [picture for picture in drawn if picture]
@@ -204,56 +204,67 @@ def _clip(panel, values):
     return f" Beyond the right edge: {100 * share:.0f} % of the values, up to {number(known.max())}." if clipped else ""
 
 
-# ---- losses against time ----
+# ---- losses against steps or time ----
 
 
-def losses_against_time(view: View) -> Picture | None:
-    """Train and test loss against time, over the recorded seeds."""
+def course(view: View) -> Picture | None:
+    """Train and test loss over the recorded seeds, and the learning rate under them on the same axis.
+
+    The axis is of steps; where a schedule that is shown ends in a gradient flow, which has none, of time.
+    """
     if not view.recorded()[0].size:
         return None
-    figure, panels = style.figure(2, width=13.0)
+    figure, panels = style.panels(3, 1, 10.0, 11.0)
     drawn = [name for name in view.shown if _draw_course(view, name, panels)]
     if not drawn:
         return None
-    for panel, title in zip(panels, ("train loss" + " above its floor" * view.excess, "test loss"), strict=True):
-        style.logarithmic(panel, "x")
+    style.logarithmic(panels[0], "x")
+    for panel in panels:
+        panel.sharex(panels[0]) if panel is not panels[0] else None
         style.log_where_wide(panel, [line.get_ydata() for line in panel.get_lines()])
-        panel.set_title(title)
-        panel.set_xlabel("time: sum of learning rates, plus flow time")
-    _limit(view, panels, drawn)
+    labels = ("train loss" + " above its floor" * view.excess, "test loss", "learning rate")
+    for panel, label in zip(panels, labels, strict=True):
+        panel.set_ylabel(label)
+        panel.tick_params(labelbottom=panel is panels[-1])
+    axis = "time: sum of learning rates, plus flow time" if view.has_flow else "step"
+    panels[-1].set_xlabel(axis)
+    _limit(view, panels[:2], drawn)
     for level in view.levels if view.by_loss else ():
         panels[0].axhline(level, color="#7f7f7f", linewidth=0.8, linestyle=(0, (2, 3)), zorder=0)
     style.legend(figure, panels[0])
     style.title(figure, view.sentence_of_times())
-    units = view.run["schedule_unit"]
-    scaled = any(units[view.index(name)] == "sharpness" for name in view.shown)
+    scaled = any(view.run["schedule_unit"][view.index(name)] == "sharpness" for name in view.shown)
     caption = (
-        f"Losses against time, median over the {view.recorded()[0].size} recorded seeds"
-        f"{'; dotted: the levels' * view.by_loss}. "
+        f"Losses and learning rate against {'time' if view.has_flow else 'steps'}, median over the "
+        f"{view.recorded()[0].size} recorded seeds{'; dotted: the levels' * view.by_loss}. "
+        f"{'A gradient flow takes no steps and has no learning rate. ' * view.has_flow}"
         f"{'Rates in units of 1/sharpness are drawn with the median sharpness. ' * scaled}"
         f"{view.left_out.strip()}{view.problem}"
     )
-    return style.Picture("time", caption, figure)
+    return style.Picture("course", caption, figure)
 
 
 def _draw_course(view, name, panels):
-    """Draw one schedule's losses in both panels; False where it has none."""
-    times, line = view.times(name), style.schedule_line(view, name)
-    later = np.flatnonzero(times > 0.0)
+    """Draw one schedule's losses and rates in their panels; False where it has none."""
+    moments, line = view.moments(name), style.schedule_line(view, name)
+    later = np.flatnonzero(moments > 0.0)
     losses = list(view.trajectories(name))
     if not later.size or not any(np.isfinite(values[:, later]).any() for values in losses):
         return False
-    for panel, values in zip(panels, losses, strict=True):
-        middle = most_medians(values)[later]
-        panel.plot(
-            times[later], middle, **line, linewidth=1.8, markevery=(view.shown.index(name) * 3, 24), markersize=6
-        )
+    thin = {"linewidth": 1.8, "markevery": (view.shown.index(name) * 3, 24), "markersize": 6}
+    for panel, values in zip(panels, losses, strict=False):
+        panel.plot(moments[later], most_medians(values)[later], **line, **thin)
+    rates = view.rates(name)
+    # From the moment before, for the rate is that of the step just taken; the start lies far left.
+    places = np.maximum(moments, 1e-3 * moments[later].min())
+    panels[-1].plot(places, np.where(rates > 0.0, rates, np.nan), drawstyle="steps-pre", **line, **thin)
     return True
 
 
 def _limit(view, panels, drawn):
     """Leave out what lies far below the levels, far above the start, and long before the first schedule moves."""
-    stops = [row.stop_time for row in view.rows.values() if row.schedule in drawn and row.stop_time > 0.0]
+    rows = [row for row in view.rows.values() if row.schedule in drawn]
+    stops = [stop for row in rows if (stop := row.stop_time if view.has_flow else row.stop_step) > 0.0]
     lowest = min(view.depths, default=0.0)
     for panel, start in zip(panels, view.start_losses(), strict=True):
         first = min(line.get_xdata()[0] for line in panel.get_lines())

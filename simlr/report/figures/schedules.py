@@ -45,7 +45,7 @@ def pictures(groups: Sequence[Group]) -> list[Picture]:
     with style.applied():
         for first in range(0, len(shown), GROUPS_A_PICTURE):
             part = shown[first : first + GROUPS_A_PICTURE]
-            figure, panels = style.panels(len(part), 2, width=10.0, height=3.1 * len(part) + 0.4)
+            figure, panels = style.panels(len(part), 2, width=12.0, height=4.3 * len(part) + 0.5)
             for i, group in enumerate(part):
                 _draw(panels[2 * i], group)
                 _draw_bounds(panels[2 * i + 1], group, CURVE_STEPS // curves)

@@ -10,6 +10,7 @@ import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,23 +23,27 @@ COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#5
 DASHES = ("-", "--", "-.", (0, (1, 1)), (0, (6, 1, 1, 1)), (0, (4, 1, 1, 1, 1, 1)), (0, (9, 3)))
 MARKERS = "osD^vPX"
 ONE_PLACE = 1.0 + 1e-9
-LETTERS_AN_INCH = 7.5  # of a title
+LETTERS_AN_INCH = 9.0  # of a title
 MOST_TICKS = 9
 FEW_DECADES = 1000.0
 FAR = 10.0  # quartiles farther from the median than this factor are not shaded
-UNSET = ("text.usetex", "svg.fonttype", "axes.formatter.use_locale", "path.sketch", "path.effects", "font.family")
+SCALE = 0.72  # of inches on the page: text is read at 400 pixels too
+LEGEND_COLUMNS = 3
 STYLE = {
-    "font.size": 13,
-    "axes.titlesize": 14,
-    "axes.labelsize": 13,
-    "legend.fontsize": 11.5,
-    "lines.linewidth": 2.2,
+    "font.size": 12,
+    "axes.titlesize": 12,
+    "axes.labelsize": 12,
+    "legend.fontsize": 11,
+    "lines.linewidth": 2.0,
     "axes.grid": True,
     "grid.color": "#d9d9d9",
     "grid.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.formatter.useoffset": False,
     "svg.hashsalt": "simlr",
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
 }
 
 
@@ -66,9 +71,9 @@ def applied() -> Iterator[None]:
     """The settings of matplotlib that pictures are drawn and saved with, as a context."""
     import matplotlib
 
-    # What somebody's matplotlibrc says, TeX for all text, say, is not for these pictures.
+    # What somebody's matplotlibrc says, TeX for all text, say, is not for these pictures: all is as by default.
     default: Any = matplotlib.rcParamsDefault
-    settings: Any = {**{key: default[key] for key in UNSET}, **STYLE}
+    settings: Any = {key: value for key, value in default.items() if not key.startswith("backend")} | STYLE
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         # A letter that the font lacks is drawn as a box; the tables have the name in full.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
@@ -88,8 +93,33 @@ def png(figure: Any, dpi: int = 150) -> bytes:
 def _saved(figure, **options):
     buffer = io.BytesIO()
     with applied():
+        _write_numbers_whole(figure)
         figure.savefig(buffer, **options)
     return buffer.getvalue()
+
+
+def _write_numbers_whole(figure):
+    """Ticks as people write them: no number beside the axis that all others are to be multiplied by or added to."""
+    from matplotlib.ticker import FuncFormatter, ScalarFormatter
+
+    for axis in (axis for panel in figure.axes for axis in (panel.xaxis, panel.yaxis)):
+        if isinstance(axis.get_major_formatter(), ScalarFormatter):
+            axis.set_major_formatter(FuncFormatter(partial(_tick_text, axis)))
+
+
+def _tick_text(axis, value, _):
+    """A tick in as few digits as tell it from the next one."""
+    low, high = sorted(axis.get_view_interval())
+    step = (high - low) / MOST_TICKS
+    digits = next((d for d in range(1, 16) if abs(float(f"{value:.{d}g}") - value) < 1e-3 * step), 16)
+    text = f"{0.0 if abs(value) < 1e-6 * step else value:.{digits}g}"
+    return text if "e" not in text else f"{float(text):g}" if 1e-4 <= abs(value) < 1e6 else _exponent(text)
+
+
+def _exponent(text):
+    """1e-05 as 1e-5."""
+    mantissa, power = text.split("e")
+    return f"{mantissa}e{int(power)}"
 
 
 def figure(columns: int = 1, width: float = 10.0, height: float = 5.2) -> Any:
@@ -100,7 +130,7 @@ def figure(columns: int = 1, width: float = 10.0, height: float = 5.2) -> Any:
     columns
         How many.
     width, height
-        Of the figure, in inches.
+        Of the figure, in inches of a wide page; a figure is drawn smaller by SCALE.
 
     Returns
     -------
@@ -110,7 +140,7 @@ def figure(columns: int = 1, width: float = 10.0, height: float = 5.2) -> Any:
     """
     from matplotlib.figure import Figure
 
-    canvas = Figure(figsize=(width, height), layout="constrained")
+    canvas = Figure(figsize=(SCALE * width, SCALE * height), layout="constrained")
     return canvas, np.atleast_1d(canvas.subplots(1, columns))
 
 
@@ -122,7 +152,7 @@ def panels(lines: int, columns: int, width: float, height: float) -> Any:
     lines, columns
         How many panels stand below and beside each other.
     width, height
-        Of the figure, in inches.
+        Of the figure, in inches of a wide page; a figure is drawn smaller by SCALE.
 
     Returns
     -------
@@ -132,7 +162,7 @@ def panels(lines: int, columns: int, width: float, height: float) -> Any:
     """
     from matplotlib.figure import Figure
 
-    canvas = Figure(figsize=(width, height), layout="constrained")
+    canvas = Figure(figsize=(SCALE * width, SCALE * height), layout="constrained")
     return canvas, np.ravel(canvas.subplots(lines, columns, squeeze=False)).tolist()
 
 
@@ -152,13 +182,14 @@ def title(figure: Any, text: str) -> None:
     """The picture's title: what is seen, in lines of about equal length."""
     room = int(LETTERS_AN_INCH * figure.get_figwidth())
     lines = -(-len(text) // room)
-    figure.suptitle(textwrap.fill(plain(text), min(room, len(text) // lines + 12)), fontsize=15, fontweight="bold")
+    figure.suptitle(textwrap.fill(plain(text), min(room, len(text) // lines + 12)), fontsize=13, fontweight="bold")
 
 
 def legend(figure: Any, panel: Any) -> None:
-    """One legend for the figure, that of a panel, beside the panels."""
+    """One legend for the figure, that of a panel, below the panels."""
     handles, labels = panel.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", frameon=False, handlelength=3.2)
+    columns = 1 if max(map(len, labels), default=0) > 34 else LEGEND_COLUMNS
+    figure.legend(handles, labels, loc="outside lower center", frameon=False, handlelength=3.2, ncols=columns)
 
 
 def train_loss_axis(view: View, panel: Any) -> None:

@@ -89,7 +89,7 @@ def _entries(figure):
 def _entry(handle, label):
     """One line of a legend from what matplotlib draws for it."""
     first = handle[0] if isinstance(handle, tuple) else handle
-    colour = _colour(first)
+    colour = style.colour_of(first)
     is_line = hasattr(first, "get_marker")
     pattern = first.get_linestyle() if is_line else "-"
     dashes = {"-": "", "--": "7 3", "-.": "7 2 2 2", ":": "2 2", "None": "none"}.get(pattern, "4 2")
@@ -98,29 +98,15 @@ def _entry(handle, label):
     return Entry(" ".join(label.split()), colour, dashes, "" if marker == "None" else marker, is_bar)
 
 
-def _colour(artist):
-    """The colour of what is drawn, "" where it has none."""
-    from matplotlib.colors import to_hex
-
-    for name in ("get_color", "get_facecolor", "get_edgecolor"):
-        value = getattr(artist, name, lambda: ())()
-        if isinstance(value, str) or np.size(value) >= 3:
-            flat = value if isinstance(value, str) else np.atleast_2d(value)[0]
-            return "" if isinstance(flat, str) and flat == "none" else to_hex(flat)
-    return ""
-
-
 def _with_series(figure, entries):
     """The figure as SVG in which every artist of a series bears its number."""
-    from matplotlib.contour import ContourSet
-
     places = {entry.colour: i for i, entry in enumerate(entries)}
     marked = []
     for panel in figure.axes:
         for artist in (*panel.lines, *panel.collections, *panel.patches):
             in_data = all(artist.get_transform().contains_branch_seperately(panel.transData))
-            number = places.get(_colour(artist))
-            if number is not None and not isinstance(artist, ContourSet) and (in_data or artist in panel.collections):
+            number = places.get(style.colour_of(artist))
+            if number is not None and not style.is_contour(artist) and (in_data or artist in panel.collections):
                 marked.append((artist, artist.get_gid()))
                 artist.set_gid(f"series-{number}-{len(marked)}")
     try:
@@ -163,15 +149,15 @@ def _drawn(panel, entries):
     """(number of the series or -1, x, y) of every line and every group of bars of a panel."""
     places = {entry.colour: i for i, entry in enumerate(entries)}
     for line in panel.lines:
-        number = places.get(_colour(line), -1)
+        number = places.get(style.colour_of(line), -1)
         if (number >= 0 or not entries) and all(line.get_transform().contains_branch_seperately(panel.transData)):
             x, y = (np.asarray(values, float) for values in line.get_data())
             if x.size and line.get_visible() and line.get_alpha() != 0.3:
                 yield number, x, y
     bars: dict = {}
     for patch in panel.patches:
-        if hasattr(patch, "get_height") and _colour(patch) in places:
-            bars.setdefault(places[_colour(patch)], []).append(patch)
+        if hasattr(patch, "get_height") and style.colour_of(patch) in places:
+            bars.setdefault(places[style.colour_of(patch)], []).append(patch)
     for number, patches in bars.items():
         across = any(patch.get_width() > 1.0 or patch.get_height() == 0.6 for patch in patches)
         ends = [(b.get_x() + b.get_width(), b.get_y() + b.get_height() / 2) for b in patches]

@@ -303,3 +303,22 @@ def line(i: int) -> dict[str, Any]:
 def schedule_line(view: View, name: str) -> dict[str, Any]:
     """Colour, dashes, marker and label of a schedule, the same in every picture."""
     return {**line(view.shown.index(name)), "label": plain(shortened(name, 28))}
+
+
+def colour_of(artist: Any) -> str:
+    """The colour of what is drawn, as #rrggbb; "" where it has none."""
+    from matplotlib.colors import to_hex
+
+    for name in ("get_color", "get_facecolor", "get_edgecolor"):
+        value = getattr(artist, name, lambda: ())()
+        if isinstance(value, str) or np.size(value) >= 3:
+            flat = value if isinstance(value, str) else np.atleast_2d(value)[0]
+            return "" if isinstance(flat, str) and flat == "none" else to_hex(flat)
+    return ""
+
+
+def is_contour(artist: Any) -> bool:
+    """Whether an artist is a set of contours, whose colours are not those of a series."""
+    from matplotlib.contour import ContourSet
+
+    return isinstance(artist, ContourSet)

@@ -165,11 +165,12 @@ def joint_medians(losses: NDArray[np.float64], times: int | None = None) -> Iter
         picked = random.integers(0, seeds, (min(step, times - first), seeds))
         # How often each seed was picked in each resample, (B, N).
         places = picked + seeds * np.arange(len(picked))[:, None]
-        counts = np.bincount(places.ravel(), minlength=picked.size).reshape(picked.shape)
+        counts = np.bincount(places.ravel(), minlength=picked.size).reshape(picked.shape).astype(np.int32)
         medians = []
         for v in range(choices):
-            passed = np.cumsum(counts[:, order[v]], axis=1)
-            low, high = ((passed <= rank).sum(axis=1) for rank in ((seeds - 1) // 2, seeds // 2))
+            passed = np.cumsum(counts[:, order[v]], axis=1, dtype=np.int32)
+            # The first that is passed; argmax stops at it.
+            low, high = ((passed > rank).argmax(axis=1) for rank in ((seeds - 1) // 2, seeds // 2))
             medians.append(_midpoints(ordered[v][low], ordered[v][high]))
         yield np.stack(medians)
 

@@ -20,6 +20,7 @@ from ..cli.arguments import DONE, Parser, answered, say
 from ..config.reading import read
 from ..config.study import StudyConfig
 from ..errors import InputError, RunError
+from ..store.held import held
 from ..store.read import load
 from ..store.target import check_folder
 from ..text import printable
@@ -101,7 +102,7 @@ def _formats(text):
 
 def _report(path, options):
     """Read everything, make everything, then write."""
-    run = load(path)
+    run = held(load(path))
     folder = _folder(path, options.out, "report")
     wanted = _wanted(options.format, FORMATS)
     report, files = _contents(path, run, options.baseline, wanted)

@@ -96,6 +96,11 @@ class FileSource:
             resources.check_memory(size, f"{self.path}: {name} takes", "; run.part reads a part of it")
             return dataset.asstr()[where] if h5py.check_string_dtype(dataset.dtype) else dataset[where]
 
+    def bytes_of(self, name: str) -> int:
+        """How many bytes a dataset takes in memory."""
+        with looked_into(self.path, self._loaded) as file:
+            return int(file[name].size or 0) * file[name].dtype.itemsize
+
     def check(self, blocks: NDArray[np.int64]) -> bool:
         """Whether the bytes of blocks that are marked as done have their CRC-32; each is looked at once.
 

@@ -32,6 +32,7 @@ from .figures import style
 from .markdown import as_markdown
 from .material import material
 from .output import remove_stale, write
+from .page import THEMES
 from .pages import as_html, schedules_as_html
 from .terminal import as_terminal, as_text
 
@@ -82,6 +83,9 @@ def parser() -> Parser:
         help="the schedule that others are compared with (default: the one named flow, else the first gradient flow, "
         "else the first)",
     )  # fmt: skip
+    options.add_argument(
+        "--theme", choices=THEMES, default=THEMES[0], help="the colours of a run's page (default: the reader's)"
+    )
     options.add_argument("--out", metavar="DIR", help="where to write (default: <run>-report beside the run file)")
     options.add_argument(
         "--format", metavar="html,csv,md", type=_formats, help="what to write (default: all that can be made)"
@@ -105,7 +109,7 @@ def _report(path, options):
     run = held(load(path))
     folder = _folder(path, options.out, "report")
     wanted = _wanted(options.format, FORMATS)
-    report, files = _contents(path, run, options.baseline, wanted)
+    report, files = _contents(path, run, options.baseline, wanted, options.theme)
     write(folder, files)
     if "csv" in wanted:
         remove_stale(folder, files)
@@ -166,7 +170,7 @@ def _folder(path, out, noun):
     return folder
 
 
-def _contents(path, run, baseline, wanted):
+def _contents(path, run, baseline, wanted, theme):
     """The `Material` of a run, and the contents of the files: {name: bytes}."""
     with _of_file(path):
         if run.is_study and baseline is not None:
@@ -175,7 +179,7 @@ def _contents(path, run, baseline, wanted):
         analysis: Any = StudyAnalysis(run) if run.is_study else Analysis(run, base)
         report = material(analysis, path.name)
         makers = {
-            "html": lambda: {"report.html": as_html(analysis, report)},
+            "html": lambda: {"report.html": as_html(analysis, report, theme)},
             "csv": lambda: csv_files(analysis),
             "md": lambda: {"report.md": as_markdown(report)},
         }

@@ -20,8 +20,7 @@ from ..cli.arguments import DONE, Parser, answered, say
 from ..config.reading import read
 from ..config.study import StudyConfig
 from ..errors import InputError, RunError
-from ..store.held import held
-from ..store.read import load
+from ..store.read import held, load
 from ..store.target import check_folder
 from ..text import printable
 from .schedules import as_csv, bounds_csv, page_parts, schedule_groups

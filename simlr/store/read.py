@@ -1,6 +1,7 @@
 """The run that a file holds, looked into anew at every access, and checked: `simlr.load`."""
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -13,6 +14,8 @@ from .blocks import end_checksum
 from .metadata import attributes_of, check_datasets, check_own, dims_of, looked_into, status_of
 from .run import Run
 from .run_file import opened
+
+BYTES_HELD = 1 << 29  # of all datasets together; what has no room is read anew at every look
 
 
 def load(path: str | Path) -> Run:
@@ -36,6 +39,11 @@ def load(path: str | Path) -> Run:
         An InputError: where what it says of itself, its end or, at the access, a block is not what was written.
     """
     return Run(FileSource(path))
+
+
+def held(run: Run) -> Run:
+    """The same run for a report, which looks at datasets many times; each is read once where the run has ended."""
+    return Run(HeldSource(run._source)) if run.complete else run
 
 
 class FileSource:
@@ -120,3 +128,23 @@ class FileSource:
                     raise DamageError(f"{self.path}: is damaged: {found.named(block)}; --resume computes it again")
         self._checked[blocks] = True
         return True
+
+
+class HeldSource:
+    """A `FileSource` that keeps what it has read, up to BYTES_HELD; only for a file that no run writes any more."""
+
+    def __init__(self, source: Any):
+        self._source, self._bytes = source, 0
+        self._held: dict[str, NDArray] = {}
+        self.attributes, self.dims = source.attributes, source.dims
+        self.check = source.check
+
+    def read(self, name: str, where: tuple[int | slice, ...] = ()) -> NDArray | np.generic:
+        """As `FileSource.read`; what is returned may be changed."""
+        if name not in self._held:
+            size = self._source.bytes_of(name)
+            if self._bytes + size > BYTES_HELD:
+                return self._source.read(name, where)
+            self._held[name], self._bytes = np.asarray(self._source.read(name)), self._bytes + size
+        part = self._held[name][where]
+        return part.copy() if isinstance(part, np.ndarray) else part

@@ -45,7 +45,8 @@ def ascending(key: str, value: Any) -> tuple[int, ...]:
 @VectorRule
 def positive_list(key: str, value: Any) -> Rates:
     """A list of numbers above 0, as `Rates`."""
-    for i, one in enumerate(found := rate_list(key, value)):
+    found = Rates(rate_list(key, value))
+    for i, one in enumerate(found):
         rules.positive(f"{key}[{i}]", one)
     return found
 

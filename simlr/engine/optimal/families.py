@@ -1,5 +1,6 @@
 """What an optimal schedule is held against: the usual shapes with their best peaks, and greedy rates."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ STAIRS = 1024
 SCANNED, NARROWED = 25, 40
 
 # Height over z, the share of the steps that have passed.
-FAMILIES = {
+FAMILIES: dict[str, Callable[[Array], Array]] = {
     "constant": np.ones_like,
     "linear": lambda z: 1.0 - z,
     "cosine": lambda z: 0.5 * (1.0 + np.cos(np.pi * z)),
@@ -96,7 +97,9 @@ def greedy_rates(
     count = rules.count("steps", steps)
     lam, p, x = given.curvature, given.residual**2, given.residual.copy()
     batch, sigma_2 = np.broadcast_to(given.batch, (count,)), given.sigma**2
-    fixed = {kernels.HESSIAN: sigma_2 * lam, kernels.ISOTROPIC: sigma_2}.get(given.kind, 0.0) * np.ones_like(lam)
+    fixed = np.full_like(lam, sigma_2 if given.kind == kernels.ISOTROPIC else 0.0)
+    if given.kind == kernels.HESSIAN:
+        fixed = sigma_2 * lam
     rates = np.zeros(count)
     for t in range(count):
         variance = fixed

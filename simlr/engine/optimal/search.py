@@ -15,6 +15,7 @@ LEAST_SHARE = 1e-12  # of the largest rate: what is searched is its logarithm
 SMALLEST = (
     1e-28  # of the losses at the start and at the minimiser: less counts as this much, so that there is a logarithm
 )
+RAISED = 5  # times that rates which ended near 0 are tried higher
 DIVERGED = 1e3  # stands for the logarithm of a loss that is beyond all numbers
 
 
@@ -171,7 +172,7 @@ def _shaped(start, peak_at, limits, low, top):
 def solve_shape(problem: Problem, rates: Array, limits: Limits, most: int = 1000) -> Solution:
     """`solve` under the limits' shape; for "unimodal" the highest piece is moved while that makes the loss less."""
     if limits.shape == "free":
-        return solve(problem, rates, limits, most=most)
+        return _solve_free(problem, rates, limits, most)
     if limits.shape == "monotone":
         return solve(problem, rates, limits, 0, most)
     place = int(np.argmax(rates))
@@ -182,6 +183,32 @@ def solve_shape(problem: Problem, rates: Array, limits: Limits, most: int = 1000
             if not other.value < best.value - 1e-12:
                 break
             best, place = other, place + direction
+    return best
+
+
+def _solve_free(problem: Problem, rates: Array, limits: Limits, most: int) -> Solution:
+    """`solve`, and again from higher rates where some ended near 0 although the loss falls as they rise.
+
+    By a logarithm every derivative vanishes towards rates of 0, so that they could hold a search that is not at an
+    optimum. Such a rate is below a tenth of the last one before it that is not such; the gradient's norm counts its
+    derivative by the rate times that one.
+    """
+    best = solve(problem, rates, limits, most=most)
+    for _ in range(RAISED):
+        higher = best.rates.copy()
+        for k in range(1, higher.size):
+            if higher[k] < 0.1 * higher[k - 1]:
+                higher[k] = higher[k - 1]
+        _, slope = problem.slopes(best.rates)
+        held = (higher > best.rates) & (slope < 0.0)
+        if not held.any():
+            return best
+        missed = float((-slope * higher)[held].max())
+        best = best._replace(gradient_norm=max(best.gradient_norm, missed))
+        again = solve(problem, np.where(held, higher, best.rates), limits, most=most)
+        if not again.value < best.value:
+            return best
+        best = again
     return best
 
 

@@ -89,14 +89,21 @@ def annealing(kind: str, pairs: Sequence[Any]) -> str:
     )
 
 
-def best(families: Sequence[Sequence[Any]]) -> str:
-    """The best values of some families of `Choice`s; one at the edge of what was tried is said to be."""
+def best(families: Sequence[Sequence[Any]], margin: float) -> str:
+    """The best values of some families of `Choice`s; one at the edge of what was tried is said to be.
+
+    Where no two values of a family end over a share `margin` of test loss apart, none of them is called the best.
+    """
     chosen = [rows for rows in families if any(row.best for row in rows)]
     if not chosen:
         return "No value that was tried gets there at equal train loss in most seeds" if families else ""
     values = []
     for rows in chosen[:MOST_FAMILIES]:
         row = next(row for row in rows if row.best)
+        if all(abs(other.test_loss - row.test_loss) <= margin * row.test_loss for other in rows):
+            tried = f"{value_text(rows[0].value)} to {value_text(rows[-1].value)}"
+            values.append(f"any from {tried}, {100 * margin:g} % apart at most ({shortened(row.family)})")
+            continue
         edge = f", the {row.edge} tried: a better one may lie beyond" if row.edge != NO_EDGE else ""
         values.append(f"{value_text(row.value)} ({shortened(row.family)}{edge})")
     more = f" and {len(chosen) - MOST_FAMILIES} more families" if len(chosen) > MOST_FAMILIES else ""

@@ -177,7 +177,7 @@ def best(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
     first = [
         rows for rows in told if rows[0].problem == told[0][0].problem and rows[0].parameter == told[0][0].parameter
     ]
-    return Section("best", title, tuple(tables), told, headline=headlines.best(first))
+    return Section("best", title, tuple(tables), told, headline=headlines.best(first, analysis.margin))
 
 
 def likely(rows: Sequence[Any]) -> Sequence[Any]:

@@ -237,4 +237,14 @@ def test_the_best_at_the_edge_is_said_in_the_headline():
     run = simlr.run(runs.grid(schedule=rates, stop={"train_loss": [1e-2], "max_steps": 100_000}, **QUIET))
     told = of_section(run, "best").headline
     assert re.search(r"the (lowest|highest) tried: a better one may lie beyond", told), told
-    assert headlines.best([]) == ""
+    assert headlines.best([], 0.02) == ""
+
+
+def test_values_that_end_alike_are_not_called_the_best():
+    """Exactly at the level, small constant rates end with the same test loss."""
+    rates = [{"name": "rates", "kind": "constant", "learning_rate": [0.003, 0.002, 0.001]}]
+    stop = {"train_loss": [1e-2], "max_steps": 100_000, "landing": "exact"}
+    run = simlr.run(runs.grid(schedule=rates, stop=stop, **QUIET))
+    assert (
+        of_section(run, "best").headline == "The best learning rate: any from 0.001 to 0.003, 2 % apart at most (rates)"
+    )

@@ -184,7 +184,7 @@ def test_pictures_say_what_is_seen(reference):
     drawn = run_figures.pictures(View(run, summary.rows(run)))
     titles = {picture.key: " ".join(picture.figure.get_suptitle().split()) for picture in drawn}
     assert titles["paths"] == "Both stop at train loss 0.01, with test loss 0.0146 (flow) and 0.0075 (annealed)"
-    assert titles["ratio"].endswith("theory 1.999994")
+    assert titles["ratio"].endswith("in theory 2.00")
     assert titles["test-against-train"] == "At train loss 1e-6, flow has 2.00 times the test loss of annealed"
     assert all("Not drawn: " in picture.caption for picture in drawn if picture.key != "paths")
     assert style.png(drawn[0].figure, dpi=30).startswith(b"\x89PNG")

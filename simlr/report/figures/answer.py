@@ -9,9 +9,10 @@ import math
 import numpy as np
 
 from ...analysis.answers import Comparison, value_at
-from ...analysis.levels import WORDS, last
+from ...analysis.levels import WORDS, last, place
 from ...analysis.outcomes import WORDS as MEASURES
 from ...analysis.outcomes import Answer
+from ...analysis.wording import noun
 from ...config.question import side_name
 from ...store.run import Run
 from ...text import shortened, some, value_text
@@ -57,6 +58,11 @@ def _axes_for(answer):
     return sorted(dict(answer.axes), key=lambda name: (name not in answer.depends, name not in numeric))
 
 
+def _told(axis, value):
+    """One value of an axis, in words."""
+    return place(axis, value) if axis in WORDS else noun(axis).at.format(value_text(value))
+
+
 def _of(run, row, axis):
     """The value of a row along an axis, one that has none included."""
     return row.against if axis == "" else value_at(run, row, axis)
@@ -73,7 +79,7 @@ def _panels(run, answer, rows, axes):
         for axis in axes[3:]:  # of what there is no room for, the last value
             kept = last(axis, list(known[axis])) if axis in WORDS else known[axis][-1]
             of_panel = [row for row in of_panel if _of(run, row, axis) == kept]
-        panels.append((panel, "" if value is None else f"{axes[2]} = {value_text(value)}", of_panel))
+        panels.append((panel, "" if value is None else _told(axes[2], value), of_panel))
     return figure, panels
 
 
@@ -83,7 +89,7 @@ def _lines(run, answer, rows, axes):
         return [(0, None, rows)]
     values = some(dict(answer.axes)[axes[1]], len(style.COLOURS))
     by_value = [(i, value, [row for row in rows if _of(run, row, axes[1]) == value]) for i, value in enumerate(values)]
-    return [(i, f"{axes[1]} = {value_text(value)}", of_line) for i, value, of_line in by_value if of_line]
+    return [(i, _told(axes[1], value), of_line) for i, value, of_line in by_value if of_line]
 
 
 def _errorbar(panel, i, label, x, rows):
@@ -97,7 +103,7 @@ def _errorbar(panel, i, label, x, rows):
 
 def _horizontal(panel, axis, values):
     """The horizontal axis: numbers as they are, what is no number in even steps; a function from value to place."""
-    text = axis if axis not in WORDS else WORDS[axis].axis
+    text = noun(axis).name if axis not in WORDS else WORDS[axis].axis
     panel.set_xlabel(style.plain(text))
     if all(isinstance(value, int | float) and value > 0 for value in values):
         span = max(values) / min(values)
@@ -125,11 +131,11 @@ def _ratios(run, answer, rows):
         panel.axhspan(1.0 / margin, margin, color="#7f7f7f", alpha=0.2, linewidth=0)
         panel.axhline(1.0, color="#000000", linewidth=1.0)
         if axes:
-            place = _horizontal(panel, axes[0], dict(answer.axes)[axes[0]])
+            position = _horizontal(panel, axes[0], dict(answer.axes)[axes[0]])
         else:
             panel.set_xticks([])
         for i, label, of_line in _lines(run, answer, of_panel, axes):
-            x = [place(_of(run, row, axes[0])) if axes else 0.0 for row in of_line]
+            x = [position(_of(run, row, axes[0])) if axes else 0.0 for row in of_line]
             _errorbar(panel, i, label, x, of_line)
         style.positive_axis(panel, "y", ends)
         # The limits are the same in all panels.

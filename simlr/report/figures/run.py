@@ -148,8 +148,8 @@ def _draw_theory(view, panel):
     panel.plot(grid, theory.ratio(grid), color="#7f7f7f", linewidth=6, alpha=0.45, zorder=0, label=theory.label)
     measured, expected = view.ratio(view.rival), float(theory.ratio(view.last))
     return (
-        f"At {view.where}, {shortened(view.base)} has {measured:.6f} times the test loss of "
-        f"{shortened(view.rival)}; theory {expected:.6f}"
+        f"At {view.where}, {shortened(view.base)} has {measured:.2f} times the test loss of "
+        f"{shortened(view.rival)}; in theory {expected:.2f}"
     )
 
 

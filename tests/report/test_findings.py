@@ -233,8 +233,9 @@ def test_a_budget_compares_what_is_made_for_it():
 
 
 def test_the_best_at_the_edge_is_said_in_the_headline():
-    rates = [{"name": "rates", "kind": "constant", "learning_rate": [0.003, 0.002, 0.001]}]
-    run = simlr.run(runs.grid(schedule=rates, stop={"train_loss": [1e-2], "max_steps": 100_000}, **QUIET))
+    rates = [{"name": "rates", "kind": "constant", "learning_rate": [1.4, 1.0, 0.1]}]
+    stop = {"train_loss": [1e-2], "max_steps": 100_000, "landing": "exact"}
+    run = simlr.run(runs.grid(schedule=rates, stop=stop, **QUIET))
     told = of_section(run, "best").headline
     assert re.search(r"the (lowest|highest) tried: a better one may lie beyond", told), told
     assert headlines.best([], 0.02) == ""

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from ..analysis.levels import WORDS, is_loss
 from ..analysis.verdict import paper_of
+from ..analysis.wording import begun
 from ..text import many, values_text
 from . import answer_text
 from .sections import sections
@@ -24,7 +25,7 @@ class Material(NamedTuple):
     tables: list
     sections: list  # of simlr.report.sections.Section
     verdict: Any  # simlr.papers.Verdict, or None
-    about: list  # paragraphs: what of the paper is a reconstruction
+    about: list  # paragraphs: what exact means are means of, what of the paper is a reconstruction
     provenance: list  # [(name, value), ...]
     grid: str  # TOML
 
@@ -61,7 +62,10 @@ def material(analysis: Any, name: str) -> Material:
         tables=tables(rows) if rows else [],
         sections=[] if run.is_study else sections(analysis),
         verdict=analysis.verdict,
-        about=[f"Reconstruction: {paper.RECONSTRUCTION}"] if hasattr(paper, "RECONSTRUCTION") else [],
+        about=[
+            *([f"{begun(run.attributes['expectation'])}."] if "expectation" in run.attributes else []),
+            *([f"Reconstruction: {paper.RECONSTRUCTION}"] if hasattr(paper, "RECONSTRUCTION") else []),
+        ],
         provenance=_provenance(run, name),
         grid=run.attributes["config"],
     )
@@ -73,7 +77,6 @@ def _provenance(run, name):
     versions = ("simlr", "numba", "numpy", "h5py", "python")
     provenance = [
         ("run file", name),
-        *([("losses", attributes["expectation"])] if "expectation" in attributes else []),
         *(("data", text) for text in str(attributes.get("problem_data", "")).splitlines()),
         ("versions", ", ".join(f"{key} {attributes.get(f'{key}_version', 'unknown')}" for key in versions)),
         ("kernel digest", attributes.get("kernel_digest", "unknown")),

@@ -15,6 +15,7 @@ from ..store.file_format import is_own
 from ..text import listed, many, shortened, value_text
 
 MOST_SCHEDULES = 7
+MOST_TIMES = 1000  # beyond it, how many times as much is not told
 GRID_POINTS = 160
 # Moments are joined where the logarithms of their train losses differ by less than this, or where the test loss, or
 # test loss over train loss, hardly changes; of more than this share of unsure seeds no median is drawn.
@@ -118,8 +119,8 @@ class View:
         if max(ratio, 1.0 / ratio) <= 1.0 + MARGIN:
             return f"{where}, no schedule that can be compared differs from {base} by more than {100 * MARGIN:g} %"
         if ratio > 1.0:
-            return f"{where}, {base} has {ratio:.2f} times the test loss of {rival}"
-        return f"{where}, {rival} has {1 / ratio:.2f} times the test loss of {base}"
+            return f"{where}, {base} has {_factor(ratio)} times the test loss of {rival}"
+        return f"{where}, {rival} has {_factor(1 / ratio)} times the test loss of {base}"
 
     def _why_none(self, where, base):
         """Why no schedule can be compared with the baseline, at a place that a title begins with."""
@@ -314,3 +315,8 @@ def most_medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
     if enough.any():
         medians[enough] = np.nanmedian(np.where(np.isfinite(values), values, np.nan)[:, enough], axis=0)
     return medians
+
+
+def _factor(ratio):
+    """How many times as much, in two places, or that it is very many."""
+    return f"{ratio:.2f}" if ratio < MOST_TIMES else f"over {MOST_TIMES:,}"

@@ -22,6 +22,7 @@ MOST_DOTS = 16  # schedules in one picture
 MOST_BARS = 10  # directions that are drawn as bars; more are drawn as lines
 FEW_BARS, FEW_SCHEDULES = 4, 4  # of more directions, only so many schedules are drawn
 MOST_PANELS = 3
+MOST_TIMES = 1000.0  # of the least loss, in the picture of the best values
 LABEL = 30
 
 
@@ -159,11 +160,12 @@ def best(view: View, families: Sequence[Any], headline: str) -> Picture | None:
         return None
     names = list(dict.fromkeys(rows[0].family for rows in chosen))[: len(style.COLOURS)]
     figure, panels = style.figure(len(problems), width=10.0 if len(problems) == 1 else 4.3 * len(problems) + 2.0)
+    clipped = False
     for panel, problem in zip(panels, problems, strict=True):
         for rows in [rows for rows in chosen if rows[0].problem == problem and rows[0].family in names]:
             _draw_family(view, panel, names.index(rows[0].family), rows)
         style.log_where_wide(panel, [line.get_ydata() for line in panel.get_lines()])
-        _leave_room(panel)
+        clipped |= _leave_room(panel)
         style.positive_axis(panel, "x", [value for line in panel.get_lines() for value in line.get_xdata()])
         panel.set_xlabel(style.plain(chosen[0][0].parameter))
         panel.set_title(_problem_text(problem))
@@ -174,17 +176,23 @@ def best(view: View, families: Sequence[Any], headline: str) -> Picture | None:
     caption = (
         "Median test loss against the value, at the last level that is reached; values with which most seeds do not "
         "reach it are left out. Star: the best value; thick: those that are best in 95 % of the resamples of the seeds."
+        + (f" What lies beyond the upper edge has over {MOST_TIMES:g} times the least." if clipped else "")
         + (f" Not drawn: {rest} more." if rest > 0 else "")
     )
     return style.Picture("best", caption, figure)
 
 
 def _leave_room(panel):
-    """Limits wide enough that a difference that counts for none looks like none."""
+    """Limits wide enough that a difference that counts for none looks like none, and that keep what diverges from
+    pressing all else onto the axis; whether something lies beyond them."""
     low, high = panel.dataLim.intervaly
     if 0.0 < low and high <= (1.0 + 2.0 * MARGIN) * low:
         middle = (low + high) / 2.0
         panel.set_ylim((1.0 - 2.0 * MARGIN) * middle, (1.0 + 2.0 * MARGIN) * middle)
+    beyond = 0.0 < low and high > MOST_TIMES * low
+    if beyond:
+        panel.set_ylim(0.7 * low, MOST_TIMES * low)
+    return beyond
 
 
 def _draw_family(view, panel, i, rows):

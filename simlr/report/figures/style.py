@@ -205,7 +205,7 @@ def train_loss_axis(view: View, panel: Any) -> None:
     for level in sorted(view.depths, reverse=True):
         if not ticks or np.log(ticks[-1] / level) > (left - right) / MOST_TICKS:
             ticks.append(level)
-    panel.set_xticks(ticks, [level_text(level) for level in ticks])
+    panel.set_xticks(ticks, [level_text(level) if view.by_loss else f"{level:.2g}" for level in ticks])
 
 
 def level_axis(view: View, panel: Any) -> None:

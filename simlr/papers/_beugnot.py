@@ -35,7 +35,7 @@ def stops(
     threads: int | None,
     unit: str = "absolute",
 ) -> Run:
-    """Run constant rates on quadratics down to exactly the levels, with the residuals there.
+    """Run constant rates on quadratics down to levels, exactly unless asked otherwise, with the residuals there.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def stops(
     rates : (S,)
         In `unit`: "absolute", or "sharpness" for multiples of 1/sharpness.
     stop
-        The level, as the grid's [stop] has it: {"train_loss": [...]}.
+        The levels, as the grid's [stop] has them: {"train_loss": [...]}, where wanted with "landing": "step".
     """
     from ..config.grid import GridConfig
     from ..grid.job import run
@@ -55,7 +55,7 @@ def stops(
             "engine": "closed-form",
             "problem": {"kind": "quadratic", "file": "quadratics.npz"},
             "seeds": {"count": len(curvature)},
-            "stop": {**stop, "landing": "exact", "max_steps": MOST_STEPS},
+            "stop": {"landing": "exact", **stop, "max_steps": MOST_STEPS},
             "record": {"points": 0, "stop_residual": True},
             "schedule": [
                 {"name": str(k), "kind": "constant", "unit": unit, "learning_rate": float(rate)}

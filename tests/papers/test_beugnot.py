@@ -65,7 +65,8 @@ def test_stops_at_tiny_levels_are_those_of_high_precision(kappa):
     spectrum = np.geomspace(1.0, 1.0 / kappa, 6)
     start = np.random.default_rng(3).standard_normal((2, 6))
     levels, rates = [1e-10, 1e-126, 1e-290], [1.0, beugnot2022.large_rate(kappa, 0.1)]
-    found = _beugnot.stops(np.tile(spectrum, (2, 1)), start, rates, {"train_loss": levels}, None)
+    stop = {"train_loss": levels, "landing": "step"}
+    found = _beugnot.stops(np.tile(spectrum, (2, 1)), start, rates, stop, None)
     assert (found.status == 1).all()
     assert found.stop_step.max() > (1e7 if kappa == 1e4 else 1e4)
     with mpmath.workdps(80):
@@ -86,7 +87,8 @@ def test_closed_form_and_steps_agree_at_tiny_levels():
     spectrum = np.geomspace(1.0, 0.01, 10)
     start = np.random.default_rng(4).standard_normal((3, 10))
     rate = beugnot2022.large_rate(100.0, 0.1)
-    found = _beugnot.stops(np.tile(spectrum, (3, 1)), start, [rate], {"train_loss": [1e-126]}, None)
+    stop = {"train_loss": [1e-126], "landing": "step"}
+    found = _beugnot.stops(np.tile(spectrum, (3, 1)), start, [rate], stop, None)
     stepped = simlr.descend(np.tile(spectrum, (3, 1)), start, np.full((1, 80_000), rate), [1e-126])
     assert found.stop_step.min() > 60_000
     assert np.array_equal(found.stop_step, stepped.stop_step)
@@ -106,16 +108,20 @@ def test_the_ratio_is_that_of_the_ends(run):
 
 
 def descended(kernel, labels, train, held, rate, level):
-    """Held-out outputs at the first step with (1/n) |Y - f|^2 <= level, step by step in the coefficients."""
+    """Held-out outputs where (1/n) |Y - f|^2 = level, step by step in the coefficients; the last step is shortened."""
     n = len(train)
     own, across = kernel[np.ix_(train, train)], kernel[np.ix_(held, train)]
     coefficients = np.zeros((n, labels.shape[1]))
     eta = rate / (2.0 / n * np.linalg.eigvalsh(own)[-1])
     for _ in range(200_000):
         residual = labels[train] - own @ coefficients
-        if (residual**2).sum() / n <= level:
-            return across @ coefficients
-        coefficients += eta * 2.0 / n * residual
+        step = eta * 2.0 / n * residual
+        moved = own @ step
+        if ((residual - moved) ** 2).sum() / n <= level:
+            half, square = (residual * moved).sum(), (moved**2).sum()
+            fraction = (half - np.sqrt(half**2 - square * ((residual**2).sum() - n * level))) / square
+            return across @ (coefficients + fraction * step)
+        coefficients += step
     raise AssertionError("the level was not reached")
 
 

@@ -387,7 +387,7 @@ def test_the_report_has_claim_figures_and_picture(young, file, tmp_path, capsys)
     made = {entry.name for entry in (tmp_path / "made").iterdir()}
     assert made == {"report.html", "report.md", "findings.csv"}
     page = html.unescape((tmp_path / "made/report.html").read_text(encoding="utf-8"))
-    assert page.count("<img") == 1
+    assert page.count("<figure") == 1 and "<img" not in page
     assert young.RECONSTRUCTION in page
     assert "<td>worst factor after 20 steps</td>" in page
     with open(tmp_path / "made/findings.csv", newline="", encoding="utf-8") as opened:

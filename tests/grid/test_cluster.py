@@ -152,9 +152,10 @@ def test_a_block_that_always_kills_its_worker(cluster, grid_folder, whole, capfd
     address, folder = cluster
     doubles.write_orders(folder, {"do": "die", "seed": 7, "times": 1000})
     assert grid(address, "--quiet") == 1
-    said = capfd.readouterr().err
-    assert said.startswith("simlr: block 1 (seeds 7 to 13): set aside, since 3 workers died of it;")
-    assert len(said.splitlines()) == 1
+    # Between a worker's death and its return there may be none for a while, which is said.
+    said = [line for line in capfd.readouterr().err.splitlines() if not line.startswith("no workers at ")]
+    assert len(said) == 1
+    assert said[0].startswith("simlr: block 1 (seeds 7 to 13): set aside, since 3 workers died of it;")
     assert doubles.computed(folder).count(7) == MOST_DEATHS
     assert simlr.load("run.h5").block_done.tolist() == [1, 0, 1, 1, 1, 1]
     doubles.write_orders(folder)

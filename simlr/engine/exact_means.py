@@ -54,7 +54,9 @@ class ExactMeans:
         self._plan, self._launch, self._workers, self._train_rows = plan, launch, workers, train_rows
         self._budgets = np.sort(np.array(plan.config.stop.get("steps", []), np.int64))
 
-    def of(self, seeds: BlockSeeds, indices: NDArray[np.int64], rates: arrays.Rates) -> mean_curves.Found:
+    def of(
+        self, seeds: BlockSeeds, indices: NDArray[np.int64], rates: arrays.Rates
+    ) -> tuple[mean_curves.Found, tuple[NDArray, NDArray] | None]:
         """The mean losses of some schedules at their levels and recorded moments.
 
         Parameters

@@ -3,21 +3,18 @@
 Its policy lets a browser apply one style and run one script, both told by their hashes; pictures are SVG within it.
 """
 
-import base64
-import hashlib
-import json
 from collections.abc import Sequence
-from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from ..text import many, printable
+from .document import document
 from .figures.inline import Inline, legend_svg, scripts_data
 from .story import Story
 from .tables import Table
 
-POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'"
+FILES = Path(__file__).parent / "page"
 THEMES = ("auto", "light", "dark")
 WIDE = 600.0  # a picture of more units is not squeezed into a phone
 WORDS, LONG = 28, ' class="words"'  # cells of more letters are broken into lines
@@ -83,28 +80,11 @@ def schedules_page(title: str, covers: str, tables: Sequence[Table], images: Seq
     return _document(f"{title} - simlr schedules", parts, images, THEMES[0])
 
 
-@cache
-def _asset(name):
-    """A file beside this one, and its hash as a content policy names it."""
-    text = (Path(__file__).parent / name).read_text(encoding="utf-8")
-    return text, "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
-
-
 def _document(title, parts, pictures, theme):
     """The page of some parts of HTML."""
-    (style, style_hash), (script, script_hash) = _asset("page.css"), _asset("page.js")
-    policy = f"{POLICY}; style-src '{style_hash}'; script-src '{script_hash}'"
-    head = (
-        f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_text(title)}</title><style>{style}</style>"
-    )
     body = "\n".join(part for part in parts if part)
-    # "<" could end the block, whatever stands behind it.
-    values = json.dumps(scripts_data(pictures), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    block = f'<script type="application/json" id="values">{values}</script>\n<script>{script}</script>'
     asked = "" if theme == THEMES[0] else f' data-theme="{theme}"'
-    return f'<!doctype html>\n<html lang="en"{asked}>\n<head>{head}</head>\n<body>\n{body}\n{block}\n</body>\n</html>\n'
+    return document(title, body, ("values", scripts_data(pictures)), FILES, asked)
 
 
 def _text(value):

@@ -1,15 +1,13 @@
 """The explorer as one HTML page: its script, style and numbers inside it, and nothing loaded from anywhere."""
 
-import base64
-import hashlib
-import json
 import re
 from html import escape
 from pathlib import Path
 
 from ...store.run import Run
 from ...text import many, printable
-from .data import Material, material
+from ..document import document
+from .data import material
 from .picture import picture
 from .recurrence import descend
 
@@ -38,38 +36,11 @@ def explorer_page(run: Run, name: str) -> str:
         Where the run cannot be explored, with the reason.
     """
     found = material(run)
-    script, style = _source("explorer.js"), _source("explorer.css")
-    policy = (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'; form-action 'none'"
-    )
-    head = (
-        f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(printable(run.config.name))} - simlr explorer</title><style>{style}</style>"
-    )
-    body = _body(run.config.name, name, found)
-    values = f'<script type="application/json" id="data">{_values(found)}</script>'
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>{head}</head>\n<body>\n{body}{values}\n<script>{script}</script>\n'
-        "</body>\n</html>\n"
-    )
-
-
-def _source(name):
-    """A file beside this one."""
-    return (FOLDER / name).read_text(encoding="utf-8")
-
-
-def _hash(text):
-    """What a content policy calls a text by."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _values(found: Material):
-    """The page's numbers as JSON, in which no end of the script element can stand."""
     groups = [{"name": name, "samples": [sample._asdict() for sample in samples]} for name, samples in found.groups]
-    text = json.dumps({"groups": groups, "own": found.own._asdict()}, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c")
+    numbers = "data", {"groups": groups, "own": found.own._asdict()}
+    return document(
+        f"{run.config.name} - simlr explorer", _body(run.config.name, name, found), numbers, FOLDER / "explorer"
+    )
 
 
 def _body(title, name, found):
@@ -86,7 +57,7 @@ def _body(title, name, found):
         "STATIC": picture(sample, small, large, own.level),
     }  # fmt: skip
     # In one pass, so that a name that looks like a place to fill stays a name.
-    return re.sub("@([A-Z]+)@", lambda place: filled[place[1]], _source("body.html"))
+    return re.sub("@([A-Z]+)@", lambda place: filled[place[1]], (FOLDER / "body.html").read_text(encoding="utf-8"))
 
 
 def _sentence(sample, own, small, large):

@@ -573,6 +573,7 @@ def test_an_output_that_is_cut_short_is_noticed(left, folder):
     with pytest.raises(InputError, match=r"run\.h5: "):
         simlr.load("run.h5")
     if not left:  # nothing tells any more that it was a run, so it is not replaced either
+        os.truncate("run.h5", size[0])  # a block written before the cut was seen made it long again, or none did
         with pytest.raises(InputError, match="is no simlr run, so it is not replaced"):
             simlr.run(config, "run.h5", overwrite=True)
         os.remove("run.h5")

@@ -5,7 +5,6 @@ train loss (1/n) |Y - f|^2, all classes together, gradient descent in the kernel
 i of the residual V^T (Y - f) by 1 - eta 2 w_i/n at every step. So it is a quadratic with curvature 2 w_i/n.
 """
 
-import importlib.util
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from ..claims import evidence
 from ..claims.verdict import FAILS, NOT_RUN, UNDECIDED, Finding, undecided
 from ..config.study import Task
 from ..store.run import Run
+from ._digits import load_digits
 
 MOST_STEPS = 10**9
 DIGITS_LEVEL = 0.1  # a tenth of the train loss at the start
@@ -63,21 +63,6 @@ def stops(
             ],
         }
         return run(GridConfig.from_tables(tables, folder), threads=threads)
-
-
-def load_digits() -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """Pixels (rows, 64) as whole numbers from 0 to 16, and digits (rows,), of scikit-learn; None without it.
-
-    The file inside the package is read as it is: importing scikit-learn takes seconds, and SciPy with it.
-    """
-    package = importlib.util.find_spec("sklearn")
-    if package is None or not package.submodule_search_locations:
-        return None
-    file = Path(package.submodule_search_locations[0]) / "datasets/data/digits.csv.gz"
-    if not file.is_file():
-        return None
-    table = np.loadtxt(file, delimiter=",").astype(np.int64)
-    return table[:, :-1], table[:, -1]
 
 
 def digits_study(task: Task) -> dict[str, Any]:

@@ -58,6 +58,7 @@ def test_purposes_are_as_published():
     names = ["SAMPLE", "SPLIT", "LABEL_NOISE", "GRADIENT_NOISE", "BATCH", "FEATURES", "TARGET"]
     assert [getattr(draws, name) for name in names] == list(range(7))
     assert [draws.NETWORK_POINTS, draws.NETWORK_START, draws.NETWORK_NOISE] == [20, 21, 22]
+    assert [draws.NETWORK_ORDER, draws.NETWORK_POSTERIOR] == [23, 24]
 
 
 # Both integer types, from end to end: an int64 and a uint64 met in one expression would become a float64.

@@ -11,11 +11,11 @@ from simlr.analysis.verdict import verdict_of
 from simlr.claims.verdict import FAILS, HOLDS, NOT_RUN, UNDECIDED
 from simlr.config.reading import read
 from simlr.config.study import Task
-from simlr.papers import _beugnot, beugnot2022
+from simlr.papers import _beugnot, _digits, beugnot2022
 from simlr.report.figures import style
 from simlr.store.run import Run
 
-needs_digits = pytest.mark.skipif(_beugnot.load_digits() is None, reason="scikit-learn is missing")
+needs_digits = pytest.mark.skipif(_digits.load_digits() is None, reason="scikit-learn is missing")
 SMALL = (
     ("seeds.count", 6),
     ("study.kappas", [10.0, 1e4]),
@@ -157,7 +157,7 @@ def test_kernel_regression_is_gradient_descent():
 def test_the_digits_are_scikit_learns():
     datasets = pytest.importorskip("sklearn.datasets")
     theirs = datasets.load_digits()
-    pixels, digits = _beugnot.load_digits()
+    pixels, digits = _digits.load_digits()
     assert np.array_equal(pixels, theirs.data)
     assert np.array_equal(digits, theirs.target)
 
@@ -205,7 +205,7 @@ def test_no_gain_in_accuracy_fails():
 
 @pytest.mark.parametrize("control", beugnot2022.controls(), ids=lambda control: control.name)
 def test_every_control_comes_out_as_it_must(control):
-    if ("study.splits", 0) not in control.overrides and _beugnot.load_digits() is None:
+    if ("study.splits", 0) not in control.overrides and _digits.load_digits() is None:
         pytest.skip("scikit-learn is missing")
     assert verdict_of(simlr.run(read(beugnot2022.GRID, control.overrides))).outcome == control.expected
 

@@ -1,0 +1,341 @@
+"""Rouchouse, Gonon, Gribonval, Guedj (2025), PAC-Bayes bounds that know the rescaling of ReLU networks.
+
+arXiv:2509.26149. The weights that enter a hidden neuron times lam > 0, and those that leave it over lam, are another
+network and the same function. PAC-Bayes bounds compare weights, so they differ; the least divergence over all
+rescalings gives the tightest bound, for the same errors. `simlr.papers._pac_bayes` has the formulas.
+
+Networks are trained on the digits by SGD (`kernels.papers.layers`) under four schedules, at some widths, with one
+hidden layer or more. The posterior is N(W, sQ^2), the prior N(0, sP^2), both sides of the comparison with the best of
+a few sQ and of 20 sP, which the union bound pays for; the posterior's error on the train rows is bounded from draws of
+it. A bound is called vacuous where it is no better than guessing one of the classes.
+
+That a rescaled bound lies below the plain one, that it is the least (the slope of KL in every log lam is 0, and KL is
+convex), and that pushing the posterior through any rescaling changes it by nothing and the plain one by much, must be
+so of every network. That vacuous bounds become others is judged by a sign test over the seeds: in more than half of
+them at least one of the networks' does. Of 16 seeds, all or all but one are needed; were it true of 99.5 %, the power
+would be 0.997. What is tested was fixed on roots from 1,000 on.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import schedules
+from ..claims import evidence
+from ..claims.verdict import FAILS, HOLDS, NOT_RUN, UNDECIDED, Control, Finding, Verdict, near, undecided, verdict
+from ..config.study import Study, Task
+from ..inputs import rules
+from ..inputs.parameters import Parameter
+from ..schedules.rules import ascending, positive_list
+from ..store.file_format import Field
+from ..store.run import Run
+from . import _networks, _pac_bayes
+from ._digits import load_digits
+from ._rouchouse import BEST, FAILURE, balanced, bounds_of, one_neuron
+
+SOURCE = "Rouchouse, Gonon, Gribonval, Guedj (2025), arXiv:2509.26149, the rescaled divergence and its figure of MLPs"
+CLAIM = (
+    "A PAC-Bayes bound with the least divergence over all rescalings of a ReLU network's neurons does not depend on "
+    "how they are scaled, lies below the plain one, and is often informative where that one is vacuous."
+)
+RECONSTRUCTION = (
+    "The posterior pushed through a rescaling, the Gaussian prior around 0 and the descent layer by layer are the "
+    "paper's; so is the one-neuron network. Its figure shows networks on MNIST without numbers, sizes or the bound's "
+    "form. Maurer's bound, the digits, widths, schedules, grids of deviations and what is called vacuous are ours."
+)
+GRID = """
+name = "rouchouse2025"
+
+[study]
+kind = "rouchouse2025"
+
+[seeds]
+count = 16
+"""
+
+CLASSES, PIXELS = 10, 64
+GUESSING = 1.0 - 1.0 / CLASSES
+SCHEDULES = ["small", "large", "annealed", "cosine"]
+ROUNDING = 1e-9
+LEAST_CHANGE = 0.01  # by which the plain divergence of a posterior that is pushed through a rescaling must differ
+# w1 = 4, w2 = 1/4 without biases, sQ = 0.1, sP = 1: KL as it is, and the least, sqrt(AB) - 1 - 2 log sQ.
+ONE_NEURON = 11.646420185988, 4.682539667642366
+
+
+def measure(task: Task) -> dict[str, Any]:
+    """Train the networks of every shape, and bound their errors with and without rescaling."""
+    own, data = task.parameters, load_digits()
+    shapes = [(int(layers), int(width)) for layers in own["layers"] for width in own["widths"]]
+    each = (len(own["layers"]), len(own["widths"]), len(SCHEDULES), task.seeds)
+    found = {field.name: np.full(each, np.nan) for field in ARRAYS if field.dims == _EACH}
+    if data is not None:
+        rows = _networks.split_rows(data[0] / 16.0, _labels(task, data[1]), task.root, task.seeds, own["train_rows"])
+        for done, shape in enumerate(shapes):
+            place = np.unravel_index(done, each[:2])
+            for name, values in _of_shape(task, shape, rows, 100 * done, 100 * len(shapes)).items():
+                found[name][place] = values.reshape(task.seeds, len(SCHEDULES)).T
+    return found | {
+        "layers": [int(layers) for layers in own["layers"]],
+        "width": [int(width) for width in own["widths"]],
+        "schedule": SCHEDULES,
+        "one_neuron": one_neuron(own["push"]),
+        "rows": 0 if data is None else len(data[1]),
+    }
+
+
+def _labels(task, labels):
+    """The labels, or, where they are to be shuffled, in an order of the stream after those of the splits."""
+    from ..kernels.draws import SPLIT, fill_order
+
+    if task.parameters["labels"] == "true":
+        return labels
+    order = np.empty(len(labels), np.int64)
+    fill_order(order, task.root, task.seeds, SPLIT, 0)
+    return labels[order]
+
+
+def learning_rates(own: dict) -> NDArray[np.float64]:
+    """The four schedules, (4, steps): a small rate, a large one, the large one and then the small one, a cosine."""
+    steps, small, large = own["steps"], own["small_rate"], own["large_rate"]
+    half = steps // 2
+    phases = [
+        {"kind": "constant", "learning_rate": rate, "steps": length}
+        for rate, length in ((large, half), (small, steps - half))
+        if length
+    ]
+    return np.stack(
+        [
+            schedules.tabulate("constant", steps=steps, learning_rate=small),
+            schedules.tabulate("constant", steps=steps, learning_rate=large),
+            schedules.tabulate("phases", steps=steps, phases=phases),
+            schedules.tabulate("cosine", steps=steps, learning_rate=large),
+        ]
+    )
+
+
+def _of_shape(task, shape, rows, done, total):
+    """Every array of the networks of one shape (hidden layers, units), (C,) each."""
+    own, (layers, width) = task.parameters, shape
+    rates, sizes = learning_rates(own), (PIXELS, *[width] * layers, CLASSES)
+    trained = _networks.train(
+        sizes,
+        rows[0],
+        rates,
+        _networks.start(sizes, task.root, task.seeds, len(rates), own["start"]),
+        root=task.root,
+        batch=own["batch"],
+        threads=task.threads,
+        tell=lambda share: task.progress(done + round(50 * share), total),
+    )
+    found = _bounds(task, trained, rows)
+    task.progress(done + 100, total)
+    return found
+
+
+def _bounds(task, trained, rows):
+    """Every array of networks of one shape, (C,) each."""
+    own, train_rows = task.parameters, rows[0].row.shape[1]
+    networks = len(trained.weights[0])
+    found = {field.name: np.full(networks, np.nan) for field in ARRAYS if field.dims == _EACH}
+    for name, part in zip(("train_error", "test_error"), rows, strict=True):
+        found[name][:] = _networks.wrong(trained, part, threads=task.threads)[:, 0] / part.row.shape[1]
+    errors = [_networks.wrong(trained, rows[0], s, own["draws"], task.threads).sum(axis=1) for s in own["deviations"]]
+    share = 0.2 * FAILURE / len(own["deviations"])
+    for network in range(networks):
+        matrices = trained.matrices(network)
+        if not all(np.isfinite(matrix).all() for matrix in matrices):
+            continue
+        if own["balanced"]:
+            matrices = balanced(matrices)
+        sampled = [_pac_bayes.sampled_error(int(wrong[network]), train_rows, own["draws"], share) for wrong in errors]
+        for name, value in bounds_of(own, matrices, sampled, train_rows, network).items():
+            found[name][network] = value
+    return found
+
+
+_EACH = ("layers", "width", "schedule", "seed")
+ARRAYS = (
+    Field("layers", ("layers",), "<i8", "hidden layers"),
+    Field("width", ("width",), "<i8", "units of each hidden layer"),
+    Field("schedule", ("schedule",), "str", "learning-rate schedule"),
+    Field("one_neuron", ("side",), "<f8", "KL of the one-neuron network: plain, rescaled"),
+    Field("rows", (), "<i8", "rows of the digits; 0: they are not there, and nothing was trained"),
+    Field("train_error", _EACH, "<f8", "share of train rows that the trained network gets wrong"),
+    Field("test_error", _EACH, "<f8", "the same of the other rows"),
+    *(
+        Field(f"{side}_{name}", _EACH, "<f8", meaning)
+        for side, own in (("plain", "as it is"), ("rescaled", "with the best rescaling"))
+        for name, meaning in zip(
+            BEST,
+            (
+                f"bound on the test error, {own}, at the best deviations",
+                f"KL of posterior and prior there, {own}",
+                "sQ there",
+                "sP there",
+                "upper bound on the posterior's error on the train rows there",
+            ),
+            strict=True,
+        )
+    ),
+    Field("slope", _EACH, "<f8", "largest |dKL / dlog lam| at the best rescaling, over the plain KL"),
+    Field("moved_plain", _EACH, "<f8", "relative change of the plain KL by a random rescaling of the posterior"),
+    Field("moved_rescaled", _EACH, "<f8", "the same of the least KL"),
+    Field("shifted_divergence", _EACH, "<f8", "KL of N(rescaled means, sQ^2), which is another posterior"),
+)
+STUDY = Study(
+    "rouchouse2025",
+    "ReLU networks on the digits under four schedules, and PAC-Bayes bounds with and without rescaling",
+    (
+        Parameter("widths", ascending, (28, 32, 36, 38), "units of each hidden layer"),
+        Parameter("layers", ascending, (1,), "hidden layers"),
+        Parameter("train_rows", rules.count, 1500, "rows to train on; the others of the 1,797 test"),
+        Parameter("batch", _networks.batch_size, 32, "rows of a batch"),
+        Parameter("steps", rules.count, 2000, "of SGD"),
+        Parameter("small_rate", rules.positive, 0.02, "the small learning rate"),
+        Parameter("large_rate", rules.positive, 0.5, "the large one"),
+        Parameter("start", rules.positive, 1.0, "scale of the weights at the start, times He's"),
+        Parameter("deviations", positive_list, (0.2, 0.3), "sQ to choose from"),
+        Parameter("draws", rules.count, 100, "of each posterior"),
+        Parameter("labels", rules.one_of("true", "shuffled"), "true", "of all rows"),
+        Parameter("balanced", rules.flag, False, "whether networks are rescaled before anything is measured"),
+        Parameter("push", rules.one_of("both", "means", "nothing"), "both", "what of the posterior is rescaled"),
+    ),
+    ARRAYS,
+    measure,
+)
+
+
+# ---- the check ----
+
+
+def check(run: Run) -> Verdict:
+    """The one-neuron network, and of every network the fall, the least divergence, and what rescaling changes."""
+    names = "KL of the one-neuron network", "the least KL of the one-neuron network"
+    findings = [
+        near(name, float(found), wanted, ROUNDING, relative=True)
+        for name, found, wanted in zip(names, run["one_neuron"], ONE_NEURON, strict=True)
+    ]
+    if not int(run["rows"]):
+        install = 'needs scikit-learn: pip install "simlr[papers]"'
+        return verdict(CLAIM, [*findings, Finding("networks on the digits", install, "", "", NOT_RUN)])
+    plain, rescaled = run["plain_bound"], run["rescaled_bound"]
+    known = np.isfinite(plain) & np.isfinite(rescaled)
+    if not known.all():
+        findings.append(
+            undecided(f"{int((~known).sum())} of {known.size} networks diverged", "their bounds are unknown")
+        )
+        return verdict(CLAIM, findings)
+    fall = plain - rescaled
+    findings += [
+        _every("rescaled bound below the plain one", fall > 0.0, f"median fall {np.median(fall):.2g}"),
+        _every("least KL: its slope is 0", run["slope"] <= 1e-6, f"at most {run['slope'].max():.1g} of KL"),
+        _every(
+            "least KL unchanged by a random rescaling",
+            abs(run["moved_rescaled"]) <= ROUNDING,
+            f"at most {abs(run['moved_rescaled']).max():.1g} of it",
+        ),
+        _every(
+            "plain KL changed by it",
+            abs(run["moved_plain"]) >= LEAST_CHANGE,
+            f"median {np.median(abs(run['moved_plain'])):.2g} of it",
+        ),
+        _turned(run),
+    ]
+    return verdict(CLAIM, findings)
+
+
+def _every(what, holds, note):
+    """A finding that must be so of every network."""
+    outcome = HOLDS if holds.all() else FAILS
+    return Finding(what, f"{int(holds.sum())} of {holds.size}", "all", "", outcome, note)
+
+
+def turned(run: Run) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whose plain bound is no better than guessing, and whose rescaled one then is, bool as the bounds are."""
+    vacuous = run["plain_bound"] >= GUESSING
+    return vacuous, vacuous & (run["rescaled_bound"] < GUESSING)
+
+
+def _turned(run):
+    """In how many seeds a vacuous bound became another; undecided where none was vacuous."""
+    vacuous, became = turned(run)
+    seeds = vacuous.any(axis=(0, 1, 2))
+    wins, trials = int(became.any(axis=(0, 1, 2)).sum()), int(seeds.sum())
+    shown = evidence.of_share(wins, trials, 0.5)
+    outcome = evidence.outcomes([shown])[0] if trials else UNDECIDED
+    note = f"{int(became.sum())} of {int(vacuous.sum())} vacuous bounds; the best schedule is {best_schedule(run)}"
+    return Finding(
+        "seeds with a vacuous bound that becomes informative", f"{wins} of {trials}", "> 1/2", str(shown), outcome, note
+    )
+
+
+def best_schedule(run: Run) -> str:
+    """The schedule with the lowest median of the rescaled bounds, with what it and the highest have."""
+    medians = np.median(run["rescaled_bound"], axis=(0, 1, 3))
+    best, worst = int(medians.argmin()), int(medians.argmax())
+    return f"{SCHEDULES[best]} ({medians[best]:.3f}; {SCHEDULES[worst]} {medians[worst]:.3f})"
+
+
+def controls() -> list[Control]:
+    """No rescaling, half of one, nothing to gain by it, and too little to tell."""
+    few = (("study.widths", [32, 36]), ("study.steps", 1000))
+    another = "another posterior, whose divergence is not bounded so"
+    table: tuple[tuple[str, str, str, tuple[tuple[str, Any], ...]], ...] = (
+        ("nothing is rescaled", "the two bounds are then one", FAILS, (("study.push", "nothing"),)),
+        ("the means alone are rescaled", another, FAILS, (("study.push", "means"),)),
+        ("one seed", "one seed tells nothing of others", UNDECIDED, (("seeds.count", 1),)),
+        ("eight seeds", "p = 1/256 at best", UNDECIDED, (("seeds.count", 8),)),
+        ("networks rescaled beforehand", "nearly nothing is left to gain", FAILS, (("study.balanced", True),)),
+        ("shuffled labels", "they cannot be learned, and no bound says so", FAILS, (("study.labels", "shuffled"),)),
+        ("networks of 256 units", "too many weights for 1,500 rows", FAILS, (("study.widths", [256]),)),
+        ("networks of 4 units", "no bound is vacuous to begin with", UNDECIDED, (("study.widths", [4]),)),
+        ("100 rows", "too few for so many weights", FAILS, (("study.train_rows", 100),)),
+        ("five draws of the posterior", "its error is bounded by nearly 1", FAILS, (("study.draws", 5),)),
+        ("a rate of 10,000", "networks diverge, their bounds are unknown", UNDECIDED, (("study.large_rate", 1e4),)),
+        ("other widths", "none was chosen for the claim", HOLDS, (("study.widths", [26, 30, 34]),)),
+        ("two hidden layers", "at widths where their bounds too are near to guessing", HOLDS,
+         (("study.layers", [2]), ("study.widths", [16, 18, 20, 22]))),
+        ("32 seeds", "more draws of the same", HOLDS, (("seeds.count", 32),)),
+    )  # fmt: skip
+    return [
+        Control(name, why, (*few, *changes), expected=expected, always=place < 3)
+        for place, (name, why, expected, changes) in enumerate(table)
+    ]
+
+
+# ---- the picture ----
+
+
+def pictures(run: Run) -> list:
+    """Plain and rescaled bounds by width and schedule; none where no network was trained."""
+    return [bounds_picture(run)] if int(run["rows"]) else []
+
+
+def bounds_picture(run: Run) -> Any:
+    """For every schedule, an arrow from the plain to the rescaled bound, over the widths."""
+    from ..report.figures import style
+
+    figure, panels = style.figure(len(run["layers"]), width=9.0 if len(run["layers"]) == 1 else 12.0)
+    places = np.arange(len(run["width"]))
+    for axes, layers, plain, rescaled in zip(panels, run["layers"], *_medians(run), strict=True):
+        for k, schedule in enumerate(run["schedule"]):
+            x = places + 0.16 * (k - 0.5 * (len(run["schedule"]) - 1))
+            look = {"color": style.COLOURS[k], "linestyle": "", "markersize": 8.0}
+            axes.vlines(x, rescaled[:, k], plain[:, k], color=style.COLOURS[k], linewidth=2.0)
+            axes.plot(x, plain[:, k], "o", markerfacecolor="none", **look)
+            axes.plot(x, rescaled[:, k], "o", label=f"{schedule} rate" if k < 2 else str(schedule), **look)
+        axes.axhline(GUESSING, color="#000000", linestyle=":", linewidth=1.4)
+        axes.annotate("guessing", (places[0] - 0.4, GUESSING), textcoords="offset points", xytext=(0, 4))
+        axes.set_xticks(places, [str(width) for width in run["width"]])
+        axes.set_xlabel("units" if layers == 1 else f"units of each of {layers} layers")
+    panels[0].set_ylabel("bound on the test error")
+    style.legend(figure, panels[0])
+    style.title(figure, "Rescaled, the same networks have the lower bound")
+    caption = "Median over the seeds: the plain bound (open), and with the best rescaling (filled)."
+    return style.Picture("bounds", caption, figure)
+
+
+def _medians(run):
+    """Medians over the seeds of both bounds, (layers, width, schedule) each."""
+    return (np.median(run[f"{side}_bound"], axis=-1) for side in ("plain", "rescaled"))

@@ -162,8 +162,8 @@ def outcomes(run):
 
 @needs_digits
 def test_a_small_run_agrees_but_for_its_few_seeds(claimed):
-    *others, turned = outcomes(claimed)
-    assert others == [HOLDS] * 6 and turned == UNDECIDED
+    *others, wider = outcomes(claimed)
+    assert others == [HOLDS] * 6 and wider == UNDECIDED  # of one width
     assert (claimed["rescaled_bound"] >= claimed["test_error"]).all()
     assert (claimed["plain_sampled_error"] >= claimed["train_error"]).all()
 
@@ -180,21 +180,44 @@ def test_one_network_is_enough_to_fail(claimed, name, place):
     assert outcomes(Tampered(claimed, **{name: wrong}))[place] == FAILS
 
 
-@needs_digits
-def test_vacuous_bounds_are_counted_by_seed(claimed):
-    """Of 16 seeds: all turn, 15, 10, none, and none vacuous to begin with."""
-    shape = (1, 1, 4, 16)
+def test_where_bounds_become_vacuous():
+    """Log-linear between two widths; the first rise counts; NaN where there is none."""
+    widths = np.array([10, 20, 40])
+    found = rouchouse2025.vacuous_from(widths, np.array([0.8, 1.0, 1.0]))
+    assert found == pytest.approx(10.0 * math.sqrt(2.0))
+    assert rouchouse2025.vacuous_from(widths, np.array([0.5, 0.7, 1.1])) == pytest.approx(20.0 * math.sqrt(2.0))
+    assert rouchouse2025.vacuous_from(widths, np.array([0.8, 0.95, 0.85])) < 20.0
+    assert np.isnan(rouchouse2025.vacuous_from(widths, np.array([0.5, 0.6, 0.7])))
+    assert np.isnan(rouchouse2025.vacuous_from(widths, np.array([0.95, 0.96, 0.99])))
 
-    def judged(seeds, plain=0.95):
-        rescaled = np.full(shape, plain)
-        rescaled[..., :seeds] = 0.5
-        changed = {
-            name: np.broadcast_to(claimed[name][..., :1], shape) for name in ("slope", "moved_plain", "moved_rescaled")
-        }
-        return outcomes(Tampered(claimed, plain_bound=np.full(shape, plain), rescaled_bound=rescaled, **changed))[-1]
 
-    assert [judged(seeds) for seeds in (16, 15, 10, 0)] == [HOLDS, HOLDS, UNDECIDED, FAILS]
-    assert judged(16, plain=0.8) == UNDECIDED
+def judged(shifts, plain=(0.8, 0.95)):
+    """The last finding of a run of two widths, 8 and 16, whose rescaled bounds lie below the plain ones by `shifts`."""
+    bounds = np.broadcast_to(np.array(plain)[None, :, None, None], (1, 2, 4, len(shifts))).copy()
+    arrays = {"width": np.array([8, 16]), "plain_bound": bounds, "rescaled_bound": bounds - np.array(shifts)}
+    return rouchouse2025._wider(arrays)
+
+
+def test_the_widths_are_compared_by_seed():
+    """All seeds gain, all lose, as many gain as lose, one seed, and no width at which a bound becomes vacuous."""
+    draws = np.random.default_rng(0).uniform(0.9, 1.1, 16)
+    gain = 0.02 * draws
+    assert judged(gain).outcome == HOLDS and judged(-gain).outcome == FAILS
+    assert judged(gain * np.tile([1, -1], 8)).outcome == UNDECIDED
+    assert judged(gain[:1]).outcome == UNDECIDED
+    assert judged(gain, plain=(0.95, 0.97)).outcome == UNDECIDED
+    assert judged(0.0 * gain).outcome == UNDECIDED
+    share = (0.9 - 0.8) / 0.15
+    moved = (0.9 - 0.78) / 0.15
+    assert judged(0.02 * np.ones(16)).measured == pytest.approx(2.0 ** (moved - share))
+
+
+def test_bounds_of_one_hide_what_rescaling_does():
+    plain = np.full((1, 1, 4, 3), 0.9)
+    assert rouchouse2025._fall(plain, plain - 0.1).outcome == HOLDS
+    assert rouchouse2025._fall(plain, plain).outcome == FAILS
+    plain[..., 0] = 1.0
+    assert rouchouse2025._fall(plain, np.where(plain == 1.0, 1.0, 0.8)).outcome == UNDECIDED
 
 
 @needs_digits

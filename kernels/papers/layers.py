@@ -228,7 +228,7 @@ def train_sweep(rows, rules, weights, turned_weights, turned_inputs, first, last
         train_worker(rows, rules, weights, turned_weights, turned_inputs, first, last, scratch, w, tasks)
 
 
-# ---- counting errors ----
+# ---- what is predicted ----
 
 
 @cell
@@ -241,29 +241,44 @@ def add_noise(matrix, deviation, normal, start, out):
 
 
 @cell
-def wrong_of(outputs, classes, label, first, rows):
-    """How many of so many rows have their largest output elsewhere; of equal ones the first counts, NaN is wrong."""
-    wrong = 0
-    for lane in range(rows):
+def name_classes(outputs, classes, out):
+    """out[lane] = the class with the largest output, of equal ones the first; -1 where an output is NaN."""
+    for lane in range(out.size):
         best = 0
         for k in range(1, classes):
-            if outputs[k, lane] > outputs[best, lane]:
+            if outputs[k, lane] > outputs[best, lane] or math.isnan(outputs[k, lane]):
                 best = k
-        if best != label[first + lane] or math.isnan(outputs[best, lane]):
-            wrong += 1
-    return wrong
+        out[lane] = -1 if math.isnan(outputs[best, lane]) else best
 
 
 @worker
-def count_wrong(rows, d, weights, c, sizes, scratch, w):
-    """How many rows of data set d network c gets wrong."""
-    order, batch, wrong = np.arange(rows.row.shape[1]), scratch.lanes.shape[2], 0
+def predict(rows, d, weights, c, sizes, scratch, w, out):
+    """out (n,) = the classes that network c gives the rows of data set d, as of `name_classes`."""
+    order, batch = np.arange(rows.row.shape[1]), scratch.lanes.shape[2]
     for first in range(0, order.size, batch):
         gather(rows, d, order, first, scratch.inputs[w, 0])
         forward(weights, c, sizes, scratch, w)
-        outputs = scratch.outputs[w, len(weights) - 1]
-        wrong += wrong_of(outputs, sizes[-1], rows.label[d], first, min(batch, order.size - first))
-    return wrong
+        name_classes(scratch.outputs[w, len(weights) - 1], sizes[-1], out[first : first + batch])
+
+
+@worker
+def predict_worker(rows, rules, weights, scratch, w, found, tasks):
+    """Claim one network after the other, and name the classes of its rows."""
+    while tasks[1] == 0:
+        c = claim(tasks)
+        if c >= found.shape[0]:
+            return
+        predict(rows, c // rules.rate.shape[0], weights, c, rules.sizes, scratch, w, found[c])
+
+
+@sweep
+def predict_sweep(rows, rules, weights, scratch, found, tasks, workers):
+    """Fill found (C, n), int64: the classes that each network gives the rows of its data set, -1 where it has diverged.
+
+    Parameters as of `train_sweep`.
+    """
+    for w in prange(workers):
+        predict_worker(rows, rules, weights, scratch, w, found, tasks)
 
 
 @worker
@@ -272,7 +287,7 @@ def noisy_worker(rows, rules, weights, deviations, noisy, scratch, w, wrong, tas
     numbers = 0
     for layer in range(len(weights)):
         numbers += weights[layer][0].size
-    normal = np.empty(numbers)
+    normal, named = np.empty(numbers), np.empty(rows.row.shape[1], np.int64)
     while tasks[1] == 0:
         c = claim(tasks)
         if c >= wrong.shape[0]:
@@ -283,7 +298,8 @@ def noisy_worker(rows, rules, weights, deviations, noisy, scratch, w, wrong, tas
             start = 0
             for layer in range(len(weights)):
                 start = add_noise(weights[layer][c], deviations[layer][c], normal, start, noisy[layer][w])
-            wrong[c, k] = count_wrong(rows, d, noisy, w, rules.sizes, scratch, w)
+            predict(rows, d, noisy, w, rules.sizes, scratch, w, named)
+            wrong[c, k] = np.sum(named != rows.label[d])
 
 
 @sweep

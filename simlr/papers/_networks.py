@@ -92,6 +92,19 @@ def train(
     return Trained(tuple(sizes), own, weights)
 
 
+def predictions(trained: Trained, rows: Any, threads: int | None = None) -> NDArray[np.int64]:
+    """The classes (C, n) that each network gives the rows of its data set; -1 where its outputs are NaN."""
+    from ..kernels import jit
+    from ..kernels.papers import layers
+
+    workers = threads or jit.threads()
+    scratch, _ = layers.make_scratch(trained.sizes, LANES, workers)
+    found = np.empty((len(trained.weights[0]), rows.row.shape[1]), np.int64)
+    given = rows, trained.own, trained.weights, scratch, found
+    jit.launch(layers.predict_sweep, *given, np.zeros(2, np.int64), workers)
+    return found
+
+
 def wrong(
     trained: Trained, rows: Any, deviation: float = 0.0, draws: int = 1, threads: int | None = None
 ) -> NDArray[np.int64]:

@@ -203,10 +203,10 @@ def test_the_widths_are_compared_by_seed():
     draws = np.random.default_rng(0).uniform(0.9, 1.1, 16)
     gain = 0.02 * draws
     assert judged(gain).outcome == HOLDS and judged(-gain).outcome == FAILS
-    assert judged(gain * np.tile([1, -1], 8)).outcome == UNDECIDED
+    assert judged(gain * np.tile([1.5, -1.0], 8)).outcome == UNDECIDED
     assert judged(gain[:1]).outcome == UNDECIDED
     assert judged(gain, plain=(0.95, 0.97)).outcome == UNDECIDED
-    assert judged(0.0 * gain).outcome == UNDECIDED
+    assert judged(0.0 * gain).outcome == judged(0.05 * gain).outcome == FAILS
     share = (0.9 - 0.8) / 0.15
     moved = (0.9 - 0.78) / 0.15
     assert judged(0.02 * np.ones(16)).measured == pytest.approx(2.0 ** (moved - share))

@@ -205,6 +205,8 @@ class Checks(NamedTuple):
     time: np.ndarray  # (S, W) in the schedule's unit
     where: np.ndarray  # (S, N, W, d) x or r
     average: np.ndarray  # (S, N, W, d) averaged r; last axis 0 where nothing is averaged
+    # (S, N, W) the validation losses, where they are known and no quadratics; else (0, 0, 0)
+    loss: np.ndarray = np.empty((0, 0, 0))
 
 
 class Validation(NamedTuple):

@@ -140,7 +140,11 @@ def check_cell(checks, validation, rule, watch, runs, s, n, scratch):
     count = checks_made(checks.step, s, n, runs)
     if before == rule.patience.size or count == 0:
         return
-    validation_losses(checks, validation, s, n, count, scratch)
+    if checks.loss.shape[0] > 0:
+        for k in range(count):
+            scratch.losses[k] = checks.loss[s, n, k]
+    else:
+        validation_losses(checks, validation, s, n, count, scratch)
     watch.best_loss[s, n], watch.wait[s, n], after, improved = follow_losses(
         scratch.losses, count, rule.patience, rule.min_delta,
         watch.best_loss[s, n], watch.wait[s, n], before, scratch.best_at, scratch.stopped_at,

@@ -174,6 +174,8 @@ def excess_of(run: Run) -> NDArray[np.float64] | None:
 
 def first_loss(run: Run) -> NDArray[np.float64]:
     """The train loss of each seed at the start, (N,)."""
+    if "initial_train_loss" in run.names:
+        return run["initial_train_loss"]
     with np.errstate(over="ignore"):
         squares = run["curvature"] * run["initial_residual"] ** 2
         return run["train_floor"] + 0.5 * np.nansum(squares, axis=1)

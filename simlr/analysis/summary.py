@@ -66,6 +66,7 @@ class Row:
     above_1: float  # share of the pairs whose ratio is above 1
     above_1_low: float  # its 95 % Wilson interval
     above_1_high: float
+    test_accuracy: float | None = None  # median share of test rows told right; None where the run has none
 
     @property
     def compares(self) -> bool:
@@ -74,7 +75,8 @@ class Row:
 
     def record(self) -> dict[str, Any]:
         """The row as {column: value}, as the CSV has it: each problem parameter is a column of its own."""
-        return columns_of(self, "schedule")
+        found = columns_of(self, "schedule")
+        return found if self.test_accuracy is not None else {k: v for k, v in found.items() if k != "test_accuracy"}
 
 
 def columns_of(row: Any, *names: str) -> dict[str, Any]:
@@ -205,6 +207,8 @@ def _columns(run, status, levels, base, seeds):
     del train
     for name in ("stop_step", "stop_time"):
         columns[name] = quantiles(_of_seeds(run, name, seeds), reached, [0.5])[0]
+    if "test_accuracy" in run.names:
+        columns["test_accuracy"] = quantiles(_of_seeds(run, "test_accuracy", seeds), reached, [0.5])[0]
     columns["test_floor"] = np.full(reached.shape[::2], median_of_known(run["test_floor"][seeds]))
     return {name: values.tolist() for name, values in columns.items()}
 

@@ -14,8 +14,9 @@ from typing import Any, Self
 from ..errors import InputError
 from ..inputs import rules, toml
 from ..inputs.parameters import check_keys, read_parameters
-from ..problems import registry
+from ..problems import losses, registry
 from ..schedules.schedule import Schedule
+from . import by_rows
 from . import expectation as expectations
 from . import question as questions
 from . import stop as stopping
@@ -113,6 +114,7 @@ class GridConfig:
         )
         config.check_count()
         expectations.check_grid(config)
+        by_rows.check_grid(config)
         config.combinations()  # names and lengths of all of them
         return replace(config, question=questions.check(table_at(tables, "question"), config))
 
@@ -185,6 +187,11 @@ class GridConfig:
         """Whether some schedule draws mini-batches."""
         return any(noise["kind"] == "minibatch" for _, noise, _ in self.methods())
 
+    @property
+    def by_rows(self) -> bool:
+        """Whether some combination has another loss than the squared one, or a ridge: then rows are gone through."""
+        return not losses.is_plain(self.problem)
+
     def check_count(self) -> None:
         """Refuse, by arithmetic, more schedules than anybody can have meant."""
         schedules = sum(map(count_schedules, self.schedule))
@@ -246,4 +253,4 @@ def _check_problem(table):
     if kind.check:
         kind.check(checked)
     check_combinations("problem", count_combinations(checked))
-    return checked
+    return losses.without_defaults(checked)

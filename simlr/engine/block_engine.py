@@ -19,6 +19,7 @@ from ..problems.source import Batch, Sloped, Source
 from ..store.file_format import LARGEST_MATRIX_AXES
 from .block_inputs import BlockSeeds, end_to_end, pad
 from .buffers import Buffers
+from .convex import RowDescent
 from .deterministic import ExactDescent
 from .exact_means import STOPS, ExactMeans
 from .stochastic import Stochastic, kind_of, losses
@@ -64,6 +65,9 @@ class Engine:
         self._stops = StopRules(plan, self._exact, self.launch, self._workers)
         self._means = ExactMeans(plan, self.launch, self._workers, self._train_rows)
         self._buffers = Buffers(plan)
+        self._rows = None
+        if plan.config.by_rows:
+            self._rows = RowDescent(plan, sources, self._exact, self._stops, self.launch, self._workers)
 
     def stop(self) -> None:
         """Ask for an end, soon, from any thread: the kernels in hand return at their next task."""
@@ -96,6 +100,8 @@ class Engine:
         Stopped
             Where `stop` was called.
         """
+        if self._rows:
+            return self._rows.block(first, last, self._buffers)
         batch = self.problems(first, last)
         validation = self._validation(first, last, batch)
         seeds = BlockSeeds(self._plan, batch, validation, first, last, self._buffers)

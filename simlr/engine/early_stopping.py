@@ -121,8 +121,15 @@ class EarlyStopping:
             x, or r, and the averaged iterate at those moments.
         """
         runs = arrays.Runs(self.course.decided, self.course.status, self.course.stop_step)
-        checks = arrays.Checks(steps, time, iterate, average)
+        checks = self.checks_of(steps, time, iterate, average)
         self._launch(validation_sweep, checks, self._validation, self._rule, self._watch, runs)
+
+    def checks_of(
+        self, steps: NDArray[np.int64], time: NDArray[np.float64], iterate: NDArray[np.float64],
+        average: NDArray[np.float64],
+    ) -> arrays.Checks:  # fmt: skip
+        """What is checked; the parameters are those of `check`."""
+        return arrays.Checks(steps, time, iterate, average)
 
     def stops(
         self, length: NDArray[np.int64], elapsed: NDArray[np.float64], state: dict[str, NDArray],

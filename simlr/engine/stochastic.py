@@ -75,9 +75,9 @@ class Stochastic:
         self._plan, self._indices, self._cells, self._launch = plan, indices, cells, launch
         methods = [plan.methods[s] for s in indices]
         optimizer, average, source, batch = kind_of(*methods[0])
-        self._method = arrays.Method(optimizer, average, *(_column(methods, 0, key) for key in _OF_METHOD))
+        self._method = arrays.Method(optimizer, average, *(column(methods, 0, key) for key in OF_METHOD))
         self._noise = arrays.Noise(
-            source, plan.config.seeds["root"], batch, _column(methods, 1, "sigma"), seeds.draws, seeds.dimension
+            source, plan.config.seeds["root"], batch, column(methods, 1, "sigma"), seeds.draws, seeds.dimension
         )
         if source >= gradients.WITH_REPLACEMENT:
             self._rows = train_rows(seeds)
@@ -90,6 +90,11 @@ class Stochastic:
         self.state, self.passages = arrays.empty_passages(
             residual, levels, recorded, points, moving=moving, averaging=averaging, landing=plan.landing
         )
+
+    @property
+    def cells(self) -> arrays.Cells:
+        """The levels, and which seeds have their moments recorded."""
+        return self._cells
 
     def take(self, rates: arrays.Rates, first: int) -> None:
         """Take the steps of `rates`, of which `first` come before."""
@@ -126,12 +131,12 @@ class Stochastic:
         return passages
 
 
-_OF_METHOD = {"momentum": np.float64, "average_start": np.int64, "average_decay": np.float64}
+OF_METHOD = {"momentum": np.float64, "average_start": np.int64, "average_decay": np.float64}
 
 
-def _column(methods, which, key):
-    """One parameter of every schedule's method; 0 where it has none."""
-    return np.array([method[which].get(key, 0) for method in methods], dtype=_OF_METHOD.get(key, np.float64))
+def column(methods: list[tuple[dict, dict]], which: int, key: str) -> NDArray:
+    """One parameter of every schedule's method, of the optimiser (0) or the noise (1); 0 where it has none."""
+    return np.array([method[which].get(key, 0) for method in methods], dtype=OF_METHOD.get(key, np.float64))
 
 
 def losses(

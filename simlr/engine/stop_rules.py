@@ -98,19 +98,42 @@ class StopRules:
             As of `Stochastic`.
         """
         cells, (rates, _) = step_budgets.without_levels(seeds.cells), self._exact.rates(indices)
-        validation = seeds.validation  # given where, and only where, it stops runs
-        moments = self._budgets().size if validation is None else WINDOW
-        steps = Stochastic(self._plan, seeds, indices, cells, moments + 1, train_rows, self._launch)
+        steps = Stochastic(self._plan, seeds, indices, cells, self.moments, train_rows, self._launch)
+        stopping = None
+        if seeds.validation is not None:  # given where, and only where, it stops runs
+            rule, quadratic, state = self._stop[VALIDATION], losses_of_r(seeds.validation), steps.state
+            stopping = EarlyStopping(rule, quadratic, steps.passages, state.r, state.average, self._launch)
+        return self.of_steps(steps, indices, rates, stopping)
+
+    @property
+    def moments(self) -> int:
+        """At how many steps cells are looked at together: the budgets, or the checks of a window, and the start."""
+        return 1 + (WINDOW if VALIDATION in self._stop else self._budgets().size)
+
+    def of_steps(
+        self, steps: Stochastic, indices: NDArray[np.int64], rates: arrays.Rates, stopping: EarlyStopping | None
+    ) -> Stops:
+        """The stops of some schedules that have taken no step yet.
+
+        Parameters
+        ----------
+        steps : Stochastic
+            Takes their steps, and records as many `moments`; its cells have no levels.
+        indices : (S,) int64
+            Which of the plan's schedules.
+        rates : arrays.Rates
+            As of `ExactDescent.rates`.
+        stopping : EarlyStopping or None
+            Of their passages; None where budgets stop them.
+        """
         state, passages = steps.state, steps.passages
         end = {"stop_r": passages.stop_r, "stop_average": passages.stop_average}
-        if validation is None:
+        if stopping is None:
             steps.run(step_budgets.rates_to(rates, self._budgets()))
             recorded = {"stop_r": passages.record_r, "stop_average": passages.record_average}
             return self._at_budgets(indices, rates.length, passages, end, recorded)
-        quadratic = losses_of_r(validation)
-        stopping = EarlyStopping(self._stop[VALIDATION], quadratic, passages, state.r, state.average, self._launch)
         spans = self._plan.tables.spans(indices, chunks_of(rates.length), ahead=True)
-        step_and_check(spans, cells, rates, stopping, steps.take, (passages.record_r, passages.record_average))
+        step_and_check(spans, steps.cells, rates, stopping, steps.take, (passages.record_r, passages.record_average))
         return self._where_stopped(indices, rates, stopping, {"stop_r": state.r, "stop_average": state.average}, end)
 
     def _budgets(self):

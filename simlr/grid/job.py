@@ -125,6 +125,11 @@ class Job:
         self.sources = [kind.prepare(combination, Path(config.folder)) for combination in combinations]
         if any(source.rows is None for source in self.sources) and config.draws_rows:
             raise InputError(f"noise 'minibatch': problem {config.problem['kind']!r} has no rows to draw from")
+        if config.by_rows and any(source.samples is None for source in self.sources):
+            raise InputError(
+                "problem.loss: losses other than 'squared', and a ridge, go with features = 'linear' of a problem with "
+                f"rows, such as 'dataset', not with {config.problem['kind']!r}"
+            )
         blind = next((source for source in self.sources if source.validation is None), None)
         if "validation" in config.stop and blind:
             raise InputError(

@@ -1,5 +1,10 @@
-"""Columns as they were read, before it is known which of them are wanted."""
+"""Columns as they were read, before it is known which of them are wanted; and the classes that a column holds.
 
+Classes of numbers are ordered by size, those of words by their letters (false before true); class c is number c of that
+order, from 0.
+"""
+
+import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, unknown
+from ..text import first_few
 from . import numbers
+
+MOST_CLASSES = 100
+REGRESSION = "loss = 'squared' or 'huber' takes numbers"
 
 
 class Text(NamedTuple):
@@ -132,3 +141,87 @@ class Frame:
         """Whether a column holds nothing at all."""
         held = (self.offences, self.words, self.texts)
         return not any(j in kind for kind in held) and bool(np.isnan(self.values[j]).all())
+
+
+def classes_of(frame: Frame, j: int, kept: NDArray[np.bool_] | None, most: int) -> tuple[list[str], NDArray]:
+    """The classes that column j of a frame holds in the rows that are kept.
+
+    Parameters
+    ----------
+    frame
+        Its columns, with the words of this one where it was read as words.
+    j
+        The column.
+    kept : bool (rows,) or None
+        The rows that are; None for all.
+    most
+        How many classes the loss takes: 2, or more.
+
+    Returns
+    -------
+    names : list of str
+    number : float64 (rows,)
+        NaN where there is a gap.
+
+    Raises
+    ------
+    InputError
+        Where there are fewer than two classes, or more than the loss takes, with the way out.
+    """
+    values = _as_numbers(frame.words[j]) if j in frame.words else frame.values[j]
+    if values is None:
+        words = frame.words[j]
+        gaps = np.array([numbers.is_gap(word) for word in words])
+        names = sorted({word for word, own in zip(words, _used(gaps, kept), strict=True) if own})
+        place = {name: float(c) for c, name in enumerate(names)}
+        found = np.array([place.get(word, math.nan) for word in words])
+    else:
+        used = _used(np.isnan(values), kept)
+        distinct = np.unique(values[used])
+        if distinct.size > 2 and most > 2:
+            _refuse_fractions(frame, j, distinct)
+        names = [f"{value:.15g}" for value in distinct]
+        found = np.full(values.size, math.nan)
+        found[used] = np.searchsorted(distinct, values[used])
+    _check_classes(frame, j, names, most)
+    return names, found
+
+
+def _as_numbers(words: Sequence[str]) -> NDArray[np.float64] | None:
+    """Words as numbers, NaN for gaps; None where one is none. Words for true and false stay words."""
+    found = np.full(len(words), math.nan)
+    for row, word in enumerate(words):
+        if numbers.is_gap(word):
+            continue
+        value = numbers.plain(word)
+        if value is None or not math.isfinite(value):
+            return None
+        found[row] = value
+    return found
+
+
+def _used(gaps, kept):
+    """The rows that count."""
+    return ~gaps if kept is None else ~gaps & kept
+
+
+def _refuse_fractions(frame, j, distinct):
+    """Refuse numbers that can hardly be classes."""
+    fractions = distinct[distinct != np.rint(distinct)]
+    if fractions.size:
+        raise InputError(
+            f"{frame.path}: the target {frame.name(j)!r} holds {fractions[0]:g}, which names no class; {REGRESSION}"
+        )
+
+
+def _check_classes(frame, j, names, most):
+    """Refuse a number of classes that the loss does not take."""
+    where = f"{frame.path}: the target {frame.name(j)!r} has"
+    if len(names) < 2:
+        raise InputError(f"{where} {len(names)} class{'' if len(names) == 1 else 'es'}; two at least are needed")
+    if len(names) > most == 2:
+        known = first_few([repr(name) for name in names], 4)
+        way = "loss = 'softmax' takes all of them" if len(names) <= MOST_CLASSES else REGRESSION
+        raise InputError(f"{where} {len(names)} classes ({known}), and this loss takes two; {way}")
+    if len(names) > most:
+        raise InputError(f"{where} {len(names):,} different values, more than {most} classes; {REGRESSION}")

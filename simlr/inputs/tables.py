@@ -18,7 +18,7 @@ from . import fillers as fillers_of
 from .dialects import GUESS
 from .files import size_of
 from .formats import COLUMNAR, TEXT, digest, kind_of
-from .frame import Frame
+from .frame import Frame, classes_of
 from .numbers import is_gap
 from .parameters import read_parameters
 from .wanted import PARAMETERS, Wanted, of_parameters
@@ -34,7 +34,8 @@ class Table:
 
     Attributes: features, their names; target, its name; rows_found, the rows of the file; gaps, how many of them had
     some; left_out, the columns that are not used, each with the reason; notes, what was guessed; digest, of the file;
-    split, which rows are held out where that is given, and no groups where it is not.
+    split, which rows are held out where that is given, and no groups where it is not; class_names, of a target of
+    classes, which then holds their numbers, from 0.
     """
 
     columns: NDArray[np.float64]
@@ -48,6 +49,7 @@ class Table:
     digest: str = ""
     path: str = ""
     split: splits.Rows = splits.DRAWN
+    class_names: tuple = ()
 
     @property
     def rows(self) -> int:
@@ -78,7 +80,9 @@ class Table:
         parts = [f"{many(len(self.features), 'feature')}, target {self.target}, {whole}"]
         if self.split.groups is not None:
             parts.append(self.split.describe())
-        if self.classes:
+        if self.class_names:
+            parts.append(f"{len(self.class_names)} classes: {listed([show(name, 20) for name in self.class_names], 6)}")
+        elif self.classes:
             parts.append("classes {:g} and {:g}".format(*self.classes))
         if self.left_out:
             parts.append("left out " + listed([f"{name} ({why})" for name, why in self.left_out], 4))
@@ -181,7 +185,13 @@ def assemble(frame: Frame, wanted: Wanted, file_digest: str = "", held_out: Fram
     _check(frame, used, wanted)
     frame, used, split = _grouped(frame, used, wanted, held_out)
     kept, gaps = _whole_rows(frame, used, wanted.missing, split.groups)
-    made = {j: _one_hot(frame, j, j == used[-1], split.groups, kept) for j in used if j in frame.words}
+    words = [j for j in used if j in frame.words and not (wanted.classes and j == used[-1])]
+    made = {j: _one_hot(frame, j, j == used[-1], split.groups, kept) for j in words}
+    notes = (*frame.notes, *(f"{frame.name(j)} as {many(len(found), 'column')}" for j, (found, _) in made.items()))
+    class_names: list = []
+    if wanted.classes:
+        class_names, numbered = classes_of(frame, used[-1], kept, wanted.classes)
+        made[used[-1]] = [frame.name(used[-1])], numbered[None, :]
     return Table(
         columns=_packed(frame, used, made, kept),
         features=tuple(name for j in used[:-1] for name in (made[j][0] if j in made else [frame.name(j)])),
@@ -190,10 +200,11 @@ def assemble(frame: Frame, wanted: Wanted, file_digest: str = "", held_out: Fram
         gaps=gaps,
         missing=wanted.missing,
         left_out=tuple(left_out),
-        notes=(*frame.notes, *(f"{frame.name(j)} as {many(len(found), 'column')}" for j, (found, _) in made.items())),
+        notes=notes,
         digest=file_digest,
         path=str(frame.path),
         split=split.of_rows(frame.path, kept),
+        class_names=tuple(class_names),
     )
 
 
@@ -278,6 +289,7 @@ def _refuse_offences(frame, taken, target):
         where = f"{frame.path}, {frame.unit} {frame.texts[target].line}"
         numeric = [frame.name(j) for j in taken if j not in frame.words]
         way = f"; target = {numeric[-1]!r} is the last column of numbers" if numeric and frame.names else ""
+        way += "; classes? in a grid loss = 'logistic' takes two of them, 'softmax' any number"
         raise InputError(f"{where}: {frame.texts[target].refusal} in the target {frame.name(target)!r}{way}")
     for j in taken:
         if j in frame.texts and j not in frame.words:

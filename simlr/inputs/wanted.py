@@ -40,11 +40,13 @@ class Wanted(NamedTuple):
     array: str = GUESS
     text: Options = Options()
     split: Split = Split()
+    classes: int = 0  # how many classes the target may have; 0 where it is a number
 
     @property
     def words(self) -> tuple:
         """The columns whose fields are kept as they are written."""
-        return self.categorical if self.split.column == "" else (*self.categorical, self.split.column)
+        words = self.categorical if self.split.column == "" else (*self.categorical, self.split.column)
+        return (*words, self.target) if self.classes else words
 
 
 def of_parameters(parameters: Mapping[str, Any]) -> Wanted:

@@ -51,7 +51,7 @@ def bytes_a_seed(config: GridConfig, schedules: int, dimension: int, all_recorde
     problem = 8 * 4 * dimension * (dimension + 2)
     if config.expectation is not None and dimension > MOST_PAIRED_AXES:  # there are vectors alone
         problem = 8 * VECTORS_OF_A_PROBLEM * dimension
-    rows = config.problem.get("train_rows", 0) if config.draws_rows else 0
+    rows = config.problem.get("train_rows", 0) if config.draws_rows or config.by_rows else 0
     counts = [row for row in (rows if isinstance(rows, list) else [rows]) if isinstance(row, int)]
     # All of a table whose length is not known here: as few seeds at a time as share a vector.
     most_rows = max(counts) if counts else BYTES_OF_ROWS // (8 * COPIES_OF_ROWS * (dimension + 1) * LANES)

@@ -12,6 +12,8 @@ from .rate_tables import CHUNK
 RECURRENCE, CLOSED_FORM, MIXED, STOCHASTIC = "recurrence", "closed form", "mixed", "stochastic"
 # Means and covariances, step by step.
 EXPECTATION = "expectation"
+# Row by row, where losses are no quadratics.
+ROWS = "rows"
 MOST_PAIRED_AXES = 2_000  # eight matrices of this size are 256 MB a thread
 
 # A piece of fewer steps is stepped through in less time than its closed form takes.
@@ -35,13 +37,15 @@ def engine_of(config: GridConfig, seeds: int, schedule: Schedule, optimizer: dic
     Returns
     -------
     str
-        RECURRENCE, CLOSED_FORM, MIXED, STOCHASTIC or EXPECTATION.
+        RECURRENCE, CLOSED_FORM, MIXED, STOCHASTIC, EXPECTATION or ROWS.
 
     Raises
     ------
     InputError
         Where the grid asks for a closed form, and the combination has none.
     """
+    if config.by_rows:
+        return ROWS
     if not is_plain(optimizer, noise):
         if config.engine == "closed-form":
             raise InputError(

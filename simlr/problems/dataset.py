@@ -9,10 +9,11 @@ import numpy as np
 from .. import resources
 from ..errors import InputError
 from ..inputs import rules, splits, tables
+from ..inputs.frame import MOST_CLASSES
 from ..inputs.parameters import REQUIRED, Parameter
 from ..inputs.wanted import PARAMETERS, of_parameters
-from . import features, lapack
-from .source import Batch, Problem, Quadratic, Sloped, Source, ValidationOf, empty_batch
+from . import features, lapack, losses
+from .source import Batch, Problem, Quadratic, Samples, SamplesOf, Sets, Sloped, Source, ValidationOf, empty_batch
 
 # Each at its number in kernels.problems.regression: RAW, TRAIN, ALL (which is not imported before something is drawn).
 _STANDARDIZE = "none", "train", "all"
@@ -67,6 +68,13 @@ def _given(parameters, table):
     return train, validation, taken[2]
 
 
+def _most_classes(loss):
+    """How many classes the target has at most, 0 where it is a number."""
+    if loss not in losses.OF_CLASSES:
+        return 0
+    return 2 if loss in losses.OF_TWO_CLASSES else MOST_CLASSES
+
+
 class _Dataset(Source):
     """Every draw is a split of the rows into train, held out and unused; into given ones, where the table says so."""
 
@@ -74,15 +82,18 @@ class _Dataset(Source):
 
     def __init__(self, parameters, folder):
         second = Path(folder) / parameters["test_data"] if parameters["test_data"] else None
-        wanted = of_parameters(parameters)
+        loss, self._is_plain = parameters.get("loss", losses.SQUARED), losses.is_plain(parameters)
+        wanted = of_parameters(parameters)._replace(classes=_most_classes(loss))
         table = tables.of_file(Path(folder) / parameters["file"], wanted, second)
         self._table, self._columns, self.identity = table, table.columns, table.digest
         self._kind = parameters["standardize"]
         self._standardize = _STANDARDIZE.index(self._kind)
         self._intercept = "intercept by the train rows' means" if self._kind == "train" else "no intercept"
-        if parameters["intercept"]:
+        if parameters["intercept"] and self._is_plain:
             self._add_intercept(parameters["features"])
         self.dimension = self._columns.shape[0] - 1
+        if not self._is_plain:
+            self._learn_by_rows(parameters, loss)
         if parameters["features"] == "linear":  # Q and M of one draw
             needed = 16 * self.dimension**2
             resources.check_memory(needed, f"problem: the Hessian of {self.dimension} features, with its axes, takes")
@@ -97,6 +108,23 @@ class _Dataset(Source):
             self._quota[:] = self._train + (0 if is_told else self._validation), self._validation * is_told, self._test
             drawn = self._quota.sum() < table.rows or (self._validation and not is_told) or self._label_noise > 0.0
             self.is_same = not drawn and parameters["features"] not in features.DRAWN
+
+    def _learn_by_rows(self, parameters, loss):
+        """Another loss than the squared one, or a ridge: parameters of the features' own axes, for each class."""
+        if parameters["features"] != "linear":
+            asked = f"loss = {loss!r}" if loss != losses.SQUARED else "ridge"
+            raise InputError(f"problem.{asked} goes with features = 'linear', got {parameters['features']!r}")
+        if loss in losses.OF_CLASSES and parameters["label_noise"]:
+            raise InputError(f"problem.label_noise is added to numbers, and loss = {loss!r} has classes; leave it out")
+        outputs = len(self._table.class_names) if loss == losses.SOFTMAX else 1
+        has_one = parameters["intercept"]
+        if has_one:
+            self._intercept = "intercept by a column of ones" + ", without a ridge" * (parameters.get("ridge", 0) > 0)
+        elif loss in losses.OF_CLASSES:
+            self._intercept = "no intercept (intercept = true adds one)"
+        inputs = self.dimension + has_one
+        self.terms = losses.terms_of(parameters, inputs, outputs, has_one)
+        self.dimension = outputs * inputs
 
     def _add_intercept(self, kind_of_features):
         """A column of ones behind the features, standardised over all rows beforehand where that is asked for.
@@ -118,7 +146,10 @@ class _Dataset(Source):
     def describe(self):
         """What was read, how it is scaled, and whether there is an intercept, in one line."""
         alike = "; nothing is drawn: one seed, but for noise" if self.is_same else ""
-        return f"{self._table.describe()}; {_SCALING[self._kind]}; {self._intercept}{alike}"
+        told = "" if self._is_plain else f"; loss {self.terms.kind}"
+        if self.terms.kind in losses.OF_TWO_CLASSES:
+            told += ": {!r} is -1, {!r} is 1".format(*self._table.class_names)
+        return f"{self._table.describe()}{told}; {_SCALING[self._kind]}; {self._intercept}{alike}"
 
     @cached_property
     def _split(self):
@@ -137,6 +168,27 @@ class _Dataset(Source):
         launch(regression.split_sweep, self._split, root, draws, batch, np.zeros(2, np.int64), workers)
         batch.target[:] = np.nan
         return batch
+
+    @property
+    def samples(self) -> SamplesOf | None:
+        """The rows of these splits themselves."""
+        return self._samples
+
+    def _samples(self, root, draws, workers):
+        """The rows of splits `draws`, features standardised, targets too where they are numbers."""
+        from ..kernels.jit import launch
+        from ..kernels.problems.samples import Rows, samples_sweep
+
+        inputs = self.terms.ridge.size // self.terms.outputs if not self._is_plain else self.dimension
+        counts = self._train, self._validation, self._test
+        sets = [Rows(np.empty((draws.size, rows, inputs)), np.empty((draws.size, rows))) for rows in counts]
+        is_class = self.terms.kind in losses.OF_CLASSES
+        launch(samples_sweep, self._split, root, draws, is_class, *sets, np.zeros(2, np.int64), workers)
+        for rows in sets:
+            if self.terms.kind in losses.OF_TWO_CLASSES:
+                rows.y[...] = 2.0 * rows.y - 1.0
+        train, validation, test = (Samples(*rows) for rows in sets)
+        return Sets(train, validation if self._validation else None, test)
 
     def _own(self, batch):
         """Curvature axes (N, d, d) and train minimiser (N, d) of a Batch that may have more axes than the source."""
@@ -173,6 +225,11 @@ class _Dataset(Source):
 
 class _Featured(_Dataset):
     """The same on features of the rows, by LAPACK: axes are many, and seeds few."""
+
+    @property
+    def samples(self) -> SamplesOf | None:
+        """None: there are no parameters along columns."""
+        return None
 
     def __init__(self, parameters, folder):
         super().__init__(parameters, folder)
@@ -273,6 +330,7 @@ def _each(one, given, workers):
 
 def _check(table):
     """Refuse what only some feature maps use where there are none of these, and no number of train rows to be drawn."""
+    losses.check(table)
     if table["train_rows"] == ALL and table["split"] == "" and table["test_data"] == "":
         raise InputError(_NO_TRAIN_ROWS)
     chosen = table["features"] if isinstance(table["features"], list) else [table["features"]]
@@ -325,6 +383,7 @@ DATASET = Problem(
             0.0,
             "ell: relu is max(0, <w, x>/ell), rbf exp(-|x - y|^2 / (2 ell^2)); 0 = the square root of the columns",
         ),
+        *losses.PARAMETERS,
     ),
     lambda given, folder: (_Dataset if given["features"] == "linear" else _Featured)(given, folder),
     _check,

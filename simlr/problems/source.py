@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..inputs.parameters import Parameter
+from .losses import Terms
 
 
 class Batch(NamedTuple):
@@ -60,7 +61,23 @@ def empty_batch(count: int, dimension: int) -> Batch:
     return Batch(*(np.zeros(shape) for shape in shapes))
 
 
+class Samples(NamedTuple):
+    """Rows of N draws in the features' own axes. Float64."""
+
+    x: NDArray[np.float64]  # (N, rows, d)
+    y: NDArray[np.float64]  # (N, rows) a number, +-1, or a class number, as the loss wants it
+
+
+class Sets(NamedTuple):
+    """The rows of N draws."""
+
+    train: Samples
+    validation: Samples | None  # None where there is no validation set
+    test: Samples
+
+
 RowsOf = Callable[[int, NDArray[np.int64], Batch, int], Sequence[NDArray[np.float64]]]
+SamplesOf = Callable[[int, NDArray[np.int64], int], Sets]
 ValidationOf = Callable[[int, NDArray[np.int64], Batch, int], Quadratic | Sloped]
 
 
@@ -86,6 +103,11 @@ class Source:
     rows : callable or None
         Where mini-batches can be drawn, (root, draws, their Batch, workers) -> the train rows in curvature axes,
         z (N, n, d) = Q^T x, and their labels' residuals, rho (N, n) = y - <x, theta_hat>.
+    samples : callable or None
+        Where losses may be others than the squared one, (root, draws, workers) -> the `Sets` of these draws.
+    terms : Terms
+        The train loss; with another one than the plain squared loss, `draw` and all that goes with it is not called,
+        and `dimension` counts parameters.
     validation : callable or None
         Where there is a validation set, (root, draws, their Batch, workers) -> the `Quadratic` of these draws, or their
         `Sloped`; the Batch may have more axes than the source, all 0.
@@ -99,11 +121,17 @@ class Source:
     is_population: bool = False
     identity: str = ""
     rows: RowsOf | None = None
+    terms: Terms = Terms()
     validation_needs: str = "which has none"
 
     @property
     def validation(self) -> ValidationOf | None:
         """As above. A kind whose sources all have a validation set may make it a method, as `draw` is."""
+        return None
+
+    @property
+    def samples(self) -> SamplesOf | None:
+        """As above."""
         return None
 
     @property

@@ -77,6 +77,8 @@ def tables(rows: Sequence[Row], most: int = MOST_LINES) -> list[Table]:
     all_tables = []
     for problem, group in groups(rows, most).items():
         all_tables.append(_loss_table(group, label(problem)))
+        if any(row.test_accuracy == row.test_accuracy is not None for row in group.rows):
+            all_tables.append(_accuracy_table(group, label(problem)))
         if len(group.shown) > 1:
             all_tables.append(_ratio_table(group, label(problem)))
     left_out = len({row.problem for row in rows}) - MOST_GROUPS
@@ -113,6 +115,17 @@ def _loss_table(group, label):
     if any(BELOW in _marks(row) for name in group.shown for row in group.of(name)):
         notes.append(f"~ {BELOW_NOTE}")
     return Table(title, header, tuple(lines), tuple(notes))
+
+
+def _accuracy_table(group, label):
+    """Median share of the test rows whose class is told."""
+    lines = []
+    for name in group.shown:
+        values = (f"{100 * row.test_accuracy:.1f}" + _marks(row).replace(BELOW, "") for row in group.of(name))
+        lines.append((shortened(name), *values))
+    title = f"Test rows whose class is told, in %, {WORDS[group.kind].when}, median over seeds{label}"
+    header = ("schedule", *(heading(group.kind, level) for level in group.levels))
+    return Table(title, header, tuple(lines), ())
 
 
 def _ratio_table(group, label):

@@ -142,6 +142,10 @@ PROBLEM = (
     Field("train_minimiser", ("seed", "axis"), "<f8", "theta_hat, the train minimiser nearest to the start"),
     Field("target", ("seed", "axis"), "<f8", "theta_star where it is known"),
 )
+# Where rows are gone through, of losses that are no quadratics.
+INITIAL = (Field("initial_train_loss", ("seed",), "<f8", "train loss at the start"),)
+TOLD = "share of the test rows whose class is told; NaN where the target has no classes"
+ACCURACY = (Field("test_accuracy", ("schedule", "seed", "level"), "<f8", TOLD),)
 # What is wanted, in the test metric, of the residuals at the stops.
 RESIDUALS = (
     Field(
@@ -168,14 +172,14 @@ MATRICES = (
 STATUS = Field("status", ("schedule", "seed", "level"), "|u1", "outcome; what is not 0 is final")
 TRAJECTORIES = (
     *("trajectory_train_loss", "trajectory_test_loss", "trajectory_iterate"),
-    *("trajectory_average_train_loss", "trajectory_average_test_loss"),
+    *("trajectory_average_train_loss", "trajectory_average_test_loss", "trajectory_test_accuracy"),
 )
 # What is worth nothing where a block is not done.
 BLOCK_DATASETS = frozenset(
     (
         *TRAJECTORIES,
         *(f.name for f in (*RESULTS, *FRACTIONS, *SPREAD, *BINS, *AVERAGES, *RESIDUALS, *CHECKS)),
-        *(f.name for f in (*PROBLEM, *OFFSET, *MATRICES, STATUS)),
+        *(f.name for f in (*PROBLEM, *OFFSET, *MATRICES, *INITIAL, *ACCURACY, STATUS)),
     )
 )
 
@@ -185,8 +189,9 @@ _STEP, _TEXTS_OR_NUMBERS = ("schedule", "record"), ("str", "<f8", "<i8")
 KNOWN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     **{
         field.name: (field.dims, (field.dtype,))
-        for field in (*RESULTS, *SPREAD, *BINS, *AVERAGES, *CHECKS, *PROBLEM, *RESIDUALS, *OFFSET, *MATRICES, STATUS)
+        for field in (*RESULTS, *SPREAD, *BINS, *AVERAGES, *CHECKS, *ACCURACY, *RESIDUALS, STATUS)
     },
+    **{field.name: (field.dims, (field.dtype,)) for field in (*PROBLEM, *INITIAL, *OFFSET, *MATRICES)},
     **dict.fromkeys(TRAJECTORIES, (("schedule", "recorded_seed", "record"), ("<f8", "<f4"))),
     "trajectory_iterate": (("schedule", "recorded_seed", "record", "axis"), ("<f8", "<f4")),
     **{name: ((name,), ("<i8",)) for name in ("seed", "axis", "axis_2", "record", "recorded_seed", "block")},
@@ -221,6 +226,8 @@ def trajectory_fields(plan: Plan) -> tuple[Field, ...]:
         Field("trajectory_train_loss", dims, dtype, "train loss at the recorded moments; NaN beyond a divergence"),
         Field("trajectory_test_loss", dims, dtype, "test loss at the recorded moments"),
     )
+    if plan.config.by_rows:
+        fields += (Field("trajectory_test_accuracy", dims, dtype, TOLD),)
     if plan.averages:
         meaning = "of the averaged iterate at the recorded moments; NaN without one"
         fields += (
@@ -237,19 +244,25 @@ def result_fields(plan: Plan) -> tuple[Field, ...]:
     checks = CHECKS if plan.config.level_kind == PATIENCE else ()
     averages, residuals = AVERAGES if plan.averages else (), RESIDUALS if plan.stop_residual else ()
     fractions, spread = FRACTIONS if plan.landing else (), SPREAD if plan.expects else ()
-    bins = BINS if plan.bin_error else ()
-    return (*trajectory_fields(plan), *RESULTS, *fractions, *spread, *bins, *averages, *residuals, *checks, STATUS)
+    bins, accuracy = BINS if plan.bin_error else (), ACCURACY if plan.config.by_rows else ()
+    others = *fractions, *spread, *bins, *accuracy, *averages, *residuals, *checks
+    return (*trajectory_fields(plan), *RESULTS, *others, STATUS)
+
+
+def problem_fields(plan: Plan) -> tuple[Field, ...]:
+    """Datasets of what is known of the problems, in the order in which they are written."""
+    offset, matrices = OFFSET if plan.stop_residual else (), MATRICES if _has_matrices(plan) else ()
+    return (*PROBLEM, *(INITIAL if plan.config.by_rows else ()), *offset, *matrices)
 
 
 def block_fields(plan: Plan) -> tuple[Field, ...]:
     """Datasets that are written block by block, in the order in which they are written: `status` last."""
-    offset, matrices = OFFSET if plan.stop_residual else (), MATRICES if _has_matrices(plan) else ()
-    return (*PROBLEM, *offset, *matrices, *result_fields(plan))
+    return (*problem_fields(plan), *result_fields(plan))
 
 
 def _has_matrices(plan):
     """Whether Q and M are kept: where they are small, or where residuals at the stops want them."""
-    return plan.dimension <= LARGEST_MATRIX_AXES or plan.stop_residual
+    return (plan.dimension <= LARGEST_MATRIX_AXES or plan.stop_residual) and not plan.config.by_rows
 
 
 def dimensions(plan: Plan) -> dict[str, int]:

@@ -1,0 +1,260 @@
+"""Steps of any optimiser on a convex loss of the train rows, or of mini-batches, to the levels of the train loss.
+
+A step of a cell (one schedule with one seed) in the parameters' own axes is
+
+    g_t at theta_t (`passes`),   theta_(t+1), v_(t+1) from g_t, eta_t, beta (`optimizers`),   a_(t+1) (`averages`),
+
+and the levels are checked after every step. The pass over all rows that gives the train loss gives the next gradient
+too. Mini-batches need that pass for levels alone; without any, the loss is looked at only where the parameters are so
+long that it may lie beyond the limit.
+
+The lanes of a pool are schedules of one seed, so that a row that is loaded, or drawn, serves them all. What a pool is,
+how cells come into it and leave it, and what is kept of them is that of `stochastic.lanes`, with energy = 2 train loss
+and the parameters in the place of the residual. No lane looks at another one, so the bits do not depend on which cells
+share a pool.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from ..block_products import QUAD
+from ..intrinsics import claim
+from ..jit import cell, inline, sweep, worker
+from ..pool import LANES, raise_alarms, whole_lanes
+from ..stochastic.averages import average_lanes
+from ..stochastic.gradients import (
+    SHUFFLED,
+    WITH_REPLACEMENT,
+    make_drawn,
+    order_epoch,
+    rows_of_epoch,
+    rows_with_replacement,
+    steps_an_epoch,
+)
+from ..stochastic.lanes import (
+    Launch,
+    Members,
+    answer_alarms,
+    decide,
+    end_lanes,
+    first_moment,
+    lay_out_rates,
+    load_cells,
+    make_pool,
+    read_lane,
+    record,
+    record_lanes,
+    store_cells,
+)
+from ..stochastic.optimizers import update_lanes
+from ..stochastic.steps import SEGMENT, pool_width, segment_end
+from ..tasks import NONE_LEFT, claim_cells
+from .losses import make_scratch
+from .passes import batch_pass, full_pass, hits_pass, loss_pass, norms
+
+# Where |theta|^2 times the largest |x|^2 is below it, no loss is near the limit of 1e100.
+SAFE_REACH = 1e90
+
+
+class Batch(NamedTuple):
+    """The rows of one mini-batch, gathered; b is the batch rounded up to a multiple of QUAD."""
+
+    x: np.ndarray  # (b, d)
+    y: np.ndarray  # (b,)
+    weight: np.ndarray  # (b,)
+
+
+@inline
+def gather_batch(table, n, drawn, batch, count):
+    """Copy the first `count` of drawn.picked side by side; return how many rows that is with those of weight 0."""
+    padded = (count + QUAD - 1) // QUAD * QUAD
+    for j in range(padded):
+        row = drawn.picked[j] if j < count else drawn.picked[0]
+        batch.weight[j] = 1.0 / count if j < count else 0.0
+        batch.y[j] = table.y[n, row]
+        for i in range(table.x.shape[2]):
+            batch.x[j, i] = table.x[n, row, i]
+    return padded
+
+
+@inline
+def batch_gradient(pool, drawn, batch, scratch, launch, n, step, filled):
+    """pool.gradient = that of the mini-batch of a step."""
+    table, count = launch.rows, drawn.picked.size
+    if launch.noise.kind == WITH_REPLACEMENT:
+        rows_with_replacement(drawn, launch.noise, n, table.count[n], step)
+    else:
+        count = rows_of_epoch(drawn, step)
+    rows = gather_batch(table, n, drawn, batch, count)
+    batch_pass(table, batch.x, batch.y, batch.weight, rows, pool.r, scratch, pool.gradient, filled)
+
+
+@inline
+def take_losses(pool, scratch, filled):
+    """energy = 2 loss."""
+    for lane in range(filled):
+        pool.energy[lane] = 2.0 * scratch.total[lane]
+
+
+@inline
+def guard(pool, scratch, table, n, filled):
+    """energy = 0 where the loss cannot be near the limit, else 2 loss."""
+    norms(pool.r, pool.energy, filled)
+    far = 0
+    for lane in range(filled):
+        far += not pool.energy[lane] * table.reach[n] <= SAFE_REACH
+    if far > 0:
+        loss_pass(table, n, pool.r, scratch, filled)
+        take_losses(pool, scratch, filled)
+        return
+    for lane in range(filled):
+        pool.energy[lane] = 0.0
+
+
+@inline
+def look(pool, scratch, launch, n, filled):
+    """The energy of all lanes, and the next gradient where it is that of all rows."""
+    if launch.noise.kind < WITH_REPLACEMENT:
+        full_pass(launch.rows, n, pool.r, scratch, pool.gradient, filled)
+        take_losses(pool, scratch, filled)
+    elif launch.cells.threshold[n, 0] >= 0.0:
+        loss_pass(launch.rows, n, pool.r, scratch, filled)
+        take_losses(pool, scratch, filled)
+    else:
+        guard(pool, scratch, launch.rows, n, filled)
+
+
+@inline
+def take_segment(pool, drawn, batch, scratch, count, launch, n, step, end, first_step):
+    """Take the steps from `step` to `end`, first_step that of the chunk; return how many cells left the pool."""
+    method, filled = launch.method, whole_lanes(count)
+    lay_out_rates(pool, count, launch.rates.eta, step - first_step, end - step)
+    moment = first_moment(pool, count)
+    left = 0
+    for now in range(step, end):
+        if launch.noise.kind >= WITH_REPLACEMENT:
+            batch_gradient(pool, drawn, batch, scratch, launch, n, now, filled)
+        update_lanes(method.optimizer, pool.gradient, pool.rates, now - step, pool.beta, pool.r, pool.velocity, filled)
+        average_lanes(
+            method.average, now + 1, pool.tail_start, pool.decay, pool.r, pool.average, pool.past, pool.present, filled
+        )
+        look(pool, scratch, launch, n, filled)
+        if raise_alarms(pool.energy, pool.bar, pool.alarm, filled):
+            left += answer_alarms(pool, count, launch, now + 1, now - first_step, now - step)
+        if now + 1 == moment:
+            left += record_lanes(pool, count, launch, moment)
+            moment = first_moment(pool, count)
+    return left + end_lanes(pool, count, launch, end)
+
+
+@worker
+def step_pool(launch, members, first_step, width):
+    """Take one chunk of steps with one pool."""
+    noise, n, table = launch.noise, members.other, launch.rows
+    batches = noise.kind >= WITH_REPLACEMENT
+    shuffled = noise.kind == SHUFFLED
+    pool = make_pool(table.ridge.size, launch.state.velocity.shape[2], launch.state.average.shape[2], SEGMENT, width)
+    scratch = make_scratch(table.outputs, width)
+    drawn = make_drawn(0, 0, noise.batch if batches else 0, table.count[n] if shuffled else 0, 0)
+    padded = (drawn.picked.size + QUAD - 1) // QUAD * QUAD
+    batch = Batch(np.zeros((padded, table.x.shape[2])), np.zeros(padded), np.zeros(padded))
+    step, last_step = first_step, first_step + launch.rates.eta.shape[1]
+    count = busy = 0
+    while step < last_step:
+        if 8 * busy <= 7 * count:
+            store_cells(pool, count, launch.state)
+            count = busy = load_cells(pool, members, launch, step)
+            if count == 0:
+                return
+            if not batches:
+                full_pass(table, n, pool.r, scratch, pool.gradient, whole_lanes(count))
+        # The order in hand at the start of a chunk may be another epoch's.
+        if shuffled and (step == first_step or step % steps_an_epoch(drawn.order.size, noise.batch) == 0):
+            order_epoch(drawn, noise, n, step)
+        end = segment_end(pool, count, launch, n, step, last_step)
+        busy -= take_segment(pool, drawn, batch, scratch, count, launch, n, step, end, first_step)
+        step = end
+    store_cells(pool, count, launch.state)
+
+
+@cell
+def start_cells(pool, scratch, members, launch):
+    """Step 0: runs beyond the limit, levels met at the start, the first recorded moment. Lane 0 is scratch."""
+    cells, passages, n = launch.cells, launch.passages, members.other
+    for s in range(members.first, members.last):
+        read_lane(0, launch.state.r, s, n, pool.r)
+        read_lane(0, launch.state.average, s, n, pool.average)
+        if s == members.first:  # all schedules start alike
+            loss_pass(launch.rows, n, pool.r, scratch, LANES)
+            take_losses(pool, scratch, LANES)
+        decide(pool, 0, cells, passages, s, n, 0, 0.0)
+        if cells.row[n] >= 0 and passages.record_r.shape[2] > 0:
+            record(pool, 0, passages, s, cells.row[n], 0)
+
+
+@worker
+def convex_worker(launch, first_step, tasks):
+    """Claim tasks, one pool each, until none is left or a stop is asked for."""
+    schedules, seeds = launch.passages.decided.shape
+    outputs, parameters = launch.rows.outputs, launch.rows.ridge.size
+    width = pool_width(parameters, schedules)
+    while tasks[1] == 0:
+        n, first, last = claim_cells(tasks, seeds, schedules, width)
+        if n == NONE_LEFT:
+            return
+        members = Members(first, last, n, True)
+        if first_step == 0:
+            pool = make_pool(parameters, 0, launch.state.average.shape[2], 0, LANES)
+            start_cells(pool, make_scratch(outputs, LANES), members, launch)
+        step_pool(launch, members, first_step, width)
+
+
+@sweep
+def convex_sweep(cells, rates, method, noise, rows, state, passages, first_step, tasks, workers):
+    """Take one chunk of steps with every cell, until its levels are passed and its moments recorded.
+
+    Parameters: as for `stochastic.steps.stochastic_sweep`, with these differences. Cells: scale[0] (N, p) holds the
+    eigenvalues of what bounds the Hessian, whose largest one is the unit of rates; threshold (N, E) is twice the level,
+    below 0 where out of reach. rows is a `losses.Table`. State, Passages hold the p parameters in the place of r;
+    every schedule starts at the same ones. Noise is none or of mini-batches.
+    """
+    for _ in prange(workers):
+        convex_worker(Launch(cells, rates, method, noise, rows, state, passages), first_step, tasks)
+
+
+@worker
+def measure_worker(table, seed, theta, loss, hits, tasks):
+    """Claim one seed after the other: its moments side by side in lanes."""
+    schedules, seeds, moments, parameters = theta.shape
+    many = schedules * moments
+    width = pool_width(parameters, many)
+    lanes, scratch = np.zeros((parameters, width)), make_scratch(table.outputs, width)
+    while tasks[1] == 0:
+        r = claim(tasks)
+        if r >= seeds:
+            return
+        for first in range(0, many, width):
+            count = min(width, many - first)
+            for lane in range(count):
+                s, k = (first + lane) // moments, (first + lane) % moments
+                for i in range(parameters):
+                    lanes[i, lane] = theta[s, r, k, i]
+            hits_pass(table, seed[r], lanes, scratch, whole_lanes(count))
+            for lane in range(count):
+                s, k = (first + lane) // moments, (first + lane) % moments
+                loss[s, r, k] = scratch.total[lane]
+                share = scratch.hits[lane] / table.count[seed[r]]
+                hits[s, r, k] = share if scratch.total[lane] < np.inf else np.nan
+
+
+@sweep
+def measure_sweep(table, seed, theta, loss, hits, tasks, workers):
+    """The mean loss over the rows of a table, and the share of them whose class is told, at M moments.
+
+    Parameters: `losses.Table` of N seeds; seed (R,), which of them; theta (S, R, M, p); loss and hits (S, R, M),
+    filled, NaN where theta is; tasks and workers as in `descent.recurrence.descend_sweep`.
+    """
+    for _ in prange(workers):
+        measure_worker(table, seed, theta, loss, hits, tasks)

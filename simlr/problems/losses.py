@@ -1,0 +1,138 @@
+"""The losses that a problem of rows may have, and what is known of each: names, targets, curvature, values.
+
+With z = <x, theta> the score of a row, u = y z where y is +-1, and z_c = <x, theta_c> where there are classes c:
+
+    squared          (z - y)^2
+    logistic         log(1 + exp(-u))
+    softmax          log sum_c exp(z_c) - z_y
+    huber            (z - y)^2 / 2 where |z - y| <= delta, else delta (|z - y| - delta / 2)
+    squared_hinge    max(0, 1 - u)^2
+
+Train loss: the mean over the train rows, and with a ridge 1/2 ridge |theta|^2, without the intercept's parameter. Test
+and validation loss: the mean over their rows, without the ridge.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..inputs import rules
+from ..inputs.parameters import Parameter
+
+Floats = NDArray[np.float64]
+
+SQUARED, LOGISTIC, SOFTMAX, HUBER, SQUARED_HINGE = LOSSES = (
+    *("squared", "logistic", "softmax", "huber", "squared_hinge"),
+)  # each at its number in kernels.convex.losses
+# Their targets are classes: two, which become -1 and 1, or any number of them for softmax.
+OF_TWO_CLASSES, OF_CLASSES = (LOGISTIC, SQUARED_HINGE), (LOGISTIC, SQUARED_HINGE, SOFTMAX)
+# The second derivative in z is never above it, nor is the largest eigenvalue of softmax's.
+MOST_CURVATURE = {SQUARED: 2.0, LOGISTIC: 0.25, SOFTMAX: 0.5, HUBER: 1.0, SQUARED_HINGE: 2.0}
+# What an entry of the table [problem] is where it is left out, and then it is not kept either.
+DEFAULTS = {"loss": SQUARED, "ridge": 0.0, "huber_delta": 1.0}
+PARAMETERS = (
+    Parameter("loss", rules.one_of(*LOSSES, noun="loss"), SQUARED, f"{', '.join(LOSSES)}; docs/convex.md"),
+    Parameter("ridge", rules.not_negative, 0.0, "1/2 ridge |theta|^2 is added to the train loss"),
+    Parameter("huber_delta", rules.positive, 1.0, "of loss = 'huber': errors beyond it count linearly"),
+)
+
+
+class Terms(NamedTuple):
+    """What a problem's train loss is made of."""
+
+    kind: str = SQUARED  # of LOSSES
+    outputs: int = 1  # scores of a row: the number of classes for softmax
+    delta: float = 1.0  # of Huber's loss
+    ridge: Floats = np.zeros(1)  # (outputs d,) what half the square of each parameter is multiplied with and added
+
+
+class Objective(NamedTuple):
+    """A train loss as it is minimised: kind of LOSSES, rows, targets, and what the ridge weighs each parameter with."""
+
+    kind: str
+    x: Floats  # (n, d)
+    y: Floats  # (n,) a number, +-1, or a class number
+    outputs: int  # scores of a row: the number of classes for softmax, else 1
+    delta: float  # of Huber's loss
+    ridge: Floats  # (outputs d,)
+
+    def scores(self, theta: Floats) -> Floats:
+        """z (n, outputs) at parameters (outputs d,), class after class."""
+        return self.x @ theta.reshape(self.outputs, -1).T
+
+
+def is_plain(table: dict) -> bool:
+    """Whether a problem's table asks for the squared loss alone, without a ridge: for what quadratics solve."""
+    return all(table.get(key, DEFAULTS[key]) == DEFAULTS[key] for key in ("loss", "ridge"))
+
+
+def without_defaults(table: dict) -> dict:
+    """The table without those of its losses' keys that say nothing, as it was before there were any."""
+    return {key: value for key, value in table.items() if key not in DEFAULTS or value != DEFAULTS[key]}
+
+
+def terms_of(parameters: dict, features: int, outputs: int, intercept: bool) -> Terms:
+    """The `Terms` of one combination of a problem's parameters, with so many features, the intercept's last."""
+    given = {key: parameters.get(key, default) for key, default in DEFAULTS.items()}
+    ridge = np.full((outputs, features), given["ridge"])
+    if intercept:
+        ridge[:, -1] = 0.0
+    return Terms(given["loss"], outputs, given["huber_delta"], ridge.reshape(-1))
+
+
+def check(table: dict) -> None:
+    """Refuse a problem's table whose Huber's delta nothing asks for."""
+    chosen = table["loss"] if isinstance(table["loss"], list) else [table["loss"]]
+    if table["huber_delta"] != DEFAULTS["huber_delta"] and HUBER not in chosen:
+        raise InputError(f"problem.huber_delta goes with loss = 'huber', got {chosen[0]!r}")
+
+
+def values(objective: Objective, z: Floats) -> Floats:
+    """The loss of every row, (n,), at scores (n, outputs)."""
+    kind, y, score = objective.kind, objective.y, z[:, 0]
+    if kind == LOGISTIC:
+        return np.logaddexp(0.0, -y * score)
+    if kind == SOFTMAX:
+        below = z - np.take_along_axis(z, y.astype(int)[:, None], 1)
+        top = np.maximum(below.max(axis=1), 0.0)
+        others = np.exp(below - top[:, None])
+        others[np.arange(y.size), y.astype(int)] = 0.0
+        return np.where(top > 0.0, top + np.log(others.sum(axis=1) + np.exp(-top)), np.log1p(others.sum(axis=1)))
+    if kind == SQUARED_HINGE:
+        return np.maximum(0.0, 1.0 - y * score) ** 2
+    error = np.abs(score - y)
+    if kind == SQUARED:
+        return error**2
+    inside = np.minimum(error, objective.delta)
+    return 0.5 * inside**2 + objective.delta * (error - inside)
+
+
+def slopes(objective: Objective, z: Floats) -> tuple[Floats, Floats]:
+    """First derivatives (n, outputs) and, but for softmax, second ones (n,) of every row's loss at scores (n, outputs).
+
+    For softmax the second are the classes' shares p (n, outputs): the matrix of a row is diag(p) - p p^T. For Huber's
+    loss they are those of the parabola that touches it at z and lies above, delta / |z - y| beyond delta.
+    """
+    kind, y, score = objective.kind, objective.y, z[:, 0]
+    if kind == SOFTMAX:
+        shares = np.exp(z - z.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        first = shares.copy()
+        own = np.arange(y.size), y.astype(int)
+        first[own] = 0.0
+        first[own] = -first.sum(axis=1)
+        return first, shares
+    if kind == LOGISTIC:
+        e = np.exp(-np.abs(score))
+        wrong = np.where(y * score >= 0.0, e, 1.0) / (1.0 + e)
+        return (-y * wrong)[:, None], e / (1.0 + e) ** 2
+    if kind == SQUARED_HINGE:
+        lack = np.maximum(0.0, 1.0 - y * score)
+        return (-2.0 * y * lack)[:, None], np.where(lack > 0.0, 2.0, 0.0)
+    error = score - y
+    if kind == SQUARED:
+        return (2.0 * error)[:, None], np.full(y.size, 2.0)
+    first = np.clip(error, -objective.delta, objective.delta)
+    return first[:, None], objective.delta / np.maximum(np.abs(error), objective.delta)

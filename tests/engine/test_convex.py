@@ -1,0 +1,346 @@
+"""Logistic, softmax, Huber and squared hinge losses, and ridges: against twins, closed forms, and bit by bit."""
+
+import math
+
+import numpy as np
+import pytest
+from runs import assert_same_bits, bits, run_blocks
+
+import simlr
+from naive import convex as naive
+from naive import stochastic as methods
+from simlr.errors import InputError
+from simlr.grid.job import Job
+from simlr.store import file_format
+
+ROWS, TRAIN, TEST = 60, 30, 25
+LONG = 10_000
+ROOT = 3
+
+GRID = """
+name = "convex"
+[problem]
+kind = "dataset"
+file = "table.csv"
+target = "y"
+train_rows = 30
+test_rows = 25
+intercept = true
+[seeds]
+count = 2
+root = 3
+[stop]
+steps = [1, 7, 10000]
+[record]
+points = 12
+seeds = 2
+iterates = true
+[[schedule]]
+kind = "cosine"
+unit = "sharpness"
+learning_rate = 0.3
+steps = 10000
+[[optimizer]]
+kind = "gd"
+average = "tail"
+average_start = 5
+[[optimizer]]
+kind = "momentum"
+momentum = 0.5
+[[optimizer]]
+kind = "nesterov"
+momentum = 0.5
+average = "exponential"
+[[optimizer]]
+kind = "sgd"
+batch_size = 3
+[[optimizer]]
+kind = "sgd"
+batch_size = 7
+sampling = "epochs"
+"""
+
+
+def table_of(kind, rows=ROWS, seed=0):
+    """Features (rows, 3) and a target that goes with the loss, not separable: numbers as they stand in the file."""
+    rng = np.random.default_rng(seed)
+    x = np.round(rng.standard_normal((rows, 3)), 4)
+    score = x @ [1.0, -0.5, 0.25] + rng.standard_normal(rows)
+    if kind in ("logistic", "squared_hinge"):
+        return x, np.where(score > 0, 1, -1)
+    if kind == "softmax":
+        return x, np.digitize(score, [-0.7, 0.7])
+    return x, np.round(score + 5.0 * (rng.random(rows) < 0.1), 4)
+
+
+def write_table(folder, x, y):
+    """The table as CSV."""
+    lines = [",".join([*(f"{v}" for v in row), str(label)]) for row, label in zip(x, y, strict=True)]
+    (folder / "table.csv").write_text("\n".join(["a,b,c,y", *lines]) + "\n")
+
+
+def grid_of(folder, text=GRID, **changes):
+    """A grid in a folder, single values replaced by dotted keys with __ for the dot."""
+    (folder / "grid.toml").write_text(text)
+    overrides = [(key.replace("__", "."), value) for key, value in changes.items()]
+    return simlr.GridConfig.from_toml(folder / "grid.toml", overrides)
+
+
+def rows_of(x, y, kind, draw):
+    """(x, y) of the train and of the test rows of one draw, with the intercept's column."""
+    numbers = kind in ("squared", "huber")
+    train, test = naive.split(np.column_stack([x, y]).astype(float), ROOT, draw, TRAIN, TEST)
+    raw_train, raw_test = naive.split(np.column_stack([x, y]), ROOT, draw, TRAIN, TEST, standardize=False)
+    parts = []
+    for scaled, raw in ((train, raw_train), (test, raw_test)):
+        features = np.column_stack([scaled[:, :-1], np.ones(len(scaled))])
+        parts.append((features, scaled[:, -1] if numbers else raw[:, -1]))
+    return parts
+
+
+def twin(kind, train, method, rates, ridge, outputs, draw):
+    """All iterates (T + 1, k d) by the formulas."""
+    x, y = train
+    strength = ridge * np.array([1.0, 1.0, 1.0, 0.0])
+
+    def gradient(theta, t):
+        picked = slice(None)
+        if method["kind"] == "sgd":
+            draw_rows = methods.picked if method["sampling"] == "replacement" else methods.dealt
+            picked = list(draw_rows(ROOT, draw, t, method["batch_size"], TRAIN))
+        return naive.gradient(kind, x[picked], y[picked], theta.reshape(outputs, -1), strength).reshape(-1)
+
+    optimizer = "gd" if method["kind"] == "sgd" else method["kind"]
+    return methods.iterates(gradient, np.zeros(4 * outputs), rates, optimizer, method.get("momentum", 0.0))
+
+
+def largest(kind, x, ridge):
+    """The largest eigenvalue of what the Hessian is nowhere above."""
+    most = {"squared": 2.0, "logistic": 0.25, "softmax": 0.5, "huber": 1.0, "squared_hinge": 2.0}[kind]
+    return np.linalg.eigvalsh(most * x.T @ x / len(x) + np.diag(ridge * np.array([1, 1, 1, 0])))[-1]
+
+
+KINDS = [("logistic", 0.0), ("softmax", 0.05), ("huber", 0.0), ("squared_hinge", 0.01), ("squared", 0.3)]
+
+
+@pytest.mark.parametrize(("kind", "ridge"), KINDS)
+@pytest.mark.parametrize("length", [300, pytest.param(LONG, marks=pytest.mark.slow)])
+def test_every_loss_and_optimizer_equals_its_twin(kind, ridge, length, tmp_path):
+    """To 1e-11 of the largest value."""
+    x, y = table_of(kind)
+    write_table(tmp_path, x, y)
+    text = GRID.replace(f"{LONG}", f"{length}")
+    run = simlr.run(grid_of(tmp_path, text, problem__loss=kind, problem__ridge=ridge))
+    outputs, draw = 3 if kind == "softmax" else 1, 1
+    train, test = rows_of(x, y, kind, draw)
+    top = largest(kind, train[0], ridge)
+    assert run["sharpness"][draw] == pytest.approx(top, rel=1e-12)
+    rates = 0.3 * 0.5 * (1.0 + np.cos(np.pi * np.arange(length) / length)) / top
+    for s, (method, _, _) in enumerate(run.config.methods()):
+        wanted = twin(kind, train, method, rates, ridge, outputs, draw)
+        found = run["trajectory_iterate"][s, draw]
+        scale = np.abs(wanted).max()
+        np.testing.assert_allclose(found, wanted[run["recorded_step"][s]], rtol=0.0, atol=1e-11 * scale)
+        check_losses(run, s, draw, kind, (train, test), wanted, ridge)
+        check_averages(run, s, draw, kind, train, wanted, ridge)
+
+
+def check_losses(run, s, draw, kind, parts, wanted, ridge):
+    """The losses at the stops and moments are those of the twin's iterates."""
+    (train, test), strength = parts, ridge * np.array([1.0, 1.0, 1.0, 0.0])
+    for e, step in enumerate(run["level"].astype(int)):
+        theta = wanted[step].reshape(-1, 4)
+        assert run["stop_step"][s, draw, e] == step
+        assert run["train_loss"][s, draw, e] == pytest.approx(naive.loss(kind, *train, theta, strength), rel=1e-10)
+        assert run["test_loss"][s, draw, e] == pytest.approx(naive.loss(kind, *test, theta), rel=1e-10)
+        found = run["test_accuracy"][s, draw, e]
+        assert math.isnan(found) if kind in ("huber", "squared") else found == naive.accuracy(kind, *test, theta)
+    for k, step in enumerate(run["recorded_step"][s]):
+        theta = wanted[step].reshape(-1, 4)
+        found = run["trajectory_train_loss"][s, draw, k]
+        assert found == pytest.approx(naive.loss(kind, *train, theta, strength), rel=1e-10)
+
+
+def check_averages(run, s, draw, kind, train, wanted, ridge):
+    """The train loss of the averaged iterate at the second stop; NaN without one."""
+    found, step = run["average_train_loss"][s, draw, 1], 7
+    average = {
+        "tail": lambda: methods.tail(wanted, 5, step),
+        "exponential": lambda: methods.exponential(wanted[: step + 1], 0.99)[step],
+    }.get(run.config.methods()[s][0].get("average"))
+    if average is None:
+        assert math.isnan(found)
+        return
+    strength = ridge * np.array([1.0, 1.0, 1.0, 0.0])
+    assert found == pytest.approx(naive.loss(kind, *train, average().reshape(-1, 4), strength), rel=1e-10)
+
+
+GOLDENS = {
+    1.0: (0.479802, 0.108022, 0.0103436, 0.00510427),
+    10.0: (0.107306, 0.0103254, 0.00100559, 0.000501574),
+}
+
+
+def test_separable_points_have_the_known_losses_and_no_minimiser(tmp_path):
+    """Points (0.1, 0.9) and (0.1, -0.5) of one class; the second one is mirrored, with its label."""
+    lines = ["a,b,y,part", "0.1,0.9,1,train", "-0.1,0.5,-1,train", "0.1,0.2,1,test"]
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    text = """
+[problem]
+kind = "dataset"
+file = "table.csv"
+target = "y"
+split = "part"
+standardize = "none"
+loss = "logistic"
+[seeds]
+count = 1
+[stop]
+steps = [100, 1000, 10000, 20000]
+[record]
+points = 0
+[[schedule]]
+kind = "constant"
+learning_rate = [1.0, 10.0]
+"""
+    run = simlr.run(grid_of(tmp_path, text))
+    for s, losses in enumerate(GOLDENS.values()):
+        np.testing.assert_allclose(run["train_loss"][s, 0], losses, rtol=6e-6)
+    assert run["train_floor"][0] == 0.0
+    assert np.isnan(run["train_minimiser"]).all()
+    # eta gamma^2 T L -> 1
+    assert 10.0 * 0.01 * 20000 * run["train_loss"][1, 0, -1] == pytest.approx(1.0, rel=0.01)
+
+
+LEVELS = GRID.replace("steps = [1, 7, 10000]", "train_loss = [0.6, 0.01, 0.66]\nmax_steps = 400").replace(
+    "steps = 10000", "steps = 400"
+)
+
+
+def small(folder, **changes):
+    """A logistic regression with levels, whose blocks are small."""
+    x, y = table_of("logistic")
+    write_table(folder, x, np.where(y > 0, "yes", "no"))
+    return grid_of(folder, LEVELS, problem__loss="logistic", seeds__count=5, **changes)
+
+
+def test_levels_are_first_passages(tmp_path):
+    """The first step at which the train loss is at or below the level; below the floor there is none."""
+    config = small(tmp_path)
+    run = simlr.run(config)
+    x, y = table_of("logistic")
+    for draw in range(5):
+        train, _ = rows_of(x, y, "logistic", draw)
+        rates = 0.3 * 0.5 * (1.0 + np.cos(np.pi * np.arange(400) / 400)) / largest("logistic", train[0], 0.0)
+        assert (run["status"][:, draw, 1] == 4).all()
+        assert run["initial_train_loss"][draw] == pytest.approx(math.log(2.0), rel=1e-15)
+        for s, (method, _, _) in enumerate(config.methods()):
+            wanted = twin("logistic", train, method, rates, 0.0, 1, draw)
+            losses = [naive.loss("logistic", *train, theta[None]) for theta in wanted]
+            for e, level in ((0, 0.6), (2, 0.66)):
+                below = [t for t, loss in enumerate(losses) if loss <= level]
+                assert run["status"][s, draw, e] == (1 if below else 2)
+                assert run["stop_step"][s, draw, e] == (below[0] if below else 400)
+
+
+def test_bits_do_not_depend_on_blocks_threads_or_a_resume(tmp_path):
+    """Nor on what else is in the block."""
+    whole = simlr.run(small(tmp_path), threads=1)
+    assert_same_bits(simlr.run(small(tmp_path, run__block_seeds=2), threads=2), whole)
+    assert_same_bits(simlr.run(small(tmp_path, run__block_seeds=5), threads=2), whole)
+    config, path = small(tmp_path, run__block_seeds=2), tmp_path / "run.h5"
+    run_blocks(config, path, [1])
+    assert_same_bits(simlr.run(config, path, resume=True), whole)
+
+
+def test_validation_stops_a_run(tmp_path):
+    """At the best check of a twin."""
+    x, y = table_of("logistic", rows=90)
+    write_table(tmp_path, x, y)
+    text = GRID.replace(
+        "steps = [1, 7, 10000]", "validation = { patience = [2], every = 3, min_delta = 1e-6 }\nmax_steps = 300"
+    )
+    text = text.replace("steps = 10000", "steps = 300").replace("test_rows", "validation_rows = 20\ntest_rows")
+    config = grid_of(tmp_path, text, problem__loss="logistic", problem__ridge=0.01)
+    run = simlr.run(config)
+    for draw in (0, 1):
+        train, rest = naive.split(np.column_stack([x, y]), ROOT, draw, TRAIN, 20, standardize=False)
+        mean, spread = train[:, :3].mean(axis=0), train[:, :3].std(axis=0)
+        own, held = ((part[:, :3] - mean) / spread for part in (train, rest))
+        own, held = (np.column_stack([part, np.ones(len(part))]) for part in (own, held))
+        rates = 0.3 * 0.5 * (1.0 + np.cos(np.pi * np.arange(300) / 300)) / largest("logistic", own, 0.01)
+        for s, (method, _, _) in enumerate(config.methods()):
+            wanted = twin("logistic", (own, train[:, 3]), method, rates, 0.01, 1, draw)
+            best, wait, at = math.inf, -1, 0
+            for step in range(0, 301, 3):
+                found = naive.loss("logistic", held, rest[:, 3], wanted[step][None])
+                if found + 1e-6 < best:
+                    best, wait, at = found, 0, step
+                elif (wait := wait + 1) == 2:
+                    break
+            assert run["stop_step"][s, draw, 0] == at
+            assert run["validation_loss"][s, draw, 0] == pytest.approx(best, rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"problem__loss": "logistc"}, "unknown loss 'logistc'; did you mean 'logistic'?"),
+        ({"problem__huber_delta": 2.0}, "problem.huber_delta goes with loss = 'huber'"),
+        ({"problem__features": "rbf"}, "features = 'linear'"),
+        ({"problem__label_noise": 0.1}, "label_noise"),
+        ({"engine": "closed-form"}, "closed form"),
+        ({"expectation": {}, "record__iterates": False, "optimizer": [{"kind": "momentum"}]}, "no exact means"),
+        ({"stop": {"train_loss": [0.5], "landing": "exact"}}, "landing"),
+        ({"schedule": [{"kind": "flow"}], "stop": {"train_loss": [0.5]}}, "a flow goes with"),
+        ({"noise": [{"kind": "gradient", "sigma": 0.1}], "optimizer": [{"kind": "gd"}]}, "noise 'gradient'"),
+        ({"record__stop_residual": True}, "record.stop_residual"),
+    ],
+)
+def test_what_is_not_there_is_refused(changes, said, tmp_path):
+    x, y = table_of("logistic")
+    write_table(tmp_path, x, y)
+    with pytest.raises(InputError) as refusal:
+        simlr.run(grid_of(tmp_path, **{"problem__loss": "logistic", "engine": "auto"} | changes))
+    assert said in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "loss", "said"),
+    [
+        (["a", "b", "c"], "logistic", "3 classes ('a', 'b', 'c'), and this loss takes two; loss = 'softmax'"),
+        (["0", "1", "2"], "squared_hinge", "loss = 'softmax' takes all of them"),
+        (["a", "b", "c"], "squared", "loss = 'logistic' takes two of them, 'softmax' any number"),
+        (["a", "a", "a"], "softmax", "1 class; two at least"),
+        (["0.5", "1", "2"], "softmax", "holds 0.5, which names no class"),
+    ],
+)
+def test_classes_that_a_loss_does_not_take_are_refused(labels, loss, said, tmp_path):
+    x, _ = table_of("logistic")
+    write_table(tmp_path, x, [labels[i % 3] for i in range(ROWS)])
+    with pytest.raises(InputError) as refusal:
+        simlr.run(grid_of(tmp_path, problem__loss=loss))
+    assert said in str(refusal.value)
+
+
+@pytest.mark.parametrize("labels", [("no", "yes"), ("false", "true"), ("0", "1"), ("-1", "1"), ("3", "20")])
+def test_two_classes_are_found_whatever_they_are_called(labels, tmp_path):
+    """The first in the order of numbers, or of letters, is -1."""
+    x, y = table_of("logistic")
+    write_table(tmp_path, x, [labels[int(label > 0)] for label in y])
+    config = grid_of(tmp_path, LEVELS, problem__loss="logistic", seeds__count=1)
+    run = simlr.run(config)
+    assert f"'{labels[0]}' is -1, '{labels[1]}' is 1" in run.attributes["problem_data"]
+    write_table(tmp_path, x, y)
+    assert bits(simlr.run(config))["train_loss"] == bits(run)["train_loss"]
+
+
+def test_a_plain_grid_says_nothing_of_losses(tmp_path):
+    """Its description is what it was before there were any, so that files of old grids are gone on with."""
+    x, y = table_of("squared")
+    write_table(tmp_path, x, y)
+    config = grid_of(tmp_path, problem__loss="squared", problem__ridge=0.0)
+    assert not {"loss", "ridge", "huber_delta"} & config.problem.keys()
+    assert config == grid_of(tmp_path)
+    assert "test_accuracy" not in {field.name for field in file_format.all_fields(Job(config).plan)}

@@ -19,10 +19,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
+from ..arrays import ENDED
 from ..block_products import QUAD
 from ..intrinsics import claim
 from ..jit import cell, inline, sweep, worker
-from ..pool import LANES, raise_alarms, whole_lanes
+from ..pool import LANES, bar_of, is_done, raise_alarms, whole_lanes
 from ..stochastic.averages import average_lanes
 from ..stochastic.gradients import (
     SHUFFLED,
@@ -34,13 +35,14 @@ from ..stochastic.gradients import (
     steps_an_epoch,
 )
 from ..stochastic.lanes import (
+    IDLE,
     Launch,
     Members,
-    answer_alarms,
     decide,
     end_lanes,
     first_moment,
     lay_out_rates,
+    leave_lane,
     load_cells,
     make_pool,
     read_lane,
@@ -51,6 +53,7 @@ from ..stochastic.lanes import (
 from ..stochastic.optimizers import update_lanes
 from ..stochastic.steps import SEGMENT, pool_width, segment_end
 from ..tasks import NONE_LEFT, claim_cells
+from .landing import keep_before, land_lane, make_trial
 from .losses import make_scratch
 from .passes import batch_pass, full_pass, hits_pass, loss_pass, norms
 
@@ -127,7 +130,29 @@ def look(pool, scratch, launch, n, filled):
 
 
 @inline
-def take_segment(pool, drawn, batch, scratch, count, launch, n, step, end, first_step):
+def answer_alarms(pool, trial, scratch, count, launch, step, t):
+    """Decide levels in the lanes with an alarm after step t of the chunk; return how many cells left the pool."""
+    cells, rates, decided = launch.cells, launch.rates, launch.passages.decided
+    left = 0
+    for lane in range(count):
+        if pool.alarm[lane] == 0 or pool.schedule[lane] == IDLE:
+            continue
+        s, n = pool.schedule[lane], pool.seed[lane]
+        first = decided[s, n]
+        decide(pool, lane, cells, launch.passages, s, n, step, rates.time[s, t + 1])
+        if launch.passages.stop_fraction.shape[2] > 0:
+            land_lane(pool, lane, launch, trial, scratch, first, t)
+        pool.bar[lane] = bar_of(cells, decided, s, n)
+        # A cell that is to be recorded at this very step leaves afterwards, unless it has diverged.
+        stays = pool.moment[lane] == step and decided[s, n] != ENDED
+        if not stays and is_done(cells, rates, decided, s, n, step):
+            leave_lane(pool, lane, launch)
+            left += 1
+    return left
+
+
+@inline
+def take_segment(pool, drawn, batch, trial, scratch, count, launch, n, step, end, first_step):
     """Take the steps from `step` to `end`, first_step that of the chunk; return how many cells left the pool."""
     method, filled = launch.method, whole_lanes(count)
     lay_out_rates(pool, count, launch.rates.eta, step - first_step, end - step)
@@ -136,13 +161,14 @@ def take_segment(pool, drawn, batch, scratch, count, launch, n, step, end, first
     for now in range(step, end):
         if launch.noise.kind >= WITH_REPLACEMENT:
             batch_gradient(pool, drawn, batch, scratch, launch, n, now, filled)
+        keep_before(trial, pool.r, filled)
         update_lanes(method.optimizer, pool.gradient, pool.rates, now - step, pool.beta, pool.r, pool.velocity, filled)
         average_lanes(
             method.average, now + 1, pool.tail_start, pool.decay, pool.r, pool.average, pool.past, pool.present, filled
         )
         look(pool, scratch, launch, n, filled)
         if raise_alarms(pool.energy, pool.bar, pool.alarm, filled):
-            left += answer_alarms(pool, count, launch, now + 1, now - first_step, now - step)
+            left += answer_alarms(pool, trial, scratch, count, launch, now + 1, now - first_step)
         if now + 1 == moment:
             left += record_lanes(pool, count, launch, moment)
             moment = first_moment(pool, count)
@@ -157,6 +183,7 @@ def step_pool(launch, members, first_step, width):
     shuffled = noise.kind == SHUFFLED
     pool = make_pool(table.ridge.size, launch.state.velocity.shape[2], launch.state.average.shape[2], SEGMENT, width)
     scratch = make_scratch(table.outputs, width)
+    trial = make_trial(table.ridge.size, width if launch.passages.stop_fraction.shape[2] > 0 else 0)
     drawn = make_drawn(0, 0, noise.batch if batches else 0, table.count[n] if shuffled else 0, 0)
     padded = (drawn.picked.size + QUAD - 1) // QUAD * QUAD
     batch = Batch(np.zeros((padded, table.x.shape[2])), np.zeros(padded), np.zeros(padded))
@@ -174,7 +201,7 @@ def step_pool(launch, members, first_step, width):
         if shuffled and (step == first_step or step % steps_an_epoch(drawn.order.size, noise.batch) == 0):
             order_epoch(drawn, noise, n, step)
         end = segment_end(pool, count, launch, n, step, last_step)
-        busy -= take_segment(pool, drawn, batch, scratch, count, launch, n, step, end, first_step)
+        busy -= take_segment(pool, drawn, batch, trial, scratch, count, launch, n, step, end, first_step)
         step = end
     store_cells(pool, count, launch.state)
 

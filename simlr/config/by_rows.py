@@ -3,7 +3,6 @@
 from typing import Any
 
 from ..errors import InputError
-from .stop import lands
 
 
 def check_grid(config: Any) -> None:
@@ -28,8 +27,6 @@ def check_grid(config: Any) -> None:
         raise InputError(f"engine 'closed-form': {here} has no closed form; use 'auto'")
     if config.expectation is not None:
         raise InputError(f"[expectation]: {here} has no exact means; leave the table out")
-    if lands(config.stop):
-        raise InputError(f"stop.landing = 'exact' goes with the plain squared loss, not with {here}; leave it out")
     if config.record["stop_residual"]:
         raise InputError(f"record.stop_residual: {here} has no residuals; record.iterates keeps the parameters")
     flowing = next((schedule.name for schedule, _ in config.schedules() if schedule.flows), None)

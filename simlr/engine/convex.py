@@ -183,6 +183,8 @@ class RowDescent:
         in_sharpness = np.array([self._plan.schedules[s].unit == "sharpness" for s in indices])[:, None, None]
         time = stops["stop_time"]
         known = {name: stops[name] for name in ("status", "stop_step", "stop_look_step") if name in stops}
+        if self._plan.landing:
+            known["stop_fraction"] = stops["stop_fraction"]
         known["stop_time"] = np.where(in_sharpness & (time > 0.0), time / part.unit[:, None], time)
         everyone = np.arange(part.draws.size)
         known |= self._losses(part, everyone, stops["stop_r"], stops["stop_average"])
@@ -235,7 +237,7 @@ class RowSteps(Stochastic):
         levels, recorded = cells.threshold.shape[1], int((cells.row >= 0).sum())
         start = np.zeros((indices.size, seeds, parameters))
         self.state, self.passages = arrays.empty_passages(
-            start, levels, recorded, points, moving=moving, averaging=averaging
+            start, levels, recorded, points, moving=moving, averaging=averaging, landing=plan.landing
         )
 
     def take(self, rates: arrays.Rates, first: int) -> None:

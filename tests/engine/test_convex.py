@@ -243,12 +243,37 @@ def test_levels_are_first_passages(tmp_path):
                 assert run["stop_step"][s, draw, e] == (below[0] if below else 400)
 
 
+def test_a_landed_stop_lies_on_the_level(tmp_path):
+    """On the line of the step that met it, at the share of it that is given."""
+    config = small(tmp_path, stop__landing="exact", record__points=0)
+    run, whole = simlr.run(config), simlr.run(small(tmp_path, record__points=0))
+    reached = run["status"] == 1
+    assert reached[:, :, [0, 2]].any()
+    np.testing.assert_array_equal(run["status"], whole["status"])
+    np.testing.assert_array_equal(run["stop_step"], whole["stop_step"])
+    level = np.broadcast_to(run["level"], reached.shape)
+    np.testing.assert_allclose(run["train_loss"][reached], level[reached], rtol=2e-15)
+    assert (run["stop_fraction"][reached] > 0.0).all() and (run["stop_fraction"][reached] <= 1.0).all()
+    x, y = table_of("logistic")
+    train, test = rows_of(x, y, "logistic", 0)
+    rates = 0.3 * 0.5 * (1.0 + np.cos(np.pi * np.arange(400) / 400)) / largest("logistic", train[0], 0.0)
+    for s, (method, _, _) in enumerate(config.methods()):
+        wanted = twin("logistic", train, method, rates, 0.0, 1, 0)
+        for e in (0, 2):
+            if run["status"][s, 0, e] == 1:
+                step, share = run["stop_step"][s, 0, e], run["stop_fraction"][s, 0, e]
+                theta = wanted[step - 1] + share * (wanted[step] - wanted[step - 1])
+                assert run["test_loss"][s, 0, e] == pytest.approx(naive.loss("logistic", *test, theta[None]), rel=1e-10)
+                elapsed = rates[: step - 1].sum() + share * rates[step - 1]
+                assert run["stop_time"][s, 0, e] == pytest.approx(elapsed, rel=1e-12)
+
+
 def test_bits_do_not_depend_on_blocks_threads_or_a_resume(tmp_path):
     """Nor on what else is in the block."""
-    whole = simlr.run(small(tmp_path), threads=1)
-    assert_same_bits(simlr.run(small(tmp_path, run__block_seeds=2), threads=2), whole)
-    assert_same_bits(simlr.run(small(tmp_path, run__block_seeds=5), threads=2), whole)
-    config, path = small(tmp_path, run__block_seeds=2), tmp_path / "run.h5"
+    whole = simlr.run(small(tmp_path, stop__landing="exact"), threads=1)
+    assert_same_bits(simlr.run(small(tmp_path, stop__landing="exact", run__block_seeds=2), threads=2), whole)
+    assert_same_bits(simlr.run(small(tmp_path, stop__landing="exact", run__block_seeds=5), threads=2), whole)
+    config, path = small(tmp_path, stop__landing="exact", run__block_seeds=2), tmp_path / "run.h5"
     run_blocks(config, path, [1])
     assert_same_bits(simlr.run(config, path, resume=True), whole)
 
@@ -291,7 +316,6 @@ def test_validation_stops_a_run(tmp_path):
         ({"problem__label_noise": 0.1}, "label_noise"),
         ({"engine": "closed-form"}, "closed form"),
         ({"expectation": {}, "record__iterates": False, "optimizer": [{"kind": "momentum"}]}, "no exact means"),
-        ({"stop": {"train_loss": [0.5], "landing": "exact"}}, "landing"),
         ({"schedule": [{"kind": "flow"}], "stop": {"train_loss": [0.5]}}, "a flow goes with"),
         ({"noise": [{"kind": "gradient", "sigma": 0.1}], "optimizer": [{"kind": "gd"}]}, "noise 'gradient'"),
         ({"record__stop_residual": True}, "record.stop_residual"),

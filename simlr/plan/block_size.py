@@ -61,7 +61,7 @@ def bytes_a_seed(config: GridConfig, schedules: int, dimension: int, all_recorde
     )
 
 
-def seeds_a_block(wanted: int, seeds: int, schedules: int, one: SeedBytes) -> int:
+def seeds_a_block(wanted: int, seeds: int, schedules: int, one: SeedBytes, together: int = 1) -> int:
     """Seeds a block of a grid: as it says, or as suits its size.
 
     Parameters
@@ -72,10 +72,12 @@ def seeds_a_block(wanted: int, seeds: int, schedules: int, one: SeedBytes) -> in
         N, of the whole grid, and S.
     one
         What a seed takes.
+    together
+        How many seeds make a block, if there are so many, however few blocks that gives: where a seed is a task.
     """
     if wanted:
         return min(wanted, seeds)
     few_cells = max(LEAST_SEEDS, CELLS_A_BLOCK // schedules)
-    most = min(few_cells, BYTES_A_BLOCK // one.arrays, seeds // LEAST_BLOCKS)
+    most = min(few_cells, BYTES_A_BLOCK // one.arrays, max(seeds // LEAST_BLOCKS, min(together, seeds)))
     most = min(most, BYTES_OF_ROWS // one.train_rows) if one.train_rows else most
     return max(1, most // LANES * LANES or most)

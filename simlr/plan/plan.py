@@ -243,7 +243,8 @@ class Plan:
     def block_seeds(self) -> int:
         """Seeds a block, as the grid says or as suits its size."""
         wanted = self.config.run["block_seeds"]
-        return block_size.seeds_a_block(wanted, self.all_seeds, len(self.schedules), self._bytes_a_seed)
+        together = block_size.LANES if self.config.by_rows else 1
+        return block_size.seeds_a_block(wanted, self.all_seeds, len(self.schedules), self._bytes_a_seed, together)
 
     # ---- parts ----
 

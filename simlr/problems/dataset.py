@@ -25,6 +25,8 @@ _SCALING = {
 # Within these, the square of a length scale is a float, and so is anything divided by it.
 _SHORTEST, _LONGEST = 1e-100, 1e100
 ALL = "all"
+# A target of up to so many whole numbers may be one of classes.
+MOST_LIKELY_CLASSES = 20
 _NO_TRAIN_ROWS = "problem (kind 'dataset'): train_rows is missing"
 
 
@@ -147,9 +149,18 @@ class _Dataset(Source):
         """What was read, how it is scaled, and whether there is an intercept, in one line."""
         alike = "; nothing is drawn: one seed, but for noise" if self.is_same else ""
         told = "" if self._is_plain else f"; loss {self.terms.kind}"
+        if self.terms.kind not in losses.OF_CLASSES:
+            told += self._looks_like_classes()
         if self.terms.kind in losses.OF_TWO_CLASSES:
             told += ": {!r} is -1, {!r} is 1".format(*self._table.class_names)
         return f"{self._table.describe()}{told}; {_SCALING[self._kind]}; {self._intercept}{alike}"
+
+    def _looks_like_classes(self):
+        """What is to be said of a target of numbers that may be classes."""
+        distinct = np.unique(self._table.columns[-1])
+        if not 2 < distinct.size <= MOST_LIKELY_CLASSES or (distinct != np.rint(distinct)).any():
+            return ""
+        return f"; its {distinct.size} whole numbers are taken as numbers (loss = 'softmax' takes classes)"
 
     @cached_property
     def _split(self):
@@ -179,8 +190,7 @@ class _Dataset(Source):
         from ..kernels.jit import launch
         from ..kernels.problems.samples import Rows, samples_sweep
 
-        inputs = self.terms.ridge.size // self.terms.outputs if not self._is_plain else self.dimension
-        counts = self._train, self._validation, self._test
+        inputs, counts = self.dimension // self.terms.outputs, (self._train, self._validation, self._test)
         sets = [Rows(np.empty((draws.size, rows, inputs)), np.empty((draws.size, rows))) for rows in counts]
         is_class = self.terms.kind in losses.OF_CLASSES
         launch(samples_sweep, self._split, root, draws, is_class, *sets, np.zeros(2, np.int64), workers)

@@ -1,8 +1,8 @@
 """The minimiser of a convex loss by safeguarded Newton steps, or that there is none.
 
 Logistic and softmax losses of rows that a hyperplane separates have no minimiser: the loss falls towards its infimum as
-theta goes to infinity. There every Newton step goes on by about as much as the one before, while next to a minimiser
-they shrink quadratically; that tells the two apart. Where every row is on its own side, the infimum is 0.
+theta goes to infinity, and with it the curvature of the rows that are separated; that tells them apart. Where every row
+is on its own side, the infimum is 0.
 """
 
 from typing import NamedTuple
@@ -15,8 +15,9 @@ from . import lapack
 from .losses import HUBER, MOST_CURVATURE, SOFTMAX, Objective, slopes, values
 
 MOST_STEPS = 200
-# Of the length of theta: a step so short ends the search, and a last one longer than LONG says that there is no end.
-SHORT, LONG = 1e-14, 1e-4
+POLISHES = 8
+# Rows of orthonormal axes that curve less than this hold nothing: the search ends where they have 1e-16 left.
+HELD = 1e-12
 # Of the largest entry on the diagonal: added to the Hessian, so that directions that it does not see stay as they are.
 LEAST_SHARE = 1e-13
 HALVINGS = 40
@@ -30,7 +31,7 @@ class Minimum(NamedTuple):
 
 
 def minimum(objective: Objective) -> Minimum:
-    """The minimum of a train loss, searched for from 0.
+    """The minimum of a train loss, searched for from 0; of several minimisers the one nearest to it.
 
     Raises
     ------
@@ -39,27 +40,66 @@ def minimum(objective: Objective) -> Minimum:
     """
     theta = np.zeros(objective.ridge.size)
     loss, gradient, hessian = _derivatives(objective, theta)
-    share = 1.0
     for _ in range(MOST_STEPS):
-        step = _newton(gradient, hessian)
-        theta, found, taken = _line_search(objective, theta, loss, gradient, step)
-        share = float(np.abs(taken).max()) / max(float(np.abs(theta).max()), np.finfo(float).tiny)
-        done = share <= SHORT or not found < loss
+        theta, found = _line_search(objective, theta, loss, gradient, _newton(gradient, hessian))
+        done = not found < loss
         loss, gradient, hessian = _derivatives(objective, theta)
-        if done or is_separated(objective, theta) or loss == 0.0:
+        if done or loss == 0.0 or is_separated(objective, theta):
             break
-    else:
-        done = False
     if is_separated(objective, theta):
         return Minimum(np.full(theta.size, np.nan), 0.0)
-    last = _newton(gradient, hessian)
-    away = float(np.abs(last).max()) / max(float(np.abs(theta).max()), np.finfo(float).tiny)
-    if objective.kind in _UNBOUNDED and not objective.ridge.any() and away > LONG and theta.any():
+    if not _is_held(objective, theta):
         return Minimum(np.full(theta.size, np.nan), loss)
-    return Minimum(theta, loss)
+    theta = _nearest(objective, _polished(objective, theta))
+    return Minimum(theta, train_loss(objective, theta))
 
 
 _UNBOUNDED = ("logistic", SOFTMAX)
+
+
+def _is_held(objective, theta):
+    """Whether the loss curves at theta in every direction that the rows see.
+
+    Where only some rows are separated, those have no curvature left once the search ends, and nothing holds theta. In
+    axes in which the rows are orthonormal that is a matter of the rows' own weights.
+    """
+    if objective.kind not in _UNBOUNDED or objective.ridge.any():
+        return True
+    left, roots, _ = np.linalg.svd(objective.x, full_matrices=False)
+    left = left[:, roots > lapack.null_bound(roots[0], *objective.x.shape)]
+    _, second = slopes(objective, objective.scores(theta))
+    seen = left.shape[1]
+    if objective.kind != SOFTMAX:
+        found = np.linalg.eigvalsh(left.T @ (left * second[:, None]))
+    else:  # which shifts of all classes leave as it is
+        found = np.linalg.eigvalsh(_softmax_hessian(left, second) * len(left))[seen:]
+    return seen == 0 or bool(found[0] > HELD)
+
+
+def _nearest(objective, theta):
+    """The minimiser nearest to 0: without what the rows do not see, and without a shift of all classes."""
+    if objective.ridge.any():
+        return theta
+    _, roots, axes = np.linalg.svd(objective.x, full_matrices=False)
+    axes = axes[roots > lapack.null_bound(roots[0], *objective.x.shape)]
+    found = theta.reshape(objective.outputs, -1)
+    if len(axes) < found.shape[1]:
+        found = found @ axes.T @ axes
+    if objective.kind == SOFTMAX:
+        found = found - found.mean(axis=0)
+    return found.reshape(-1)
+
+
+def _polished(objective, theta):
+    """theta after Newton steps that bring the gradient down, whose loss no longer shows whether they help."""
+    _, gradient, hessian = _derivatives(objective, theta, exact=True)
+    for _ in range(POLISHES):
+        moved = theta + _newton(gradient, hessian)
+        _, found, other = _derivatives(objective, moved, exact=True)
+        if not np.abs(found).max() < np.abs(gradient).max():
+            break
+        theta, gradient, hessian = moved, found, other
+    return theta
 
 
 def is_separated(objective: Objective, theta: NDArray[np.float64]) -> bool:
@@ -95,11 +135,13 @@ def train_loss(objective: Objective, theta: NDArray[np.float64]) -> float:
     return float(values(objective, objective.scores(theta)).mean()) + penalty
 
 
-def _derivatives(objective, theta):
-    """The train loss, its gradient and its Hessian (of Huber's loss, the Hessian of the touching parabola)."""
+def _derivatives(objective, theta, exact=False):
+    """The train loss, its gradient and its Hessian; of Huber's loss that of the touching parabola, or the exact one."""
     n, z = objective.y.size, objective.scores(theta)
     first, second = slopes(objective, z)
     gradient = (first.T @ objective.x / n).reshape(-1) + objective.ridge * theta
+    if exact and objective.kind == HUBER:
+        second = np.where(second < 1.0, 0.0, 1.0)
     if objective.kind == SOFTMAX:
         hessian = _softmax_hessian(objective.x, second)
     else:
@@ -133,17 +175,17 @@ def _newton(gradient, hessian):
 
 
 def _line_search(objective, theta, loss, gradient, step):
-    """(theta, loss, step) after the first of the step and its halves that brings the loss down by enough."""
+    """(theta, loss) after the first of the step and its halves that brings the loss down by enough."""
     slope = float(gradient @ step)
     if objective.kind == HUBER:  # the touching parabola takes short steps, whose doubles may do as well
         best = min((train_loss(objective, theta + size * step), size) for size in (1.0, 2.0, 4.0))
         if best[0] < loss:
-            return theta + best[1] * step, best[0], best[1] * step
+            return theta + best[1] * step, best[0]
     size = 1.0
     for _ in range(HALVINGS):
         moved = theta + size * step
         found = train_loss(objective, moved)
         if found <= loss + 1e-4 * size * slope:
-            return moved, found, size * step
+            return moved, found
         size *= 0.5
-    return theta, loss, np.zeros_like(theta)
+    return theta, loss

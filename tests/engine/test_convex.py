@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from runs import assert_same_bits, bits, run_blocks
+from runs import ROOT as PROJECT
+from runs import assert_same_bits, bits, command, run_blocks
 
 import simlr
 from naive import convex as naive
@@ -368,3 +369,52 @@ def test_a_plain_grid_says_nothing_of_losses(tmp_path):
     assert not {"loss", "ridge", "huber_delta"} & config.problem.keys()
     assert config == grid_of(tmp_path)
     assert "test_accuracy" not in {field.name for field in file_format.all_fields(Job(config).plan)}
+
+
+def test_whole_numbers_are_not_regressed_without_a_word(tmp_path):
+    """They may be classes."""
+    x, y = table_of("softmax")
+    write_table(tmp_path, x, y)
+    said = Job(grid_of(tmp_path)).data()[0]
+    assert "its 3 whole numbers are taken as numbers (loss = 'softmax' takes classes)" in said
+    x, y = table_of("squared")
+    write_table(tmp_path, x, y)
+    assert "whole numbers" not in Job(grid_of(tmp_path)).data()[0]
+
+
+@pytest.mark.slow
+def test_a_table_with_classes_goes_from_the_grid_to_the_page(tmp_path):
+    """By the real commands: run whole and in shards, merged, verified, reported."""
+    small(tmp_path)
+    text = LEVELS.replace('target = "y"', 'target = "y"\nloss = ["logistic", "squared_hinge"]\nridge = 0.01')
+    (tmp_path / "mine.toml").write_text(text.replace("count = 2", "count = 20"))
+    shown = command("mine.toml", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "2 classes: 'no', 'yes'; loss logistic: 'no' is -1, 'yes' is 1" in shown.stderr
+    assert "Test rows whose class is told, in %" in shown.stdout
+    assert "[loss = squared_hinge]" in shown.stdout
+    for shard in ("0/2", "1/2"):
+        part = command(
+            "mine.toml", "--shard", shard, "--set", "run.block_seeds=8", "--out", f"{shard[0]}.h5", cwd=tmp_path
+        )
+        assert part.returncode == 0, part.stderr
+    merged = command("0.h5", "1.h5", "--out", "merged.h5", cwd=tmp_path, module="simlr.merge")
+    assert merged.returncode == 0, merged.stderr
+    assert_same_bits(simlr.load(tmp_path / "merged.h5"), simlr.load(tmp_path / "data/convex.h5"))
+    verified = command("--verify", "merged.h5", cwd=tmp_path)
+    assert verified.returncode == 0 and "sound" in verified.stdout
+    page = command("merged.h5", cwd=tmp_path, module="simlr.report")
+    assert page.returncode == 0, page.stderr
+    words = (tmp_path / "merged-report/report.md").read_text(encoding="utf-8")
+    assert "Test rows whose class is told" in words
+    assert "test_accuracy" in (tmp_path / "merged-report/summary.csv").read_text(encoding="utf-8")
+
+
+def test_the_grid_of_the_document_runs(tmp_path):
+    """As it stands in docs/convex.md."""
+    x, y = table_of("logistic", rows=150)
+    write_table(tmp_path, x, np.where(y > 0, "yes", "no"))
+    text = (PROJECT / "docs/convex.md").read_text(encoding="utf-8").split("```toml")[1].split("```")[0]
+    text = text.replace("mine.csv", "table.csv").replace('"label"', '"y"')
+    run = simlr.run(grid_of(tmp_path, text, seeds__count=3))
+    assert run["test_accuracy"].shape == (2, 6, 3) and (run["test_accuracy"] > 0.5).all()

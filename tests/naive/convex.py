@@ -10,8 +10,11 @@ SPLIT = 1
 def row_loss(kind, z, y, delta=1.0):
     """The loss of one row at its scores z (k,): a list of numbers, by the formula as it is printed."""
     if kind == "softmax":
-        top = max(z)
-        return top + math.log(sum(math.exp(value - top) for value in z)) - z[int(y)]
+        above = [value - z[int(y)] for c, value in enumerate(z) if c != int(y)]
+        top = max(0.0, *above)
+        if top == 0.0:
+            return math.log1p(math.fsum(map(math.exp, above)))
+        return top + math.log(math.exp(-top) + math.fsum(math.exp(value - top) for value in above))
     (score,) = z
     if kind == "squared":
         return (score - y) ** 2

@@ -20,6 +20,7 @@ from ..store.run import Run
 from .budgets import made_for
 from .comparison import MARGIN, TOLERANCE, Judged, apart, judged, log_ratios, overshoots, takes_equal_loss, tally
 from .schedule_parts import ScheduleParts
+from .statistics import median_of_known
 from .summary import columns_of, problem_groups
 
 __all__ = ["Pair", "Side", "compare", "index_of", "log_ratios", "median_gap", "pair_at", "table_of_pairs"]
@@ -197,8 +198,7 @@ def median_gap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     """
     with np.errstate(all="ignore"):
         gap = np.where(a == b, 0.0, np.maximum(a, b) / np.minimum(a, b) - 1.0)
-    gap = gap[~np.isnan(gap)]
-    return float(np.median(gap)) if gap.size else float("nan")
+    return float(median_of_known(gap))
 
 
 def table_of_pairs(

@@ -5,6 +5,7 @@ combination of problem parameters where they are axes.
 """
 
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -94,8 +95,14 @@ def columns_of(row: Any, *names: str) -> dict[str, Any]:
     dict
         Then each problem parameter in a column of its own, then the rest.
     """
-    rest = {field.name: getattr(row, field.name) for field in fields(row) if field.name != "problem"}
+    rest = {name: getattr(row, name) for name in _names_of(type(row)) if name != "problem"}
     return {name: rest.pop(name) for name in names} | {f"problem_{key}": value for key, value in row.problem} | rest
+
+
+@cache
+def _names_of(kind):
+    """The names of the fields of a dataclass; a file has thousands of rows of one."""
+    return tuple(field.name for field in fields(kind))
 
 
 # ---- arrays to rows ----

@@ -95,6 +95,39 @@ def test_values_that_never_reach_never_win_and_ties_share():
     assert np.isnan(statistics.win_shares(np.empty((2, 0)))).all()
 
 
+@pytest.mark.parametrize("seeds", [1, 2, 5, 40, 333])
+def test_joint_medians_are_those_of_the_resampled_losses(seeds):
+    """Against NumPy's median of the losses picked one by one; ties and infinite losses among them."""
+    random = np.random.default_rng(seeds)
+    losses = np.round(random.lognormal(size=(4, seeds)), 1)
+    losses[random.random((4, seeds)) < 0.2] = np.inf
+    losses[3, : (seeds + 1) // 2] = np.inf
+    found = np.concatenate(list(statistics.joint_medians(losses, 50)), axis=1)
+    picked = statistics.generator(seeds).integers(0, seeds, (50, seeds))
+    ordered = np.sort(losses[:, picked], axis=2)
+    low, high = ordered[:, :, (seeds - 1) // 2], ordered[:, :, seeds // 2]
+    np.testing.assert_array_equal(found, np.where(low == high, low, 0.5 * low + 0.5 * high))
+
+
+def test_a_resample_whose_median_lies_far_off_is_looked_through_whole(monkeypatch):
+    losses = np.random.default_rng(0).normal(size=(3, 200))
+    expected = np.concatenate(list(statistics.joint_medians(losses)), axis=1)
+    within = statistics._medians_within
+
+    def narrow(counts, order, ordered, window):
+        return within(counts, order, ordered, (99, 101) if window != (0, 200) else window)
+
+    assert within(*_resampled_parts(losses), (99, 101)) is None
+    monkeypatch.setattr(statistics, "_medians_within", narrow)
+    np.testing.assert_array_equal(np.concatenate(list(statistics.joint_medians(losses)), axis=1), expected)
+
+
+def _resampled_parts(losses):
+    order = np.argsort(losses, axis=1, kind="stable")
+    counts = next(iter(statistics._resampled(losses.shape[1], 100)))
+    return counts, order, np.take_along_axis(losses, order, axis=1)
+
+
 # ---- pairs ----
 
 

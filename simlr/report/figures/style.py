@@ -23,6 +23,7 @@ COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#5
 DASHES = ("-", "--", "-.", (0, (1, 1)), (0, (6, 1, 1, 1)), (0, (4, 1, 1, 1, 1, 1)), (0, (9, 3)))
 MARKERS = "osD^vPX"
 ONE_PLACE = 1.0 + 1e-9
+POINTS_AN_INCH = 72.0  # the unit of SVG
 LETTERS_AN_INCH = 9.0  # of a title
 MOST_TICKS = 9
 FEW_DECADES = 1000.0
@@ -82,7 +83,21 @@ def applied() -> Iterator[None]:
 
 def svg(figure: Any) -> bytes:
     """A figure as SVG, bytes; the same bytes for the same data."""
-    return _saved(figure, format="svg", metadata={"Date": None})
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    buffer = io.BytesIO()
+    with applied():
+        _write_numbers_whole(figure)
+        # Laid out, then drawn: `savefig` would draw all of it once more, to nowhere, before it draws.
+        figure.set_dpi(POINTS_AN_INCH)
+        canvas, engine = FigureCanvasSVG(figure), figure.get_layout_engine()
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+        try:
+            canvas.print_svg(buffer, metadata={"Date": None})
+        finally:
+            figure.set_layout_engine(engine)
+    return buffer.getvalue()
 
 
 def png(figure: Any, dpi: int = 150) -> bytes:

@@ -95,7 +95,8 @@ def columns_of(row: Any, *names: str) -> dict[str, Any]:
     dict
         Then each problem parameter in a column of its own, then the rest.
     """
-    rest = {name: getattr(row, name) for name in _names_of(type(row)) if name != "problem"}
+    kind: Any = type(row)
+    rest = {name: getattr(row, name) for name in _names_of(kind) if name != "problem"}
     return {name: rest.pop(name) for name in names} | {f"problem_{key}": value for key, value in row.problem} | rest
 
 

@@ -1,8 +1,9 @@
 """The report of a run, from its file alone: the command `python -m simlr.report`. It runs nothing and loads no Numba.
 
 On the terminal the tables and the verdict; in a folder report.html (with matplotlib), report.md, summary.csv and the
-CSV files of the analysis. With --schedules the learning rates of a grid, before it is run, and what convex theory
-promises of them: schedules.html, schedules.csv and bounds.csv. With --explore a page for a class, explorer.html.
+CSV files of the analysis; with --figures every figure as a file of its own, too. With --schedules the learning rates of
+a grid, before it is run, and what convex theory promises of them: schedules.html, schedules.csv and bounds.csv. With
+--explore a page for a class, explorer.html.
 """
 
 from ..cli import signals  # noqa: I001 - first: it minds signals from then on
@@ -10,6 +11,7 @@ from ..cli import signals  # noqa: I001 - first: it minds signals from then on
 from collections.abc import Sequence
 import sys
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +26,17 @@ from ..store.read import held, load
 from ..store.target import check_folder
 from ..text import printable
 from .schedules import as_csv, bounds_csv, page_parts, schedule_groups
-from .csv_files import csv_files
+from .csv_files import csv_files, csv_text
 from .explorer.page import NAME as EXPLORER
 from .explorer.page import explorer_page
 from .figures import style
+from .figures.files import FORMATS as FIGURES
+from .figures.files import HEADER, NUMBERS, figure_files, numbers
 from .markdown import as_markdown
 from .material import material
 from .output import remove_stale, write
 from .page import THEMES
-from .pages import as_html, schedules_as_html
+from .pages import as_html, drawn, schedules_as_html
 from .terminal import as_terminal, as_text
 
 FORMATS = ("html", "csv", "md")
@@ -48,12 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command_line.error("one of RUN.h5 and --schedules GRID.toml is required")
     if options.schedules is not None and options.baseline is not None:
         command_line.error("--baseline goes with a run file, not with --schedules")
-    if options.schedules is not None and options.explore:
-        command_line.error("--explore goes with a run file, not with --schedules")
+    for name in ("explore", "figures"):
+        if options.schedules is not None and getattr(options, name):
+            command_line.error(f"--{name} goes with a run file, not with --schedules")
     if options.schedules is not None:
         return answered(lambda: _schedules(options.schedules, options.out, options.format), "interrupted")
     if options.explore:
-        for name in ("baseline", "format"):
+        for name in ("baseline", "format", "figures"):
             if getattr(options, name) is not None:
                 command_line.error(f"--{name} goes with a report, not with --explore")
         return answered(lambda: _explore(Path(options.run), options.out), "interrupted")
@@ -87,20 +92,27 @@ def parser() -> Parser:
     )
     options.add_argument("--out", metavar="DIR", help="where to write (default: <run>-report beside the run file)")
     options.add_argument(
-        "--format", metavar="html,csv,md", type=_formats, help="what to write (default: all that can be made)"
+        "--format", metavar="html,csv,md", type=_formats(FORMATS), help="what to write (default: all that can be made)"
     )
+    options.add_argument(
+        "--figures", metavar="svg,pdf,png", type=_formats(FIGURES),
+        help=f"write every figure of the page as files beside it, too, and the numbers of their curves as {NUMBERS}",
+    )  # fmt: skip
     return options
 
 
-def _formats(text):
-    """Names of formats, separated by commas, each once."""
+def _formats(known):
+    """What reads names of formats, separated by commas, each once."""
     import argparse
 
-    named = dict.fromkeys(name.strip() for name in text.split(","))
-    for name in named:
-        if name not in FORMATS:
-            raise argparse.ArgumentTypeError(f"unknown format {name!r}; valid are {', '.join(FORMATS)}")
-    return list(named)
+    def names(text):
+        named = dict.fromkeys(name.strip() for name in text.split(","))
+        for name in named:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"unknown format {name!r}; valid are {', '.join(known)}")
+        return list(named)
+
+    return names
 
 
 def _report(path, options):
@@ -108,10 +120,9 @@ def _report(path, options):
     run = held(load(path))
     folder = _folder(path, options.out, "report")
     wanted = _wanted(options.format, FORMATS)
-    report, files = _contents(path, run, options.baseline, wanted, options.theme)
+    report, files = _contents(path, run, options, wanted)
     write(folder, files)
-    if "csv" in wanted:
-        remove_stale(folder, files)
+    remove_stale(folder, files, [*(["csv"] if "csv" in wanted else []), *(options.figures or [])])
     print(as_terminal(report))
     print("\n" + "\n".join(printable(folder / name) for name in files))
     return DONE
@@ -169,16 +180,20 @@ def _folder(path, out, noun):
     return folder
 
 
-def _contents(path, run, baseline, wanted, theme):
+def _contents(path, run, options, wanted):
     """The `Material` of a run, and the contents of the files: {name: bytes}."""
+    baseline, figures = options.baseline, options.figures
+    if figures and not style.available():
+        raise InputError(f"--figures {','.join(figures)}: needs matplotlib; {INSTALL}")
     with _of_file(path):
         if run.is_study and baseline is not None:
             raise InputError("--baseline: a study has no schedules to compare")
         base = None if baseline is None else index_of(run, baseline, "--baseline")
         analysis: Any = StudyAnalysis(run) if run.is_study else Analysis(run, base)
         report = material(analysis, path.name)
+        pictures = cache(lambda: drawn(analysis, report))
         makers = {
-            "html": lambda: {"report.html": as_html(analysis, report, theme)},
+            "html": lambda: {"report.html": as_html(pictures(), report, options.theme)},
             "csv": lambda: csv_files(analysis),
             "md": lambda: {"report.md": as_markdown(report)},
         }
@@ -189,7 +204,15 @@ def _contents(path, run, baseline, wanted, theme):
         texts = {name: text for wish in wanted for name, text in made[wish].items()}
         for note in analysis.notes:
             say(f"simlr: {note}")
-        return report, {name: text.encode("utf-8") for name, text in texts.items()}
+        files = {name: text.encode("utf-8") for name, text in texts.items()}
+        # After the page, whose bytes do not depend on whether they are asked for.
+        return report, files | (_page(lambda: _figures(pictures().all, figures), alone=True) if figures else {})
+
+
+def _figures(pictures, formats):
+    """The files of the figures, and of their numbers."""
+    table = csv_text(HEADER, numbers(pictures))
+    return figure_files(pictures, formats) | {NUMBERS: table.encode("utf-8")}
 
 
 @contextmanager

@@ -3,19 +3,23 @@
 import contextlib
 import csv
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InputError
 from ..store.lock import is_being_made, working_file
 from ..store.target import make_lasting, sync_folder
 from .csv_files import FILES
+from .figures.files import HEADER, NUMBERS, PREFIX
 
 HEAD_BYTES = 1 << 16
 COLUMNS = {name: columns for name, (_, columns) in FILES.items()} | {
     "schedules.csv": {"schedule", "unit", "step", "learning_rate"},
     "bounds.csv": {"schedule", "unit", "steps", "bound"},
+    NUMBERS: set(HEADER),
 }
 # What every page, and every report in Markdown, has.
+FIGURE_MARK = b"simlr"
 PAGE_MARK, MARKDOWN_MARKS = b"Content-Security-Policy", (b"## Where this comes from", b"The whole grid:")
 
 
@@ -39,12 +43,24 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
         raise InputError(f"--out {folder}: cannot be written: {error.strerror}") from None
 
 
-def remove_stale(folder: Path, files: dict[str, bytes]) -> None:
-    """Remove the CSV files that an earlier report left, of which this run has no rows; other people's files stay."""
-    for name in FILES:
-        if name not in files and is_ours(folder / name):
+def remove_stale(folder: Path, files: dict[str, bytes], formats: Sequence[str]) -> None:
+    """Remove what an earlier report left and this run has nothing for; other people's files stay.
+
+    Parameters
+    ----------
+    folder
+        Of the report.
+    files
+        {name: content} of this report.
+    formats
+        Those that it was to have: "csv", and of figures "svg", "pdf", "png".
+    """
+    older = [folder / name for name in FILES] if "csv" in formats else []
+    older += [path for name in formats for path in folder.glob(f"{PREFIX}*.{name}")]
+    for path in older:
+        if path.name not in files and is_ours(path):
             with contextlib.suppress(OSError):
-                os.remove(folder / name)
+                os.remove(path)
 
 
 def is_ours(path: Path) -> bool:
@@ -52,12 +68,14 @@ def is_ours(path: Path) -> bool:
     try:
         if path.suffix == ".csv":
             with open(path, newline="", encoding="utf-8") as file:
-                return COLUMNS[path.name] <= set(next(csv.reader(file), []))
+                return COLUMNS.get(path.name, {None}) <= set(next(csv.reader(file), []))
         content = path.read_bytes()
     except (OSError, ValueError, csv.Error):
         return False
     if path.suffix == ".html":
         return PAGE_MARK in content[:HEAD_BYTES] and b"simlr" in content[:HEAD_BYTES]
+    if path.name.startswith(PREFIX):
+        return FIGURE_MARK in content
     return all(mark in content for mark in MARKDOWN_MARKS)
 
 

@@ -1,7 +1,7 @@
 """Pages: of a run, and of the schedules of a grid."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..analysis.verdict import paper_of
 from ..config.grid import GridConfig
@@ -25,8 +25,21 @@ def schedules_as_html(config: GridConfig, groups: Sequence[Group]) -> str:
     return schedules_page(config.name, covers, tables, images, config.to_toml())
 
 
-def as_html(analysis: Any, material: Material, theme: str = THEMES[0]) -> str:
-    """The page of a run, with the pictures that it has data for: its paper's own, and those that every grid has.
+class Drawn(NamedTuple):
+    """The pictures of a run's page."""
+
+    view: Any  # report.view.View, None of a study
+    pictures: dict[str, Picture]  # those that every grid has, by their keys
+    own: list[Picture]  # those of its paper
+
+    @property
+    def all(self) -> list[Picture]:
+        """All of them."""
+        return [*self.own, *self.pictures.values()]
+
+
+def drawn(analysis: Any, material: Material) -> Drawn:
+    """The pictures that a run has data for.
 
     Parameters
     ----------
@@ -34,15 +47,28 @@ def as_html(analysis: Any, material: Material, theme: str = THEMES[0]) -> str:
         Of the run.
     material
         What the report says of it.
-    theme
-        One of `page.THEMES`.
     """
     run = analysis.run
     view: Any = None if run.is_study else View(run, analysis.rows)
-    drawn = {key: inline(picture) for key, picture in run_pictures(analysis, material, view).items()}
-    own = [inline(picture) for picture in paper_pictures(run)]
-    sentence = f"{view.sentence()}." if view and drawn else ""
-    return page(material, story(material, sentence, drawn, own), theme)
+    return Drawn(view, run_pictures(analysis, material, view), paper_pictures(run))
+
+
+def as_html(pictures: Drawn, material: Material, theme: str = THEMES[0]) -> str:
+    """The page of a run.
+
+    Parameters
+    ----------
+    pictures
+        What `drawn` gives: the paper's own, and those that every grid has.
+    material
+        What the report says of it.
+    theme
+        One of `page.THEMES`.
+    """
+    by_key = {key: inline(picture) for key, picture in pictures.pictures.items()}
+    own = [inline(picture) for picture in pictures.own]
+    sentence = f"{pictures.view.sentence()}." if pictures.view and by_key else ""
+    return page(material, story(material, sentence, by_key, own), theme)
 
 
 def run_pictures(analysis: Any, material: Material, view: Any) -> dict[str, Picture]:

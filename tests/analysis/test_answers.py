@@ -299,7 +299,7 @@ def test_a_ready_grid_answers_its_question(name, folder, capsys):
     with open("made/answer.csv", newline="", encoding="utf-8") as file:
         assert len(list(csv.DictReader(file))) == count
     picture = answer.picture(simlr.load("run.h5"), found)
-    assert style.png(picture.figure, dpi=30).startswith(b"\x89PNG")
+    assert style.saved(picture.figure, "png", dpi=30).startswith(b"\x89PNG")
     assert question["text"] in " ".join(picture.figure.get_suptitle().split())
 
 

@@ -229,4 +229,4 @@ def test_without_scikit_learn_the_rest_is_judged(monkeypatch):
 def test_the_pictures_are_drawn(run):
     pictures = beugnot2022.pictures(run)
     assert [picture.key for picture in pictures] == ["rates", "digits"][: len(pictures)]
-    assert all(style.png(picture.figure, dpi=40).startswith(b"\x89PNG") for picture in pictures)
+    assert all(style.saved(picture.figure, "png", dpi=40).startswith(b"\x89PNG") for picture in pictures)

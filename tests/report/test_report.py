@@ -187,7 +187,7 @@ def test_pictures_say_what_is_seen(reference):
     assert titles["ratio"].endswith("in theory 2.00")
     assert titles["test-against-train"] == "At train loss 1e-6, flow has 2.00 times the test loss of annealed"
     assert all("Not drawn: " in picture.caption for picture in drawn if picture.key != "paths")
-    assert style.png(drawn[0].figure, dpi=30).startswith(b"\x89PNG")
+    assert style.saved(drawn[0].figure, "png", dpi=30).startswith(b"\x89PNG")
 
 
 def test_redrawn_paths_are_those_recorded(tmp_path):

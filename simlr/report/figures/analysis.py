@@ -202,7 +202,9 @@ def _draw_family(view, panel, i, rows):
     line = {**style.line(i), "markersize": 5}
     panel.plot([r.value for r in known], [r.test_loss for r in known], label=style.plain(text), linewidth=1.6, **line)
     sure = [row for row in likely(rows) if row in known]
-    panel.plot([r.value for r in sure], [r.test_loss for r in sure], color=line["color"], linewidth=7, alpha=0.3)
+    panel.plot(
+        [r.value for r in sure], [r.test_loss for r in sure], color=line["color"], linewidth=7, alpha=style.THICK
+    )
     winner = [row for row in known if row.best]
     panel.plot([r.value for r in winner], [r.test_loss for r in winner], "*", color=line["color"], markersize=16)
 

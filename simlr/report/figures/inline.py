@@ -19,6 +19,7 @@ MOST_POINTS = 240  # of a line, to be read off
 INK, PAPER = "#000000", "#ffffff"
 # What matplotlib writes and no page needs.
 LEFT_OUT = {"font", "white-space"}
+MATHEMATICS = re.compile(r"(?<!\\)\$([^$]*)(?<!\\)\$")
 PART = re.compile(r"series-(\d+)-\d+$")
 
 
@@ -59,7 +60,7 @@ def inline(picture: Picture) -> Inline:
     """
     figure: Any = picture.figure
     title = " ".join(figure.get_suptitle().replace(r"\$", "$").split())
-    entries, legends = _entries(figure), list(figure.legends)
+    entries, legends = legend_entries(figure), list(figure.legends)
     hidden = [text for text in figure.texts if text.get_visible()]
     figure.legends.clear()
     for text in hidden:
@@ -77,7 +78,7 @@ def inline(picture: Picture) -> Inline:
 # ---- the legend ----
 
 
-def _entries(figure):
+def legend_entries(figure: Any) -> list[Entry]:
     """The `Entry`s of a figure's legend; those of panels stay where they are."""
     entries = []
     for legend in figure.legends:
@@ -127,7 +128,7 @@ def _data(figure, entries):
     for p, panel in enumerate(figure.axes):
         box = panel.get_window_extent()
         corners = [box.x0, height - box.y1, box.x1, height - box.y0]
-        names = [_name(text) for text in (panel.get_xlabel(), panel.get_ylabel() or panel.get_title())]
+        names = [axis_name(text) for text in (panel.get_xlabel(), panel.get_ylabel() or panel.get_title())]
         panels.append({"box": [round(float(value), 1) for value in corners], "names": names})
         for number, x, y in _drawn(panel, entries):
             with np.errstate(all="ignore"):
@@ -140,7 +141,7 @@ def _data(figure, entries):
             kept = kept[np.unique(np.linspace(0, kept.size - 1, min(kept.size, MOST_POINTS)).astype(int))]
             if kept.size:
                 points = [[round(float(a), 1), round(float(height - b), 1)] for a, b in places[kept]]
-                told = [[_value(panel.xaxis, x[k]), _value(panel.yaxis, y[k])] for k in kept]
+                told = [[_told(panel.xaxis, x[k]), _told(panel.yaxis, y[k])] for k in kept]
                 series.append({"series": number, "panel": p, "points": points, "values": told})
     return {"panels": panels, "series": series, "names": [entry.label for entry in entries]}
 
@@ -152,7 +153,7 @@ def _drawn(panel, entries):
         number = places.get(style.colour_of(line), -1)
         if (number >= 0 or not entries) and all(line.get_transform().contains_branch_seperately(panel.transData)):
             x, y = (np.asarray(values, float) for values in line.get_data())
-            if x.size and line.get_visible() and line.get_alpha() != 0.3:
+            if x.size and line.get_visible() and line.get_alpha() != style.THICK:
                 yield number, x, y
     bars: dict = {}
     for patch in panel.patches:
@@ -165,19 +166,27 @@ def _drawn(panel, entries):
         yield number, *np.array(ends if across else tops).T
 
 
-def _name(text):
-    """The name of an axis: what stands before its explanation."""
+def axis_name(text: str) -> str:
+    """The name of an axis: what stands before its explanation, mathematics in letters."""
+    text = MATHEMATICS.sub(lambda found: found[1].replace("\\", ""), text)
     return re.split(r"[,:;\n]", text.replace(r"\$", "$"))[0].strip()
 
 
-def _value(axis, value):
-    """A value of an axis as text: the label of its tick where ticks are names, else a number."""
-    ticks = axis.get_major_locator()
-    labels = getattr(axis.get_major_formatter(), "seq", None)
-    places = np.asarray(getattr(ticks, "locs", ()), float)
-    if labels and len(labels) == places.size and axis.get_scale() == "linear" and not _is_number(labels[0]):
-        return " ".join(labels[int(abs(places - value).argmin())].replace(r"\$", "$").split())
-    return f"{value:.4g}"
+def axis_value(axis: Any, value: float) -> str | float:
+    """A value of an axis: the label of its tick where ticks are names, else itself."""
+    places = np.asarray(getattr(axis.get_major_locator(), "locs", ()), float)
+    if places.size and axis.get_scale() == "linear":
+        label = axis.get_major_formatter()
+        if (first := label(places[0], 0)) and not _is_number(first):
+            nearest = int(abs(places - value).argmin())
+            return " ".join(label(places[nearest], nearest).replace(r"\$", "$").split())
+    return float(value)
+
+
+def _told(axis, value):
+    """A value of an axis as text, in four digits."""
+    found = axis_value(axis, value)
+    return found if isinstance(found, str) else f"{found:.4g}"
 
 
 def _is_number(text):

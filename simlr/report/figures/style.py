@@ -6,6 +6,7 @@ own as well, for grey print.
 
 import io
 import logging
+import os
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -24,9 +25,17 @@ DASHES = ("-", "--", "-.", (0, (1, 1)), (0, (6, 1, 1, 1)), (0, (4, 1, 1, 1, 1, 1
 MARKERS = "osD^vPX"
 ONE_PLACE = 1.0 + 1e-9
 POINTS_AN_INCH = 72.0  # the unit of SVG
+PIXELS_AN_INCH = 150  # of PNG
+# Who made a file, and no time.
+METADATA: dict[str, dict] = {
+    "svg": {"Creator": "simlr", "Date": None},
+    "pdf": {"Creator": "simlr", "CreationDate": None},
+    "png": {"Software": "simlr"},
+}
 LETTERS_AN_INCH = 9.0  # of a title
 MOST_TICKS = 9
 FEW_DECADES = 1000.0
+THICK = 0.3  # alpha of a line that marks a part of another
 FAR = 10.0  # quartiles farther from the median than this factor are not shaded
 SCALE = 0.72  # of inches on the page: text is read at 400 pixels too
 LEGEND_COLUMNS = 3
@@ -60,10 +69,14 @@ def available() -> bool:
     """Whether matplotlib can be imported."""
     # It tells of its caches and fonts, from the import on; that is nothing to the reader of a report.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    backend = os.environ.pop("MPLBACKEND", None)  # of a notebook, say; one that it lacks is refused as it is imported
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
         return False
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
     return True
 
 
@@ -100,16 +113,27 @@ def svg(figure: Any) -> bytes:
     return buffer.getvalue()
 
 
-def png(figure: Any, dpi: int = 150) -> bytes:
-    """A figure as PNG, bytes."""
-    return _saved(figure, format="png", dpi=dpi)
+def saved(figure: Any, name: str, dpi: int = PIXELS_AN_INCH) -> bytes:
+    """A figure with its title and legend as a file of its own.
 
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        What is drawn.
+    name
+        Of the format: svg, pdf or png.
+    dpi
+        Pixels an inch of a PNG.
 
-def _saved(figure, **options):
+    Returns
+    -------
+    bytes
+        The same for the same data; it says that simlr made it.
+    """
     buffer = io.BytesIO()
     with applied():
         _write_numbers_whole(figure)
-        figure.savefig(buffer, **options)
+        figure.savefig(buffer, format=name, dpi=dpi, metadata=METADATA[name])
     return buffer.getvalue()
 
 

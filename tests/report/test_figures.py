@@ -1,0 +1,147 @@
+"""Figures as files, the numbers of their curves, and that nobody's settings of matplotlib change a report."""
+
+import csv
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import runs
+
+import simlr
+from simlr.analysis.run_analysis import Analysis
+from simlr.report import __main__ as report
+
+pytest.importorskip("matplotlib")
+KEYS = {"against", "annealing", "course", "distribution", "paths", "ratio", "test-against-train"}
+
+
+@pytest.fixture(scope="module")
+def made(finished, tmp_path_factory):
+    """(the run, the folder of its report with figures)."""
+    folder = tmp_path_factory.mktemp("figures")
+    shutil.copy(finished, folder / "run.h5")
+    assert report.main([str(folder / "run.h5"), "--out", str(folder / "made"), "--figures", "svg, pdf,png"]) == 0
+    return simlr.load(folder / "run.h5"), folder / "made"
+
+
+def curves(folder):
+    with open(folder / "figures.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_figure_of_the_page_is_a_file_in_every_format(made):
+    page = (made[1] / "report.html").read_text(encoding="utf-8")
+    on_page = set(re.findall(r'<figure id="([^"]*)"', page))
+    assert on_page == KEYS
+    for suffix in ("svg", "pdf", "png"):
+        assert {path.name for path in made[1].glob(f"*.{suffix}")} == {f"figure-{key}.{suffix}" for key in on_page}
+    # Whether figures are asked for does not change the page.
+    assert report.main([str(made[1].parent / "run.h5"), "--out", str(made[1].parent / "bare"), "--format", "html"]) == 0
+    assert (made[1].parent / "bare/report.html").read_text(encoding="utf-8") == page
+
+
+def test_text_is_text_in_svg_and_pdf(made):
+    for key in KEYS:
+        root = ET.parse(made[1] / f"figure-{key}.svg").getroot()
+        words = " ".join("".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text"))
+        assert "loss" in words or "rate" in words or "percent" in words, key
+        pdf = (made[1] / f"figure-{key}.pdf").read_bytes()
+        # The font itself is inside, with what its glyphs mean, so that text can be selected and searched.
+        assert pdf.startswith(b"%PDF") and b"/FontFile2" in pdf and b"/ToUnicode" in pdf and b"CreationDate" not in pdf
+        streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
+        contents = b"".join(_inflated(stream) for stream in streams)
+        assert b" Tj" in contents or b" TJ" in contents
+        assert (made[1] / f"figure-{key}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def _inflated(stream):
+    try:
+        return zlib.decompress(stream)
+    except zlib.error:
+        return b""
+
+
+def test_the_numbers_of_the_curves_are_those_of_the_analysis(made):
+    run, folder = made
+    found, lines = Analysis(run), curves(folder)
+    assert {line["figure"] for line in lines} == KEYS
+    drawn = {line["y"]: line for line in lines if line["figure"] == "against"}
+    told = {pair.a: pair for pair in found.against.values() if pair.pairs and pair.outcome != "apart"}
+    assert drawn and set(drawn) <= {re.sub(r"\b[\w.]+=", "", name) for name in told} | set(told)
+    for name, line in drawn.items():
+        pair = next(pair for a, pair in told.items() if name in (a, re.sub(r"\b[\w.]+=", "", a)))
+        assert float(line["x"]) == pytest.approx(pair.ratio, rel=1e-12)
+        # matplotlib is given the ends as distances from the middle.
+        np.testing.assert_allclose(
+            [float(line["low"]), float(line["high"])], [pair.ratio_low, pair.ratio_high], rtol=1e-9
+        )
+        assert line["interval_of"] == "x"
+    rows = {row.level: row for row in found.rows if row.schedule == "annealed"}
+    of_figure = [line for line in lines if line["figure"] == "test-against-train" and line["curve"] == "annealed"]
+    for level, row in rows.items():
+        assert any(
+            float(line["x"]) == pytest.approx(row.train_loss)
+            and float(line["y"]) == pytest.approx(row.test_loss / row.train_loss)
+            for line in of_figure
+        ), level
+
+
+def test_bad_names_are_one_line(finished, capsys):
+    for arguments, said in (
+        (["--figures", "svg,eps"], "unknown format 'eps'; valid are svg, pdf, png"),
+        (["--figures", "svg", "--explore"], "--figures goes with a report, not with --explore"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            report.main([str(finished), *arguments])
+        assert stopped.value.code == 2
+        assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_figures_that_another_run_left_go_and_other_peoples_stay(made, tmp_path):
+    out = tmp_path / "made"
+    shutil.copytree(made[1], out)
+    (out / "figure-mine.svg").write_text("<svg/>")
+    run = tmp_path / "one.h5"
+    simlr.run(runs.grid(schedule=[{"kind": "flow"}], record__points=0), out=run)
+    assert report.main([str(run), "--out", str(out), "--format", "md", "--figures", "svg"]) == 0
+    left = {path.name for path in out.glob("figure-*.svg")}
+    assert "figure-mine.svg" in left and "figure-paths.svg" not in left and "figure-distribution.svg" in left
+    assert (out / "figure-paths.pdf").exists()  # of PDF nothing was asked for
+    (out / "figure-distribution.svg").write_text("<svg/>")
+    assert report.main([str(run), "--out", str(out), "--format", "md", "--figures", "svg"]) == 2
+
+
+SETTINGS = """
+backend: TkAgg
+font.family: serif
+font.size: 31
+text.usetex: True
+figure.dpi: 301
+savefig.dpi: 33
+savefig.transparent: True
+axes.prop_cycle: cycler("color", ["ff0000", "00ff00"])
+axes.facecolor: 123456
+axes.formatter.use_locale: True
+lines.linewidth: 9
+svg.fonttype: path
+pdf.fonttype: 3
+"""
+
+
+def test_settings_of_a_notebook_change_no_byte(made, tmp_path):
+    """MPLBACKEND, one that there is not, and a matplotlibrc in the working folder."""
+    (tmp_path / "matplotlibrc").write_text(SETTINGS)
+    run = made[1].parent / "run.h5"
+    command = [sys.executable, "-m", "simlr.report", run, "--out", "made", "--format", "html", "--figures", "svg,pdf"]
+    environment = runs.environment(MPLBACKEND="no-such-backend")
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+    for path in (tmp_path / "made").iterdir():
+        assert path.read_bytes() == (made[1] / path.name).read_bytes(), path.name
+    assert len(list(Path(tmp_path / "made").iterdir())) == 2 * len(KEYS) + 2

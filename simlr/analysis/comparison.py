@@ -65,7 +65,7 @@ class Tally:
     losses: int
     ties: int
     win_share: float  # wins / pairs
-    win_share_low: float  # its 95 % Wilson interval
+    win_share_low: float  # its 95 % interval, see `statistics.wilson`
     win_share_high: float
     p: float  # two-sided sign test of wins against losses
 

@@ -267,10 +267,12 @@ def quantiles(values: NDArray[np.float64], mask: NDArray[np.bool_], shares: Sequ
 
 
 def wilson(successes: NDArray, trials: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """The share of successes and its 95 % Wilson interval.
+    """The share of successes and its 95 % Wilson interval with continuity correction.
 
-    (p + z^2 / 2 n -+ z sqrt(p (1 - p) / n + z^2 / 4 n^2)) / (1 + z^2 / n), z the normal quantile of 0.975. Source:
-    Wilson (1927).
+    (2 k + z^2 -+ (1 + z sqrt(z^2 - 2 s - 1 / n + 4 p (n (1 - p) + s)))) / (2 (n + z^2)), k of n, p = k / n, z the
+    normal quantile of 0.975, s = 1 for the lower and -1 for the upper end; 0 is the lower end of no successes and 1 the
+    upper one of nothing else. It covers at least 94.6 % for every n and every true share; without the correction it may
+    cover 84 % near 0 and 1. Source: Wilson (1927); Newcombe (1998), Statistics in Medicine 17, 857-872, method 4.
 
     Parameters
     ----------
@@ -282,12 +284,15 @@ def wilson(successes: NDArray, trials: NDArray) -> tuple[NDArray[np.float64], ND
     share, low, high : float64 (...)
         NaN without trials.
     """
-    z2 = NORMAL_975**2
+    z2, ends = NORMAL_975**2, []
     with np.errstate(all="ignore"):
         share = successes / trials
-        centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-        half = NORMAL_975 * np.sqrt(share * (1 - share) / trials + z2 / (4.0 * trials**2)) / (1 + z2 / trials)
-    return share, np.clip(centre - half, 0.0, share), np.clip(centre + half, share, 1.0)
+        for side, last in ((1.0, 0.0), (-1.0, 1.0)):
+            inside = z2 - 2.0 * side - 1.0 / trials + 4.0 * share * (trials * (1.0 - share) + side)
+            end = (2.0 * successes + z2 - side * (1.0 + NORMAL_975 * np.sqrt(inside))) / (2.0 * (trials + z2))
+            ends.append(np.where(share == last, last, end))
+        low, high = np.clip(ends[0], 0.0, share), np.clip(ends[1], share, 1.0)
+    return share, np.where(trials > 0, low, np.nan), np.where(trials > 0, high, np.nan)
 
 
 def median_of_known(values: NDArray[np.float64]) -> float:

@@ -65,7 +65,7 @@ class Row:
     ratio_q25: float
     ratio_q75: float
     above_1: float  # share of the pairs whose ratio is above 1
-    above_1_low: float  # its 95 % Wilson interval
+    above_1_low: float  # its 95 % interval, see `statistics.wilson`
     above_1_high: float
     test_accuracy: float | None = None  # median share of test rows told right; None where the run has none
 

@@ -95,12 +95,26 @@ def test_quantiles_are_those_of_numpy(values, bits):
 
 @pytest.mark.parametrize(
     ("wins", "trials", "low", "high"),
-    [(8, 10, 0.4902, 0.9433), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (1, 1, 0.2065, 1.0)],
+    [(81, 263, 0.2535, 0.3682), (15, 148, 0.0598, 0.1644), (0, 20, 0.0, 0.2005), (1, 29, 0.0018, 0.1963)],
 )
 def test_wilson_interval(wins, trials, low, high):
-    """Values from Agresti and Coull's formula, worked by hand."""
+    """Newcombe (1998), table I, method 4."""
     found = wilson(np.array(wins), np.array(trials))
     np.testing.assert_allclose(found, (wins / trials, low, high), atol=5e-5)
+
+
+@pytest.mark.parametrize("trials", [1, 2, 7, 20, 100, 300])
+def test_wilson_intervals_cover_every_share(trials):
+    """The exact probability of all numbers of wins whose interval holds the true share, summed coin by coin."""
+    _, low, high = wilson(np.arange(trials + 1), np.full(trials + 1, trials))
+    for share in (1e-4, 0.003, 0.01, 0.054, 0.2, 0.5, 0.59, 0.75, 0.9, 0.97, 0.9936):
+        covered = sum(
+            math.comb(trials, k) * share**k * (1.0 - share) ** (trials - k)
+            for k in range(trials + 1)
+            if low[k] <= share <= high[k]
+        )
+        assert covered > 0.945, share
+    np.testing.assert_allclose(low, 1.0 - high[::-1], atol=1e-12)
 
 
 def test_rounding_does_not_win_and_two_zeros_are_equal():

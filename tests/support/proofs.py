@@ -16,7 +16,7 @@ import runs
 
 import simlr
 from simlr.analysis import growth
-from simlr.analysis.statistics import COVERAGE, RESAMPLES, joint_medians, median_interval, sign_test
+from simlr.analysis.statistics import COVERAGE, RESAMPLES, joint_medians, median_interval, sign_test, wilson
 from simlr.analysis.verdict import verdict_of
 from simlr.claims.registry import load_paper, paper_names
 from simlr.claims.verdict import HOLDS
@@ -30,8 +30,11 @@ PAPERS = os.environ.get("SIMLR_PROOF_PAPERS", "").split() or paper_names()
 ROOTS_OF_CONTROLS = int(os.environ.get("SIMLR_PROOF_CONTROLS", "20"))
 REPLICATIONS = 10_000
 LEAST = 0.94
+COVERAGE_HEADER = ("of what", "values", "samples", "covers", "Monte Carlo error")
 SAMPLES = (6, 8, 20, 100, 1000)
 # Values of an exponent's sample -> how many samples: its interval is of resamples, which take long.
+# True shares of wins, for the interval of a share.
+SHARES = (0.5, 0.75, 0.9, 0.99)
 GROWN = {20: 3000, 100: 500, 1000: 50}
 # distribution -> (a draw of `size` values, its median)
 DISTRIBUTIONS = {
@@ -103,8 +106,20 @@ def coverage():
             lines.append(_covers(f"sign test, {law}", count, held, wrong))
         for count, times in GROWN.items():
             lines.append(_covers(f"exponent, {law}", count, _exponents_held(draw, median, count, times), wrong))
-    write("coverage", ("of what", "values", "samples", "covers", "Monte Carlo error"), lines, ANALYSIS)
+    lines += shares_cover(wrong)
+    write("coverage", COVERAGE_HEADER, lines, ANALYSIS)
     return wrong
+
+
+def shares_cover(wrong):
+    """The lines of the interval of a share of wins."""
+    lines = []
+    for share in SHARES:
+        for count in SAMPLES:
+            wins = np.random.default_rng(count).binomial(count, share, REPLICATIONS)
+            _, low, high = wilson(wins, np.full(REPLICATIONS, count))
+            lines.append(_covers(f"share of wins, true {share:g}", count, (low <= share) & (share <= high), wrong))
+    return lines
 
 
 def _covers(what, count, held, wrong):

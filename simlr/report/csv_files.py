@@ -8,6 +8,8 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..analysis.families import parameters_of
+
 # What a cell of a spreadsheet begins with that is computed.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # file -> (what `Analysis` calls its rows, columns by which a file of this kind is known)
@@ -21,6 +23,8 @@ FILES = {
     "directions.csv": ("directions", {"schedule", "level", "rank", "train_share"}),
     "bias-variance.csv": ("spread", {"schedule", "level", "bias_squared"}),
 }
+# file -> {column that names a schedule: what its parameters' columns begin with}
+SCHEDULES = {"summary.csv": {"schedule": "schedule_"}, "pairs.csv": {"a": "a_", "b": "b_"}}
 
 
 def csv_files(analysis: Any) -> dict[str, str]:
@@ -37,20 +41,48 @@ def csv_files(analysis: Any) -> dict[str, str]:
         {name: text} of those of FILES that have rows.
     """
     rows = {name: getattr(analysis, part) for name, (part, _) in FILES.items()}
-    return {name: as_csv(rows_of_file) for name, rows_of_file in rows.items() if rows_of_file}
+    parameters = {} if analysis.run.is_study else _parameters(analysis.run)
+    return {
+        name: as_csv(rows_of_file, SCHEDULES.get(name, {}), parameters)
+        for name, rows_of_file in rows.items()
+        if rows_of_file
+    }
 
 
-def as_csv(rows: Sequence[Any]) -> str:
+def _parameters(run):
+    """{schedule: {parameter: its value}}, what does not apply to a schedule as an empty field."""
+    known = parameters_of(run)
+    return {
+        str(name): {key: value for key, values in known.items() for value in [_known(values[s])]}
+        for s, name in enumerate(run["schedule"])
+    }
+
+
+def _known(value):
+    """A value; an empty field for NaN."""
+    return value if value == value else ""
+
+
+def as_csv(rows: Sequence[Any], schedules: dict[str, str], parameters: dict[str, dict[str, Any]]) -> str:
     """Rows as CSV, with a header; NaN is an empty field, numbers have all their digits.
 
     Parameters
     ----------
     rows
         At least one, all with the same columns, which their `record()` has as {column: value}.
+    schedules
+        {column that names a schedule: what stands before the names of the columns of its parameters}, these last.
+    parameters
+        {schedule: {parameter: its value}}, the same parameters of all.
     """
     records = [row.record() for row in rows]
-    lines = ([value if value == value else "" for value in record.values()] for record in records)
-    return csv_text(records[0], lines)
+    keys = next(iter(parameters.values()), {}) if schedules else {}
+    header = [*records[0], *(f"{before}{key}" for before in schedules.values() for key in keys)]
+    lines = (
+        [*map(_known, record.values()), *(v for name in schedules for v in parameters[record[name]].values())]
+        for record in records
+    )
+    return csv_text(header, lines)
 
 
 def csv_text(header: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:

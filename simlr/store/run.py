@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config.reading import read
-from ..errors import unknown
+from ..errors import InputError, unknown
 from . import file_format
 from .compatibility import ACCEPTED
 
@@ -144,3 +144,28 @@ class Run:
             attrs=self.attributes,
         )
         return dataset
+
+    def to_pandas(self) -> Any:
+        """The run as a pandas.DataFrame, a row for each schedule, seed and level (needs the extra `xarray`).
+
+        Returns
+        -------
+        pandas.DataFrame
+            S N E rows, by schedule, then seed and level. Columns are `schedule`, `seed` and `level`, and all that has
+            no other dimension: results (`test_loss`, `status`, ...), what belongs to a seed (`train_floor`,
+            `problem_<key>`, ...), the parameters of the schedules (`schedule_<key>`, NaN or "" where they have none).
+
+        Raises
+        ------
+        InputError
+            Of a study, which has no schedules.
+        """
+        if self.is_study:
+            raise InputError("to_pandas: a study has no schedules; use to_xarray")
+        import xarray
+
+        axes = ("schedule", "seed", "level")
+        names = [name for name in self.names if self.dims(name) and set(self.dims(name)) <= set(axes)]
+        data = {name: (self.dims(name), self[name]) for name in names if name not in axes}
+        dataset = xarray.Dataset(data, coords={name: self[name] for name in axes})
+        return dataset.to_dataframe(dim_order=list(axes)).reset_index()

@@ -8,6 +8,9 @@ from typing import Any
 MOST_NAMES = 6
 NAME_WIDTH, WIDTH = 44, 110
 MOST_VALUES = 12  # of an axis, in one line
+# In the names of schedules: a whole number as a float, and the kind of noise that is none.
+PARAMETER = re.compile(r"\b[\w.]+=")
+WHOLE, NO_NOISE = re.compile(r"(?<=[=,\[])(-?\d+)\.0(?=[,\]])"), re.compile(r", none$")
 
 
 def printable(text: Any) -> str:
@@ -16,12 +19,38 @@ def printable(text: Any) -> str:
 
 
 def shortened(text: Any, width: int = NAME_WIDTH) -> str:
-    """Printable text of at most `width` letters: without the names of parameters, then without the middle."""
-    text = printable(text)
+    """Printable text of at most `width` letters: without the names of parameters, then without the middle.
+
+    Numbers are as people write them, 1 for 1.0, and a schedule of a grid with noise that has none is "without noise".
+    """
+    text = NO_NOISE.sub(", without noise", WHOLE.sub(r"\1", printable(text)))
     if len(text) > width:
-        text = re.sub(r"\b[\w.]+=", "", text)
+        text = PARAMETER.sub("", text)
     tail = width // 3
     return text if len(text) <= width else f"{text[: width - tail - 2]}..{text[-tail:]}"
+
+
+def labels(names: Sequence[Any], width: int = NAME_WIDTH) -> dict[Any, str]:
+    """Names beside each other: shortened alike, and none so far that it equals another one's.
+
+    Parameters
+    ----------
+    names
+        Of schedules, say.
+    width
+        Letters that there is room for; more where that is needed to tell them apart.
+
+    Returns
+    -------
+    dict
+        {name: label}: all with the names of their parameters, or none.
+    """
+    whole = {name: shortened(name, len(printable(name)) + len(", without noise")) for name in names}
+    if all(len(label) <= width for label in whole.values()):
+        return whole
+    bare = {name: PARAMETER.sub("", label) for name, label in whole.items()}
+    cut = {name: shortened(label, width) for name, label in bare.items()}
+    return next((told for told in (cut, bare) if len(set(told.values())) == len(told)), whole)
 
 
 def number(value: float) -> str:

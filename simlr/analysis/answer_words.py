@@ -99,8 +99,23 @@ class Words:
 
     def sentence(self, rows: Sequence[Any], lead: str) -> str:
         """The whole answer."""
+        return " ".join([*self._told(rows, lead), *(f"{begun(text)}." for text in self._edges(rows))])
+
+    def short(self, rows: Sequence[Any], lead: str) -> str:
+        """The answer in few words: which of the best values lie at the edge of what was tried is left to `details`."""
+        at_edge = sum(bool(row.pairs and (row.edge_a or row.edge_b)) for row in rows)
+        where = f" in {at_edge} of {len(rows)} settings" if len(rows) > 1 else ""
+        edge = f"The best lies at the edge of what was tried{where}."
+        return " ".join([*self._told(rows, lead, brief=True), *([edge] if at_edge else [])])
+
+    def details(self, rows: Sequence[Any]) -> str:
+        """What `short` leaves out."""
+        return " ".join(f"{begun(text)}." for text in self._edges(rows))
+
+    def _told(self, rows, lead, brief=False):
+        """The sentences on which side has less."""
         if not any(row.pairs or row.apart for row in rows):
-            return "Not sure: no seed has been compared."
+            return ["Not sure: no seed has been compared."]
         count = Counter(row.outcome for row in rows)
         better, worse = ([row for row in rows if row.outcome == key] for key in (BETTER, WORSE))
         clauses = []
@@ -111,11 +126,9 @@ class Words:
             most = max(worse, key=lambda row: row.ratio)
             start = f"it {self.measure.more}" if better else f"{self.a} {self.measure.more} than {self.b}"
             clauses.append(self._clause(start, worse, rows, most))
-        rest = self._rest(count, rows, bool(better or worse))
+        rest = self._rest(count, rows, bool(better or worse), brief)
         first = clauses[0] if clauses else rest.pop(0)
-        return " ".join(
-            [f"{lead}: {first}.", *(f"{begun(text)}." for text in [*clauses[1:], *rest, *self._edges(rows)])]
-        )
+        return [f"{lead}: {first}.", *(f"{begun(text)}." for text in [*clauses[1:], *rest])]
 
     def _clause(self, start, chosen, rows, most):
         """What some comparisons say, and the one that says it most clearly."""
@@ -128,27 +141,32 @@ class Words:
         most_words = f"most at {where}" if len(chosen) > 1 else f"at {where}"
         return f"{start} {of}, {most_words}: {self.ratio_of(most)}"
 
-    def _rest(self, count, rows, is_other):
-        """What is said of the comparisons in which neither side has surely less, in at most one clause."""
+    def _rest(self, count, rows, is_other, brief):
+        """What is said of the comparisons in which neither side has surely less, in at most one clause.
+
+        In brief the two sides, which were named before, are not named again.
+        """
         left = len(rows) - count[BETTER] - count[WORSE]
         if not left:
             return []
         even, ties, small = count[EVEN] + count[TIE], count[TIE], f"{100 * self.margin:g} %"
-        both, same = f"{self.a} and {self.b}", f"have exactly the same {self.measure.same}"
+        brief, same = brief and is_other, f"have exactly the same {self.measure.same}"
+        both, place = ("", "") if brief else (f"{self.a} and {self.b} ", "in ")
         told = []
         if even:
-            told.append((even, f"{both} {same if ties == even else f'differ by less than {small}'}"))
+            told.append((even, f"{both}{same if ties == even else f'differ by less than {small}'}"))
         told += [(count[key], text) for key, text in self._undecided(count, rows) if count[key]]
         if len(rows) == 1:
             return [told[0][1] if even else f"{self.a} against {self.b} {told[0][1]}"]
         others = "other " * is_other
         if len(told) == 1 and even:
             lost = is_other and not count[WORSE] and ties < even
-            return [f"in {'the' if is_other else 'all'} {others}{left} {'nothing is lost' if lost else told[0][1]}"]
+            who = "the" if is_other else "all"
+            return [f"in {who} {others}{left} nothing is lost" if lost else f"{place}{who} {others}{left} {told[0][1]}"]
         if len(told) == 1:
             return [f"{'the' if is_other else 'all'} {others}{left} {told[0][1]}"]
         first = (
-            f"in {even} of the {others}{left} {told[0][1]}"
+            f"{place}{even} of the {others}{left} {told[0][1]}"
             if even
             else f"{told[0][0]} of the {others}{left} {told[0][1]}"
         )

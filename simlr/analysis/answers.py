@@ -87,7 +87,8 @@ def answer(run: Run, parts: ScheduleParts | None = None, beside: Sequence[float]
     depends, outcome = dependence(rows, axes), overall_outcome(rows)
     words = Words(run, question, axes)
     lead = words.lead(rows, outcome, depends)
-    return Answer(question["text"], outcome, words.sentence(rows, lead), words.notes(rows), rows, axes, depends, lead)
+    told = words.sentence(rows, lead), words.notes(rows), rows, axes, depends, lead
+    return Answer(question["text"], outcome, *told, words.short(rows, lead), words.details(rows))
 
 
 # ---- the comparisons ----

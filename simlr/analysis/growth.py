@@ -242,16 +242,18 @@ def answer_growth(run: Run, question: dict, parts: ScheduleParts) -> Answer:
     for curve in all_curves:
         where = [noun(key).at.format(value_text(value)) for key, value in curve.problem if key in dict(axes)]
         sentences.append(curve.sentence(question, where + [place(kind, curve.level)] * (len(levels) > 1)))
-    shown = "; ".join(sentences if len(sentences) < 3 else [sentences[0], sentences[-1]])
-    sentence = (
-        f"{first}: with growth as expected, the exponent would be {question['exponent']:g}. By the least "
-        f"{WORDS[question['measure']]}, the best {best} grows with the {against} {shown}."
-    )
+    shown = sentences if len(sentences) < 3 else [sentences[0], sentences[-1]]
+    grows = f"by the least {WORDS[question['measure']]}, the best {best} grows with the {against}"
+    expected = f"with growth as expected, the exponent would be {question['exponent']:g}"
+    sentence = f"{first}: {expected}. {begun(grows)} {'; '.join(shown)}."
+    short = f"{first}: {grows} {sentences[0]}; {expected}."
     notes: list[str] = []
     edges, unreached = sum(bool(row.edge) for row in rows), sum(math.isnan(row.best) for row in rows)
     if edges:
-        settings = f" In {edges} of {len(rows)} settings"
-        sentence += f"{settings} the best {best} is the lowest or the highest tried, so a better one may lie beyond."
+        settings = f" In {edges} of {len(rows)} settings the best {best} is the lowest or the highest tried"
+        sentence, short = f"{sentence}{settings}, so a better one may lie beyond.", f"{short}{settings}."
     if unreached:
         notes.append(f"in {unreached} of {len(rows)} cases most seeds do not reach the level with any value")
-    return Answer(question["text"], outcome, sentence, tuple(notes), rows, axes, (question["against"],), first)
+    details = f"The best {best} grows {shown[-1]}." if len(shown) > 1 else ""
+    told = sentence, tuple(notes), rows, axes, (question["against"],), first
+    return Answer(question["text"], outcome, *told, short, details)

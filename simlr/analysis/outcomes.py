@@ -32,6 +32,8 @@ class Answer(NamedTuple):
     axes: tuple  # ((name, its values), ...): what the rows lie along
     depends: tuple  # names of the axes that the answer depends on most
     lead: str = ""  # the first words of the sentence: "Yes, less so with more rows"
+    short: str = ""  # the sentence as a page begins with it; no caveat that changes its meaning is missing
+    details: str = ""  # what it leaves out
 
 
 def values_of(parts: ScheduleParts, s: int, seeds: NDArray[np.int64], level: Any, measure: str) -> NDArray[np.float64]:

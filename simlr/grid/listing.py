@@ -18,7 +18,7 @@ from ..plan.plan import Plan
 from ..plan.rate_tables import KEPT_BYTES
 from ..problems import registry
 from ..report import answer_text
-from ..report.terminal import table, verdict_text
+from ..report.terminal import ending, verdict_in_short, verdict_text
 from ..schedules import checking
 from ..schedules.schedule import FLOW
 from ..store.read import load
@@ -165,14 +165,17 @@ def study_estimate(config: StudyConfig, out: Path) -> str:
 
 
 def outcome(path: Path) -> str:
-    """The summary of a run file, the verdict where there is one, and where the file is."""
+    """One short table of a run file, the verdict in a sentence where there is one, and where the file is.
+
+    The report has all tables, and the figures of the verdict; a study, which has no table, prints them here.
+    """
     run = load(path)
-    parts = [] if run.is_study else [table(summary.rows(run))]
+    parts = [] if run.is_study else [ending(summary.rows(run))]
     verdict = verdict_of(run)
     if verdict:
-        parts.append(verdict_text(verdict))
+        parts.append(verdict_text(verdict) if run.is_study else verdict_in_short(verdict))
     answer = answers.answer(run)
     if answer:
-        parts.append(answer_text.as_text(answer))
+        parts.append(answer_text.in_short(answer))
     parts.append(f"{path}\npython -m simlr.report {path}")
     return "\n\n".join(parts)

@@ -79,7 +79,7 @@ def parser() -> Parser:
     )  # fmt: skip
     options.add_argument(
         "--explore", action="store_true",
-        help=f"write {EXPLORER} instead: a page for a class, in which a run of two parameters is trained again "
+        help=f"write {EXPLORER} alone: a page for a class, in which a run of two parameters is trained again "
         "with other rates, steps, levels and samples; the run must be finished",
     )  # fmt: skip
     options.add_argument(
@@ -122,7 +122,7 @@ def _report(path, options):
     wanted = _wanted(options.format, FORMATS)
     report, files = _contents(path, run, options, wanted)
     write(folder, files)
-    remove_stale(folder, files, [*(["csv"] if "csv" in wanted else []), *(options.figures or [])])
+    remove_stale(folder, files, [*wanted, *(options.figures or [])])
     print(as_terminal(report))
     print("\n" + "\n".join(printable(folder / name) for name in files))
     return DONE
@@ -193,7 +193,7 @@ def _contents(path, run, options, wanted):
         report = material(analysis, path.name)
         pictures = cache(lambda: drawn(analysis, report))
         makers = {
-            "html": lambda: {"report.html": as_html(pictures(), report, options.theme)},
+            "html": lambda: _pages(run, path, (pictures(), report, options.theme)),
             "csv": lambda: csv_files(analysis),
             "md": lambda: {"report.md": as_markdown(report)},
         }
@@ -207,6 +207,15 @@ def _contents(path, run, options, wanted):
         files = {name: text.encode("utf-8") for name, text in texts.items()}
         # After the page, whose bytes do not depend on whether they are asked for.
         return report, files | (_page(lambda: _figures(pictures().all, figures), alone=True) if figures else {})
+
+
+def _pages(run, path, contents):
+    """The page and, of a run of two parameters that can be explored, the explorer, to which the page leads."""
+    try:
+        explorer = {EXPLORER: explorer_page(run, path.name)}
+    except InputError:
+        explorer = {}
+    return {"report.html": as_html(*contents, *explorer)} | explorer
 
 
 def _figures(pictures, formats):

@@ -22,6 +22,13 @@ def as_text(answer: Answer) -> str:
     return "\n".join([*lines, *(f"  - {printable(note)}" for note in answer.notes)])
 
 
+def in_short(answer: Answer) -> str:
+    """The question and its answer as a page begins with it."""
+    lines = textwrap.wrap(printable(answer.question), WIDTH)
+    lines += textwrap.wrap(printable(answer.short), WIDTH, initial_indent="  ", subsequent_indent="  ")
+    return "\n".join(lines)
+
+
 def table(run: Run, answer: Answer) -> Table:
     """What was compared, a line each; at most as many as have room.
 

@@ -16,16 +16,36 @@ from ..analysis.wording import begun, joined, noun
 from ..text import many, shortened, value_text
 
 MOST_FAMILIES = 3
+WIDE = 64  # of the name of a family, with those of its parameters
 
 
-def against(kind: str, pairs: Sequence[Any], margin: float) -> str:
-    """How schedules compare with the baseline, `Pair`s that are judged; `kind` is that of the levels."""
+def against(kind: str, pairs: Sequence[Any], margin: float, others: int = 0) -> str:
+    """How schedules compare with the baseline.
+
+    Parameters
+    ----------
+    kind
+        Of the levels.
+    pairs
+        `Pair`s with the baseline, judged.
+    margin
+        Which differences count as none.
+    others
+        How many schedules the run has beside the baseline, of which those of the pairs have the highest ratios.
+
+    Returns
+    -------
+    str
+        A sentence without its full stop.
+    """
     if len(pairs) == 1:
         return _of_one(kind, pairs[0], margin)
     if not pairs:
         return ""
     count, base = Counter(pair.outcome for pair in pairs), shortened(pairs[0].b)
     of = f"of {len(pairs)} schedules" if len({pair.problem for pair in pairs}) == 1 else f"of {len(pairs)} comparisons"
+    if others > len({pair.a for pair in pairs}):
+        of = f"{of}, those of the highest ratios among {others} schedules,"
     less = f"with surely less test loss than {base}"
     first = f"{_ends(count[BETTER], of)} {less}" if count[BETTER] else f"none {of} ends {less}"
     small = f"by less than {100 * margin:g} %"
@@ -102,9 +122,9 @@ def best(families: Sequence[Sequence[Any]], margin: float) -> str:
         row = next(row for row in rows if row.best)
         if all(abs(other.test_loss - row.test_loss) <= margin * row.test_loss for other in rows):
             tried = f"{value_text(rows[0].value)} to {value_text(rows[-1].value)}"
-            values.append(f"any from {tried}, {100 * margin:g} % apart at most ({shortened(row.family)})")
+            values.append(f"any from {tried}, {100 * margin:g} % apart at most ({shortened(row.family, WIDE)})")
             continue
         edge = f", the {row.edge} tried: a better one may lie beyond" if row.edge != NO_EDGE else ""
-        values.append(f"{value_text(row.value)} ({shortened(row.family)}{edge})")
+        values.append(f"{value_text(row.value)} ({shortened(row.family, WIDE)}{edge})")
     more = f" and {len(chosen) - MOST_FAMILIES} more families" if len(chosen) > MOST_FAMILIES else ""
     return f"The best {noun(chosen[0][0].parameter).name}: {joined(values) if not more else ', '.join(values)}{more}"

@@ -10,7 +10,7 @@ from ..analysis.wording import begun
 from ..text import many, values_text
 from . import answer_text
 from .sections import sections
-from .tables import describe, tables
+from .tables import describe, loss_tables, tables
 
 
 class Material(NamedTuple):
@@ -23,6 +23,7 @@ class Material(NamedTuple):
     answer: Any  # simlr.analysis.outcomes.Answer to the question of the grid, or None
     answer_table: Any  # what it is made of
     tables: list
+    loss_tables: list  # those of `tables` that have no ratios
     sections: list  # of simlr.report.sections.Section
     verdict: Any  # simlr.papers.Verdict, or None
     about: list  # paragraphs: what exact means are means of, what of the paper is a reconstruction
@@ -60,6 +61,7 @@ def material(analysis: Any, name: str) -> Material:
         answer=analysis.answer,
         answer_table=answer_text.table(run, analysis.answer) if analysis.answer_rows else None,
         tables=tables(rows) if rows else [],
+        loss_tables=loss_tables(rows) if rows else [],
         sections=[] if run.is_study else sections(analysis),
         verdict=analysis.verdict,
         about=[

@@ -10,6 +10,7 @@ from ..errors import InputError
 from ..store.lock import is_being_made, working_file
 from ..store.target import make_lasting, sync_folder
 from .csv_files import FILES
+from .explorer.page import NAME as EXPLORER
 from .figures.files import HEADER, NUMBERS, PREFIX
 
 HEAD_BYTES = 1 << 16
@@ -53,9 +54,10 @@ def remove_stale(folder: Path, files: dict[str, bytes], formats: Sequence[str]) 
     files
         {name: content} of this report.
     formats
-        Those that it was to have: "csv", and of figures "svg", "pdf", "png".
+        Those that it was to have: "html", "csv", and of figures "svg", "pdf", "png".
     """
     older = [folder / name for name in FILES] if "csv" in formats else []
+    older += [folder / EXPLORER] if "html" in formats else []
     older += [path for name in formats for path in folder.glob(f"{PREFIX}*.{name}")]
     for path in older:
         if path.name not in files and is_ours(path):

@@ -20,7 +20,7 @@ WIDE = 600.0  # a picture of more units is not squeezed into a phone
 WORDS, LONG = 28, ' class="words"'  # cells of more letters are broken into lines
 
 
-def page(material: Any, story: Story, theme: str = THEMES[0]) -> str:
+def page(material: Any, story: Story, theme: str = THEMES[0], explorer: str = "") -> str:
     """The page of a report.
 
     Parameters
@@ -31,6 +31,8 @@ def page(material: Any, story: Story, theme: str = THEMES[0]) -> str:
         In what order, with the pictures.
     theme
         One of THEMES; "auto" is as the reader's system has it.
+    explorer
+        The name of the explorer's file beside the page; "" where there is none.
     """
     outcome = f'<span class="outcome">{_text(story.outcome.capitalize())}.</span> ' if story.outcome else ""
     drawn = [*filter(None, [story.first]), *(picture for chapter in story.chapters for picture in chapter.pictures)]
@@ -39,10 +41,13 @@ def page(material: Any, story: Story, theme: str = THEMES[0]) -> str:
         f"<h1>{_text(story.question)}</h1>",
         f'<p class="verdict {story.kind}">{outcome}{_text(story.sentence)}</p>' if outcome or story.sentence else "",
         _picture(story.first, titled=material.answer is None) if story.first else "",
+        f'<p class="covers">{_text(story.details)}</p>' if story.details else "",
+        f'<p><a class="opens" href="{escape(explorer)}">Try other rates, steps and samples</a></p>' if explorer else "",
         "</header>",
         "" if drawn else "<p>This run holds nothing to draw yet.</p>",
         _folded(story.tables, story.notes),
-        *(f'<p class="covers">{_text(text)}</p>' for text in (*material.axes, *material.about)),
+        _axes(material.axes),
+        *(f'<p class="covers">{_text(text)}</p>' for text in material.about),
     ]
     for chapter in story.chapters:
         parts.append(f"<h2>{_text(chapter.title)}</h2>")
@@ -100,6 +105,12 @@ def _folded(tables, notes=()):
     name = f"{many(len(tables), 'table')}: {'; '.join(_text(table.title) for table in tables)}" if tables else "Notes"
     body = "".join(map(_table, tables)) + (f'<ul class="notes">{listed}</ul>' if listed else "")
     return f"<details><summary>{name}</summary>{body}</details>"
+
+
+def _axes(lines):
+    """The axes of the grid, opened by a click."""
+    listed = "".join(f"<li>{_text(line)}</li>" for line in lines)
+    return f'<details><summary>What was varied</summary><ul class="notes">{listed}</ul></details>' if lines else ""
 
 
 def _table(table):

@@ -53,7 +53,7 @@ def drawn(analysis: Any, material: Material) -> Drawn:
     return Drawn(view, run_pictures(analysis, material, view), paper_pictures(run))
 
 
-def as_html(pictures: Drawn, material: Material, theme: str = THEMES[0]) -> str:
+def as_html(pictures: Drawn, material: Material, theme: str = THEMES[0], explorer: str = "") -> str:
     """The page of a run.
 
     Parameters
@@ -64,11 +64,13 @@ def as_html(pictures: Drawn, material: Material, theme: str = THEMES[0]) -> str:
         What the report says of it.
     theme
         One of `page.THEMES`.
+    explorer
+        The name of the explorer's file beside the page; "" where there is none.
     """
     by_key = {key: inline(picture) for key, picture in pictures.pictures.items()}
     own = [inline(picture) for picture in pictures.own]
     sentence = f"{pictures.view.sentence()}." if pictures.view and by_key else ""
-    return page(material, story(material, sentence, by_key, own), theme)
+    return page(material, story(material, sentence, by_key, own), theme, explorer)
 
 
 def run_pictures(analysis: Any, material: Material, view: Any) -> dict[str, Picture]:

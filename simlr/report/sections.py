@@ -12,7 +12,7 @@ from ..analysis.comparison import APART, SAYS
 from ..analysis.families import SURE
 from ..analysis.levels import heading, last, place
 from ..analysis.on_page import MOST_GROUPS, MOST_LINES, Group
-from ..text import number, shortened, some, value_text
+from ..text import labels, number, shortened, some, value_text
 from . import headlines
 from .tables import Table, label, percent, probability, ratio_interval, ratio_text
 from .view import View
@@ -81,13 +81,18 @@ def against(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
         tables += [apart_table(kind, aside, label(problem))] if aside else []
     title = f"Which schedules end with less test loss than {shortened(base)}?"
     told = list(pairs.values())
-    return Section("against", title, tuple(tables), told, headline=headlines.against(kind, told, analysis.margin))
+    # All where they have room; at a budget of steps those that are made for it.
+    others = run["schedule"].size - 1 if any(len(g.shown) < len(g.names) for g in shown.values()) else 0
+    return Section(
+        "against", title, tuple(tables), told, headline=headlines.against(kind, told, analysis.margin, others)
+    )
 
 
 def _pair_table(group, pairs):
     """The table of some `Pair`s of one problem combination, all with the baseline."""
     base = shortened(group.base)
-    lines = tuple((shortened(pair.a), *_cells(pair)) for pair in pairs)
+    told = labels([pair.a for pair in pairs])
+    lines = tuple((told[pair.a], *_cells(pair)) for pair in pairs)
     ratio = f"schedule / {base}"
     title = (
         f"Test loss of the schedule / of {base} in the same seed at {place(group.kind, group.last)}"
@@ -240,7 +245,8 @@ def annealing(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
 
 def _annealing_table(kind, problem, rows):
     """The table of annealed schedules of one problem combination."""
-    lines = tuple((shortened(row.a), shortened(row.b), heading(kind, row.level), *_cells(row)) for row in rows)
+    annealed, steady = labels([row.a for row in rows]), labels([row.b for row in rows])
+    lines = tuple((annealed[row.a], steady[row.b], heading(kind, row.level), *_cells(row)) for row in rows)
     header = (
         "annealed",
         "steady",

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..claims.verdict import FAILS, HOLDS, NOT_RUN
-from ..text import many
 from .figures.inline import Inline
-from .tables import Table, findings_table
+from .tables import Table, agreement, findings_table
 
 # Sections of the analysis that explain, before those that list.
 MECHANISM = ("best", "directions", "spread")
@@ -34,6 +33,7 @@ class Story(NamedTuple):
     kind: str  # "holds", "fails" or "undecided"
     sentence: str  # the verdict
     first: Inline | None
+    details: str  # of the verdict
     tables: tuple[Table, ...]  # what the verdict rests on
     notes: tuple[str, ...]
     chapters: tuple[Chapter, ...]
@@ -63,19 +63,19 @@ def story(material: Any, sentence: str, pictures: dict[str, Inline], own: Sequen
     chapters = [_once(chapter, said) for chapter in _chapters(material, rest, [p for p in own if p is not first])]
     notes = tuple(material.answer.notes) if material.answer else ()
     kept = tuple(chapter for chapter in chapters if chapter.pictures or chapter.tables or chapter.says)
-    return Story(question, outcome, kind, told, first, tuple(tables), notes, kept)
+    details = material.answer.details if material.answer else ""
+    return Story(question, outcome, kind, told, first, details, tuple(tables), notes, kept)
 
 
 def _head(material, sentence):
     """(question or claim, outcome in a word, its kind, the verdict in one sentence)."""
     if material.answer:
         answer = material.answer
-        return answer.question, "", KINDS.get(answer.outcome, "undecided"), answer.sentence
+        return answer.question, "", KINDS.get(answer.outcome, "undecided"), answer.short
     if material.verdict:
         verdict = material.verdict
-        counted = [finding for finding in verdict.findings if finding.outcome != NOT_RUN]
-        agree = sum(finding.outcome == HOLDS for finding in counted)
-        told = f"{agree} of {many(len(counted), 'figure')} measured agree with the paper's." if counted else ""
+        counted = any(finding.outcome != NOT_RUN for finding in verdict.findings)
+        told = f"{agreement(verdict)}." if counted else ""
         return verdict.claim, verdict.outcome, KINDS.get(verdict.outcome, "undecided"), f"{told} {sentence}".strip()
     for section in material.sections:
         if section.key == "against" and section.headline:

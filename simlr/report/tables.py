@@ -9,11 +9,12 @@ from ..analysis.levels import WORDS, heading, is_loss
 from ..analysis.on_page import MOST_GROUPS, MOST_LEVELS, MOST_LINES, groups, levels, names
 from ..analysis.statistics import EQUAL
 from ..analysis.summary import Row
-from ..claims.verdict import Verdict
+from ..claims.verdict import HOLDS, NOT_RUN, Verdict
 from ..config.stop import PATIENCE
-from ..text import listed, many, number, printable, shortened, value_text
+from ..text import labels, listed, many, number, printable, shortened, value_text
 
 MOST_NOTES = 6
+FEW_LINES = 9
 
 
 MISSING, BELOW = "*", "~"
@@ -57,6 +58,13 @@ def describe(rows: Sequence[Row]) -> str:
     return " x ".join(parts) + over + (f"; unfinished: {seeds - left} of {many(seeds, 'seed')} done" if left else "")
 
 
+def agreement(verdict: Verdict) -> str:
+    """How many of the figures that could be measured agree with the paper's."""
+    counted = [finding for finding in verdict.findings if finding.outcome != NOT_RUN]
+    agree = sum(finding.outcome == HOLDS for finding in counted)
+    return f"{agree} of {many(len(counted), 'figure')} measured agree with the paper's" if counted else "none measured"
+
+
 def findings_table(verdict: Verdict) -> Table:
     """The `Table` of a verdict's findings: every figure beside the paper's."""
     lines = tuple(tuple(map(printable, finding.cells())) for finding in verdict.findings)
@@ -81,6 +89,34 @@ def tables(rows: Sequence[Row], most: int = MOST_LINES) -> list[Table]:
             all_tables.append(_accuracy_table(group, label(problem)))
         if len(group.shown) > 1:
             all_tables.append(_ratio_table(group, label(problem)))
+    return _with_rest(all_tables, rows)
+
+
+def loss_tables(rows: Sequence[Row], most: int = MOST_LINES) -> list[Table]:
+    """The tables of test losses alone; parameters as of `tables`."""
+    return _with_rest([_loss_table(group, label(key)) for key, group in groups(rows, most).items()], rows)
+
+
+def short_table(rows: Sequence[Row]) -> Table:
+    """What a command prints when a run ends: the ratios, of one schedule the losses, of one problem combination.
+
+    Parameters as of `tables`; at most FEW_LINES schedules.
+    """
+    problem, group = next(iter(groups(rows, FEW_LINES).items()))
+    if len(group.shown) == 1:
+        return _loss_table(group, label(problem))
+    one, left_out = _ratio_table(group, label(problem)), len(group.names) - len(group.shown)
+    notes = [f"the highest ratios of {len(group.names)} schedules"] if left_out else []
+    problems = len({row.problem for row in rows})
+    notes += [f"the first of {problems} problem combinations"] if problems > 1 else []
+    marks = {mark for name in group.shown for row in group.of(name) for mark in _marks(row)}
+    notes += ["* some seeds do not get there: the report says which and why"] if MISSING in marks else []
+    notes += [f"~ {BELOW_NOTE}"] if BELOW in marks else []
+    return one._replace(notes=(*one.notes, *notes))
+
+
+def _with_rest(all_tables, rows):
+    """Tables of which the last says how many problem combinations have no room."""
     left_out = len({row.problem for row in rows}) - MOST_GROUPS
     if left_out > 0:
         note = f"{left_out} more problem combinations: see {WHOLE}"
@@ -98,11 +134,11 @@ def _loss_table(group, label):
     relative = is_loss(group.kind) and all(row.test_floor == 0.0 and row.level > 0.0 for row in group.rows)
     field = "test_loss_over_level" if relative else "test_loss"
     title = f"Test loss{' / level' if relative else ''} {WORDS[group.kind].when}, median over seeds{label}"
-    lines = []
+    lines, told = [], labels(group.shown)
     for name in group.shown:
         mark = " (baseline)" if name == group.base else ""
         values = (number(getattr(row, field)) + _marks(row) for row in group.of(name))
-        lines.append((shortened(name) + mark, *values))
+        lines.append((told[name] + mark, *values))
     header = ("schedule", *(heading(group.kind, level) for level in group.levels))
     left_out = len(group.names) - len(group.shown)
     notes, missed = [], _missed(group)
@@ -130,13 +166,13 @@ def _accuracy_table(group, label):
 
 def _ratio_table(group, label):
     """Median paired ratio to the baseline, and how often it is above 1 at the last level that pairs have reached."""
-    lines = []
+    lines, told = [], labels(group.shown)
     for name in group.shown:
         if name != group.base:
             ratios = (_ratio(row) + _marks(row) for row in group.of(name))
             row = group.cells[name, group.last]
             share = f"{100 * row.above_1:.1f} % ({100 * row.above_1_low:.1f} to {100 * row.above_1_high:.1f})"
-            lines.append((shortened(name), *ratios, share if row.pairs and _ratio(row) != "apart" else "-"))
+            lines.append((told[name], *ratios, share if row.pairs and _ratio(row) != "apart" else "-"))
     title = (
         f"Test loss of {shortened(group.base)} / that of the schedule, same seed, same {WORDS[group.kind].same}: "
         "median, and share above 1"

@@ -9,7 +9,7 @@ from ..claims.verdict import Verdict
 from ..text import WIDTH, printable
 from . import answer_text
 from .material import Material
-from .tables import MARKS, Table, describe, tables
+from .tables import MARKS, Table, agreement, describe, short_table, tables
 
 
 def verdict_text(verdict: Verdict) -> str:
@@ -18,6 +18,12 @@ def verdict_text(verdict: Verdict) -> str:
     for finding in verdict.lines:
         lines += textwrap.wrap(printable(finding), WIDTH, initial_indent="  - ", subsequent_indent="    ")
     return "\n".join([*lines, f"verdict: {verdict.outcome}"])
+
+
+def verdict_in_short(verdict: Verdict) -> str:
+    """The claim and what came of it, without the figures that the report has."""
+    claim = textwrap.fill(printable(verdict.claim), WIDTH)
+    return f"{claim}\nverdict: {verdict.outcome}" + (f" ({agreement(verdict)})" if verdict.findings else "")
 
 
 # ---- tables ----
@@ -36,6 +42,11 @@ def table(rows: Sequence[Row], most: int = MOST_LINES) -> str:
     return "\n\n".join([describe(rows), *(as_text(one) for one in tables(rows, most))])
 
 
+def ending(rows: Sequence[Row]) -> str:
+    """What a command prints of its run when it ends: what it covers, and one short table."""
+    return f"{describe(rows)}\n\n{as_text(short_table(rows))}"
+
+
 def as_text(one: Table) -> str:
     """A `Table` in columns, numbers to the right."""
     columns: list[list[str]] = []
@@ -50,8 +61,8 @@ def as_text(one: Table) -> str:
 
 
 def as_terminal(material: Material) -> str:
-    """The report as text: tables, then the verdict."""
-    parts = [printable(material.title) + "\n" + material.covers, *map(as_text, material.tables)]
+    """The report as text: tables of losses, what the sections say, then the verdict; the ratios are in the files."""
+    parts = [printable(material.title) + "\n" + material.covers, *map(as_text, material.loss_tables)]
     told = [section.headline for section in material.sections if section.headline]
     parts += (
         ["\n".join(textwrap.fill(f"- {printable(text)}", WIDTH, subsequent_indent="  ") for text in told)]

@@ -12,9 +12,10 @@ from ..analysis.levels import is_loss, last_shared, place
 from ..analysis.schedule_parts import ScheduleParts
 from ..analysis.summary import Row, problem_groups
 from ..store.file_format import is_own
-from ..text import listed, many, shortened, value_text
+from ..text import labels, listed, many, shortened, value_text
 
 MOST_SCHEDULES = 7
+MOST_LETTERS = 30  # of a name in a legend
 MOST_TIMES = 1000  # beyond it, how many times as much is not told
 GRID_POINTS = 160
 # Moments are joined where the logarithms of their train losses differ by less than this, or where the test loss, or
@@ -79,6 +80,11 @@ class View:
             for name in rest:
                 distance[name] = min(distance[name], self._apart(points[name], points[chosen[-1]]))
         return chosen
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """What the schedules shown are called in a picture's legend."""
+        return labels(self.shown, MOST_LETTERS)
 
     @staticmethod
     def _apart(one, other):

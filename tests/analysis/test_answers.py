@@ -290,12 +290,18 @@ def test_a_ready_grid_answers_its_question(name, folder, capsys):
     assert __main__.main(["run.h5", "--out", "made", "--format", formats]) == 0
     found = answers.answer(simlr.load("run.h5"))
     told = " ".join(capsys.readouterr().out.split())
-    assert found.sentence in told and found.sentence in " ".join(process.stdout.split())
+    assert found.sentence in told and found.short in " ".join(process.stdout.split())
     assert found.outcome in (outcomes.YES, outcomes.NO, outcomes.DEPENDS, outcomes.SAME, outcomes.UNSURE)
-    assert re.search(r"\(95 % \S+ to \S+\)|not decided, with \d+ of \d+ seeds", found.sentence)
+    for text in (found.sentence, found.short):
+        assert re.search(r"\(95 % \S+ to \S+\)|not decided, with \d+ of \d+ seeds", text)
+    # In short, too, it is said that the best lies where nothing further was tried.
+    assert ("may lie beyond" in found.sentence) == bool(re.search("edge of what was tried|highest tried", found.short))
+    assert len(found.short) <= len(found.sentence) and found.short.startswith(found.lead)
     if "html" in formats:
         page = (folder / "made/report.html").read_text(encoding="utf-8")
-        assert page.index(question["text"]) < page.index("<h2>") and html.escape(found.sentence) in page
+        assert page.index(question["text"]) < page.index("<h2>") and html.escape(found.short) in page
+        assert page.index(html.escape(found.short)) < page.index("<figure")  # what it leaves out stands below
+        assert not found.details or page.index(html.escape(found.details)) > page.index("</figure>")
     with open("made/answer.csv", newline="", encoding="utf-8") as file:
         assert len(list(csv.DictReader(file))) == count
     picture = answer.picture(simlr.load("run.h5"), found)

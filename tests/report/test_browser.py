@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import math
 import os
 import re
 import shutil
@@ -67,6 +68,12 @@ class Browser:
         """The mouse to a place of the window."""
         step = {"type": "pointerMove", "duration": 0, "x": round(x), "y": round(y)}
         self.ask("/actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": [step]}]})
+
+    def drag(self, start, end):
+        """The mouse, held, from a place of the window to another."""
+        moves = [{"type": "pointerMove", "duration": 0, "x": round(x), "y": round(y)} for x, y in (start, end)]
+        steps = [moves[0], {"type": "pointerDown", "button": 0}, moves[1], {"type": "pointerUp", "button": 0}]
+        self.ask("/actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": steps}]})
 
     def log(self, kind):
         return self.ask("/se/log", {"type": kind})
@@ -165,6 +172,66 @@ def test_a_series_is_hidden_by_mouse_and_shown_by_the_keyboard(browser):
     assert browser.run(state) == ["true", False]
 
 
+RANGE = """const data = JSON.parse(document.getElementById("values").textContent).course;
+    const labels = [...document.querySelectorAll("#course-plot text.tick")];
+    return labels.map((label) => [Number(label.textContent), Number(label.getAttribute("x"))]);"""
+TOLD = "return document.querySelector('#course .value:not([hidden])')?.textContent ?? ''"
+
+
+def test_the_axis_of_time_is_enlarged_by_button_key_and_mouse_and_values_stay_right(browser):
+    """A tick of the enlarged axis and a curve's value told beside it agree; what is seen whole is as it was."""
+    browser.run("document.getElementById('course').scrollIntoView({block: 'start', behavior: 'instant'})")
+    whole = browser.run("return document.querySelector('#course-plot').outerHTML.length")
+    data = browser.run("return JSON.parse(document.getElementById('values').textContent).course")
+    low, high, logarithmic = data["axis"]
+    left, top, right, bottom = data["panels"][0]["box"]
+    assert logarithmic and browser.run(RANGE) == []
+    browser.click("#course .zoom button:nth-of-type(1)")
+    browser.type("#course-plot", "+")
+    ticks = browser.run(RANGE)
+    assert len(ticks) >= 2
+    # A quarter of the axis about its middle, in logarithms.
+    middle, quarter = 0.5 * math.log(low * high), 0.125 * math.log(high / low)
+    for value, x in ticks:
+        assert abs(math.log(value) - middle) <= quarter * (1.0 + 1e-9)
+        share = (math.log(value) - middle + quarter) / (2.0 * quarter)
+        assert x == pytest.approx(left + share * (right - left), abs=0.1)
+    # The mouse on a point of a curve, where the enlarged axis has it: its own values are told.
+    series = next(one for one in data["series"] if one["panel"] == 0 and data["names"][one["series"]] == "flow")
+    near = min(range(len(series["points"])), key=lambda i: abs(series["points"][i][0] - 0.5 * (left + right)))
+    x, y = series["points"][near]
+    place = browser.run(
+        """const [x, y] = arguments; const plot = document.getElementById("course-plot");
+        const at = new DOMPoint(x, y).matrixTransform(plot.getScreenCTM()); return [at.x, at.y];""",
+        left + ((x - left) / (right - left) - 0.375) / 0.25 * (right - left),
+        y,
+    )
+    browser.move(*place)
+    told = browser.run(TOLD)
+    time, loss = series["values"][near]
+    assert told.endswith(f"train loss: {loss}") and f": {time};" in told, (told, series["values"][near])
+    browser.type("#course-plot", "0")
+    assert browser.run(RANGE) == []
+    browser.drag(_on_screen(browser, left + 0.5 * (right - left), 0.5 * (top + bottom)),
+                 _on_screen(browser, left + 0.75 * (right - left), 0.5 * (top + bottom)))  # fmt: skip
+    values = [value for value, _ in browser.run(RANGE)]
+    assert values and all(0.49 < math.log(v / low) / math.log(high / low) < 0.76 for v in values)
+    browser.click("#course .zoom button:nth-of-type(3)")
+    assert browser.run(RANGE) == []
+    assert browser.run("return document.querySelector('#course .zoom button:nth-of-type(3)').disabled")
+    assert abs(browser.run("return document.querySelector('#course-plot').outerHTML.length") - whole) < 0.05 * whole
+    assert browser.log("browser") == []
+
+
+def _on_screen(browser, x, y):
+    return browser.run(
+        """const [x, y] = arguments; const plot = document.getElementById("course-plot");
+        const at = new DOMPoint(x, y).matrixTransform(plot.getScreenCTM()); return [at.x, at.y];""",
+        x,
+        y,
+    )
+
+
 def test_tables_sort_and_filter(browser):
     column = """return [...document.getElementById('tried').tBodies[0].rows].filter((line) => !line.hidden)
         .map((line) => [line.cells[0].textContent, Number(line.cells[1].textContent)]);"""
@@ -184,6 +251,47 @@ def test_tables_sort_and_filter(browser):
     assert [ratio for _, ratio in browser.run(column)] == sorted(ratios, reverse=True)
     browser.type("#tried-filter", "annealed")
     assert {name for name, _ in browser.run(column)} == {"annealed", "annealed-1.4", "annealed-sharpness"}
+
+
+KINDS = {
+    "constant": {},
+    "cosine": {"steps": 200},
+    "linear": {"steps": 200},
+    "exponential": {"gamma": 0.99},
+    "warmup_stable_decay": {"steps": 200, "warmup_steps": 10, "decay_steps": 50},
+}
+
+
+def test_a_sweep_of_150_schedules_takes_ten_screens_at_most(port, tmp_path):
+    rates = [round(0.05 * (i + 1), 2) for i in range(30)]
+    schedules = [{"name": kind, "kind": kind, "learning_rate": rates, **more} for kind, more in KINDS.items()]
+    stop = {"train_loss": [1e-2, 1e-4], "max_steps": 1000, "landing": "exact"}
+    config = runs.grid(schedule=[*schedules, {"kind": "flow"}], seeds__count=20, stop=stop, record__points=40)
+    assert simlr.run(config, out=tmp_path / "sweep.h5").schedule.size == 151
+    assert __main__.main([str(tmp_path / "sweep.h5"), "--out", str(tmp_path / "made"), "--format", "html"]) == 0
+    with opened(port, (tmp_path / "made/report.html").as_uri()) as browser:
+        assert browser.run("return document.documentElement.scrollHeight") <= 10 * 800
+        assert browser.run("return document.documentElement.scrollWidth") <= 1200
+        assert " among 150 schedules, " in browser.run("return document.body.textContent")
+
+
+# name -> what makes it small
+QUESTIONS = {
+    "annealing": {},
+    "cosine-or-wsd": {},
+    "early-stopping": {"stop__max_steps": 1000},
+    "linear-scaling": {"stop__max_steps": 300},
+    "momentum": {"stop__max_steps": 300},
+    "warmup": {},
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_paper_holds_the_pages_of_the_questions(port, name, tmp_path):
+    simlr.run(runs.grid(runs.ROOT / f"data/{name}.toml", seeds__count=4, **QUESTIONS[name]), out=tmp_path / "run.h5")
+    assert __main__.main([str(tmp_path / "run.h5"), "--out", str(tmp_path / "made"), "--format", "html"]) == 0
+    with opened(port, (tmp_path / "made/report.html").as_uri()) as browser:
+        test_paper_holds_every_table_and_figure(browser)
 
 
 def test_paper_holds_every_table_and_figure(browser):

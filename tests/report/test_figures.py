@@ -144,4 +144,4 @@ def test_settings_of_a_notebook_change_no_byte(made, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     for path in (tmp_path / "made").iterdir():
         assert path.read_bytes() == (made[1] / path.name).read_bytes(), path.name
-    assert len(list(Path(tmp_path / "made").iterdir())) == 2 * len(KEYS) + 2
+    assert len(list(Path(tmp_path / "made").iterdir())) == 2 * len(KEYS) + 3

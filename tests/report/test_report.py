@@ -20,23 +20,25 @@ import runs
 import simlr
 from simlr.analysis import directions, families, pairs, run_analysis, summary
 from simlr.analysis.summary import baseline
+from simlr.grid.listing import outcome
 from simlr.papers import nakkiran2020
 from simlr.report import __main__, sections
 from simlr.report.figures import plane, style
 from simlr.report.figures import run as run_figures
 from simlr.report.view import View
-from simlr.text import number
+from simlr.text import number, shortened
 
 CSV = ["annealing.csv", "best.csv", "findings.csv", "pairs.csv", "summary.csv"]
-FILES = sorted([*CSV, "report.html", "report.md"])
+FILES = sorted([*CSV, "explorer.html", "report.html", "report.md"])
 REFERENCE_FILES = sorted([*FILES, "bias-variance.csv", "directions.csv"])  # it keeps the residuals at its stops
-WITHOUT_PAGE = [name for name in FILES if name != "report.html"]
+WITHOUT_PAGE = [name for name in FILES if not name.endswith(".html")]
 HOSTILE = '<script>alert(1)</script>\n../../x | $a$ `b` [c](javascript:d) "e" & \x1b[2J\u202e'
 
 # Tags that are on the page; anything else came from a name that was not escaped.
 TAGS = {"html", "head", "meta", "title", "style", "script", "body", "main", "header", "h1", "h2", "p", "span", "pre"}
-TAGS |= {"div", "ul", "li", "button", "details", "summary", "footer", "figure", "figcaption"}
+TAGS |= {"div", "ul", "li", "button", "details", "summary", "footer", "figure", "figcaption", "a"}
 TAGS |= {"table", "caption", "thead", "tbody", "tr", "th", "td"}
+EXPLORER = ("a", "explorer.html")  # the one page that another leads to
 SVG_TAGS = {"svg", "defs", "g", "path", "use", "text", "tspan", "rect", "clipPath", "clippath"}
 
 FORBID = """
@@ -66,7 +68,7 @@ class Page(HTMLParser):
         for name, value in attributes:
             # Nothing is fetched, and nothing runs or is styled but what the policy names.
             assert not name.startswith("on") and name != "style" and name not in ("src", "data", "srcset", "action")
-            assert name not in ("href", "xlink:href") or value.startswith("#")
+            assert name not in ("href", "xlink:href") or value.startswith("#") or (tag, value) == EXPLORER
         if dict(attributes).get("http-equiv") == "Content-Security-Policy":
             self.policy = dict(attributes)["content"]
 
@@ -145,9 +147,57 @@ def test_the_csv_has_every_row_with_all_digits(reference):
         records = list(csv.DictReader(file))
     assert len(records) == len(rows) == 12 * 6
     for record, row in zip(records, rows, strict=True):
-        assert set(record) == set(row.record())
+        # The parameters of the schedule stand last, so that who reads by place reads what was there before.
+        assert list(record)[: len(row.record())] == list(row.record())
+        assert all(name.startswith("schedule_") for name in list(record)[len(row.record()) :])
         assert float(record["test_loss"] or "nan") == pytest.approx(row.test_loss, rel=0, nan_ok=True)
         assert (record["schedule"], int(record["reached"])) == (row.schedule, row.reached)
+
+
+def test_the_parameters_of_schedules_are_columns(reference):
+    """In both files and in the data frame, as the grid has them; empty where a schedule has none."""
+    path, out = reference
+    run = simlr.load(path)
+    rate = dict(zip(run.schedule.tolist(), run.schedule_learning_rate.tolist(), strict=True))
+    kind = dict(zip(run.schedule.tolist(), run.schedule_kind.tolist(), strict=True))
+    for name, columns in {"summary.csv": {"schedule": "schedule_"}, "pairs.csv": {"a": "a_", "b": "b_"}}.items():
+        with open(out / name, newline="", encoding="utf-8") as file:
+            records = list(csv.DictReader(file))
+        for record in records:
+            for column, before in columns.items():
+                expected = rate[record[column]]
+                assert record[f"{before}learning_rate"] == ("" if expected != expected else repr(expected))
+                assert record[f"{before}kind"] == kind[record[column]]
+    pytest.importorskip("xarray")
+    frame = run.to_pandas()
+    assert len(frame) == run.status.size and list(frame.columns[:3]) == ["schedule", "seed", "level"]
+    np.testing.assert_array_equal(frame.test_loss.to_numpy(), run.test_loss.ravel())
+    assert {key: set(part) for key, part in frame.groupby("schedule").schedule_kind} == {
+        k: {v} for k, v in kind.items()
+    }
+    np.testing.assert_array_equal(frame.schedule_learning_rate, np.repeat(list(rate.values()), run.status[0].size))
+
+
+def test_the_page_leads_to_the_explorer_where_a_run_can_be_explored(reference, half, tmp_path):
+    page = Page(reference[1] / "report.html")
+    assert "a" in page.tags and page.page.count('href="explorer.html"') == 1
+    alone = tmp_path / "alone"
+    assert __main__.main([str(reference[0]), "--explore", "--out", str(alone)]) == 0
+    assert (alone / "explorer.html").read_bytes() == (reference[1] / "explorer.html").read_bytes()
+    unfinished = made(half, "--format", "html", out=tmp_path / "half")
+    assert [entry.name for entry in unfinished.iterdir()] == ["report.html"]
+    assert "a" not in Page(unfinished / "report.html").tags
+
+
+def test_names_are_written_as_people_write_numbers():
+    for name, told in {
+        "linear[1.0,100.0]": "linear[1,100]",
+        "large[learning_rate=1.0]": "large[learning_rate=1]",
+        "annealed, none": "annealed, without noise",
+        "rate[0.10,1.05,-2.0]": "rate[0.10,1.05,-2]",
+        "v1.0, gd": "v1.0, gd",
+    }.items():
+        assert shortened(name) == told
 
 
 def test_the_page_is_whole_and_fetches_nothing(reference):
@@ -267,6 +317,9 @@ def test_the_analysis_is_written_as_its_functions_give_it(folder):
         with open(out / name, newline="", encoding="utf-8") as file:
             written = list(csv.DictReader(file))
         told = [{key: "" if value != value else str(value) for key, value in row.record().items()} for row in rows]
+        told_columns = list(rows[0].record())
+        assert list(written[0])[: len(told_columns)] == told_columns
+        written = [{key: line[key] for key in told_columns} for line in written]
         for line in (*written, *told):  # what depends on the comparisons beside it is another on the page
             line.pop("p_holm", None), line.pop("outcome", None)
         assert written == told
@@ -496,3 +549,15 @@ def test_the_page_of_a_large_grid_stays_small(folder):
     out = made(folder / "large.h5", "--format", "html,md")
     assert (out / "report.html").stat().st_size < 2_000_000
     assert (out / "report.md").stat().st_size < 100_000
+
+
+def test_command_and_report_print_other_tables(reference, capsys):
+    """When a run ends the ratios and the verdict in a sentence; the report has the losses and the figures."""
+    ended = outcome(reference[0])
+    made(reference[0], "--format", "md")
+    told = capsys.readouterr().out
+    tables_of = [{line for line in text.splitlines() if line.startswith("Test loss")} for text in (ended, told)]
+    assert all(len(tables) == 1 for tables in tables_of) and not tables_of[0] & tables_of[1]
+    assert "verdict: holds (7 of 7 figures measured agree with the paper's)" in ended and "  - " not in ended
+    assert ended.splitlines()[-2:] == [str(reference[0]), f"python -m simlr.report {reference[0]}"]
+    assert len(ended.splitlines()) < 25

@@ -12,7 +12,7 @@ import numpy as np
 from ...analysis.comparison import APART, MARGIN
 from ...analysis.levels import heading
 from ...analysis.on_page import MOST_GROUPS
-from ...text import listed, shortened, some, value_text
+from ...text import labels, listed, shortened, some, value_text
 from ..sections import RATE, Section, likely, ranks_shown
 from ..view import View
 from . import style
@@ -90,7 +90,7 @@ def _dots(dots, logarithmic=False):
         panel.errorbar(
             x, y, xerr=[np.maximum(x - low, 0.0), np.maximum(high - x, 0.0)], linestyle="", label=text, **line
         )
-    panel.set_yticks(range(len(names)), [style.plain(shortened(name, LABEL)) for name in names])
+    panel.set_yticks(range(len(names)), [style.plain(label) for label in labels(names, LABEL).values()])
     panel.set_ylim(len(names) - 0.4, -0.6)
     panel.grid(visible=False, axis="y")
     if logarithmic:
@@ -131,7 +131,7 @@ def annealing(view: View, rows: Sequence[Any], headline: str) -> Picture | None:
     figure, panel = drawn
     panel.axvline(50.0, color="#000000", linewidth=1.0, zorder=0)
     panel.set_xlim(-2.0, 102.0)
-    panel.set_xlabel("seeds in which annealing has the smaller test loss, in percent")
+    panel.set_xlabel("seeds in which annealing has less test loss, in percent")
     style.title(figure, headline)
     against_ = ", ".join(dict.fromkeys(shortened(row.b) for row in rows[:MOST_DOTS]))
     caption = (

@@ -169,11 +169,12 @@ def _best(run, answer, rows):
             style.positive_axis(panel, "y", [v for row in of_panel for v in (row.best_low, row.best_high)])
             panel.set_ylim(top=min(3.0 * highest, 1.2 * max(*expected, highest)))
         panel.set_title(style.plain(title))
+    best = noun(question["best"]).name
     caption = (
-        f"The {question['best']} of the least {MEASURES[question['measure']]} against {question['against']}, with its "
-        f"95 % interval over resamples of the seeds; grey: growth as expected, from the first value on."
+        f"The {best} of the least {MEASURES[question['measure']]} against the {noun(question['against']).name}, with "
+        f"its 95 % interval over resamples of the seeds; grey: growth as expected, from the first value on."
     )
-    return _finished(figure, panels, answer, axes, f"best {question['best']}", caption)
+    return _finished(figure, panels, answer, axes, f"best {best}", caption)
 
 
 def _finished(figure, panels, answer, axes, label, caption):

@@ -56,7 +56,7 @@ def inline(picture: Picture) -> Inline:
     -------
     Inline
         `data` has places in units of the SVG: of every panel its box and the names of its axes, of every series its
-        name, its panel, points [x, y] and what they stand for as text.
+        name, its panel, points [x, y] and what they stand for as text; the ends of a horizontal axis that all share.
     """
     figure: Any = picture.figure
     title = " ".join(figure.get_suptitle().replace(r"\$", "$").split())
@@ -143,7 +143,16 @@ def _data(figure, entries):
                 points = [[round(float(a), 1), round(float(height - b), 1)] for a, b in places[kept]]
                 told = [[_told(panel.xaxis, x[k]), _told(panel.yaxis, y[k])] for k in kept]
                 series.append({"series": number, "panel": p, "points": points, "values": told})
-    return {"panels": panels, "series": series, "names": [entry.label for entry in entries]}
+    found = {"panels": panels, "series": series, "names": [entry.label for entry in entries]}
+    return found | _shared_axis(figure)
+
+
+def _shared_axis(figure):
+    """The horizontal axis that all panels of a figure share, which a page can enlarge: its ends, and its scale."""
+    first, *others = figure.axes
+    if not others or not all(first.get_shared_x_axes().joined(first, other) for other in others):
+        return {}
+    return {"axis": [*map(float, first.get_xlim()), first.get_xscale() == "log"]}
 
 
 def _drawn(panel, entries):

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...analysis.levels import WORDS, level_text, text
-from ...text import printable, shortened
+from ...text import printable
 from ..view import View
 
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
@@ -341,7 +341,7 @@ def line(i: int) -> dict[str, Any]:
 
 def schedule_line(view: View, name: str) -> dict[str, Any]:
     """Colour, dashes, marker and label of a schedule, the same in every picture."""
-    return {**line(view.shown.index(name)), "label": plain(shortened(name, 28))}
+    return {**line(view.shown.index(name)), "label": plain(view.labels[name])}
 
 
 def colour_of(artist: Any) -> str:

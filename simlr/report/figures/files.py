@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import style
-from .inline import axis_name, axis_value, legend_entries
+from .inline import axis_name, axis_value, label_below, legend_entries
 from .style import Picture
 
 FORMATS = ("svg", "pdf", "png")
@@ -60,7 +60,7 @@ def numbers(pictures: Sequence[Picture]) -> Iterator[tuple]:
         figure: Any = picture.figure
         curves = {entry.colour: entry.label for entry in legend_entries(figure)}
         for place, panel in enumerate(figure.axes, start=1):
-            names = axis_name(panel.get_xlabel()), axis_name(panel.get_ylabel())
+            names = axis_name(label_below(panel)), axis_name(panel.get_ylabel())
             title = axis_name(panel.get_title()) or names[1] or str(place)
             for colour, x, y, low, high, of in _curves(panel):
                 told = ((axis_value(panel.xaxis, a), axis_value(panel.yaxis, b)) for a, b in zip(x, y, strict=True))

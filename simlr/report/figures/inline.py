@@ -128,7 +128,7 @@ def _data(figure, entries):
     for p, panel in enumerate(figure.axes):
         box = panel.get_window_extent()
         corners = [box.x0, height - box.y1, box.x1, height - box.y0]
-        names = [axis_name(text) for text in (panel.get_xlabel(), panel.get_ylabel() or panel.get_title())]
+        names = [axis_name(text) for text in (label_below(panel), panel.get_ylabel() or panel.get_title())]
         panels.append({"box": [round(float(value), 1) for value in corners], "names": names})
         for number, x, y in _drawn(panel, entries):
             with np.errstate(all="ignore"):
@@ -179,6 +179,12 @@ def axis_name(text: str) -> str:
     """The name of an axis: what stands before its explanation, mathematics in letters."""
     text = MATHEMATICS.sub(lambda found: found[1].replace("\\", ""), text)
     return re.split(r"[,:;\n]", text.replace(r"\$", "$"))[0].strip()
+
+
+def label_below(panel: Any) -> str:
+    """The label of a panel's horizontal axis; of panels that share it, of the one that has it."""
+    siblings = panel.get_shared_x_axes().get_siblings(panel)
+    return panel.get_xlabel() or next(filter(None, (other.get_xlabel() for other in siblings)), "")
 
 
 def axis_value(axis: Any, value: float) -> str | float:

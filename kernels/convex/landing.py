@@ -58,7 +58,7 @@ def share_back(table, n, theta, lane, level, trial, scratch):
     for _ in range(MOST_LOOKS):
         for i in range(trial.back.size):
             trial.theta[i, 0] = fma(share, trial.back[i], theta[i, lane])
-        full_pass(table, n, trial.theta, scratch, trial.gradient, LANES)
+        full_pass(table, n, trial.theta, scratch, trial.gradient, 1)
         excess = scratch.total[0] - level
         if abs(excess) <= CLOSE * level:
             break

@@ -21,7 +21,7 @@ import numpy as np
 from ..block_products import QUAD
 from ..descent.exponential import LOWEST_EXPONENT, exp_lane, log_lane
 from ..intrinsics import fma
-from ..jit import inline, worker
+from ..jit import inline
 
 SQUARED, LOGISTIC, SOFTMAX, HUBER, SQUARED_HINGE = 0, 1, 2, 3, 4
 
@@ -30,8 +30,9 @@ class Table(NamedTuple):
     """Rows of every seed, as many of them, up to a multiple of QUAD; those beyond `count` have zeros and weight 0."""
 
     x: np.ndarray  # (N, rows, d)
-    y: np.ndarray  # (N, rows) a number, +-1, or a class number
-    weight: np.ndarray  # (rows,) 1 / count
+    columns: np.ndarray  # (N, d, rows to a multiple of BLOCK), x's columns: where rows lie in lanes; else (N, 0, 0)
+    y: np.ndarray  # (N, rows, or as many as columns has) a number, +-1, or a class number
+    weight: np.ndarray  # (rows, or as many as columns has) 1 / count
     count: np.ndarray  # (N,) int64, all the same
     reach: np.ndarray  # (N,) the largest |x|^2 of a row
     middle: np.ndarray  # (N,) above it a score, or a number, tells the second of two classes
@@ -41,25 +42,45 @@ class Table(NamedTuple):
     ridge: np.ndarray  # (outputs d,) what half the square of each parameter is multiplied with and added
 
 
-class Scratch(NamedTuple):
-    """What a pass over rows works with; W lanes."""
-
-    misfit: np.ndarray  # (QUAD outputs, W)
-    total: np.ndarray  # (W,) the loss
-    hits: np.ndarray  # (W,) how many rows are told right
-    top: np.ndarray  # (W,) of softmax, as the next three
-    own: np.ndarray  # (W,)
-    rest: np.ndarray  # (W,)
-    gap: np.ndarray  # (W,)
+# ---- one row: (slope, loss) at its score z ----
 
 
-@worker
-def make_scratch(outputs, width):
-    """Room for a pass over rows of so many scores."""
-    return Scratch(
-        np.zeros((QUAD * outputs, width)), np.zeros(width), np.zeros(width), np.zeros(width), np.zeros(width),
-        np.zeros(width), np.zeros(width),
-    )  # fmt: skip
+@inline
+def squared_of(z, label):
+    """The squared loss."""
+    error = z - label
+    return 2.0 * error, error * error
+
+
+@inline
+def huber_of(z, label, delta):
+    """Huber's loss: within delta inside^2 / 2, and what is beyond adds delta a unit."""
+    error = z - label
+    inside = min(abs(error), delta)
+    beyond = abs(error) - inside
+    return (inside if error >= 0.0 else -inside) + 0.0 * error, fma(delta, beyond, 0.5 * inside * inside) + 0.0 * error
+
+
+@inline
+def hinge_of(z, label):
+    """The squared hinge loss."""
+    lack = 1.0 - label * z
+    lack = 0.5 * (lack + abs(lack))
+    return -2.0 * label * lack, lack * lack
+
+
+@inline
+def logistic_of(z, label):
+    """The logistic loss."""
+    u = label * z
+    e = exp_lane(max(-abs(u), LOWEST_EXPONENT))
+    one = 1.0 + e
+    inverse = 1.0 / one
+    loss = 0.5 * (abs(u) - u) + (log_lane(one) + (e - (one - 1.0)) * inverse)
+    return -label * (e * inverse if u >= 0.0 else inverse), loss
+
+
+# ---- QUAD rows, lanes of many parameters ----
 
 
 @inline
@@ -68,10 +89,10 @@ def squared_rows(y, weight, j, scratch, filled, with_loss):
     for q in range(QUAD):
         label, share = y[j + q], weight[j + q]
         for lane in range(filled):
-            error = scratch.misfit[q, lane] - label
-            scratch.misfit[q, lane] = 2.0 * share * error
+            slope, loss = squared_of(scratch.misfit[q, lane], label)
+            scratch.misfit[q, lane] = share * slope
             if with_loss:
-                scratch.total[lane] = fma(share * error, error, scratch.total[lane])
+                scratch.total[lane] = fma(share, loss, scratch.total[lane])
 
 
 @inline
@@ -80,13 +101,9 @@ def huber_rows(y, weight, j, delta, scratch, filled, with_loss):
     for q in range(QUAD):
         label, share = y[j + q], weight[j + q]
         for lane in range(filled):
-            error = scratch.misfit[q, lane] - label
-            # Within delta its own size: then the loss is inside^2 / 2, and what is beyond adds delta a unit.
-            inside = min(abs(error), delta)
-            beyond = abs(error) - inside
-            scratch.misfit[q, lane] = share * (inside if error >= 0.0 else -inside) + 0.0 * error
+            slope, loss = huber_of(scratch.misfit[q, lane], label, delta)
+            scratch.misfit[q, lane] = share * slope
             if with_loss:
-                loss = fma(delta, beyond, 0.5 * inside * inside) + 0.0 * error
                 scratch.total[lane] = fma(share, loss, scratch.total[lane])
 
 
@@ -96,11 +113,10 @@ def hinge_rows(y, weight, j, scratch, filled, with_loss):
     for q in range(QUAD):
         label, share = y[j + q], weight[j + q]
         for lane in range(filled):
-            lack = 1.0 - label * scratch.misfit[q, lane]
-            lack = 0.5 * (lack + abs(lack))
-            scratch.misfit[q, lane] = -2.0 * share * label * lack
+            slope, loss = hinge_of(scratch.misfit[q, lane], label)
+            scratch.misfit[q, lane] = share * slope
             if with_loss:
-                scratch.total[lane] = fma(share * lack, lack, scratch.total[lane])
+                scratch.total[lane] = fma(share, loss, scratch.total[lane])
 
 
 @inline
@@ -109,13 +125,9 @@ def logistic_rows(y, weight, j, scratch, filled, with_loss):
     for q in range(QUAD):
         label, share = y[j + q], weight[j + q]
         for lane in range(filled):
-            u = label * scratch.misfit[q, lane]
-            e = exp_lane(max(-abs(u), LOWEST_EXPONENT))
-            one = 1.0 + e
-            inverse = 1.0 / one
-            scratch.misfit[q, lane] = -share * label * (e * inverse if u >= 0.0 else inverse)
+            slope, loss = logistic_of(scratch.misfit[q, lane], label)
+            scratch.misfit[q, lane] = share * slope
             if with_loss:
-                loss = 0.5 * (abs(u) - u) + (log_lane(one) + (e - (one - 1.0)) * inverse)
                 scratch.total[lane] = fma(share, loss, scratch.total[lane])
 
 

@@ -1,14 +1,44 @@
 """Passes over rows: scores, losses and gradients of many parameters (outputs d, width) side by side in lanes.
 
 Score c of a row is <x, theta_c>, theta_c the c-th d of the parameters. Sums run over features and rows in their order,
-QUAD of each at a time, which changes no bits.
+QUAD of each at a time, which changes no bits. Where a table has `columns`, its rows lie in lanes in the place of the
+parameters, and only as many of these are gone through as are busy: see `in_lanes`.
 """
+
+from typing import NamedTuple
+
+import numpy as np
 
 from ..block_products import QUAD, add_block
 from ..intrinsics import fma
-from ..jit import cell, inline
+from ..jit import cell, inline, worker
+from ..pool import whole_lanes
 from ..stochastic.gradients import gradient_axis, misfit_axis
+from .in_lanes import Lanes, make_lanes, pass_one
 from .losses import apply_loss, count_hits
+
+
+class Scratch(NamedTuple):
+    """What a pass over rows works with; W lanes."""
+
+    misfit: np.ndarray  # (QUAD outputs, W)
+    total: np.ndarray  # (W,) the loss
+    hits: np.ndarray  # (W,) how many rows are told right
+    top: np.ndarray  # (W,) of softmax, as the next three
+    own: np.ndarray  # (W,)
+    rest: np.ndarray  # (W,)
+    gap: np.ndarray  # (W,)
+    lanes: Lanes  # where rows lie in lanes
+
+
+@worker
+def make_scratch(table, width):
+    """Room for passes over the rows of a table."""
+    outputs = table.outputs
+    return Scratch(
+        np.zeros((QUAD * outputs, width)), np.zeros(width), np.zeros(width), np.zeros(width), np.zeros(width),
+        np.zeros(width), np.zeros(width), make_lanes(table.ridge.size),
+    )  # fmt: skip
 
 
 @inline
@@ -72,8 +102,13 @@ def batch_pass(table, x, y, weight, rows, theta, scratch, gradient, filled):
 
 
 @cell
-def full_pass(table, n, theta, scratch, gradient, filled):
-    """scratch.total = the train loss of seed n with the ridge, gradient its gradient."""
+def full_pass(table, n, theta, scratch, gradient, count):
+    """scratch.total = the train loss of seed n with the ridge, gradient its gradient, of the first `count` lanes."""
+    if table.columns.shape[1] > 0:
+        for lane in range(count):
+            scratch.total[lane] = pass_one(table, n, lane, theta, scratch.lanes, gradient, True, False)[0]
+        return
+    filled = whole_lanes(count)
     x, y = table.x[n], table.y[n]
     ridge_gradient(table, theta, gradient, filled)
     ridge_loss(table, theta, scratch.total, filled)
@@ -84,8 +119,16 @@ def full_pass(table, n, theta, scratch, gradient, filled):
 
 
 @inline
-def add_losses(table, n, theta, scratch, filled, with_hits):
+def add_losses(table, n, theta, scratch, count, with_hits):
     """scratch.total as of `full_pass`, to the same bits, and, where it is asked for, scratch.hits."""
+    if table.columns.shape[1] > 0:
+        for lane in range(count):
+            found = pass_one(table, n, lane, theta, scratch.lanes, theta, False, with_hits)
+            scratch.total[lane], scratch.hits[lane] = found
+        return
+    filled = whole_lanes(count)
+    for lane in range(filled):
+        scratch.hits[lane] = 0.0
     x, y = table.x[n], table.y[n]
     ridge_loss(table, theta, scratch.total, filled)
     for j in range(0, x.shape[0], QUAD):
@@ -96,17 +139,15 @@ def add_losses(table, n, theta, scratch, filled, with_hits):
 
 
 @cell
-def loss_pass(table, n, theta, scratch, filled):
-    """scratch.total = the train loss of seed n with the ridge."""
-    add_losses(table, n, theta, scratch, filled, False)
+def loss_pass(table, n, theta, scratch, count):
+    """scratch.total = the train loss of seed n with the ridge, of the first `count` lanes."""
+    add_losses(table, n, theta, scratch, count, False)
 
 
 @cell
-def hits_pass(table, n, theta, scratch, filled):
+def hits_pass(table, n, theta, scratch, count):
     """The same, and scratch.hits = how many rows there are whose class is told."""
-    for lane in range(filled):
-        scratch.hits[lane] = 0.0
-    add_losses(table, n, theta, scratch, filled, True)
+    add_losses(table, n, theta, scratch, count, True)
 
 
 @inline

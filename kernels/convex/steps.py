@@ -8,7 +8,8 @@ and the levels are checked after every step. The pass over all rows that gives t
 too. Mini-batches need that pass for levels alone; without any, the loss is looked at only where the parameters are so
 long that it may lie beyond the limit.
 
-The lanes of a pool are schedules of one seed, so that a row that is loaded, or drawn, serves them all. What a pool is,
+The lanes of a pool are schedules of one seed, so that a row that is loaded, or drawn, serves them all; of few schedules
+the passes over all rows have rows in their lanes instead (`in_lanes`). What a pool is,
 how cells come into it and leave it, and what is kept of them is that of `stochastic.lanes`, with energy = 2 train loss
 and the parameters in the place of the residual. No lane looks at another one, so the bits do not depend on which cells
 share a pool.
@@ -54,8 +55,7 @@ from ..stochastic.optimizers import update_lanes
 from ..stochastic.steps import SEGMENT, pool_width, segment_end
 from ..tasks import NONE_LEFT, claim_cells
 from .landing import keep_before, land_lane, make_trial
-from .losses import make_scratch
-from .passes import batch_pass, full_pass, hits_pass, loss_pass, norms
+from .passes import batch_pass, full_pass, hits_pass, loss_pass, make_scratch, norms
 
 # Where |theta|^2 times the largest |x|^2 is below it, no loss is near the limit of 1e100.
 SAFE_REACH = 1e90
@@ -95,38 +95,38 @@ def batch_gradient(pool, drawn, batch, scratch, launch, n, step, filled):
 
 
 @inline
-def take_losses(pool, scratch, filled):
+def take_losses(pool, scratch, count):
     """energy = 2 loss."""
-    for lane in range(filled):
+    for lane in range(count):
         pool.energy[lane] = 2.0 * scratch.total[lane]
 
 
 @inline
-def guard(pool, scratch, table, n, filled):
+def guard(pool, scratch, table, n, count):
     """energy = 0 where the loss cannot be near the limit, else 2 loss."""
-    norms(pool.r, pool.energy, filled)
+    norms(pool.r, pool.energy, count)
     far = 0
-    for lane in range(filled):
+    for lane in range(count):
         far += not pool.energy[lane] * table.reach[n] <= SAFE_REACH
     if far > 0:
-        loss_pass(table, n, pool.r, scratch, filled)
-        take_losses(pool, scratch, filled)
+        loss_pass(table, n, pool.r, scratch, count)
+        take_losses(pool, scratch, count)
         return
-    for lane in range(filled):
+    for lane in range(count):
         pool.energy[lane] = 0.0
 
 
 @inline
-def look(pool, scratch, launch, n, filled):
+def look(pool, scratch, launch, n, count):
     """The energy of all lanes, and the next gradient where it is that of all rows."""
     if launch.noise.kind < WITH_REPLACEMENT:
-        full_pass(launch.rows, n, pool.r, scratch, pool.gradient, filled)
-        take_losses(pool, scratch, filled)
+        full_pass(launch.rows, n, pool.r, scratch, pool.gradient, count)
+        take_losses(pool, scratch, count)
     elif launch.cells.threshold[n, 0] >= 0.0:
-        loss_pass(launch.rows, n, pool.r, scratch, filled)
-        take_losses(pool, scratch, filled)
+        loss_pass(launch.rows, n, pool.r, scratch, count)
+        take_losses(pool, scratch, count)
     else:
-        guard(pool, scratch, launch.rows, n, filled)
+        guard(pool, scratch, launch.rows, n, count)
 
 
 @inline
@@ -166,7 +166,7 @@ def take_segment(pool, drawn, batch, trial, scratch, count, launch, n, step, end
         average_lanes(
             method.average, now + 1, pool.tail_start, pool.decay, pool.r, pool.average, pool.past, pool.present, filled
         )
-        look(pool, scratch, launch, n, filled)
+        look(pool, scratch, launch, n, count)
         if raise_alarms(pool.energy, pool.bar, pool.alarm, filled):
             left += answer_alarms(pool, trial, scratch, count, launch, now + 1, now - first_step)
         if now + 1 == moment:
@@ -182,7 +182,7 @@ def step_pool(launch, members, first_step, width):
     batches = noise.kind >= WITH_REPLACEMENT
     shuffled = noise.kind == SHUFFLED
     pool = make_pool(table.ridge.size, launch.state.velocity.shape[2], launch.state.average.shape[2], SEGMENT, width)
-    scratch = make_scratch(table.outputs, width)
+    scratch = make_scratch(table, width)
     trial = make_trial(table.ridge.size, width if launch.passages.stop_fraction.shape[2] > 0 else 0)
     drawn = make_drawn(0, 0, noise.batch if batches else 0, table.count[n] if shuffled else 0, 0)
     padded = (drawn.picked.size + QUAD - 1) // QUAD * QUAD
@@ -196,7 +196,7 @@ def step_pool(launch, members, first_step, width):
             if count == 0:
                 return
             if not batches:
-                full_pass(table, n, pool.r, scratch, pool.gradient, whole_lanes(count))
+                full_pass(table, n, pool.r, scratch, pool.gradient, count)
         # The order in hand at the start of a chunk may be another epoch's.
         if shuffled and (step == first_step or step % steps_an_epoch(drawn.order.size, noise.batch) == 0):
             order_epoch(drawn, noise, n, step)
@@ -214,8 +214,8 @@ def start_cells(pool, scratch, members, launch):
         read_lane(0, launch.state.r, s, n, pool.r)
         read_lane(0, launch.state.average, s, n, pool.average)
         if s == members.first:  # all schedules start alike
-            loss_pass(launch.rows, n, pool.r, scratch, LANES)
-            take_losses(pool, scratch, LANES)
+            loss_pass(launch.rows, n, pool.r, scratch, 1)
+            take_losses(pool, scratch, 1)
         decide(pool, 0, cells, passages, s, n, 0, 0.0)
         if cells.row[n] >= 0 and passages.record_r.shape[2] > 0:
             record(pool, 0, passages, s, cells.row[n], 0)
@@ -225,7 +225,7 @@ def start_cells(pool, scratch, members, launch):
 def convex_worker(launch, first_step, tasks):
     """Claim tasks, one pool each, until none is left or a stop is asked for."""
     schedules, seeds = launch.passages.decided.shape
-    outputs, parameters = launch.rows.outputs, launch.rows.ridge.size
+    parameters = launch.rows.ridge.size
     width = pool_width(parameters, schedules)
     while tasks[1] == 0:
         n, first, last = claim_cells(tasks, seeds, schedules, width)
@@ -234,7 +234,7 @@ def convex_worker(launch, first_step, tasks):
         members = Members(first, last, n, True)
         if first_step == 0:
             pool = make_pool(parameters, 0, launch.state.average.shape[2], 0, LANES)
-            start_cells(pool, make_scratch(outputs, LANES), members, launch)
+            start_cells(pool, make_scratch(launch.rows, LANES), members, launch)
         step_pool(launch, members, first_step, width)
 
 
@@ -257,7 +257,7 @@ def measure_worker(table, seed, theta, loss, hits, tasks):
     schedules, seeds, moments, parameters = theta.shape
     many = schedules * moments
     width = pool_width(parameters, many)
-    lanes, scratch = np.zeros((parameters, width)), make_scratch(table.outputs, width)
+    lanes, scratch = np.zeros((parameters, width)), make_scratch(table, width)
     while tasks[1] == 0:
         r = claim(tasks)
         if r >= seeds:
@@ -268,7 +268,7 @@ def measure_worker(table, seed, theta, loss, hits, tasks):
                 s, k = (first + lane) // moments, (first + lane) % moments
                 for i in range(parameters):
                     lanes[i, lane] = theta[s, r, k, i]
-            hits_pass(table, seed[r], lanes, scratch, whole_lanes(count))
+            hits_pass(table, seed[r], lanes, scratch, count)
             for lane in range(count):
                 s, k = (first + lane) // moments, (first + lane) % moments
                 loss[s, r, k] = scratch.total[lane]

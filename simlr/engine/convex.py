@@ -16,6 +16,7 @@ from ..config.grid import GridConfig
 from ..config.stop import LOSS_KINDS, VALIDATION
 from ..kernels import arrays
 from ..kernels.block_products import QUAD
+from ..kernels.convex.in_lanes import BLOCK
 from ..kernels.convex.losses import Table
 from ..kernels.convex.steps import convex_sweep, measure_sweep
 from ..kernels.descent.ending import mark_out_of_reach
@@ -36,6 +37,9 @@ from .stop_rules import StopRules
 from .thresholds import highest_first
 
 Floats = NDArray[np.float64]
+
+# Of so many schedules rows lie in lanes, of more the schedules of a seed do, which need as many as fill them.
+FEW_SCHEDULES = 12
 
 
 class Part(NamedTuple):
@@ -84,6 +88,7 @@ class RowDescent:
     ):  # fmt: skip
         self._plan, self._sources, self._exact, self._stops = plan, sources, exact, stops
         self._launch, self._workers = launch, workers
+        self._few = len(plan.schedules) <= FEW_SCHEDULES
 
     def block(self, first: int, last: int, buffers: Buffers) -> dict[str, NDArray]:
         """Compute the seeds first..last - 1 into arrays of `buffers`; as `Engine.block` gives them."""
@@ -119,7 +124,7 @@ class RowDescent:
                 rows,
                 recorded[rows] - place.start,
                 draws,
-                _table(terms, sets.train, middles),
+                _table(terms, sets.train, middles, BLOCK if self._few and terms.outputs == 1 else QUAD),
                 None if sets.validation is None else _table(bare, sets.validation, middles),
                 _table(bare, sets.test, middles),
                 not np.isnan(middles).any(),
@@ -293,15 +298,20 @@ def _middle(terms, y):
     return 0.5 * (low + high) if low < high and ((y == low) | (y == high)).all() else np.nan
 
 
-def _table(terms: Terms, rows: Samples, middles: list[float]) -> Table:
-    """Rows as the kernels want them, padded to a multiple of QUAD."""
-    (seeds, count, inputs), padded = rows.x.shape, -(-rows.x.shape[1] // QUAD) * QUAD
-    x, y, weight = np.zeros((seeds, padded, inputs)), np.zeros((seeds, padded)), np.zeros(padded)
+def _table(terms: Terms, rows: Samples, middles: list[float], side: int = QUAD) -> Table:
+    """Rows as the kernels want them, padded to a multiple of QUAD, and where `side` is BLOCK with rows in lanes."""
+    seeds, count, inputs = rows.x.shape
+    padded, wide = (-(-count // size) * size for size in (QUAD, side))
+    x, y, weight = np.zeros((seeds, padded, inputs)), np.zeros((seeds, wide)), np.zeros(wide)
     x[:, :count], y[:, :count], weight[:count] = rows.x, rows.y, 1.0 / count
+    columns = np.zeros((seeds, inputs, wide) if side == BLOCK else (seeds, 0, 0))
+    if side == BLOCK:
+        columns[:, :, :count] = rows.x.swapaxes(1, 2)
     with np.errstate(over="ignore"):
         reach = (x**2).sum(axis=2).max(axis=1)
     counts, kind = np.full(seeds, count, np.int64), LOSSES.index(terms.kind)
-    return Table(x, y, weight, counts, reach, np.array(middles), kind, terms.outputs, terms.delta, terms.ridge)
+    about = counts, reach, np.array(middles), kind, terms.outputs, terms.delta, terms.ridge
+    return Table(x, columns, y, weight, *about)
 
 
 def _thresholds(config: GridConfig, part: Part) -> tuple[NDArray[np.int64], Floats]:

@@ -10,6 +10,7 @@ from runs import assert_same_bits, bits, command, run_blocks
 import simlr
 from naive import convex as naive
 from naive import stochastic as methods
+from simlr.engine import convex
 from simlr.errors import InputError
 from simlr.grid.job import Job
 from simlr.store import file_format
@@ -125,9 +126,10 @@ KINDS = [("logistic", 0.0), ("softmax", 0.05), ("huber", 0.0), ("squared_hinge",
 
 
 @pytest.mark.parametrize(("kind", "ridge"), KINDS)
-@pytest.mark.parametrize("length", [300, pytest.param(LONG, marks=pytest.mark.slow)])
-def test_every_loss_and_optimizer_equals_its_twin(kind, ridge, length, tmp_path):
-    """To 1e-11 of the largest value."""
+@pytest.mark.parametrize(("length", "few"), [(300, 12), (300, 0), pytest.param(LONG, 12, marks=pytest.mark.slow)])
+def test_every_loss_and_optimizer_equals_its_twin(kind, ridge, length, few, tmp_path, monkeypatch):
+    """To 1e-11 of the largest value; with rows in the lanes, and with schedules in them."""
+    monkeypatch.setattr(convex, "FEW_SCHEDULES", few)
     x, y = table_of(kind)
     write_table(tmp_path, x, y)
     text = GRID.replace(f"{LONG}", f"{length}")

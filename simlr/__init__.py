@@ -35,6 +35,7 @@ _PUBLIC = {
         for name in ("analysis", "bench", "claims", "config", "engine", "errors", "grid", "inputs")
     },
     **{name: f"simlr.{name}" for name in ("kernels", "merge", "papers", "plan", "problems", "report", "schedules")},
+    "laws": "simlr.laws",
     "store": "simlr.store",
     # What was a module of this folder before there were others: `from simlr import pairs` goes on as it did.
     "answers": "simlr.analysis.answers",

@@ -25,6 +25,7 @@ LAYERS = (
         "merge",
         "status",
         "grid",
+        "laws",
         "report",
         "analysis",
         "engine",

@@ -1,0 +1,20 @@
+"""Laws for loss curves: the loss after any number of steps from the learning rates alone, predicted and fitted.
+
+simlr.laws.predict("multi-power", "25M", rates, steps)  # losses (K,) after so many steps
+"""
+
+from .. import lazily
+
+_OWNERS = {
+    "LAWS": "simlr.laws.law:LAWS",
+    "PUBLISHED": "simlr.laws.law:PUBLISHED",
+    "Law": "simlr.laws.law:Law",
+    "names": "simlr.laws.law:names",
+    "predict": "simlr.laws.law:predict",
+}
+
+__getattr__ = lazily(__name__, _OWNERS)
+
+
+def __dir__():
+    return sorted(_OWNERS)

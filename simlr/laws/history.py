@@ -1,0 +1,137 @@
+"""What a law sees of a schedule: the sum of its rates, and sums over its past weighted by how long ago a step was."""
+
+from collections.abc import Callable
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+from ..inputs import rules
+
+Array = NDArray[np.float64]
+BLOCK = 1 << 20  # terms x losses that are held at a time
+MOST_STEPS = 10**8
+
+
+class Terms(NamedTuple):
+    """P steps of the past, or groups of them, in their order; step counts from 1."""
+
+    last: Array  # (P,) the last step of each
+    step: Array  # (P,) the step, the weighted mean of a group
+    weight: Array  # (P,)
+    rate: Array  # (P,) the learning rate
+    before: Array  # (P,) the sum of rates before the step
+    after: Array  # (P,) that after it
+
+    def grouped(self, group: NDArray[np.int64]) -> Self:
+        """The same with the terms of one number (P,), which ascend, put together: weights summed, the rest averaged."""
+        if not group.size:
+            return self
+        starts = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
+        share = np.abs(self.weight)
+        total = np.add.reduceat(share, starts)
+
+        def mean(values):
+            return np.add.reduceat(share * values, starts) / total
+
+        last = np.maximum.reduceat(self.last, starts)
+        weight = np.add.reduceat(self.weight, starts)
+        return type(self)(last, mean(self.step), weight, *map(mean, (self.rate, self.before, self.after)))
+
+
+class History(NamedTuple):
+    """A schedule as the laws see it, at the K numbers of steps at which losses are wanted."""
+
+    steps: NDArray[np.int64]  # (K,) ascending, from 1
+    area: Array  # (K,) the sum of the rates up to there
+    changes: Terms  # of steps whose rate is another than that before; weight: the rate less that before
+    updates: Terms  # of all steps; weight: rate^2 / batch size
+
+    @classmethod
+    def of(cls, rates: ArrayLike, steps: ArrayLike | None = None, batch: ArrayLike = 1.0) -> Self:
+        """That of rates (T,), checked; by default after all T steps."""
+        eta = rules.array("rates", rates, (1,), least=0.0)
+        if eta.size > MOST_STEPS:
+            raise InputError(f"rates: at most {MOST_STEPS:,} steps, got {eta.size:,}")
+        size = (
+            np.broadcast_to(rules.array("batch", batch, (0, 1)), eta.shape) if np.size(batch) in (1, eta.size) else None
+        )
+        if size is None or size.min() <= 0.0:
+            raise InputError(f"batch must be one number above 0, or one of each of the {eta.size:,} steps")
+        at = _steps(steps, eta.size)
+        total = np.cumsum(eta)
+        if total[at[0] - 1] <= 0.0:
+            raise InputError(f"rates: all are 0 up to step {at[0]:,}, where no law says anything")
+        before = np.concatenate([[0.0], total[:-1]])
+        count = np.arange(1.0, eta.size + 1.0)
+
+        def terms(chosen, weight):
+            return Terms(count[chosen], count[chosen], weight[chosen], eta[chosen], before[chosen], total[chosen])
+
+        change = np.diff(eta, prepend=eta[:1])
+        update = eta * eta / size
+        return cls(at, total[at - 1], terms(np.flatnonzero(change), change), terms(np.flatnonzero(update), update))
+
+    def grouped(self, parts: int) -> Self:
+        """The same with neighbouring steps as one: at most `parts` groups between two of the K losses.
+
+        Changes are grouped with those of the same sign. The error falls with the square of the groups' length.
+        """
+        return self._replace(changes=self._group(self.changes, parts), updates=self._group(self.updates, parts))
+
+    def _group(self, terms, parts):
+        stretch = np.searchsorted(self.steps, terms.step)  # between which losses
+        edges = np.concatenate([[0], self.steps, [max(terms.last.max(initial=0.0), self.steps[-1]) + 1]])
+        low, high = edges[stretch], edges[stretch + 1]
+        part = np.floor(parts * (terms.step - low - 0.5) / np.maximum(high - low, 1)).astype(np.int64)
+        key = 2 * (stretch * parts + part) + (terms.weight > 0.0)
+        return Terms(*(values[order] for order in [np.argsort(key, kind="stable")] for values in terms)).grouped(
+            np.sort(key)
+        )
+
+
+def _steps(steps, length):
+    """(K,) numbers of steps, ascending from 1."""
+    at = np.atleast_1d(np.asarray(length if steps is None else steps))
+    if at.ndim != 1 or at.size == 0 or not np.issubdtype(at.dtype, np.integer):
+        raise InputError("steps must be whole numbers, at least one")
+    if at[0] < 1 or at[-1] > length or (np.diff(at) <= 0).any():
+        raise InputError(
+            f"steps must ascend from 1 to at most the {length:,} of the rates, got {at[0]:,} .. {at[-1]:,}"
+        )
+    return at.astype(np.int64)
+
+
+def past_sum(history: History, terms: Terms, response: Callable[[Array, Array, Terms], Array]) -> Array:
+    """sum over the terms up to step t of weight x response, for each of the K steps t.
+
+    Parameters
+    ----------
+    history
+        Says at which steps.
+    terms
+        The P terms.
+    response
+        Of t and the sum of rates up to it, (k, 1) each, and the `Terms` (P,): it gives (k, P). Where a term is later
+        than t, what it gives counts as 0, and must only be no error.
+
+    Returns
+    -------
+    float64 (K,)
+        Work and time K P, memory bounded.
+    """
+    found = np.zeros(history.steps.size)
+    last = np.searchsorted(terms.last, history.steps, side="right")
+    first = 0
+    while first < found.size:
+        end = min(found.size, first + max(1, BLOCK // max(int(last[first]), 1)))
+        while end > first + 1 and (end - first) * int(last[end - 1]) > 2 * BLOCK:
+            end = first + max(1, (end - first) // 2)
+        used = Terms(*(values[: last[end - 1]] for values in terms))
+        at = slice(first, end)
+        value = response(history.steps[at, None], history.area[at, None], used)
+        past = np.arange(used.weight.size) < last[at, None]
+        found[at] = np.where(past, value, 0.0) @ used.weight
+        first = end
+    return found

@@ -4,8 +4,9 @@ x = Sigma^(1/2) g, g ~ N(0, I);  y = <x, theta_star> + sigma xi, xi ~ N(0, 1);  
 train loss  (1/n) |X theta - y|^2, Hessian H = (2/n) X^T X = Q diag(lam) Q^T, theta_hat its minimiser nearest the start
 test loss   E (<theta, x> - y)^2 = sigma^2 + (theta - theta_star)^T T (theta - theta_star), T = E[x x^T] when tested
 
-Streams: g of SAMPLE, row by row, and xi of LABEL_NOISE, one a row, at step 0 for the train rows and at step 1 for the
-validation rows; h of TARGET at step 0. So fewer rows are the first of more, and what only scales them changes no draw.
+Streams: g of SAMPLE, row by row, and xi of LABEL_NOISE, one a row, at step 0 for the train rows, at step 1 for the
+validation rows and at step 2 for test rows, where a loss wants some; h of TARGET at step 0. So fewer rows are the first
+of more, and what only scales them changes no draw.
 """
 
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from .regression import multiply_transposed, test_quadratic, train_quadratic, tu
 from .spectrum import null_bound, symmetric_eigen
 
 # Steps of the streams.
-TRAIN_ROWS, VALIDATION_ROWS = 0, 1
+TRAIN_ROWS, VALIDATION_ROWS, TEST_ROWS = 0, 1, 2
 
 
 class Population(NamedTuple):
@@ -215,3 +216,33 @@ def seen_rows_sweep(population, root, draws, fit, z, rho, tasks, workers):
     """
     for _ in prange(workers):
         seen_rows_worker(population, root, draws, fit, z, rho, tasks)
+
+
+@worker
+def samples_worker(population, root, draws, step, is_class, target, x, y, tasks):
+    """Claim one seed after the other: draw its target, and rows."""
+    d = population.start.size
+    table, theta = np.empty((y.shape[1], d + 1)), np.empty(d)
+    while tasks[1] == 0:
+        n = claim(tasks)
+        if n >= draws.size:
+            return
+        draw_target(population, root, draws[n], theta)
+        draw_rows(population, theta, root, draws[n], step, table)
+        for i in range(d):
+            target[n, i] = theta[i]
+        for k in range(y.shape[1]):
+            for i in range(d):
+                x[n, k, i] = table[k, i]
+            y[n, k] = (1.0 if table[k, d] > 0.0 else -1.0) if is_class else table[k, d]
+
+
+@sweep
+def samples_sweep(population, root, draws, step, is_class, target, x, y, tasks, workers):
+    """Rows of one draw a seed themselves, in their own axes: those of a step of the streams.
+
+    Parameters: as for `draw_sweep`; step; is_class, whether labels become their signs, -1 and 1; target (N, d) =
+    theta_star, x (N, rows, d) and y (N, rows), filled.
+    """
+    for _ in prange(workers):
+        samples_worker(population, root, draws, step, is_class, target, x, y, tasks)

@@ -57,6 +57,7 @@ class Part(NamedTuple):
     minimiser: Floats  # (N, p) NaN where there is none
     floor: Floats  # (N,)
     initial: Floats  # (N,) the train loss at the start
+    target: Floats | None  # (N, p) theta_star, where the labels come from one
 
     @property
     def unit(self) -> Floats:
@@ -119,6 +120,7 @@ class RowDescent:
                 terms = terms._replace(ridge=np.zeros(inputs))
             bare = terms._replace(ridge=np.zeros_like(terms.ridge))
             middles = [_middle(terms, y) for y in sets.train.y]
+            bound, minimiser, floor, initial = self._minima(terms, sets.train)
             yield Part(
                 place,
                 rows,
@@ -128,7 +130,7 @@ class RowDescent:
                 None if sets.validation is None else _table(bare, sets.validation, middles),
                 _table(bare, sets.test, middles),
                 not np.isnan(middles).any(),
-                *self._minima(terms, sets.train),
+                *(bound, minimiser, floor, initial, sets.target),
             )
 
     def _minima(self, terms, train):
@@ -150,6 +152,8 @@ class RowDescent:
         problem["sharpness"][part.place] = part.bound[:, 0]
         problem["train_floor"][part.place] = part.floor
         problem["initial_train_loss"][part.place] = part.initial
+        if part.target is not None:
+            problem["target"][own] = part.target
 
     def _batches(self):
         """The schedules in batches of one kind of steps each."""

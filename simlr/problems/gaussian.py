@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from ..errors import InputError, show
 from ..inputs import formats, rules
 from ..inputs.parameters import REQUIRED, Parameter
-from . import covariances, lapack
+from . import covariances, lapack, losses
 from .covariances import ISOTROPIC, POWER_LAW, SPIKED, WORDS, word_or_numbers
-from .source import Batch, Problem, Quadratic, Source, ValidationOf, empty_batch
+from .source import Batch, Problem, Quadratic, Samples, SamplesOf, Sets, Source, ValidationOf, empty_batch
 
 SAME, RANDOM, ONES, ZERO = "train", "random", "ones", "zero"
 LARGEST_BYTES = 1 << 30  # of one draw, in each thread
+HELD_OUT_ROWS = 1000  # on which a loss without a closed form is tested, by default
 MATRICES_OF_A_DRAW = 10  # matrices (d, d) in hand while one is made
 # Parameters that may be lists or files.
 READ = ("train_covariance", "test_covariance", "target", "start")
@@ -45,6 +46,8 @@ class _Gaussian(Source):
 
     def __init__(self, parameters: dict[str, Any], folder: Path):
         _check_companions(parameters)
+        self._is_plain = losses.is_plain(parameters)
+        self._tested = (parameters.get("held_out_rows") or HELD_OUT_ROWS) if not self._is_plain else 0
         self._parameters, self._rows = parameters, parameters["train_rows"]
         self._held_out = parameters["validation_rows"]
         arrays = {key: covariances.read(key, parameters[key], folder) for key in READ}  # None of a word
@@ -59,12 +62,13 @@ class _Gaussian(Source):
         for key, values in (sizes | {key: parameters[key] for key in ("target_norm", "label_noise")}).items():
             covariances.check_size(key, values)
         self._check_source()
+        self._check_loss()
         files = dict.fromkeys(parameters[key] for key in READ if covariances.is_file(parameters[key]))
         self.identity = " ".join(formats.digest(Path(folder) / file) for file in files)
 
     def _check_size(self):
         """Refuse, before anything of that size is made, what cannot be held for one draw."""
-        rows, d = max(self._rows, self._held_out), self.dimension
+        rows, d = max(self._rows, self._held_out, self._tested), self.dimension
         needed = 8 * (2 * rows * (d + 1) + MATRICES_OF_A_DRAW * d * d)
         if needed > LARGEST_BYTES:
             raise InputError(
@@ -99,6 +103,49 @@ class _Gaussian(Source):
             turned = abs(self._train.sum(axis=0)).max()
             if turned <= lapack.null_bound(values[-1], self.dimension, self.dimension):
                 raise InputError(f"problem.{setting}: the matrix of train_covariance takes the vector of ones to 0")
+
+    def _check_loss(self):
+        """Refuse what another loss than the plain squared one does not go with."""
+        given = losses.DEFAULTS | self._parameters
+        if given["loss"] == losses.SOFTMAX:
+            raise InputError("problem.loss 'softmax': labels of Gaussian inputs have two classes; use 'logistic'")
+        if self._is_plain:
+            if given["held_out_rows"]:
+                raise InputError("problem.held_out_rows: the plain squared loss is tested on the population itself")
+            return
+        if self._start.any():
+            raise InputError(f"problem.start goes with the plain squared loss, not with loss = {given['loss']!r}")
+        self.terms = losses.terms_of(self._parameters, self.dimension, 1, False)
+
+    @property
+    def samples(self) -> SamplesOf | None:
+        """Train, validation and test rows; where the loss has classes, labels are the signs of noisy scores."""
+        return self._samples
+
+    def _samples(self, root, draws, workers):
+        """The rows of the train sets `draws`, and fresh ones of the test distribution."""
+        from ..kernels.jit import launch
+        from ..kernels.problems import gaussian
+
+        test = self._population._replace(root=self._test_root)
+        steps = gaussian.TRAIN_ROWS, gaussian.VALIDATION_ROWS, gaussian.TEST_ROWS
+        counts = self._rows, self._held_out, self._tested or HELD_OUT_ROWS
+        is_class, found = self.terms.kind in losses.OF_CLASSES, []
+        for population, step, count in zip((self._population, self._population, test), steps, counts, strict=True):
+            x, y = np.empty((draws.size, count, self.dimension)), np.empty((draws.size, count))
+            target, tasks = np.empty((draws.size, self.dimension)), np.zeros(2, np.int64)
+            launch(gaussian.samples_sweep, population, root, draws, step, is_class, target, x, y, tasks, workers)
+            found.append(Samples(x, y))
+        return Sets(found[0], found[1] if self._held_out else None, found[2], target)
+
+    @cached_property
+    def _test_root(self):
+        """Sigma_test^(1/2), as a covariance."""
+        if len(self._test) == 1:
+            return np.sqrt(self._test)
+        from ..kernels.problems.gaussian import spectral_power
+
+        return spectral_power(self._test.copy(), 0.5)
 
     @cached_property
     def _population(self):
@@ -244,6 +291,14 @@ GAUSSIAN = Problem(
         Parameter(
             "validation_rows", rules.count_or_none, 0, "rows for stop.validation, drawn as train rows are; 0 = none"
         ),
+        *losses.PARAMETERS,
+        Parameter(
+            "held_out_rows",
+            rules.count_or_none,
+            0,
+            "rows of the test distribution, on which other losses than the plain squared one are tested; 0 = 1000",
+        ),
     ),
     _Gaussian,
+    losses.check,
 )

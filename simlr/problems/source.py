@@ -74,6 +74,7 @@ class Sets(NamedTuple):
     train: Samples
     validation: Samples | None  # None where there is no validation set
     test: Samples
+    target: NDArray[np.float64] | None = None  # (N, p) theta_star, where the labels come from one
 
 
 RowsOf = Callable[[int, NDArray[np.int64], Batch, int], Sequence[NDArray[np.float64]]]

@@ -315,7 +315,7 @@ def test_validation_stops_a_run(tmp_path):
     [
         ({"problem__loss": "logistc"}, "unknown loss 'logistc'; did you mean 'logistic'?"),
         ({"problem__huber_delta": 2.0}, "problem.huber_delta goes with loss = 'huber'"),
-        ({"problem__features": "rbf"}, "features = 'linear'"),
+        ({"problem__features": "rbf"}, "problem.intercept goes with features = 'linear'"),
         ({"problem__label_noise": 0.1}, "label_noise"),
         ({"engine": "closed-form"}, "closed form"),
         ({"expectation": {}, "record__iterates": False, "optimizer": [{"kind": "momentum"}]}, "no exact means"),
@@ -420,3 +420,100 @@ def test_the_grid_of_the_document_runs(tmp_path):
     text = text.replace("mine.csv", "table.csv").replace('"label"', '"y"')
     run = simlr.run(grid_of(tmp_path, text, seeds__count=3))
     assert run["test_accuracy"].shape == (2, 6, 3) and (run["test_accuracy"] > 0.5).all()
+
+
+def test_a_kernel_learns_by_another_loss(tmp_path):
+    """Points within a circle and out of it, no line between them; the loss is a twin's in the kernel's space."""
+    rng = np.random.default_rng(4)
+    x = np.round(rng.uniform(-1.5, 1.5, (ROWS, 3)), 4)
+    y = np.where((x**2).sum(axis=1) > 2.0, 1, -1)
+    write_table(tmp_path, x, y)
+    changes = {"problem__intercept": False, "problem__features": "rbf", "problem__length_scale": 2.0}
+    text = GRID.replace(f"{LONG}", "200")
+    run = simlr.run(grid_of(tmp_path, text, problem__loss="logistic", problem__ridge=0.01, seeds__count=1, **changes))
+    train, test = naive.split(np.column_stack([x, y]).astype(float), ROOT, 0, TRAIN, TEST)
+    (_, labels), (_, told) = rows_of(x, y, "logistic", 0)
+
+    def kernel(a, b):
+        return np.exp(-((a[:, None, :3] - b[None, :, :3]) ** 2).sum(axis=2) / 8.0)
+
+    # theta = sum_i a_i phi(x_i): a <- a - eta (slope / n + ridge a)
+    own, alpha, losses = kernel(train, train), np.zeros(TRAIN), []
+    top = np.linalg.eigvalsh(0.25 * own / TRAIN)[-1] + 0.01
+    for t in range(200):
+        slope = -labels / (1.0 + np.exp(labels * (own @ alpha)))
+        alpha = alpha - 0.3 * 0.5 * (1.0 + np.cos(np.pi * t / 200)) / top * (slope / TRAIN + 0.01 * alpha)
+        losses.append(np.log1p(np.exp(-told * (kernel(test, train) @ alpha))).mean())
+    np.testing.assert_allclose(run["test_loss"][0, 0], [losses[0], losses[6], losses[199]], rtol=1e-9)
+
+
+def test_random_features_learn_by_another_loss(tmp_path):
+    """As many parameters as features."""
+    x, y = table_of("softmax")
+    write_table(tmp_path, x, y)
+    changes = {"problem__intercept": False, "problem__features": "relu", "problem__feature_count": 20}
+    text = GRID.replace(f"{LONG}", "200")
+    run = simlr.run(grid_of(tmp_path, text, problem__loss="softmax", problem__ridge=0.05, **changes))
+    assert run["axis"].size == 60
+    assert (run["train_loss"][:, :, 2] < run["initial_train_loss"]).all()
+    assert (run["train_loss"][:3, :, 2] >= run["train_floor"]).all()
+
+
+GAUSSIAN = (
+    GRID[: GRID.index("[problem]")]
+    + """
+[problem]
+kind = "gaussian"
+train_rows = 40
+train_covariance = [2.0, 1.0, 0.5]
+test_covariance = [1.0, 4.0, 1.0]
+target = [1.0, -0.5, 0.25]
+label_noise = 0.5
+held_out_rows = 300
+"""
+    + GRID[GRID.index("[seeds]") :].replace(f"{LONG}", "100")
+)
+
+
+@pytest.mark.parametrize("kind", ["logistic", "squared_hinge", "huber", "squared"])
+def test_gaussian_rows_have_the_signs_of_noisy_scores(kind, tmp_path):
+    """Train and test rows drawn by the twin, the losses of its iterates."""
+    run = simlr.run(grid_of(tmp_path, GAUSSIAN, problem__loss=kind, problem__ridge=0.02))
+    for draw in (0, 1):
+        parts = []
+        for step, rows, spread in ((0, 40, [2.0, 1.0, 0.5]), (2, 300, [1.0, 4.0, 1.0])):
+            x = methods.stream(ROOT, draw, 0, step).standard_normal((rows, 3)) * np.sqrt(spread)
+            y = x @ [1.0, -0.5, 0.25] + 0.5 * methods.stream(ROOT, draw, 2, step).standard_normal(rows)
+            parts.append((x, y if kind in ("huber", "squared") else np.sign(y)))
+        (x, y), test = parts
+        most = {"squared": 2.0, "logistic": 0.25, "huber": 1.0, "squared_hinge": 2.0}[kind]
+        top = np.linalg.eigvalsh(most * x.T @ x / 40 + 0.02 * np.eye(3))[-1]
+        rates = 0.3 * 0.5 * (1.0 + np.cos(np.pi * np.arange(100) / 100)) / top
+
+        def gradient(theta, t, x=x, y=y):
+            return naive.gradient(kind, x, y, theta[None], 0.02)[0]
+
+        wanted = methods.iterates(gradient, np.zeros(3), rates)
+        for e, step in enumerate((1, 7, 100)):
+            found = naive.loss(kind, x, y, wanted[step][None], 0.02), naive.loss(kind, *test, wanted[step][None])
+            assert run["train_loss"][0, draw, e] == pytest.approx(found[0], rel=1e-11)
+            assert run["test_loss"][0, draw, e] == pytest.approx(found[1], rel=1e-11)
+        np.testing.assert_array_equal(run["target"][draw], [1.0, -0.5, 0.25])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"problem__loss": "softmax"}, "two classes; use 'logistic'"),
+        ({"problem__start": [1.0, 0.0, 0.0]}, "problem.start goes with the plain squared loss"),
+        ({"problem__loss": "squared"}, "problem.held_out_rows: the plain squared loss"),
+    ],
+)
+def test_what_gaussian_rows_do_not_have_is_refused(changes, said, tmp_path):
+    with pytest.raises(InputError, match=said):
+        simlr.run(grid_of(tmp_path, GAUSSIAN, **{"problem__loss": "logistic"} | changes))
+
+
+def test_problems_without_rows_of_their_own_refuse_a_loss(tmp_path):
+    with pytest.raises(InputError, match="loss"):
+        grid_of(tmp_path, GRID, problem={"kind": "population", "dimension": 3, "loss": "logistic"})

@@ -197,6 +197,7 @@ class RowDescent:
         known["stop_time"] = np.where(in_sharpness & (time > 0.0), time / part.unit[:, None], time)
         everyone = np.arange(part.draws.size)
         known |= self._losses(part, everyone, stops["stop_r"], stops["stop_average"])
+        known["margin"] = margins(part.train, stops["stop_r"])
         if "validation_loss" in results:
             known["validation_loss"] = measure(part.validation, everyone, stops["stop_r"], self._launch)[0]
         for name, values in known.items():
@@ -292,6 +293,40 @@ def measure(table: Table, seeds: NDArray[np.int64], theta: Floats, launch: Calla
     loss, hits = np.empty(theta.shape[:3]), np.empty(theta.shape[:3])
     launch(measure_sweep, table, seeds, np.ascontiguousarray(theta), loss, hits)
     return loss, hits
+
+
+def margins(table: Table, theta: Floats) -> Floats:
+    """By how much of |theta| the row that is worst told is on its own side, below 0 where it is on the other one.
+
+    Parameters
+    ----------
+    table : Table
+        The train rows of N seeds.
+    theta : (S, N, M, p) float64
+        Parameters at M moments of S schedules.
+
+    Returns
+    -------
+    (S, N, M) float64
+        min y <x, theta> / |theta| over the rows, of softmax that of the right class's score less the largest other one;
+        NaN where theta is 0 or the loss has no classes.
+    """
+    found = np.full(theta.shape[:3], np.nan)
+    if LOSSES[table.kind] not in OF_CLASSES:
+        return found
+    with lapack.one_thread(), np.errstate(all="ignore"):
+        for n, count in enumerate(table.count):
+            x, y = table.x[n, :count], table.y[n, :count]
+            score = theta[:, n].reshape(*found.shape[::2], table.outputs, -1) @ x.T  # (S, M, outputs, rows)
+            if table.outputs == 1:
+                side = y * score[:, :, 0]
+            else:
+                own = y.astype(int)[None, None, None]
+                right = np.take_along_axis(score, own, 2)[:, :, 0]
+                np.put_along_axis(score, own, -np.inf, 2)
+                side = right - score.max(axis=2)
+            found[:, n] = side.min(axis=2) / np.sqrt((theta[:, n] ** 2).sum(axis=2))
+    return found
 
 
 def _middle(terms, y):

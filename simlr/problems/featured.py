@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .. import resources
 from ..errors import InputError
-from . import features, lapack
+from . import features, lapack, losses
 from .source import Batch, Samples, Sets, Sloped
 from .table_rows import TableRows
 
@@ -67,6 +67,7 @@ class Featured(TableRows):
 
     def draw(self, root: int, draws: NDArray[np.int64], workers: int) -> Batch:
         """The quadratics of splits `draws`, y measured from the start."""
+        losses.check_quadratic(self.terms)
         return Batch(*_each(lambda draw: self._draw(root, draw), draws, workers))
 
     def _draw(self, root, draw):

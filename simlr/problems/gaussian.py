@@ -179,6 +179,7 @@ class _Gaussian(Source):
         from ..kernels.jit import launch
         from ..kernels.problems import gaussian
 
+        losses.check_quadratic(self.terms)
         batch = empty_batch(draws.size, self.dimension)
         tasks = np.zeros(2, np.int64)
         launch(gaussian.draw_sweep, self._population, self._rows, root, draws, batch, tasks, workers)

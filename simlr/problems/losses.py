@@ -82,6 +82,12 @@ def terms_of(parameters: dict, features: int, outputs: int, intercept: bool) -> 
     return Terms(given["loss"], outputs, given["huber_delta"], ridge.reshape(-1))
 
 
+def check_quadratic(terms: Terms) -> None:
+    """Refuse to make quadratics of a train loss that is none, or is another one."""
+    if terms.kind != SQUARED or terms.ridge.any():
+        raise InputError(f"problem: loss {terms.kind!r} with its ridge has no quadratics; `samples` gives its rows")
+
+
 def check(table: dict) -> None:
     """Refuse a problem's table whose Huber's delta nothing asks for."""
     chosen = table["loss"] if isinstance(table["loss"], list) else [table["loss"]]

@@ -162,6 +162,7 @@ class TableRows(Source):
         from ..kernels.jit import launch
         from ..kernels.problems import regression
 
+        losses.check_quadratic(self.terms)
         batch = empty_batch(draws.size, self.dimension)
         launch(regression.split_sweep, self._split, root, draws, batch, np.zeros(2, np.int64), workers)
         batch.target[:] = np.nan

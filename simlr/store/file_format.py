@@ -145,7 +145,9 @@ PROBLEM = (
 # Where rows are gone through, of losses that are no quadratics.
 INITIAL = (Field("initial_train_loss", ("seed",), "<f8", "train loss at the start"),)
 TOLD = "share of the test rows whose class is told; NaN where the target has no classes"
-ACCURACY = (Field("test_accuracy", ("schedule", "seed", "level"), "<f8", TOLD),)
+LEAST = "least y <x, theta> / |theta| of a train row; NaN where the loss has no classes"
+CELL = ("schedule", "seed", "level")
+ACCURACY = Field("test_accuracy", CELL, "<f8", TOLD), Field("margin", CELL, "<f8", LEAST)
 # What is wanted, in the test metric, of the residuals at the stops.
 RESIDUALS = (
     Field(

@@ -158,10 +158,21 @@ def check_losses(run, s, draw, kind, parts, wanted, ridge):
         assert run["test_loss"][s, draw, e] == pytest.approx(naive.loss(kind, *test, theta), rel=1e-10)
         found = run["test_accuracy"][s, draw, e]
         assert math.isnan(found) if kind in ("huber", "squared") else found == naive.accuracy(kind, *test, theta)
+        found = run["margin"][s, draw, e]
+        assert math.isnan(found) if kind in ("huber", "squared") else found == pytest.approx(margin(*train, theta))
     for k, step in enumerate(run["recorded_step"][s]):
         theta = wanted[step].reshape(-1, 4)
         found = run["trajectory_train_loss"][s, draw, k]
         assert found == pytest.approx(naive.loss(kind, *train, theta, strength), rel=1e-10)
+
+
+def margin(x, y, theta):
+    """The least distance of a row's own side, as a share of |theta|."""
+    sides = []
+    for row, label in zip(x, y, strict=True):
+        scores = list(theta @ row)
+        sides.append(label * scores[0] if len(scores) == 1 else scores.pop(int(label)) - max(scores))
+    return min(sides) / math.sqrt((theta**2).sum())
 
 
 def check_averages(run, s, draw, kind, train, wanted, ridge):

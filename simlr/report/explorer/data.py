@@ -91,6 +91,8 @@ def _check(run):
     """That a run can be explored."""
     if run.is_study:
         raise InputError("is a study, which has no plane of two parameters to explore")
+    if run.config.by_rows:
+        raise InputError("has another loss than the plain squared one; the explorer draws quadratics")
     if run["axis"].size != 2 or "test_matrix" not in run.names:
         raise InputError(f"has d = {run['axis'].size} parameters; the explorer draws runs of d = 2")
     if not run.complete:

@@ -39,6 +39,16 @@ PARAMETERS = (
 )
 
 
+# What a report says of each.
+MEANINGS = {
+    SQUARED: "the mean squared error",
+    LOGISTIC: "the mean log loss in nats, log(1 + exp(-y z)) of a score z and a class y of -1 or 1",
+    SOFTMAX: "the mean log loss in nats, -log of the right class's share under softmax",
+    HUBER: "the mean of Huber's loss, half the square of an error up to huber_delta and linear beyond",
+    SQUARED_HINGE: "the mean of max(0, 1 - y z)^2, of a score z and a class y of -1 or 1",
+}
+
+
 class Terms(NamedTuple):
     """What a problem's train loss is made of."""
 
@@ -61,6 +71,17 @@ class Objective(NamedTuple):
     def scores(self, theta: Floats) -> Floats:
         """z (n, outputs) at parameters (outputs d,), class after class."""
         return self.x @ theta.reshape(self.outputs, -1).T
+
+
+def told(table: dict) -> list[str]:
+    """What the losses of a problem's table are, a sentence each; none for the plain squared loss."""
+    if is_plain(table):
+        return []
+    kinds = table.get("loss", SQUARED)
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    said = [f"Test loss under loss = {kind!r}: {MEANINGS[kind]}, over the held-out rows." for kind in kinds]
+    ridge = ["The train loss has 1/2 ridge |theta|^2 beside it, the test loss has not."] if "ridge" in table else []
+    return [*said, *ridge]
 
 
 def is_plain(table: dict) -> bool:

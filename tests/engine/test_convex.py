@@ -420,6 +420,7 @@ def test_a_table_with_classes_goes_from_the_grid_to_the_page(tmp_path):
     assert page.returncode == 0, page.stderr
     words = (tmp_path / "merged-report/report.md").read_text(encoding="utf-8")
     assert "Test rows whose class is told" in words
+    assert "Test loss under loss = 'logistic': the mean log loss in nats" in words
     assert "test_accuracy" in (tmp_path / "merged-report/summary.csv").read_text(encoding="utf-8")
 
 
@@ -528,3 +529,38 @@ def test_what_gaussian_rows_do_not_have_is_refused(changes, said, tmp_path):
 def test_problems_without_rows_of_their_own_refuse_a_loss(tmp_path):
     with pytest.raises(InputError, match="loss"):
         grid_of(tmp_path, GRID, problem={"kind": "population", "dimension": 3, "loss": "logistic"})
+
+
+def test_a_loss_is_an_axis_and_least_squares_tell_two_numbers_apart(tmp_path):
+    """The nearer of the two is told; seeds meet the same rows under either loss."""
+    x, y = table_of("logistic")
+    write_table(tmp_path, x, y)
+    text = GRID.replace(f"{LONG}", "50")
+    run = simlr.run(grid_of(tmp_path, text, problem__loss=["squared", "logistic"], problem__standardize="none"))
+    assert run["problem_loss"].tolist() == ["squared", "squared", "logistic", "logistic"]
+    for seed, draw in ((0, 0), (1, 1)):
+        own, test = naive.split(np.column_stack([x, y]), ROOT, draw, TRAIN, TEST, standardize=False)
+        own, test = ((np.column_stack([part[:, :3], np.ones(len(part))]), part[:, 3]) for part in (own, test))
+        theta = run["trajectory_iterate"][0, seed, run["recorded_step"][0].tolist().index(50)][None]
+        assert run["test_accuracy"][0, seed, 2] == naive.accuracy("squared", *test, theta)
+        assert run["test_loss"][0, seed, 2] == pytest.approx(naive.loss("squared", *test, theta), rel=1e-12)
+        assert run["train_floor"][seed] <= run["train_loss"][:, seed].min()
+
+
+@pytest.mark.parametrize("rule", ["excess_train_loss", "train_loss_fraction"])
+def test_other_kinds_of_levels_are_met(rule, tmp_path):
+    """Above the floor, and as a share of the loss at the start."""
+    x, y = table_of("logistic")
+    write_table(tmp_path, x, y)
+    stop = {rule: [0.9, 0.05], "landing": "exact", "max_steps": 400}
+    run = simlr.run(grid_of(tmp_path, LEVELS, problem__loss="logistic", stop=stop))
+    reached, floor = run["status"] == 1, run["train_floor"][:, None]
+    if rule == "excess_train_loss":
+        wanted = np.broadcast_to(floor + run["level"], reached.shape)
+        assert (run["stop_step"][:, :, 0] == 0).all()  # log 2 is less than 0.9 above any floor
+        reached[:, :, 0] = False
+    else:
+        wanted = np.broadcast_to(math.log(2.0) * run["level"], reached.shape)
+        assert (run["status"][:, :, 1] == 4).all()
+    assert reached.any()
+    np.testing.assert_allclose(run["train_loss"][reached], wanted[reached], rtol=2e-15)

@@ -47,7 +47,7 @@ OWNED_PACKAGES = {
     "tqdm": ("simlr.cli.progress",),
     "matplotlib": ("simlr.report.figures.style",),
     "jax": ("simlr.bench",),
-    "scipy": ("simlr.engine.optimal.search",),
+    "scipy": ("simlr.engine.optimal.search", "simlr.laws.fitting"),
     "pandas": ("simlr.inputs.columnar",),
     "pyarrow": ("simlr.inputs.columnar",),
     "dask": ("simlr.grid.cluster",),

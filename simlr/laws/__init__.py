@@ -7,8 +7,12 @@ from .. import lazily
 
 _OWNERS = {
     "LAWS": "simlr.laws.law:LAWS",
+    "Curve": "simlr.laws.curve:Curve",
+    "Fit": "simlr.laws.fitting:Fit",
     "PUBLISHED": "simlr.laws.law:PUBLISHED",
     "Law": "simlr.laws.law:Law",
+    "fit": "simlr.laws.fitting:fit",
+    "leave_one_out": "simlr.laws.fitting:leave_one_out",
     "names": "simlr.laws.law:names",
     "predict": "simlr.laws.law:predict",
 }

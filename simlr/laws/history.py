@@ -1,7 +1,7 @@
 """What a law sees of a schedule: the sum of its rates, and sums over its past weighted by how long ago a step was."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +24,7 @@ class Terms(NamedTuple):
     before: Array  # (P,) the sum of rates before the step
     after: Array  # (P,) that after it
 
-    def grouped(self, group: NDArray[np.int64]) -> Self:
+    def grouped(self, group: NDArray[Any]) -> Self:
         """The same with the terms of one number (P,), which ascend, put together: weights summed, the rest averaged."""
         if not group.size:
             return self
@@ -74,21 +74,21 @@ class History(NamedTuple):
         return cls(at, total[at - 1], terms(np.flatnonzero(change), change), terms(np.flatnonzero(update), update))
 
     def grouped(self, parts: int) -> Self:
-        """The same with neighbouring steps as one: at most `parts` groups between two of the K losses.
+        """The same with neighbouring steps as one: between two of the K losses `parts` groups an octave of steps to go.
 
-        Changes are grouped with those of the same sign. The error falls with the square of the groups' length.
+        So the steps right before a loss, which it feels most unevenly, stay single. Changes are grouped with those of
+        the same sign. The error falls with the square of the groups' length.
         """
         return self._replace(changes=self._group(self.changes, parts), updates=self._group(self.updates, parts))
 
     def _group(self, terms, parts):
         stretch = np.searchsorted(self.steps, terms.step)  # between which losses
-        edges = np.concatenate([[0], self.steps, [max(terms.last.max(initial=0.0), self.steps[-1]) + 1]])
-        low, high = edges[stretch], edges[stretch + 1]
-        part = np.floor(parts * (terms.step - low - 0.5) / np.maximum(high - low, 1)).astype(np.int64)
-        key = 2 * (stretch * parts + part) + (terms.weight > 0.0)
-        return Terms(*(values[order] for order in [np.argsort(key, kind="stable")] for values in terms)).grouped(
-            np.sort(key)
-        )
+        end = np.append(self.steps, max(terms.last.max(initial=0.0), self.steps[-1]) + 1.0)[stretch]
+        octave = np.floor(parts * np.log2(end - terms.step + 1.0)).astype(np.int64)  # of steps to go
+        key = 2 * (stretch * (64 * parts) - octave) + (terms.weight > 0.0)
+        order = np.argsort(key, kind="stable")
+        ordered = Terms(*(values[order] for values in terms)).grouped(key[order])
+        return Terms(*(values[np.argsort(ordered.last, kind="stable")] for values in ordered))
 
 
 def _steps(steps, length):
@@ -125,12 +125,12 @@ def past_sum(history: History, terms: Terms, response: Callable[[Array, Array, T
     last = np.searchsorted(terms.last, history.steps, side="right")
     first = 0
     while first < found.size:
-        end = min(found.size, first + max(1, BLOCK // max(int(last[first]), 1)))
+        end = min(int(found.size), first + max(1, BLOCK // max(int(last[first]), 1)))
         while end > first + 1 and (end - first) * int(last[end - 1]) > 2 * BLOCK:
             end = first + max(1, (end - first) // 2)
         used = Terms(*(values[: last[end - 1]] for values in terms))
         at = slice(first, end)
-        value = response(history.steps[at, None], history.area[at, None], used)
+        value = response(history.steps[at, None].astype(np.float64), history.area[at, None], used)
         past = np.arange(used.weight.size) < last[at, None]
         found[at] = np.where(past, value, 0.0) @ used.weight
         first = end

@@ -22,6 +22,7 @@ class Range(NamedTuple):
     high: float
     meaning: str
     is_share: bool = False  # below 1: a fit looks for log(p / (1 - p)), else for log p
+    least: float = 0.0  # that a fit looks at
 
 
 class Law(NamedTuple):
@@ -135,7 +136,7 @@ _LAWS = (
         (
             Range("time", 0.1, 1e3, "of the unit of the sum of rates"),
             Range("source", 0.1, 2.0, "exponent of what is learnt without noise"),
-            Range("capacity", 1.1, 5.0, "exponent of the spectrum"),
+            Range("capacity", 1.1, 5.0, "exponent of the spectrum", least=1.0),
             Range("gain", 1e-3, 10.0, "how much noise the loss itself gives"),
         ),
         _functional_scaling,

@@ -14,6 +14,7 @@ from .errors import unknown
 COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "run": ("run a grid of schedules x seeds, or a paper's claim, into a run file", "simlr.grid.__main__", ()),
     "report": ("make the report of a run file", "simlr.report.__main__", ()),
+    "fit": ("fit a law to loss curves, and say how well it predicts", "simlr.laws.__main__", ()),
     "papers": ("run published claims and judge them", "simlr.papers.__main__", ()),
     "bench": ("measure how fast simlr is on this machine", "simlr.bench.__main__", ()),
     "merge": ("join the shards of a grid into one run file", "simlr.merge", ()),

@@ -104,13 +104,18 @@ class _Residuals:
         return np.log(np.maximum(found, least)) + np.maximum(low, -1e6)
 
 
-def _minimum(residuals, start, space, delta):
-    """Place and objective (in delta^2) of the nearest minimum of the Huber loss."""
+def scipy_optimize() -> Any:
+    """The module scipy.optimize, or one line of what is missing."""
     try:
-        from scipy.optimize import least_squares
+        import scipy.optimize
     except ImportError:
         raise InputError("fits need SciPy: pip install 'simlr[optimal]'") from None
-    found = least_squares(
+    return scipy.optimize
+
+
+def _minimum(residuals, start, space, delta):
+    """Place and objective (in delta^2) of the nearest minimum of the Huber loss."""
+    found = scipy_optimize().least_squares(
         lambda x: residuals.predicted(space.values(x)) - residuals.logs, start, bounds=(space.low, space.high),
         loss="huber", f_scale=delta, x_scale=1.0, max_nfev=200, xtol=1e-9, ftol=1e-9, gtol=1e-12,
     )  # fmt: skip

@@ -85,6 +85,23 @@ def schedules_page(title: str, covers: str, tables: Sequence[Table], images: Seq
     return _document(f"{title} - simlr schedules", parts, images, THEMES[0])
 
 
+def plain_page(title: str, covers: str, tables: Sequence[Table], images: Sequence[Inline]) -> str:
+    """A page of pictures and tables with no run behind it.
+
+    Parameters
+    ----------
+    title, covers
+        What stands at its head.
+    tables
+        The tables below the pictures.
+    images
+        The pictures.
+    """
+    head = f'<main><h1>{_text(title)}</h1><p class="covers">{_text(covers)}</p>'
+    parts = [head, *map(_picture, images), *map(_table, tables), "</main>"]
+    return _document(f"{title} - simlr", parts, images, THEMES[0])
+
+
 def _document(title, parts, pictures, theme):
     """The page of some parts of HTML."""
     body = "\n".join(part for part in parts if part)

@@ -1,0 +1,128 @@
+"""How a loss falls with a budget of steps, rows or work: the exponent of a power law above a floor."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..analysis.statistics import generator
+from ..errors import InputError
+from ..inputs import rules
+
+Array = NDArray[np.float64]
+LEAST, MOST = 1e-3, 10.0  # the exponents that are looked at
+SCANNED, NARROWED = 200, 60
+
+
+class Exponent(NamedTuple):
+    """loss = floor + amplitude budget^-exponent, with intervals."""
+
+    exponent: float
+    floor: float
+    amplitude: float
+    exponent_interval: tuple[float, float]
+    floor_interval: tuple[float, float]
+    rmse: float  # of the relative differences
+    at_bound: bool  # the exponent is the least or the most that was looked at
+
+
+def exponent(
+    budgets: ArrayLike, losses: ArrayLike, *, floor: float | None = None, resamples: int = 400, level: float = 0.95
+) -> Exponent:
+    """The exponent p of loss = floor + amplitude budget^-p, by least squares of the relative differences.
+
+    For each p the floor and the amplitude, both >= 0, are linear; p is looked for from 0.001 to 10. Intervals are
+    quantiles over resamples: of the seeds where there are several, all budgets of a seed together; of one curve, of its
+    differences, which are taken to be independent, larger by sqrt(K / (K - 3)). On exact means they tell of the misfit
+    of a single power law, not of chance. A floor below all losses and an exponent are told apart only where the losses
+    come near the floor: look at `floor_interval`, and give `floor` where it is known.
+
+    Parameters
+    ----------
+    budgets : (K,)
+        Ascending, above 0: steps, rows or work. At least 4, 3 where the floor is given.
+    losses : (K,) or (R, K)
+        Above 0; of R seeds, whose mean is fitted.
+    floor
+        Where it is known, 0 too; else it is fitted.
+    resamples
+        Draws for the intervals, at least 20.
+    level
+        Of the intervals.
+
+    Returns
+    -------
+    Exponent
+
+    Raises
+    ------
+    InputError
+        A ValueError, for wrong shapes and values.
+    """
+    n, found = rules.array("budgets", budgets, (1,)), rules.array("losses", losses, (1, 2))
+    seeds = np.atleast_2d(found)
+    if n.min() <= 0.0 or (np.diff(n) <= 0.0).any():
+        raise InputError("budgets must be above 0 and ascend")
+    if seeds.shape[1] != n.size or n.size < (4 if floor is None else 3):
+        raise InputError(f"losses: one for each of at least {4 if floor is None else 3} budgets, got {seeds.shape[1]}")
+    if seeds.min() <= 0.0:
+        raise InputError(f"losses must be > 0, got {seeds.min():g}")
+    known = None if floor is None else rules.not_negative("floor", floor)
+    if known is not None and known >= seeds.mean(axis=0).min():
+        raise InputError(f"floor must be below all losses, got {known:g}")
+    draws = rules.count("resamples", resamples, least=20)
+    outside = 0.5 * (1.0 - rules.number("level", level, above=0.0, most=0.999, rule="a number between 0 and 0.999"))
+    mean = seeds.mean(axis=0)
+    p, base, amplitude, fitted = _fitted(n, mean, known)
+    drawn = np.array([_fitted(n, one, known)[:2] for one in _resampled(seeds, fitted, draws)])
+    low, high = np.quantile(drawn, [outside, 1.0 - outside], axis=0)
+    rmse = float(np.sqrt((((fitted - mean) / mean) ** 2).mean()))
+    ends = [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+    return Exponent(p, base, amplitude, ends[0], ends[1], rmse, not 1.001 * LEAST < p < 0.999 * MOST)
+
+
+def _resampled(seeds, fitted, draws):
+    """Curves (K,) as they might have been."""
+    random = generator(draws)
+    count, size = seeds.shape
+    for _ in range(draws):
+        if count > 1:
+            yield seeds[random.integers(0, count, count)].mean(axis=0)
+        else:
+            share = seeds[0] / fitted - 1.0
+            noise = share[random.integers(0, size, size)] * np.sqrt(size / max(size - 3, 1))
+            yield fitted * np.maximum(1.0 + noise, 1e-3)
+
+
+def _fitted(n, losses, known):
+    """(exponent, floor, amplitude, fitted (K,))."""
+    scaled = np.log(n / n[-1])
+    tried = np.geomspace(LEAST, MOST, SCANNED)
+    errors = [_linear(scaled, losses, known, p)[0] for p in tried]
+    best = int(np.argmin(errors))
+    low, high = np.log(tried[max(best - 1, 0)]), np.log(tried[min(best + 1, SCANNED - 1)])
+    golden = 0.5 * (np.sqrt(5.0) - 1.0)
+    for _ in range(NARROWED):
+        left, right = high - golden * (high - low), low + golden * (high - low)
+        if _linear(scaled, losses, known, np.exp(left))[0] <= _linear(scaled, losses, known, np.exp(right))[0]:
+            high = right
+        else:
+            low = left
+    p = float(np.exp(0.5 * (low + high)))
+    _, base, amplitude = _linear(scaled, losses, known, p)
+    return p, base, float(amplitude * n[-1] ** p), base + amplitude * np.exp(-p * scaled)
+
+
+def _linear(scaled, losses, known, p):
+    """(sum of squares, floor, amplitude at the last budget) of an exponent, both >= 0."""
+    one, power = 1.0 / losses, np.exp(-p * scaled) / losses
+    if known is None:
+        a, b, c = one @ one, one @ power, power @ power
+        determinant = a * c - b * b
+        base = (one.sum() * c - power.sum() * b) / determinant if determinant > 1e-14 * a * c else 0.0
+        base = max(base, 0.0)
+    else:
+        base = known
+    amplitude = max(float((1.0 - base * one) @ power / (power @ power)), 0.0)
+    left = base * one + amplitude * power - 1.0
+    return float(left @ left), float(base), amplitude

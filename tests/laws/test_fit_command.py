@@ -1,0 +1,122 @@
+"""`simlr fit`: curves from files as trainers write them, what is printed and written, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+from simlr.__main__ import main
+from simlr.errors import InputError
+from simlr.laws import best_schedule, predict, read_curve
+from simlr.laws.best import jumps, rates_between, usual_shapes
+
+TRUE = {"L0": 2.6, "A": 0.5, "C": 1.0, "alpha": 0.5, "lambda": 0.99}
+AT = np.arange(40, 1001, 40)
+
+
+@pytest.fixture
+def files(tmp_path):
+    for name, rates in usual_shapes(1000, 3e-3, 40).items():
+        losses = predict("annealing", TRUE, rates, AT) * np.exp(1e-4 * np.sin(AT))
+        lines = [f"{step},{float(rates[step - 1])!r},{float(loss)!r}" for step, loss in zip(AT, losses, strict=True)]
+        (tmp_path / f"{name}.csv").write_text(
+            "\n".join(["global_step,Learning Rate,val/loss", *lines]).replace("np.float64(", "").replace(")", "") + "\n"
+        )
+    return [str(tmp_path / f"{name}.csv") for name in ("constant", "cosine", "linear", "wsd")]
+
+
+FEW = ["--law", "annealing", "--starts", "1", "--warmup", "40", "--resamples", "40"]
+
+
+def test_a_fit_as_json(files, capsys):
+    assert main(["fit", *files, *FEW, "--hold-out", "wsd", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["parameters"]["L0"] == pytest.approx(2.6, rel=0.02)
+    assert found["rmse_out_of_sample"] < 2e-3
+    assert [one["held_out"] for one in found["errors"]] == [False, False, False, True]
+    low, high = found["intervals"]["alpha"]
+    assert low < found["parameters"]["alpha"] < high
+
+
+def test_a_page_and_the_schedule_that_the_law_calls_best(files, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    out = tmp_path / "out"
+    assert main(["fit", *files[:2], *FEW, "--optimise", "--horizon", "200", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "Predicted last losses" in printed and "best to the law" in printed
+    page = (out / "fit.html").read_text()
+    assert (
+        "Content-Security-Policy" in page
+        and page.count("<svg") >= 2
+        and "http://" not in page.replace("http://www.w3.org", "")
+    )
+    rates = np.loadtxt(out / "schedule.csv", delimiter=",", skiprows=1)[:, 1]
+    assert rates.size == 200 and (np.diff(rates[40:]) <= 1e-18).all() and rates.max() == pytest.approx(3e-3, rel=0.02)
+
+
+def test_the_best_schedule_is_at_most_each_usual_shape():
+    found = best_schedule("multi-power", "25M", 600, 3e-4, warmup=60)
+    assert found.loss <= min(found.shapes.values()) + 1e-9
+    assert found.loss == pytest.approx(predict("multi-power", "25M", found.rates)[0], rel=1e-12)
+    with pytest.raises(InputError, match="warmup must leave at least 2 of the 10 steps"):
+        best_schedule("multi-power", "25M", 10, 3e-4, warmup=9)
+
+
+def test_without_drops_in_the_law_no_rate_falls():
+    found = best_schedule("annealing", {**TRUE, "C": 0.0}, 100, 1e-2)
+    np.testing.assert_allclose(found.rates, 1e-2, rtol=1e-6)
+
+
+def test_rates_between_rows():
+    np.testing.assert_allclose(rates_between([2, 4, 6], [0.2, 0.4, 0.4]), [0.2, 0.2, 0.3, 0.4, 0.4, 0.4])
+    np.testing.assert_allclose(rates_between([2, 4, 6, 8], [1.0, 1.0, 0.5, 0.5]), [1, 1, 1, 1, 1, 0.5, 0.5, 0.5])
+    np.testing.assert_allclose(rates_between([4, 5], [1.0, 1.0], warmup=4), [0.0, 0.25, 0.5, 0.75, 1.0])
+    assert jumps(np.array([1.0, 0.8, 0.6])) == [] and jumps(np.array([1.0, 1.0, 0.5, 0.5])) == [1]
+
+
+def written(tmp_path, text):
+    path = tmp_path / "curve.csv"
+    path.write_text(text)
+    return path
+
+
+def test_units_and_odd_headers(tmp_path):
+    text = "Iteration (k);LR (1e-3);Train Loss;note\n0,1;2,0;3,5;1\n0,2;1,0;3,25;1\n0,3;1,0;3,0;2\n"
+    curve = read_curve(written(tmp_path, text)).curve
+    assert curve.steps.tolist() == [100, 200, 300] and curve.losses.tolist() == [3.5, 3.25, 3.0]
+    assert curve.rates[99] == pytest.approx(2e-3) and curve.rates[199] == pytest.approx(1e-3)
+    text = "step,lr,loss,ema\n0,1,9,0\n5,1,4,0\n9,1,3,2\n"
+    found = read_curve(written(tmp_path, text), loss="loss")
+    assert found.curve.steps.tolist() == [5, 9] and "step 0" in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("step,lr,los\n1,1,1\n2,1,1\n3,1,1\n", "no column is known as the loss"),
+        ("1,1,1\n2,1,1\n3,1,1\n", "no header"),
+        ("step,lr,loss\n1,1,1\n1,1,1\n3,1,1\n", "row 2: steps must ascend, got 1"),
+        ("step,lr,loss\n1,1,1\n2.5,1,1\n3,1,1\n", "row 2: a step must be a whole number >= 0, got 2.5"),
+        ("step,lr,loss\n1,1,1\n2,1,-1\n3,1,1\n", "row 2: a loss must be > 0, got -1"),
+        ("step,lr,loss\n1,1,1\n2,-1,1\n3,1,1\n", "row 2: a learning rate must be >= 0, got -1"),
+        ("step,lr,loss\n1,1,1\n2,1,\n3,1,1\n", "row 2: no number in the column of the loss, got nan"),
+        ("step (tokens),lr,loss\n1,1,1\n2,1,1\n3,1,1\n", "unit 'tokens' of column 'step \\(tokens\\)' is not known"),
+        ("step,lr,LR,loss\n1,1,1,1\n2,1,1,1\n3,1,1,1\n", "2 columns may be the rate; --rate NAME says which"),
+        ("step,lr,loss\n1,1,1\n2,1,abc\n3,1,1\n", "line 3"),
+        ("step,lr,loss\n4,0,1\n5,1,1\n6,1,1\n", "the learning rate is 0 up to step 4"),
+    ],
+)  # fmt: skip
+def test_bad_files_are_told_in_one_line(tmp_path, text, message, capsys):
+    path = written(tmp_path, text)
+    with pytest.raises(InputError, match=message) as refusal:
+        read_curve(path)
+    assert str(path) in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_each_bad_file_has_a_line_and_the_status_is_2(files, tmp_path, capsys):
+    bad = written(tmp_path, "step,lr,loss\n1,1,1\n1,1,1\n3,1,1\n")
+    assert main(["fit", files[0], str(bad), str(tmp_path / "missing.csv"), *FEW]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 2 and "curve.csv" in lines[0] and "missing.csv" in lines[1]
+    assert main(["fit", files[0], "--law", "anealing"]) == 2
+    assert "did you mean 'annealing'" in capsys.readouterr().err

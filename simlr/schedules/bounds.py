@@ -222,8 +222,8 @@ def _cumulative(start, values):
 
 
 def _digamma_difference(x, count):
-    """psi(x + count) - psi(x) = sum_{m < count} 1 / (x + m), for x > 0."""
-    first = min(count, max(0, math.ceil(20.0 - x)))
+    """psi(x + count) - psi(x) = sum_{m < count} 1 / (x + m), for x > 0; 0 for an infinite x."""
+    first = min(count, math.ceil(20.0 - min(x, 20.0)))
     total = math.fsum(1.0 / (x + m) for m in range(first))
     x, count = x + first, count - first
     if not count:

@@ -114,6 +114,9 @@ def test_extremes():
     assert bounds.terms([1e200, 1e180]).best == pytest.approx(bounds.terms([1.0, 1e-20]).best)
     assert bounds.of_schedule(made("exponential", 5000, gamma=2.0)).best == math.inf
     assert bounds.of_schedule(made("constant", 9, 0.0)).best == math.inf
+    # A plateau so low that what comes after it is, in its units, infinite.
+    rising = made("warmup_stable_decay", 5000, 1e-108, decay_steps=1000, end_learning_rate=1e201)
+    assert bounds.of_schedule(rising).best == pytest.approx(bounds.terms(rising.rates(0, 5000)).best, rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,11 @@ def test_a_cooldown_to_what_is_not_nothing_does_not_hold(final):
     assert verdict_of(ran(("study.final", final))).outcome == FAILS
 
 
+@pytest.mark.parametrize("cooldown", [0.016, 0.03])
+def test_a_cooldown_of_a_few_steps_to_nothing_is_not_refuted(cooldown):
+    assert verdict_of(ran(("study.horizons", [1000, 2000]), ("study.cooldown", cooldown))).outcome == UNDECIDED
+
+
 @pytest.mark.parametrize("horizons", [[8, 9], [64, 256], [100_000, 100_001]])
 def test_horizons_that_cannot_tell_decide_nothing(horizons):
     assert verdict_of(ran(("study.horizons", horizons))).outcome == UNDECIDED

@@ -1,9 +1,11 @@
 """Weak teachers and strong students: harmonics against mpmath, losses against sampling and quadrature, the verdict."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
+from mpmath import mp
 
 import simlr
 from naive import sphere as naive
@@ -129,6 +131,20 @@ def test_a_linear_student_is_that_of_vectors():
         assert student.losses(np.array([time]))[0, 0] == pytest.approx(exact, rel=1e-10)
 
 
+@pytest.mark.parametrize("loss", [1e-2, 1.7e-10, 3e-17, 1e-120])
+def test_tiny_losses_of_a_linear_teacher_keep_their_digits(loss):
+    scale = 0.5 * loss
+    student = PAPER.linear_student(scale, np.array([loss]))
+    with mp.workdps(60):
+        missing = [mp.exp(-t) + (1 - mp.exp(-t)) * mp.mpf(loss) for t in (0.5, 30.0, 300.0)]
+        learned = [1 - mp.exp(-mp.mpf(scale) * t) for t in (0.5, 30.0, 300.0)]
+        exact = [float(a**2 + b**2 * (1 - mp.mpf(loss)) * loss) for a, b in zip(missing, learned, strict=True)]
+        converged = float(mp.mpf(loss) ** 2 + (1 - mp.mpf(loss)) * loss)
+    np.testing.assert_allclose(student.losses(np.array([0.5, 30.0, 300.0]))[0], exact, rtol=1e-13)
+    assert student.converged[0] == pytest.approx(converged, rel=1e-14)
+    assert student.teacher_loss[0] == loss
+
+
 def test_linear_teachers_have_the_law_of_units():
     rng = np.random.default_rng(1)
     drawn = np.array([1.0 - naive.linear_teacher(rng, 12, 4, 0.2)[0] for _ in range(4000)])
@@ -160,6 +176,21 @@ def test_its_controls_come_out_as_they_must(control):
     if ("study.dimensions", [2000]) in control.overrides:
         control = control._replace(overrides=(*control.overrides, ("study.widths", [64])))
     assert verdict_of(simlr.run(read(PAPER.GRID, control.overrides))).outcome == control.expected
+
+
+@pytest.mark.parametrize("override", [("study.linear_dimensions", [8, 16, 32]), ("study.spread", 300.0)])
+def test_what_says_nothing_of_large_dimensions_decides_nothing(override):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert verdict_of(ran(override)).outcome == UNDECIDED
+
+
+def test_a_steep_spectrum_is_no_matter_of_rounding():
+    made = ran(("study.spread", 3.0))
+    losses = made["linear_teacher_loss"]
+    assert losses.min() < 1e-15
+    np.testing.assert_allclose(made["linear_converged_loss"] / losses, 1.0, rtol=1e-5)
+    assert verdict_of(made).outcome == HOLDS
 
 
 def test_what_is_not_a_number_decides_nothing(run):

@@ -87,8 +87,8 @@ ZOOMS, POINTS = 6, 65
 class Student:
     """The strong student of some teachers: N losses as functions of the time in units of 1/lam_1.
 
-    rates (J,): lam_j / lam_1 of every part, the target's first; teacher_loss (N,): L_TE, which 1 - L_TE would round where
-    it is small; energies (N, J): of f in each part. `converged`: the losses (N,) once all parts are learned;
+    rates (J,): lam_j / lam_1 of every part, the target's first; teacher_loss (N,): L_TE, which would lose digits as 1
+    less what is captured; energies (N, J): of f in each part. `converged`: the losses (N,) once all parts are learned;
     `unfollowed`: the energies (N,) in no part.
     """
 

@@ -224,7 +224,9 @@ def _too_short(run, index, seeds, level):
              for key in ("condition", "middle")}  # fmt: skip
     squares = np.array([1.0 / given["condition"], *([given["middle"]] if count > 2 else [])])
     visits = made.phases[0].steps / count
-    return rate >= 1.0 and (abs(1.0 - 2.0 * rate * squares) ** (2.0 * visits)).max() > 0.1 * level
+    with np.errstate(over="ignore"):
+        left = (abs(1.0 - 2.0 * rate * squares) ** (2.0 * visits)).max()
+    return rate >= 1.0 and left > 0.1 * level
 
 
 def _settings(run):

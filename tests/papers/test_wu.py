@@ -1,6 +1,7 @@
 """SGD and GD by direction: rows and walks against twins in full dimension, closed forms, a verdict that can fail."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -144,6 +145,13 @@ def test_without_its_schedules_nothing_is_decided(run):
     status = run["status"].copy()
     status[0, 0] = 0
     assert PAPER.check(Tampered(run, status=status)).outcome == UNDECIDED
+
+
+def test_a_last_row_that_grows_without_bound_decides_nothing():
+    growing = ("problem.condition", 0.01), ("problem.setting", "plane")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert verdict_of(ran(PAPER.GRID, *growing)).outcome == UNDECIDED
 
 
 def test_what_is_refused():

@@ -18,6 +18,7 @@ from ..problems import losses, registry
 from ..schedules.schedule import Schedule
 from . import by_rows
 from . import expectation as expectations
+from . import optimal
 from . import question as questions
 from . import stop as stopping
 from .axes import check_axis, check_combinations, count_combinations, expand
@@ -98,6 +99,8 @@ class GridConfig:
             raise InputError("[study] makes it a study, not a grid; simlr.config.read takes both")
         check_keys("grid", tables, TABLES)
         stop = stopping.check(table_at(tables, "stop", required=True))
+        asked = expectations.check(tables)
+        schedule = check_schedules(tables.get("schedule"), folder)
         config = cls(
             name=check_name(tables.get("name", "grid")),
             engine=rules.one_of(*ENGINES, noun="engine")("engine", tables.get("engine", "auto")),
@@ -105,16 +108,17 @@ class GridConfig:
             seeds=check_settings(tables, "seeds"),
             stop=stop,
             record=check_settings(tables, "record"),
-            schedule=check_schedules(tables.get("schedule"), folder),
+            schedule=optimal.with_budgets(schedule, stop, asked is not None),
             optimizer=check_optimizers(tables.get("optimizer", [{"kind": "gd"}])),
             noise=check_noises(tables.get("noise", [{"kind": "none"}])),
             run=check_settings(tables, "run"),
-            expectation=expectations.check(tables),
+            expectation=asked,
             folder=str(folder),
         )
         config.check_count()
         expectations.check_grid(config)
         by_rows.check_grid(config)
+        optimal.check_methods(config.schedule, config.methods())
         config.combinations()  # names and lengths of all of them
         return replace(config, question=questions.check(table_at(tables, "question"), config))
 
@@ -236,7 +240,7 @@ class GridConfig:
                 (f"{table['name']}.{f'phase{i}.' if i else ''}{key}", value)
                 for i, phase in phases
                 for key, value in phase.items()
-                if isinstance(value, list) and key != "phases"
+                if isinstance(value, list) and key not in ("phases", "found")
             ]
         for table in (*self.optimizer, *self.noise):
             axes += [(f"{table['kind']}.{key}", value) for key, value in table.items() if isinstance(value, list)]

@@ -12,6 +12,7 @@ from ..inputs.parameters import check_keys
 from ..schedules import checking
 from ..schedules.rules import RULES
 from ..schedules.schedule import PHASES, Schedule
+from . import optimal
 from .axes import check_axis, check_combinations, count_combinations
 
 UNITS = ("absolute", "sharpness")
@@ -41,19 +42,22 @@ def check_schedules(entries: Any, folder: str | Path) -> tuple[dict, ...]:
 
 def count_schedules(table: dict) -> int:
     """How many schedules a checked table stands for."""
-    return math.prod(map(count_combinations, _phases_of(table)))
+    return optimal.count(table) if optimal.is_optimal(table) else math.prod(map(count_combinations, _phases_of(table)))
 
 
 def _name(index, entry):
     """The name of a [[schedule]] table, by default its kind."""
     kind = entry.get("kind")
-    return entry.get("name", kind if isinstance(kind, str) and kind in checking.kinds() else f"schedule-{index + 1}")
+    known = isinstance(kind, str) and kind in (*checking.kinds(), optimal.KIND)
+    return entry.get("name", kind if known else f"schedule-{index + 1}")
 
 
 def _check_schedule(index, entry, folder):
     """One [[schedule]] table: a name, a unit, and a kind with parameters or phases."""
     name = _name(index, entry)
     key = f"schedule {rules.text(f'schedule[{index}].name', name)!r}"
+    if optimal.is_optimal(entry) and PHASES not in entry:
+        return {"name": name, "unit": "absolute", **optimal.check_table(key, entry)}
     unit = rules.one_of(*UNITS, noun="unit")(f"{key}.unit", entry.get("unit", "absolute"))
     rest = {k: v for k, v in entry.items() if k not in ("name", "unit")}
     if PHASES not in rest:
@@ -97,6 +101,8 @@ def expand_schedule(key: str, table: dict, max_steps: int) -> list[tuple[Schedul
     list of (Schedule, dict)
         The dict is what the run file says of one: {"kind": ..., "learning_rate": ...}; of phases, phase1_kind, ...
     """
+    if optimal.is_optimal(table):
+        return optimal.expand_table(key, table, max_steps)
     phased, phases = "phases" in table, _phases_of(table)
     # (number of the phase, key) -> the values of a list
     lists = {(i, key): v for i, phase in enumerate(phases) for key, v in phase.items() if isinstance(v, list)}

@@ -204,9 +204,9 @@ def _run(options):
 
 def _run_grid(config, out, options):
     """Compute a grid, and say what came out."""
-    from .job import Job
+    from .job import Job, as_recorded
 
-    job = Job(config, options.shard)
+    job = Job(as_recorded(config, out) if options.resume else config, options.shard)
     if options.dry_run:
         return _print(listing.estimate(job.plan, create.bytes_needed(job.plan), out, job.data()))
     _require_compiler()

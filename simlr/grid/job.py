@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from .. import resources
-from ..config import expectation
+from ..config import expectation, optimal
 from ..config.grid import GridConfig
 from ..config.study import StudyConfig
-from ..errors import InputError
+from ..errors import DamageError, InputError
 from ..plan.plan import Plan
 from ..problems import registry
 from ..store import create, file_format
+from ..store.metadata import survey
 from ..store.read import load
 from ..store.resume import resume_file
 from ..store.run import Run
@@ -72,10 +73,22 @@ def run(
     """
     if isinstance(config, StudyConfig):
         return run_study(config, out, RunOptions(threads, overwrite, resume, progress, accept_other))
-    job = Job(config)
+    job = Job(as_recorded(config, out) if resume else config)
     writer, blocks = job.open(out, overwrite, resume, accept_other=accept_other)
     job.run(writer, blocks, threads, progress)
     return Run(writer.source) if isinstance(writer, MemoryWriter) else load(writer.path)
+
+
+def as_recorded(config: GridConfig, path: str | Path | None) -> GridConfig:
+    """The grid with the optimal schedules that a run file of it has, so that going on with it computes none anew."""
+    wanted = any(optimal.is_optimal(table) and "found" not in table for table in config.schedule)
+    if not wanted or path is None or not os.path.exists(path):
+        return config
+    try:
+        recorded = GridConfig.from_toml(survey(path).attributes["config"])
+    except (InputError, DamageError, KeyError):
+        return config  # which is refused when the file is opened, by what is wrong with it
+    return optimal.as_computed(config, recorded)
 
 
 class Origin(NamedTuple):
@@ -140,6 +153,11 @@ class Job:
         is_noisy = noises != {"none"} and config.expectation is None
         limits = [1 if source.is_same and not is_noisy else source.limit or wanted for source in self.sources]
         sizes = tuple((source.dimension, min(wanted, most)) for source, most in zip(self.sources, limits, strict=True))
+        if any(map(optimal.is_optimal, config.schedule)):
+            from ..engine.optimal.in_grid import solved  # which loads Numba
+
+            draws = [1 if source.is_same else most for source, (_, most) in zip(self.sources, sizes, strict=True)]
+            self.config = config = solved(config, self.sources, draws)
         whole = Plan.of_grid(config, sizes)
         self.plan = whole.part(*shard) if shard else whole
         self.recomputed: list[str] = []

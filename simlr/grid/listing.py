@@ -8,7 +8,7 @@ from pathlib import Path
 from ..analysis import answers, summary
 from ..analysis.verdict import verdict_of
 from ..claims.registry import load_paper, paper_names, papers_having
-from ..config import expectation, question
+from ..config import expectation, optimal, question
 from ..config import stop as stopping
 from ..config.methods import AVERAGING, NOISES, OPTIMIZERS
 from ..config.settings import SETTINGS
@@ -40,7 +40,7 @@ def everything() -> str:
         ("STUDIES  ([study] kind = ...)", [_described(load_paper(kind).STUDY) for kind in papers_having("STUDY")]),
         (
             "SCHEDULES  ([[schedule]] kind = ..., or phases of these; a list is an axis, of a vector a list of lists)",
-            [_schedule(kind) for kind in checking.kinds()],
+            [*map(_schedule, checking.kinds()), _method(optimal.KIND, optimal.MEANING, optimal.PARAMETERS)],
         ),
         (
             "OPTIMISERS  ([[optimizer]] kind = ...)",

@@ -116,19 +116,26 @@ def optimise(
     if np.ndim(objective.batch) != 0:
         raise InputError("noise.batch_size must be one number here")
     length, begun = rules.count("steps", steps), rules.count("starts", starts)
-    allowed = _limits(limits, length, objective, (curvature, noise, optimizer))
-    free = length - allowed.warmup_steps
+    allowed = read_limits(limits, length, objective, (curvature, noise, optimizer))
+    return _result(*search(objective, length, allowed, pieces, begun), allowed)
+
+
+def search(
+    objective: Objective, steps: int, allowed: Limits, pieces: int | ArrayLike | None = None, starts: int = 3
+) -> tuple[Problem, Solution, float]:
+    """The problem in its last pieces, the best solution, and `Optimum.start_gap`; arguments are checked."""
+    free = steps - allowed.warmup_steps
     grows = pieces is None and free > SINGLE_STEPS
     problem = Problem(objective, Layout(_lengths(pieces, free), allowed.warmup_steps))
-    found = [solve_shape(problem, start, allowed) for start in _starts(problem, allowed, begun)]
+    found = [solve_shape(problem, start, allowed) for start in _starts(problem, allowed, starts)]
     best, worst = min(found, key=lambda one: one.value), max(one.value for one in found)
     gap = float(np.expm1(worst - best.value))
     if grows:
         problem, best = grow(problem, best, allowed, MOST_PIECES)
-    return _result(problem, best if allowed.shape != "free" else zeroed(problem, best), allowed, gap)
+    return problem, best if allowed.shape != "free" else zeroed(problem, best), gap
 
 
-def _result(problem: Problem, best: Solution, limits: Limits, gap: float) -> Optimum:
+def _result(problem: Problem, best: Solution, gap: float, limits: Limits) -> Optimum:
     """The Optimum, with the families that it is held against."""
     layout, objective = problem.layout, problem.objective
     rates, lengths = layout.all_rates(best.rates), layout.all_lengths
@@ -139,7 +146,9 @@ def _result(problem: Problem, best: Solution, limits: Limits, gap: float) -> Opt
     return Optimum(rates, lengths, loss, best.gradient_norm, gap, limits.largest, binds, families, problem.evaluations)
 
 
-def _limits(given, steps, objective: Objective, stable_arguments):
+def read_limits(
+    given: dict[str, Any] | None, steps: int, objective: Objective, stable_arguments: tuple[Any, ...]
+) -> Limits:
     """The checked `Limits`."""
     if given is not None and not isinstance(given, dict):
         rules.refuse("limits", "a table", given)

@@ -16,9 +16,8 @@ from ..inputs import rules, toml
 from ..inputs.parameters import check_keys, read_parameters
 from ..problems import losses, registry
 from ..schedules.schedule import Schedule
-from . import by_rows
+from . import by_rows, optimal
 from . import expectation as expectations
-from . import optimal
 from . import question as questions
 from . import stop as stopping
 from .axes import check_axis, check_combinations, count_combinations, expand

@@ -104,7 +104,8 @@ class Words:
     def short(self, rows: Sequence[Any], lead: str) -> str:
         """The answer in few words: which of the best values lie at the edge of what was tried is left to `details`."""
         at_edge = sum(bool(row.pairs and (row.edge_a or row.edge_b)) for row in rows)
-        where = f" in {at_edge} of {len(rows)} settings" if len(rows) > 1 else ""
+        many_settings = f"all {at_edge}" if at_edge == len(rows) else f"{at_edge} of {len(rows)}"
+        where = f" in {many_settings} settings" if len(rows) > 1 else ""
         edge = f"The best lies at the edge of what was tried{where}."
         return " ".join([*self._told(rows, lead, brief=True), *([edge] if at_edge else [])])
 
@@ -150,11 +151,14 @@ class Words:
         if not left:
             return []
         even, ties, small = count[EVEN] + count[TIE], count[TIE], f"{100 * self.margin:g} %"
-        brief, same = brief and is_other, f"have exactly the same {self.measure.same}"
+        brief = brief and is_other
         both, place = ("", "") if brief else (f"{self.a} and {self.b} ", "in ")
+        one = brief and even == 1
+        same = f"{'has' if one else 'have'} exactly the same {self.measure.same}"
+        near = f"{'differs' if one else 'differ'} by less than {small}"
         told = []
         if even:
-            told.append((even, f"{both}{same if ties == even else f'differ by less than {small}'}"))
+            told.append((even, f"{both}{same if ties == even else near}"))
         told += [(count[key], text) for key, text in self._undecided(count, rows) if count[key]]
         if len(rows) == 1:
             return [told[0][1] if even else f"{self.a} against {self.b} {told[0][1]}"]

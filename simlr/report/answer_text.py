@@ -7,6 +7,7 @@ from ..analysis.comparison import SAYS
 from ..analysis.levels import text as level_text_of
 from ..analysis.on_page import MOST_LINES
 from ..analysis.outcomes import WORDS, Answer
+from ..analysis.wording import noun
 from ..config.question import side_name
 from ..store.run import Run
 from ..text import WIDTH, number, printable, shortened, value_text
@@ -93,4 +94,5 @@ def _growths(run, answer, rows):
         )
         for row in rows
     )
-    return f"The best {question['best']} at each {question['against']}", header, lines
+    best, against = (noun(question[key]).name for key in ("best", "against"))
+    return f"The best {best} at each {against}", header, lines

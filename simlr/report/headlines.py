@@ -13,7 +13,7 @@ from ..analysis.comparison import APART, BETTER, EVEN, FEWEST, NEITHER, NOTHING,
 from ..analysis.families import NO_EDGE
 from ..analysis.levels import place
 from ..analysis.wording import begun, joined, noun
-from ..text import many, shortened, value_text
+from ..text import labels, many, shortened, value_text
 
 MOST_FAMILIES = 3
 WIDE = 64  # of the name of a family, with those of its parameters
@@ -117,14 +117,14 @@ def best(families: Sequence[Sequence[Any]], margin: float) -> str:
     chosen = [rows for rows in families if any(row.best for row in rows)]
     if not chosen:
         return "No value that was tried gets there at equal train loss in most seeds" if families else ""
-    values = []
+    values, told = [], labels([rows[0].family for rows in chosen[:MOST_FAMILIES]], WIDE)
     for rows in chosen[:MOST_FAMILIES]:
         row = next(row for row in rows if row.best)
         if all(abs(other.test_loss - row.test_loss) <= margin * row.test_loss for other in rows):
             tried = f"{value_text(rows[0].value)} to {value_text(rows[-1].value)}"
-            values.append(f"any from {tried}, {100 * margin:g} % apart at most ({shortened(row.family, WIDE)})")
+            values.append(f"any from {tried}, {100 * margin:g} % apart at most ({told[row.family]})")
             continue
         edge = f", the {row.edge} tried: a better one may lie beyond" if row.edge != NO_EDGE else ""
-        values.append(f"{value_text(row.value)} ({shortened(row.family, WIDE)}{edge})")
+        values.append(f"{value_text(row.value)} ({told[row.family]}{edge})")
     more = f" and {len(chosen) - MOST_FAMILIES} more families" if len(chosen) > MOST_FAMILIES else ""
     return f"The best {noun(chosen[0][0].parameter).name}: {joined(values) if not more else ', '.join(values)}{more}"

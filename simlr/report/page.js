@@ -77,7 +77,7 @@
         for (const tick of before) tick.classList.toggle("off", !all);
         for (const at of all ? [] : ticks(value(from), value(to), logarithmic)) {
           const x = left + ((share(at) - from) / (to - from)) * (right - left);
-          own.push(draw("path", { d: `M${x} ${top}V${bottom}`, stroke: "#d9d9d9", "stroke-width": 0.6 }, group));
+          own.push(draw("path", { d: `M${x} ${top}V${bottom}`, stroke: "var(--line)", "stroke-width": 0.6 }, group));
           group.children[1].before(own.at(-1)); // behind what is drawn
           if (p < panels.length - 1 || !label) continue;
           const font = label.getAttribute("font-size") || "10";

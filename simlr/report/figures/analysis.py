@@ -159,11 +159,13 @@ def best(view: View, families: Sequence[Any], headline: str) -> Picture | None:
     if not problems:
         return None
     names = list(dict.fromkeys(rows[0].family for rows in chosen))[: len(style.COLOURS)]
+    told = labels(names, LABEL)
     figure, panels = style.figure(len(problems), width=10.0 if len(problems) == 1 else 4.3 * len(problems) + 2.0)
     clipped = False
     for panel, problem in zip(panels, problems, strict=True):
         for rows in [rows for rows in chosen if rows[0].problem == problem and rows[0].family in names]:
-            _draw_family(view, panel, names.index(rows[0].family), rows)
+            text = f"{told[rows[0].family]}, {heading(view.kind, rows[0].level)}"
+            _draw_family(panel, style.line(names.index(rows[0].family)), text, rows)
         style.log_where_wide(panel, [line.get_ydata() for line in panel.get_lines()])
         clipped |= _leave_room(panel)
         style.positive_axis(panel, "x", [value for line in panel.get_lines() for value in line.get_xdata()])
@@ -195,11 +197,10 @@ def _leave_room(panel):
     return beyond
 
 
-def _draw_family(view, panel, i, rows):
-    """The curve of one family."""
+def _draw_family(panel, line, text, rows):
+    """The curve of one family, in the look of a line."""
     known = [row for row in rows if math.isfinite(row.test_loss) and row.value > 0.0]
-    text = f"{shortened(rows[0].family, 24)}, {heading(view.kind, rows[0].level)}"
-    line = {**style.line(i), "markersize": 5}
+    line = {**line, "markersize": 5}
     panel.plot([r.value for r in known], [r.test_loss for r in known], label=style.plain(text), linewidth=1.6, **line)
     sure = [row for row in likely(rows) if row in known]
     panel.plot(

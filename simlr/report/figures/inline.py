@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import style
-from .style import COLOURS, Picture
+from .style import COLOURS, GRID, Picture
 
 SVG, LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 MOST_POINTS = 240  # of a line, to be read off
@@ -262,6 +262,8 @@ def _attribute(name, value, key):
     if name == "href" and value.startswith("#"):
         return f"#{key}-{value[1:]}"
     if name in ("fill", "stroke"):
+        if value.lower() == GRID:
+            return "var(--line)"
         if value.lower() in (INK, PAPER):
             return "currentColor" if value.lower() == INK else "var(--paper)"
         known = {colour.lower(): i for i, colour in enumerate(COLOURS)}

@@ -39,6 +39,7 @@ THICK = 0.3  # alpha of a line that marks a part of another
 FAR = 10.0  # quartiles farther from the median than this factor are not shaded
 SCALE = 0.72  # of inches on the page: text is read at 400 pixels too
 LEGEND_COLUMNS = 3
+GRID = "#d9d9d9"
 STYLE = {
     "font.size": 12,
     "axes.titlesize": 12,
@@ -46,7 +47,7 @@ STYLE = {
     "legend.fontsize": 11,
     "lines.linewidth": 2.0,
     "axes.grid": True,
-    "grid.color": "#d9d9d9",
+    "grid.color": GRID,
     "grid.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,

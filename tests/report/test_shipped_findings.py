@@ -16,7 +16,7 @@ from simlr.analysis.run_analysis import Analysis
 from simlr.analysis.wording import MEASURES
 from simlr.papers import nakkiran2020
 from simlr.report import __main__, answer_text
-from simlr.report.sections import sections
+from simlr.report.sections import against
 
 # name -> what makes it small
 GRIDS = {
@@ -63,22 +63,20 @@ def shipped(request, tmp_path_factory):
 
 def test_the_comparisons_with_the_baseline(shipped):
     found, text, folder = shipped
-    section = next((one for one in sections(found) if one.key == "against"), None)
+    section = against(found, found.shown)
     if section is None:
         assert found.run.schedule.size == 1
         return
     assert f"**{section.headline}.**" in text or section.headline in text
     # From pairs.csv alone: the schedules of the page, at the level at which it compares them.
-    base, at, shown = str(found.run.schedule[found.base]), {}, set()
-    for problem, group in found.shown.items():
-        at[tuple(str(value) for _, value in problem)] = group.last
-        shown |= set(group.shown)
+    base = str(found.run.schedule[found.base])
+    at = {tuple(str(value) for _, value in problem): group for problem, group in found.shown.items()}
     keys = [f"problem_{key}" for key, _ in next(iter(found.shown))]
     counted = Counter()
     for row in records(folder / "pairs.csv"):
         others = {row["a"], row["b"]} - {base}
-        level = at.get(tuple(row[key] for key in keys))
-        if len(others) == 1 and others <= shown and level is not None and float(row["level"]) == level:
+        group = at.get(tuple(row[key] for key in keys))
+        if len(others) == 1 and group and others <= set(group.shown) and float(row["level"]) == group.last:
             counted[row["outcome"] if row["b"] == base else TURNED.get(row["outcome"], row["outcome"])] += 1
     assert counted == Counter(pair.outcome for pair in found.against.values())
     lines = [line for table in section.tables for line in table.lines if len(table.header) == 7]

@@ -98,7 +98,7 @@ def families(run: Run) -> list[tuple[str, str, list[int]]]:
                 same = [s for s, other in enumerate(tables) if other == table]
                 apart = [k for k, v in known.items() if k != key and len({_key(v[s]) for s in same}) > 1]
                 fixed = {k: known[k][members[0]] for k in apart if _key(known[k][members[0]]) is not None}
-                name = table + (f"[{','.join(f'{k}={_written(v)}' for k, v in fixed.items())}]" if fixed else "")
+                name = table + (f"[{','.join(f'{k}={v}' for k, v in fixed.items())}]" if fixed else "")
                 ordered = sorted(members, key=lambda s: (isinstance(values[s], str), values[s]))
                 all_families.append((name, key, ordered))
     return all_families
@@ -107,11 +107,6 @@ def families(run: Run) -> list[tuple[str, str, list[int]]]:
 def _key(value):
     """A value that can be compared: NaN equals NaN."""
     return None if isinstance(value, float) and value != value else value
-
-
-def _written(value):
-    """A value as people write it, told from every other one: 1, 0.1, text."""
-    return str(value).removesuffix(".0") if isinstance(value, float) else value
 
 
 def best_values(run: Run, parts: ScheduleParts | None = None) -> list[Choice]:

@@ -82,6 +82,7 @@ def test_the_numbers_of_the_curves_are_those_of_the_analysis(made):
             [float(line["low"]), float(line["high"])], [pair.ratio_low, pair.ratio_high], rtol=1e-9
         )
         assert line["interval_of"] == "x"
+    assert not {"nan", "inf"} & {line[column].lower() for line in lines for column in ("x", "y", "low", "high")}
     rows = {row.level: row for row in found.rows if row.schedule == "annealed"}
     of_figure = [line for line in lines if line["figure"] == "test-against-train" and line["curve"] == "annealed"]
     for level, row in rows.items():

@@ -52,9 +52,9 @@ def numbers(pictures: Sequence[Picture]) -> Iterator[tuple]:
     Yields
     ------
     tuple
-        As HEADER: figure, panel and curve as they are drawn; x and y in the units of the axes, text where an axis has
-        names; low and high, the ends of an interval or of a shaded band around what `interval_of` names, "" without.
-        Contours are not among them.
+        As HEADER, of every point that can be drawn: figure, panel and curve as they are drawn; x and y in the units of
+        the axes, text where an axis has names; low and high, the ends of an interval or of a shaded band around what
+        `interval_of` names, "" without. Contours are not among them.
     """
     for picture in pictures:
         figure: Any = picture.figure
@@ -64,7 +64,9 @@ def numbers(pictures: Sequence[Picture]) -> Iterator[tuple]:
             title = axis_name(panel.get_title()) or names[1] or str(place)
             for colour, x, y, low, high, of in _curves(panel):
                 told = ((axis_value(panel.xaxis, a), axis_value(panel.yaxis, b)) for a, b in zip(x, y, strict=True))
-                for xy, *ends in zip(told, low, high, strict=True):
+                for known, xy, *ends in zip(np.isfinite(x) & np.isfinite(y), told, low, high, strict=True):
+                    if not known:  # and not drawn
+                        continue
                     interval = (*ends, of) if np.isfinite(ends).any() else ("", "", "")
                     yield (picture.key, title, curves.get(colour, ""), *names, *xy, *interval)
 

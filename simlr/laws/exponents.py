@@ -11,7 +11,7 @@ from ..inputs import rules
 
 Array = NDArray[np.float64]
 LEAST, MOST = 1e-3, 10.0  # the exponents that are looked at
-SCANNED, NARROWED = 200, 60
+SCANNED, NARROWED, REFINED = 200, 9, 21  # exponents at first, rounds, and exponents in each later one
 
 
 class Exponent(NamedTuple):
@@ -98,31 +98,27 @@ def _fitted(n, losses, known):
     """(exponent, floor, amplitude, fitted (K,))."""
     scaled = np.log(n / n[-1])
     tried = np.geomspace(LEAST, MOST, SCANNED)
-    errors = [_linear(scaled, losses, known, p)[0] for p in tried]
-    best = int(np.argmin(errors))
-    low, high = np.log(tried[max(best - 1, 0)]), np.log(tried[min(best + 1, SCANNED - 1)])
-    golden = 0.5 * (np.sqrt(5.0) - 1.0)
     for _ in range(NARROWED):
-        left, right = high - golden * (high - low), low + golden * (high - low)
-        if _linear(scaled, losses, known, np.exp(left))[0] <= _linear(scaled, losses, known, np.exp(right))[0]:
-            high = right
-        else:
-            low = left
-    p = float(np.exp(0.5 * (low + high)))
-    _, base, amplitude = _linear(scaled, losses, known, p)
-    return p, base, float(amplitude * n[-1] ** p), base + amplitude * np.exp(-p * scaled)
+        errors, base, amplitude = _linear(scaled, losses, known, tried)
+        best = int(np.argmin(errors))
+        p = float(tried[best])
+        found = p, float(base[best]), float(amplitude[best] * n[-1] ** p)
+        tried = np.geomspace(tried[max(best - 1, 0)], tried[min(best + 1, tried.size - 1)], REFINED)
+    return (*found, found[1] + amplitude[best] * np.exp(-p * scaled))
 
 
-def _linear(scaled, losses, known, p):
-    """(sum of squares, floor, amplitude at the last budget) of an exponent, both >= 0."""
-    one, power = 1.0 / losses, np.exp(-p * scaled) / losses
+def _linear(scaled, losses, known, tried):
+    """(sum of squares, floor, amplitude at the last budget) of exponents (P,), both >= 0."""
+    one, power = 1.0 / losses, np.exp(-tried[:, None] * scaled) / losses
+    b, c = power @ one, (power * power).sum(axis=1)
     if known is None:
-        a, b, c = one @ one, one @ power, power @ power
+        a = one @ one
         determinant = a * c - b * b
-        base = (one.sum() * c - power.sum() * b) / determinant if determinant > 1e-14 * a * c else 0.0
-        base = max(base, 0.0)
+        is_told = determinant > 1e-14 * a * c
+        base = np.where(is_told, one.sum() * c - power.sum(axis=1) * b, 0.0) / np.where(is_told, determinant, 1.0)
+        base = np.maximum(base, 0.0)
     else:
-        base = known
-    amplitude = max(float((1.0 - base * one) @ power / (power @ power)), 0.0)
-    left = base * one + amplitude * power - 1.0
-    return float(left @ left), float(base), amplitude
+        base = np.full(tried.size, known)
+    amplitude = np.maximum((power.sum(axis=1) - base * b) / c, 0.0)
+    left = base[:, None] * one + amplitude[:, None] * power - 1.0
+    return (left * left).sum(axis=1), base, amplitude

@@ -110,6 +110,9 @@ def _factor(frame: Frame, key: str, j: int) -> float:
         raise InputError(
             f"{frame.path}, line {frame.texts[j].line}: {frame.texts[j].refusal} in column {frame.name(j)!r}"
         )
+    if j in frame.offences:
+        line, what = frame.offences[j]
+        raise InputError(f"{frame.path}, line {line}: {what} in column {frame.name(j)!r}")
     if found is None or key == "loss":
         return 1.0
     unit = found.group(1).lower().lstrip("x*").strip()

@@ -69,10 +69,14 @@ def test_the_robust_step_is_least_squares_where_all_is_small_and_the_median_wher
 
 @pytest.mark.slow
 def test_exact_curves_are_predicted_unseen():
-    """Leave one schedule out, on one power law: the laws with a memory are within 2 % of the loss."""
-    for law in ("multi-power", "functional-scaling"):
-        for error in leave_one_out(law, curves(2.0, 1.0, 0.1, count=30), starts=2):
-            assert error.held_out and error.rmse < 0.02, (law, error)
+    """Leave one schedule out, on one power law: the loss, about 0.3, to 0.001."""
+    for error in leave_one_out("annealing", curves(2.0, 1.0, 0.1, count=25), starts=1):
+        assert error.held_out and error.rmse < 1e-3, error
+
+
+def test_an_unseen_wsd_on_exact_curves():
+    found = fit("multi-power", curves(2.0, 1.0, 0.1, count=15), hold_out=["wsd"], starts=1, resamples=0)
+    assert found.error(True) < 1e-3
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from . import answers, directions, families, on_page, pairs, summary
+from . import optima as optimal_schedules
 from .comparison import judged, outcome
 from .directions import Direction, Spread
 from .outcomes import Answer
@@ -38,7 +39,7 @@ class _WithVerdict:
 class StudyAnalysis(_WithVerdict):
     """The analysis of a study's run: its verdict alone."""
 
-    rows = pairs = best = annealing = directions = spread = answer_rows = ()
+    rows = pairs = best = optima = annealing = directions = spread = answer_rows = ()
     answer = None
     notes = ()
 
@@ -138,6 +139,11 @@ class Analysis(_WithVerdict):
     def best(self) -> Any:
         """`families.Choice`s."""
         return families.best_values(self.run, self._parts)
+
+    @cached_property
+    def optima(self) -> list[optimal_schedules.Distance]:
+        """`optima.Distance`s, where the grid has optimal schedules."""
+        return optimal_schedules.distances(self.run, self._parts)
 
     @cached_property
     def annealing(self) -> Any:

@@ -19,6 +19,7 @@ FILES = {
     "summary.csv": ("rows", {"schedule", "level_kind", "level", "baseline"}),
     "pairs.csv": ("pairs", {"a", "b", "level", "win_share"}),
     "best.csv": ("best", {"family", "parameter", "value", "level"}),
+    "optima.csv": ("optima", {"family", "schedule", "ratio", "is_optimum"}),
     "annealing.csv": ("annealing", {"a", "b", "level", "win_share"}),
     "directions.csv": ("directions", {"schedule", "level", "rank", "train_share"}),
     "bias-variance.csv": ("spread", {"schedule", "level", "bias_squared"}),

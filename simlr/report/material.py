@@ -10,6 +10,7 @@ from ..analysis.wording import begun
 from ..problems import losses
 from ..text import many, values_text
 from . import answer_text
+from .optima import optima
 from .sections import sections
 from .tables import describe, loss_tables, tables
 
@@ -63,7 +64,7 @@ def material(analysis: Any, name: str) -> Material:
         answer_table=answer_text.table(run, analysis.answer) if analysis.answer_rows else None,
         tables=tables(rows) if rows else [],
         loss_tables=loss_tables(rows) if rows else [],
-        sections=[] if run.is_study else sections(analysis),
+        sections=[] if run.is_study else [*optima(analysis), *sections(analysis)],
         verdict=analysis.verdict,
         about=[
             *([] if run.is_study else losses.told(run.config.problem)),

@@ -11,7 +11,7 @@ from .figures.inline import Inline
 from .tables import Table, agreement, findings_table
 
 # Sections of the analysis that explain, before those that list.
-MECHANISM = ("best", "directions", "spread")
+MECHANISM = ("optima", "best", "directions", "spread")
 COURSE, MAIN, RATIO, DISTRIBUTION, PATHS = "course", "test-against-train", "ratio", "distribution", "paths"
 KINDS = {"yes": "holds", "no": "fails", HOLDS: "holds", FAILS: "fails"}
 
@@ -54,7 +54,11 @@ def story(material: Any, sentence: str, pictures: dict[str, Inline], own: Sequen
         The pictures of the run's paper, the telling one first.
     """
     question, outcome, kind, told = _head(material, sentence)
-    ranked = [pictures.get("answer"), *own[:1], *(pictures.get(key) for key in (PATHS, MAIN, "against", COURSE))]
+    ranked = [
+        pictures.get("answer"),
+        *own[:1],
+        *(pictures.get(key) for key in ("optima", PATHS, MAIN, "against", COURSE)),
+    ]
     first = next((picture for picture in ranked if picture), None)
     tables = [findings_table(material.verdict)] if material.verdict and material.verdict.findings else []
     tables += [material.answer_table] if material.answer_table else []
@@ -78,7 +82,7 @@ def _head(material, sentence):
         told = f"{agreement(verdict)}." if counted else ""
         return verdict.claim, verdict.outcome, KINDS.get(verdict.outcome, "undecided"), f"{told} {sentence}".strip()
     for section in material.sections:
-        if section.key == "against" and section.headline:
+        if section.key in ("optima", "against") and section.headline:
             return section.title, "", "undecided", f"{section.headline}."
     return material.title, "", "undecided", sentence
 

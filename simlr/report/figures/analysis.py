@@ -16,6 +16,7 @@ from ...text import labels, listed, shortened, some, value_text
 from ..sections import RATE, Section, likely, ranks_shown
 from ..view import View
 from . import style
+from .optima import optima
 from .style import Picture
 
 MOST_DOTS = 16  # schedules in one picture
@@ -42,6 +43,7 @@ def pictures(view: View, sections: Sequence[Section]) -> dict[str, Picture]:
         {section's key: its `Picture`} of those that have something to draw.
     """
     makers = {"against": against, "best": best, "annealing": annealing, "directions": by_direction, "spread": spread}
+    makers["optima"] = optima
     with style.applied():
         drawn = {
             section.key: makers[section.key](view, section.rows, section.headline)

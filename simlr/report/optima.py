@@ -1,0 +1,62 @@
+"""The section on how far the schedules of a grid end from the optimum, where the grid has one."""
+
+from typing import Any
+
+from ..analysis.levels import heading
+from ..analysis.on_page import MOST_LINES
+from ..analysis.wording import begun, joined
+from ..text import number, shortened
+from .sections import Section
+from .tables import Table, label
+
+MOST_NAMED = 4
+
+
+def optima(analysis: Any) -> list[Section]:
+    """The best of each family beside the optimum, at every horizon, of the problem combinations that have room."""
+    shown = analysis.shown
+    rows = [row for row in analysis.optima if row.best and row.problem in shown]
+    if not rows:
+        return []
+    kind = analysis.run.config.level_kind
+    tables = tuple(_table(kind, problem, [row for row in rows if row.problem == problem]) for problem in shown)
+    title = "How far from the optimum does each shape end?"
+    return [Section("optima", title, tables, rows, headline=_headline(rows))]
+
+
+def _headline(rows):
+    """How far the nearest and the farthest family are, over all horizons and problems that are shown."""
+    families: dict[str, list] = {}
+    for row in rows:
+        if not row.is_optimum and row.ratio == row.ratio:
+            families.setdefault(row.family, []).append(row.ratio)
+    if not families:
+        return "Nothing ends beside the optimum"
+    ordered = sorted(families.items(), key=lambda item: max(item[1]))[:MOST_NAMED]
+    said = [f"the best {shortened(name)} ends at {_range(min(ratios), max(ratios))}" for name, ratios in ordered]
+    return f"{begun(joined(said))} times the optimum's loss"
+
+
+def _range(low, high):
+    """Two ratios, or one where they read alike."""
+    texts = list(dict.fromkeys(f"{ratio:.3g}" for ratio in (low, high)))
+    return " to ".join(texts)
+
+
+def _table(kind, problem, rows):
+    """The table of one problem combination."""
+    measure = rows[0].measure.replace("_", " ")
+    header = ("at", "best of", "schedule", f"{measure} above its floor", "over the optimum's", "shape exponent")
+    lines = [
+        (heading(kind, row.level), shortened(row.family), shortened(row.schedule), number(row.loss),
+         "1 (the optimum)" if row.is_optimum else f"{row.ratio:.4g}",
+         f"{row.exponent:.2f}" if row.exponent == row.exponent else "-")
+        for row in rows[:MOST_LINES]
+    ]  # fmt: skip
+    notes = [
+        f"means over the seeds; the optimum is the least {measure} of the schedules of kind 'optimal' of as many steps",
+        "shape exponent: gamma of a rate in proportion to (1 - t/N)^gamma, fitted over the first half of the N steps",
+    ]
+    if len(rows) > MOST_LINES:
+        notes.append(f"{len(rows) - MOST_LINES} more: see the report's optima.csv")
+    return Table(f"The best of each shape beside the optimum{label(problem)}", header, tuple(lines), tuple(notes))

@@ -12,15 +12,17 @@ from .errors import unknown
 
 # command -> (what it does, the module whose `main` it is, arguments put before the given ones)
 COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "run": ("run a grid of schedules x seeds, or a paper's claim, into a run file", "simlr.grid.__main__", ()),
+    "new": ("write a commented grid for a table: simlr new mine.csv", "simlr.grid.new", ()),
+    "list": ("list what a grid may name; simlr list cosine describes one", "simlr.grid.catalogue", ()),
+    "run": ("run a grid of schedules x seeds, or a paper's claim", "simlr.grid.__main__", ()),
     "report": ("make the report of a run file", "simlr.report.__main__", ()),
     "fit": ("fit a law to loss curves, and say how well it predicts", "simlr.laws.__main__", ()),
+    "explore": ("write the page in which a class trains a run again", "simlr.report.__main__", ("--explore",)),
     "papers": ("run published claims and judge them", "simlr.papers.__main__", ()),
-    "bench": ("measure how fast simlr is on this machine", "simlr.bench.__main__", ()),
-    "merge": ("join the shards of a grid into one run file", "simlr.merge", ()),
-    "status": ("say what is done, missing and damaged of run files, or of all in a folder", "simlr.status", ()),
+    "status": ("say what is done, missing and damaged of run files", "simlr.status", ()),
     "verify": ("check a run file's layout and every block's CRC", "simlr.grid.__main__", ("--verify",)),
-    "list": ("list papers, problems, schedules and optimisers", "simlr.grid.__main__", ("--list",)),
+    "merge": ("join the shards of a grid into one run file", "simlr.merge", ()),
+    "bench": ("measure how fast simlr is on this machine", "simlr.bench.__main__", ()),
 }
 
 
@@ -36,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"simlr: {unknown('command', name, [*COMMANDS], 'command')}")
         return BAD_INPUT
     _, module, before = COMMANDS[name]
+    if name == "verify" and rest and rest[0] in ("-h", "--help"):  # the file is the option's value
+        before = ()
     return importlib.import_module(module).main([*before, *rest])
 
 

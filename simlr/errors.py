@@ -1,7 +1,7 @@
 """Errors that a person can act on, each one line long."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 MOST_NAMES = 40
@@ -9,6 +9,52 @@ MOST_NAMES = 40
 
 class InputError(ValueError):
     """Bad input: the message names the key, the rule and the value. The commands print it and exit with status 2."""
+
+    @property
+    def faults(self) -> list[str]:
+        """Every fault in a line of its own; of one error there is one."""
+        return [str(self)]
+
+
+class InputErrors(InputError):
+    """Several faults of one input, found in one go: the message has a line for each of them."""
+
+    @property
+    def faults(self) -> list[str]:
+        """Every fault in a line of its own."""
+        return str(self).split("\n")
+
+
+class Faults:
+    """Collects the faults of an input, so that all are told at once.
+
+        faults = Faults()
+        with faults:
+            check_one()
+        with faults:
+            check_another()
+        faults.raise_all()
+
+    An InputError ends the block that it was raised in, and is kept.
+    """
+
+    def __init__(self):
+        self._lines = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        if type(error) not in (InputError, InputErrors):
+            return False
+        self._lines += [line for line in error.faults if line not in self._lines]
+        return True
+
+    def raise_all(self, shown: Callable[[str], str] = str) -> None:
+        """Raise what was collected, if anything was: one InputError, or InputErrors. `shown` changes each line."""
+        if self._lines:
+            kind = InputError if len(self._lines) == 1 else InputErrors
+            raise kind("\n".join(map(shown, self._lines))) from None
 
 
 class DamageError(InputError):

@@ -105,7 +105,8 @@ def one_line(name: str, work: Callable[[], int]) -> int:
         _flush()
         return status
     except InputError as error:
-        say(_on_one_line(f"{name}: {error}"))
+        for fault in error.faults:
+            say(_on_one_line(f"{name}: {fault}"))
         return BAD_INPUT
     except BrokenPipeError:
         # The reader of our output has gone (`| head`).

@@ -11,18 +11,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from ..errors import InputError
+from ..errors import Faults, InputError
 from ..inputs import rules, toml
-from ..inputs.parameters import check_keys, read_parameters
+from ..inputs.parameters import check_keys, missing_kind, read_parameters
 from ..problems import losses, registry
-from ..schedules.schedule import Schedule
+from ..schedules.schedule import PHASES, Schedule
 from . import by_rows, optimal
 from . import expectation as expectations
 from . import question as questions
 from . import stop as stopping
 from .axes import check_axis, check_combinations, count_combinations, expand
 from .methods import NO_NOISE, check_noises, check_optimizers, is_plain, label, noise_of
-from .schedule_tables import check_schedules, count_schedules, expand_schedule
+from .schedule_tables import budgets_of, check_schedules, count_schedules, expand_schedule
 from .settings import check_name, check_settings, table_at
 
 TABLES = (
@@ -87,33 +87,26 @@ class GridConfig:
         tables, folder = toml.read(source)
         for key, value in overrides:
             toml.override(tables, key, value)
-        return cls.from_tables(tables, folder)
+        faults = Faults()
+        with faults:
+            return cls.from_tables(tables, folder)
+        faults.raise_all(toml.placed(source))
+        raise AssertionError("unreachable")
 
     @classmethod
     def from_tables(cls, tables: dict, folder: str | Path = ".") -> Self:
-        """The grid described by nested dicts, as TOML reads them; InputError where anything is wrong."""
+        """The grid described by nested dicts, as TOML reads them; InputError where anything is wrong.
+
+        The faults of all tables are told in one go, each in a line of its own (`InputError.faults`); what no table
+        shows by itself is looked at once they are right.
+        """
         if not isinstance(tables, dict):
             rules.refuse("grid", "a table", tables)
         if "study" in tables:
             raise InputError("[study] makes it a study, not a grid; simlr.config.read takes both")
-        check_keys("grid", tables, TABLES)
-        stop = stopping.check(table_at(tables, "stop", required=True))
-        asked = expectations.check(tables)
-        schedule = check_schedules(tables.get("schedule"), folder)
-        config = cls(
-            name=check_name(tables.get("name", "grid")),
-            engine=rules.one_of(*ENGINES, noun="engine")("engine", tables.get("engine", "auto")),
-            problem=_check_problem(table_at(tables, "problem", required=True)),
-            seeds=check_settings(tables, "seeds"),
-            stop=stop,
-            record=check_settings(tables, "record"),
-            schedule=optimal.with_budgets(schedule, stop, asked is not None),
-            optimizer=check_optimizers(tables.get("optimizer", [{"kind": "gd"}])),
-            noise=check_noises(tables.get("noise", [{"kind": "none"}])),
-            run=check_settings(tables, "run"),
-            expectation=asked,
-            folder=str(folder),
-        )
+        parts = _checked_parts(tables, folder)
+        schedules = optimal.with_budgets(parts["schedule"], parts["stop"], parts["expectation"] is not None)
+        config = cls(**{**parts, "schedule": schedules}, folder=str(folder))
         config.check_count()
         expectations.check_grid(config)
         by_rows.check_grid(config)
@@ -234,22 +227,48 @@ class GridConfig:
         problem = [(f"problem.{key}", value) for key, value in self.problem.items() if isinstance(value, list)]
         axes = [*problem, (self.level_kind, self.levels)]
         for table in self.schedule:
-            phases = enumerate(table["phases"], 1) if "phases" in table else [(0, table)]
+            phases = enumerate(table[PHASES], 1) if PHASES in table else [(0, table)]
             axes += [
                 (f"{table['name']}.{f'phase{i}.' if i else ''}{key}", value)
                 for i, phase in phases
                 for key, value in phase.items()
-                if isinstance(value, list) and key not in ("phases", "found")
+                if isinstance(value, list) and key not in (PHASES, "found")
             ]
         for table in (*self.optimizer, *self.noise):
             axes += [(f"{table['kind']}.{key}", value) for key, value in table.items() if isinstance(value, list)]
         return axes
 
 
+def _checked_parts(tables, folder):
+    """Every table by itself, checked and cast: {name: value}; InputErrors where several are wrong."""
+    checks = {
+        "name": lambda: check_name(tables.get("name", "grid")),
+        "engine": lambda: rules.one_of(*ENGINES, noun="engine")("engine", tables.get("engine", "auto")),
+        "problem": lambda: _check_problem(table_at(tables, "problem", required=True)),
+        "seeds": lambda: check_settings(tables, "seeds"),
+        "stop": lambda: stopping.check(table_at(tables, "stop", required=True)),
+        "record": lambda: check_settings(tables, "record"),
+        "schedule": lambda: check_schedules(tables.get("schedule"), folder, budgets_of(tables)),
+        "optimizer": lambda: check_optimizers(tables.get("optimizer", [{"kind": "gd"}])),
+        "noise": lambda: check_noises(tables.get("noise", [{"kind": "none"}])),
+        "run": lambda: check_settings(tables, "run"),
+        "expectation": lambda: expectations.check(tables),
+    }
+    faults, parts = Faults(), {}
+    with faults:
+        check_keys("grid", tables, TABLES)
+    # A table that is missing may be there under a misspelled name, which its fault says: it comes last.
+    for key in sorted(checks, key=lambda key: key not in tables):
+        with faults:
+            parts[key] = checks[key]()
+    faults.raise_all()
+    return parts
+
+
 def _check_problem(table):
     """The problem's kind and parameters."""
     if "kind" not in table:
-        raise InputError(f"problem.kind is missing; valid are {', '.join(repr(k) for k in registry.kinds())}")
+        raise missing_kind("problem", table, registry.kinds(), "problem.kind")
     kind = registry.find("problem.kind", table["kind"])
     parameters = read_parameters("problem", table, kind.parameters, kind.kind, others=("kind",), cast=check_axis)
     checked = {"kind": kind.kind, **parameters}

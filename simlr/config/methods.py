@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
-from ..errors import InputError, unknown
+from ..errors import Faults, InputError, unknown
 from ..inputs import rules
-from ..inputs.parameters import REQUIRED, Parameter, read_parameters
+from ..inputs.parameters import REQUIRED, Parameter, missing_kind, read_parameters
 from .axes import check_axis, check_combinations, count_combinations, expand
 
 _fraction = partial(rules.number, least=0.0, rule="a number from 0 to below 1", most=1.0 - 2.0**-53)
@@ -86,12 +86,16 @@ def check_tables(noun: str, entries: Any, check_one: Callable[[int, dict], dict]
     """A list of tables, [[noun]], each checked by `check_one`, and none of them twice."""
     if not isinstance(entries, list | tuple) or not entries or not all(isinstance(e, dict) for e in entries):
         rules.refuse(noun, f"a list of at least one table, [[{noun}]]", entries)
-    checked = tuple(check_one(index, entry) for index, entry in enumerate(entries))
+    checked, faults = [], Faults()
+    for index, entry in enumerate(entries):
+        with faults:
+            checked.append(check_one(index, entry))
+    faults.raise_all()
     count = sum(map(count_combinations, checked))
     check_combinations(noun, count)
     if len({frozenset(one.items()) for one in expand(checked)}) < count:
         raise InputError(f"{noun}: the same one is given twice")
-    return checked
+    return tuple(checked)
 
 
 def label(table: dict) -> str:
@@ -142,7 +146,7 @@ def check_noises(entries: Any) -> tuple[dict, ...]:
 def _check_noise(index, entry):
     """One [[noise]] table."""
     if "kind" not in entry:
-        raise InputError(f"noise[{index}]: kind is missing; valid are {', '.join(repr(kind) for kind in NOISES)}")
+        raise missing_kind(f"noise[{index}]", entry, NOISES)
     kind = check_kind("noise", index, entry, NOISES, None)
     parameters = NOISES[kind].parameters
     return {"kind": kind, **read_parameters(f"noise {kind!r}", entry, parameters, others=("kind",), cast=check_axis)}

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..errors import Faults
 from ..inputs import toml
 from .grid import GridConfig
 from .study import StudyConfig
@@ -14,4 +15,8 @@ def read(source: str | Path, overrides: Iterable[tuple[str, Any]] = ()) -> GridC
     tables, folder = toml.read(source)
     for key, value in overrides:
         toml.override(tables, key, value)
-    return (StudyConfig if "study" in tables else GridConfig).from_tables(tables, folder)
+    faults = Faults()
+    with faults:
+        return (StudyConfig if "study" in tables else GridConfig).from_tables(tables, folder)
+    faults.raise_all(toml.placed(source))
+    raise AssertionError("unreachable")

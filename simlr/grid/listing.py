@@ -10,6 +10,7 @@ from ..analysis.verdict import verdict_of
 from ..claims.registry import load_paper, paper_names, papers_having
 from ..config import expectation, optimal, question
 from ..config import stop as stopping
+from ..config.grid import ENGINES
 from ..config.methods import AVERAGING, NOISES, OPTIMIZERS
 from ..config.settings import SETTINGS
 from ..config.study import StudyConfig
@@ -23,6 +24,16 @@ from ..schedules import checking
 from ..schedules.schedule import FLOW
 from ..store.read import load
 from ..text import WIDTH
+
+ENGINE_MEANING = "auto skips steps where that is exact and pays, recurrence never, closed-form always; default auto"
+SCHEDULE_KEYS = {
+    "name": "what the report calls it; by default its kind",
+    "unit": '"absolute" (default), or "sharpness": rates are in units of 1/sharpness of the seed\'s problem',
+    "zip": '[["learning_rate", "steps"], ...]: lists of one length that go together, one axis; of phases '
+    '"phase1.learning_rate"',
+    "steps": 'a number, or "budget": a schedule for each of [stop] steps; in phases also 0, a phase that is left out',
+    "warmup_fraction, decay_fraction": "in place of warmup_steps, decay_steps: shares of the steps, rounded",
+}
 
 
 def everything() -> str:
@@ -51,6 +62,7 @@ def everything() -> str:
             "STOPPING  ([stop] has exactly one of these, a list of levels, max_steps and landing; docs/stopping.md)",
             [_wrapped(rule, meaning) for rule, meaning in stopping.RULES.items()],
         ),
+        *_settings(),
         ("NOISE  ([[noise]] kind = ...)", [_method(kind, *entry) for kind, entry in NOISES.items()]),
         (
             "EXPECTATION  ([expectation], a table that may be empty: exact means in place of noise seeds; "
@@ -66,6 +78,25 @@ def everything() -> str:
         ),
     ]
     return "\n\n".join("\n".join([title, *entries]) for title, entries in parts if entries)
+
+
+def _settings():
+    """The sections of what every schedule may have, and of the tables that are no lists of kinds."""
+    return [
+        (
+            "SCHEDULE TABLES  (every [[schedule]] may have these)",
+            [_wrapped(name, meaning) for name, meaning in SCHEDULE_KEYS.items()],
+        ),
+        *(
+            (f"{table.upper()}  ([{table}])", [_wrapped(_with_default(one), one.meaning) for one in SETTINGS[table]])
+            for table in ("seeds", "record", "run")
+        ),
+        ("ENGINE  (engine = ..., above all tables)", [_wrapped(" | ".join(ENGINES), ENGINE_MEANING)]),
+    ]
+
+
+def _with_default(parameter):
+    return f"{parameter.name} = {json.dumps(parameter.default)}"
 
 
 def _described(problem):

@@ -1,9 +1,10 @@
 """Tables of parameters: which keys a table may have, the rule of each, its default, and one reader for them all."""
 
+import difflib
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from ..errors import InputError, unknown
+from ..errors import Faults, InputError, unknown
 
 REQUIRED = object()  # stands where a parameter has no default
 
@@ -22,10 +23,23 @@ class Parameter(NamedTuple):
 
 def check_keys(where: str, table: dict, valid: Iterable[str]) -> None:
     """Refuse a table with a key that is not among the valid ones; `where` is what the message calls the table."""
-    valid = list(valid)
+    valid, faults = list(valid), Faults()
     for name in table:
-        if name not in valid:
-            raise unknown(where, name, valid, "key")
+        with faults:
+            if name not in valid:
+                raise unknown(where, name, valid, "key")
+    faults.raise_all()
+
+
+def missing_kind(where: str, table: dict, kinds: Iterable[str], key: str = "") -> InputError:
+    """The InputError for a table without a kind: a key that nearly says "kind" is named before what is missing.
+
+    `key` is what the message calls the kind, by default `where`, a colon and "kind".
+    """
+    near = difflib.get_close_matches("kind", [name for name in table if isinstance(name, str)], n=1, cutoff=0.6)
+    if near:
+        return unknown(where, near[0], ["kind"], "key")
+    return InputError(f"{key or where + ': kind'} is missing; valid are {', '.join(map(repr, kinds))}")
 
 
 def read_parameters(
@@ -65,11 +79,15 @@ def read_parameters(
     """
     parameters = tuple(parameters)
     where = key if kind is None else f"{key} (kind {kind!r})"
-    check_keys(where, table, [*others, *(parameter.name for parameter in parameters)])
-    checked = {}
-    for parameter in parameters:
-        value = table.get(parameter.name, parameter.default)
-        if value is REQUIRED:
-            raise InputError(f"{where}: {parameter.name} is missing")
-        checked[parameter.name] = cast(f"{key}.{parameter.name}", value, parameter.rule)
-    return checked
+    faults, checked = Faults(), {}
+    with faults:
+        check_keys(where, table, [*others, *(parameter.name for parameter in parameters)])
+    # What is missing comes last: it may only be misspelled, which its fault says.
+    for parameter in sorted(parameters, key=lambda one: table.get(one.name, one.default) is REQUIRED):
+        with faults:
+            value = table.get(parameter.name, parameter.default)
+            if value is REQUIRED:
+                raise InputError(f"{where}: {parameter.name} is missing")
+            checked[parameter.name] = cast(f"{key}.{parameter.name}", value, parameter.rule)
+    faults.raise_all()
+    return {parameter.name: checked[parameter.name] for parameter in parameters}

@@ -3,8 +3,9 @@
 import json
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from ..errors import InputError, show
 from .files import read_text
@@ -18,7 +19,7 @@ LONG_KEY = re.compile(rf"""(?<![\w"'-])(?>{_PART}[ \t]*+\.[ \t]*+){{{MOST_PARTS}
 
 def read(source: str | Path) -> tuple[dict, str]:
     """The tables of a TOML file (a path) or of TOML text, and the folder that relative paths in it start from."""
-    if isinstance(source, str) and ("\n" in source or ("=" in source and not source.endswith(".toml"))):
+    if is_text(source):
         text, folder = source, "."
     else:
         text, folder = read_text(Path(source), LARGEST_BYTES), str(Path(source).parent)
@@ -29,6 +30,18 @@ def read(source: str | Path) -> tuple[dict, str]:
     except (ValueError, RecursionError) as error:  # not TOML, too many digits, nested too deep
         where = source if text is not source else "grid"
         raise InputError(f"{where}: not valid TOML: {error}") from None
+
+
+def placed(source: str | Path) -> Callable[[str], str]:
+    """What puts the file before each line of what is wrong with it; of TOML text there is no file."""
+    if is_text(source):
+        return str
+    return lambda fault: f"{source}: {fault}"
+
+
+def is_text(source: str | Path) -> TypeGuard[str]:
+    """Whether it is TOML text, by its lines or its "=", and not a path."""
+    return isinstance(source, str) and ("\n" in source or ("=" in source and not source.endswith(".toml")))
 
 
 def override(tables: dict, key: str, value: Any) -> None:
@@ -61,6 +74,11 @@ def write(tables: dict) -> str:
             for entry in value:
                 lines += ["", f"[[{key}]]", *(f"{k} = {_toml_value(v)}" for k, v in entry.items())]
     return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def quoted(value: Any) -> str:
+    """One value as TOML has it: a string in quotes."""
+    return _toml_value(value)
 
 
 def _is_table(value):

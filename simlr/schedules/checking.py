@@ -9,9 +9,9 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, unknown
+from ..errors import Faults, InputError, unknown
 from ..inputs import rules, vectors
-from ..inputs.parameters import REQUIRED, Parameter, read_parameters
+from ..inputs.parameters import REQUIRED, Parameter, missing_kind, read_parameters
 from ..inputs.parameters import check_keys as refuse_unknown_keys
 from . import optimal  # optimal and shapes enter their kinds
 from .registry import KINDS
@@ -19,6 +19,16 @@ from .rules import RULES, rate_list
 from .schedule import FLOW, Phase, Schedule
 
 MOST_VARYING_STEPS = 1 << 33  # their sum is taken, and takes a minute
+# key of a table -> the parameter that it gives as a share of the steps, rounded to whole ones.
+FRACTIONS = {"warmup_fraction": "warmup_steps", "decay_fraction": "decay_steps"}
+# another usual name -> the kind
+ALIASES = {
+    "wsd": "warmup_stable_decay",
+    "trapezoid": "warmup_stable_decay",
+    "onecycle": "one_cycle",
+    "sgdr": "cosine_restarts",
+    "poly": "polynomial",
+}
 FILE_KEYS = ("file", "column", "header")  # of a table, in place of its rates
 
 
@@ -56,14 +66,26 @@ def check_kind(key: str, kind: Any) -> str:
     """Refuse a kind that does not exist."""
     if not isinstance(kind, str):
         rules.refuse(f"{key}.kind", "a string", kind)
+    kind = ALIASES.get(kind, kind)
     if kind not in kinds():
-        raise unknown(key, kind, kinds(), "kind")
+        raise unknown(key, kind, [*kinds(), *ALIASES], "kind")
     return kind
 
 
-def check_phase(key: str, table: Any) -> dict:
-    """A phase's parameters, cast and complete: {"kind": ..., "steps": ... or None, parameter: value, ...}."""
+def fractions(kind: str) -> dict[str, str]:
+    """FRACTIONS of a kind: those that stand for a parameter that it has, and are none themselves."""
+    known = parameters(kind)
+    return {name: steps for name, steps in FRACTIONS.items() if steps in known and name not in known}
+
+
+def check_phase(key: str, table: Any, least_steps: int = 1) -> dict:
+    """A phase's parameters, cast and complete: {"kind": ..., "steps": ... or None, parameter: value, ...}.
+
+    A phase of 0 steps, where those are allowed, is left out of its schedule.
+    """
     kind = check_keys(key, table)
+    shares = {name: RULES[name](f"{key}.{name}", table[name]) for name in fractions(kind) if name in table}
+    table = _with_steps_of(key, kind, shares, table)
     defaults = {name: REQUIRED if default is None else default for name, default in parameters(kind).items()}
     # None, from Python, stands for a value that is not given.
     given = {name: REQUIRED if table[name] is None else table[name] for name in defaults if name in table}
@@ -72,14 +94,42 @@ def check_phase(key: str, table: Any) -> dict:
     if kind == FLOW:
         return checked
     entry, values = KINDS[kind], {name: value for name, value in checked.items() if name != "kind"}
-    steps = RULES["steps"](f"{key}.steps", table["steps"]) if "steps" in table else None
+    checked |= shares
+    steps = rules.count(f"{key}.steps", table["steps"], least_steps) if "steps" in table else None
     if steps is None and entry.needs_steps:
         raise InputError(f"{key} (kind {kind!r}): steps is missing")
     if steps is None and entry.length:
         steps = entry.length(**values)
-    if entry.check:
+    if entry.check and steps != 0:
         entry.check(key, steps, **values)
     return checked if steps is None else {**checked, "steps": steps}
+
+
+def check_present(key: str, kind: str, table: Any) -> None:
+    """Refuse a phase's table that lacks what its kind cannot do without, whatever its values are."""
+    faults, shares = Faults(), {steps for name, steps in fractions(kind).items() if name in table}
+    needed = [name for name, default in parameters(kind).items() if default is None and name not in shares]
+    for name in (*needed, *(["steps"] if needs_steps(kind) else [])):
+        with faults:
+            if name not in table:
+                raise InputError(f"{key} (kind {kind!r}): {name} is missing")
+    faults.raise_all()
+
+
+def _with_steps_of(key, kind, shares, table):
+    """A phase's table with the shares of its steps as whole numbers of them, under the names of those."""
+    table = dict(table)
+    for name, share in shares.items():
+        steps = FRACTIONS[name]
+        if steps in table:
+            raise InputError(f"{key} (kind {kind!r}): has both {name} and {steps}; give one of them")
+        if "steps" not in table:
+            raise InputError(f"{key} (kind {kind!r}): steps is missing, of which {name} is a share")
+        whole = rules.count(f"{key}.steps", table["steps"], 0)
+        table[steps] = round(share * whole)
+        if share > 0.0 and table[steps] == 0 and whole:
+            raise InputError(f"{key}.{name} = {share:g} of {whole} steps is less than half a step; give it more")
+    return table
 
 
 def check_keys(key: str, table: Any) -> str:
@@ -87,9 +137,11 @@ def check_keys(key: str, table: Any) -> str:
     if not isinstance(table, dict):
         rules.refuse(key, "a table", table)
     if "kind" not in table:
-        raise InputError(f"{key}: kind is missing; valid are {', '.join(repr(k) for k in kinds())}")
+        raise missing_kind(key, table, kinds())
     kind = check_kind(key, table["kind"])
-    allowed = [] if kind == FLOW else ["steps", *parameters(kind), *(FILE_KEYS if kind == "table" else ())]
+    allowed = (
+        [] if kind == FLOW else ["steps", *parameters(kind), *fractions(kind), *(FILE_KEYS if kind == "table" else ())]
+    )
     refuse_unknown_keys(f"{key} (kind {kind!r})", table, ["kind", *allowed])
     return kind
 
@@ -157,6 +209,9 @@ def build(key: str, name: str, unit: str, tables: list[dict], max_steps: int) ->
         raise InputError(f"{key}: a flow ends by itself and must be the last phase")
     if any("steps" not in table for table in discrete[:-1]):
         raise InputError(f"{key}: steps is missing in a phase that is not the last")
+    discrete = [table for table in discrete if table.get("steps") != 0]
+    if not discrete and not flows:
+        raise InputError(f"{key}: none of its phases has a step")
     given = sum(table.get("steps", 0) for table in discrete)
     open_ended = bool(discrete) and "steps" not in discrete[-1]
     if open_ended and given == max_steps:
@@ -167,7 +222,8 @@ def build(key: str, name: str, unit: str, tables: list[dict], max_steps: int) ->
         raise InputError(f"{key}: its phases sum to {given} steps, more than stop.max_steps = {max_steps}")
     phases = []
     for table in discrete:
-        values = tuple((name, value) for name, value in table.items() if name not in ("kind", "steps"))
+        besides = ("kind", "steps", *fractions(table["kind"]))
+        values = tuple((name, value) for name, value in table.items() if name not in besides)
         phase = Phase(table["kind"], table.get("steps", max_steps - given), values)
         phases.append(phase)
         if any(rate is None and steps > MOST_VARYING_STEPS for _, steps, rate in phase.pieces()):

@@ -1,6 +1,7 @@
 """RULES: what each parameter of a schedule kind must be, one rule a name; and the rules that only schedules have."""
 
 import itertools
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,11 @@ RULES: dict[str, Rule] = {
     "down_steps": rules.count_or_none,
     "warmup_steps": rules.count_or_none,
     "decay_steps": rules.count,
-    "warmup_fraction": rules.positive,
+    # Of the steps; a rise may be left out, a fall may not: without one there is no such kind.
+    "warmup_fraction": partial(rules.number, least=0.0, most=1.0, rule="a number from 0 to 1"),
+    "decay_fraction": partial(rules.number, above=0.0, most=1.0, rule="a number > 0, at most 1"),
+    "cycle_growth": partial(rules.number, least=1.0, rule="a finite number >= 1"),
+    "peak_factor": partial(rules.number, above=0.0, most=1.0, rule="a number > 0, at most 1"),
     "division_factor": rules.positive,
     "final_division_factor": rules.positive,
     "three_phase": rules.flag,

@@ -259,6 +259,37 @@ def cosine_restarts(
     return end_learning_rate * np.sin(angle) ** 2 + learning_rate * np.cos(angle) ** 2
 
 
+@schedule
+def falling_restarts(
+    t: Array,
+    steps: int,
+    learning_rate: float,
+    cycle_steps: int,
+    cycle_growth: float = 1.0,
+    peak_factor: float = 1.0,
+    end_learning_rate: float = 0.0,
+) -> Array:
+    """eta_t = end + (peak_n - end) (1 + cos(pi s / T_n)) / 2, s steps into cycle n, peak_n and T_n geometric in n.
+
+    T_n = cycle_steps * cycle_growth^n and peak_n = end + (learning_rate - end) peak_factor^n. Cycles need not begin at
+    a whole step: cycle n begins at cycle_steps * (cycle_growth^n - 1) / (cycle_growth - 1), as torch's
+    CosineAnnealingWarmRestarts has it where T_mult is no whole number. With a growth of 1 or 2 and a factor of 1 these
+    are cosine_restarts. For falling peaks torch chains a decay; here it is one kind.
+    """
+    growth, first = cycle_growth, float(cycle_steps)
+    if growth == 1.0:
+        cycle = np.floor(t / first)
+        start, period = cycle * first, np.full(t.shape, first)
+    else:
+        ends = [first]  # of the cycles
+        while t.size and ends[-1] <= t[-1]:
+            ends.append(first * (growth ** (len(ends) + 1) - 1.0) / (growth - 1.0))
+        cycle = np.searchsorted(ends, t, side="right")
+        start, period = np.concatenate([[0.0], ends])[cycle], first * growth**cycle
+    falling = np.cos(0.5 * np.pi * ((t - start) / period)) ** 2
+    return end_learning_rate + (learning_rate - end_learning_rate) * peak_factor**cycle * falling
+
+
 def _triangle(t, up_steps, down_steps):
     """Number of the cycle, from 0, and height in it, from 0 up to 1 and back; without down_steps, down is as up."""
     down = down_steps or up_steps

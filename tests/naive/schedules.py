@@ -147,6 +147,20 @@ def cosine_restarts(t, steps, learning_rate, cycle_steps, cycle_factor=1, end_le
     return mean(end_learning_rate, learning_rate, fallen(t / cycle_steps))
 
 
+def falling_restarts(t, steps, learning_rate, cycle_steps, cycle_growth=1.0, peak_factor=1.0, end_learning_rate=0.0):
+    """Torch's CosineAnnealingWarmRestarts.step(epoch), with T_mult = cycle_growth: the cycle by a logarithm."""
+    if cycle_growth == 1.0:
+        n, within, period = t // cycle_steps, t % cycle_steps, cycle_steps
+    else:
+        n = int(math.log(t / cycle_steps * (cycle_growth - 1) + 1, cycle_growth))
+        # The logarithm may be off by one where a cycle ends at a whole step.
+        starts = [cycle_steps * (cycle_growth**k - 1) / (cycle_growth - 1) for k in range(n + 3)]
+        n = max(k for k, start in enumerate(starts) if start <= t)
+        within, period = t - starts[n], cycle_steps * cycle_growth**n
+    peak = end_learning_rate + (learning_rate - end_learning_rate) * peak_factor**n
+    return end_learning_rate + (peak - end_learning_rate) * (1 + math.cos(math.pi * within / period)) / 2
+
+
 def triangle(t, up_steps, down_steps):
     """Cycles passed, and the height in this one, walked step by step."""
     cycle, within = 0, 0
@@ -224,6 +238,7 @@ TWINS = {
     for function in (
         *(constant, step, multistep, exponential, linear, polynomial, inverse_sqrt, cosine, warmup, warmup_exponential),
         *(piecewise_constant, piecewise_interpolated, one_cycle, warmup_stable_decay, cosine_restarts, triangular),
+        falling_restarts,
         *(triangular2, exp_range, table, chebyshev, silver, eigencurve),
     )
 }

@@ -51,6 +51,13 @@ PARAMETERS = {
         "cycle_factor": st.integers(1, 3),
         "end_learning_rate": rates,
     },
+    "falling_restarts": {
+        "learning_rate": rates,
+        "cycle_steps": counts,
+        "cycle_growth": st.sampled_from([1.0, 1.3, 2.0]),
+        "peak_factor": st.floats(0.2, 1.0),
+        "end_learning_rate": st.just(0.0),
+    },
     "triangular": cycle,
     "triangular2": cycle,
     "exp_range": {**cycle, "gamma": st.floats(0.9, 1.01)},

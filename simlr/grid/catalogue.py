@@ -1,0 +1,145 @@
+"""The command `simlr list`: everything that a grid may name, or one kind with its formula, parameters and a drawing."""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from ..claims.registry import load_paper, paper_names
+from ..cli.arguments import DONE, Parser, harmless, one_line
+from ..config.methods import AVERAGING, NOISES, OPTIMIZERS
+from ..config.settings import SETTINGS
+from ..config.stop import RULES as STOP_RULES
+from ..errors import InputError, unknown
+from ..inputs.parameters import REQUIRED
+from ..problems import registry
+from ..schedules import checking
+from ..schedules.registry import KINDS
+from ..schedules.schedule import FLOW
+from ..schedules.tabulation import tabulate
+from . import listing
+
+FORMAT = "simlr list 1"
+STEPS, WIDTH, HEIGHT = 100, 60, 8  # of a drawing
+# What stands for a parameter that a drawing needs and that has no default.
+DRAWN = {
+    "learning_rate": 1.0,
+    "start_learning_rate": 0.01,
+    "gamma": 0.97,
+    "power": 2.0,
+    "step_size": 25,
+    "milestones": [40, 75],
+    "boundaries": [40, 75],
+    "learning_rates": [1.0, 0.5, 0.1],
+    "decay_steps": 30,
+    "cycle_steps": 30,
+    "up_steps": 20,
+    "smallest_curvature": 0.05,
+    "largest_curvature": 1.0,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command `simlr list`; returns the exit status."""
+    options = Parser("list", "List what a grid may name, or describe one of it.", "0 done, 2 no such name")
+    options.add_argument("name", nargs="?", metavar="NAME", help="a schedule, problem, optimiser, noise or paper")
+    options.add_argument("--json", action="store_true", help="print JSON (docs/json.md)")
+    given = options.parse_args(arguments)
+
+    def work():
+        found = entries()
+        if given.name is not None:
+            name = checking.ALIASES.get(given.name, given.name)
+            found = [entry for entry in found if entry["name"] == name]
+            if not found:
+                raise unknown("list", given.name, [*(one["name"] for one in entries()), *checking.ALIASES], "name")
+        if given.json:
+            print(json.dumps({"format": FORMAT, "entries": found}, indent=2))
+        else:
+            print(harmless("\n\n".join(map(described, found)) if given.name else listing.everything()))
+        return DONE
+
+    return one_line("simlr", work)
+
+
+def entries() -> list[dict[str, Any]]:
+    """All that a grid may name: [{"name", "table", "meaning", "parameters": [{"name", "default", "meaning"}]}].
+
+    A parameter that must be given has no "default".
+    """
+    found = [_schedule(kind) for kind in checking.kinds()]
+    for kind in registry.kinds():
+        problem = registry.find("problem.kind", kind)
+        found.append(_entry(kind, "problem", problem.meaning, problem.parameters))
+    found += [
+        _entry(kind, table, method.formula, method.parameters)
+        for table, methods in (("optimizer", OPTIMIZERS), ("average", AVERAGING), ("noise", NOISES))
+        for kind, method in methods.items()
+    ]
+    found += [_entry(rule, "stop", meaning, ()) for rule, meaning in STOP_RULES.items()]
+    found += [_entry(table, "table", f"the table [{table}]", parameters) for table, parameters in SETTINGS.items()]
+    return found + [_entry(name, "paper", load_paper(name).CLAIM, ()) for name in paper_names()]
+
+
+def _entry(name, table, meaning, parameters):
+    told = []
+    for one in parameters:
+        default = {} if one.default is REQUIRED else {"default": one.default}
+        told.append({"name": one.name, **default, "meaning": one.meaning})
+    return {"name": name, "table": table, "meaning": meaning, "parameters": told}
+
+
+def _schedule(kind):
+    """A schedule as an entry, with the number of its steps as a parameter."""
+    told: list[dict] = []
+    for name, default in checking.parameters(kind).items():
+        told.append({"name": name, **({} if default is None else {"default": default}), "meaning": ""})
+    told += [
+        {"name": name, "default": None, "meaning": f"{steps} as a share of the steps"}
+        for name, steps in checking.fractions(kind).items()
+    ]
+    if kind != FLOW:
+        needed = checking.needs_steps(kind)
+        told.append({"name": "steps", **({} if needed else {"default": None}), "meaning": "how many steps it takes"})
+    return {"name": kind, "table": "schedule", "meaning": checking.describe(kind), "parameters": told}
+
+
+def described(entry: dict[str, Any]) -> str:
+    """An entry as text: what it is, its parameters with their defaults, and of a schedule a drawing."""
+    head = f"{entry['name']}  ({entry['table']})\n  {entry['meaning']}"
+    width = max((len(one["name"]) for one in entry["parameters"]), default=0)
+    lines = []
+    for one in entry["parameters"]:
+        default = one.get("default", REQUIRED)
+        text = (
+            "required" if default is REQUIRED else "optional" if default is None else f"default {json.dumps(default)}"
+        )
+        lines.append(f"  {one['name']:<{width}}  {text}{'  ' + one['meaning'] if one['meaning'] else ''}")
+    aliases = [alias for alias, kind in checking.ALIASES.items() if kind == entry["name"]]
+    lines += [f"  also called {', '.join(aliases)}"] if aliases else []
+    drawn = drawing(entry["name"]) if entry["table"] == "schedule" else ""
+    return "\n".join([head, *lines, *([drawn] if drawn else [])])
+
+
+def drawing(kind: str) -> str:
+    """A schedule of some usual parameters in characters; "" where it has no rates to draw, or needs other ones."""
+    if kind == FLOW or kind not in KINDS:
+        return ""
+    needed = [name for name, default in checking.parameters(kind).items() if default is None]
+    if not set(needed) <= DRAWN.keys():
+        return ""
+    try:
+        rates = tabulate(kind, steps=3 if kind == "table" else STEPS, **{name: DRAWN[name] for name in needed})
+    except InputError:
+        return ""
+    shown = rates[np.linspace(0, rates.size - 1, WIDTH).round().astype(int)]
+    height = np.rint(shown / max(rates.max(), 1e-300) * (HEIGHT - 1)).astype(int)
+    rows = ["".join("*" if at == row else " " for at in height).rstrip() for row in range(HEIGHT - 1, -1, -1)]
+    top = f"{rates.max():.3g}"
+    margins = [top, *[""] * (HEIGHT - 2), "0"]
+    body = [f"  {margin:>{len(top)}} |{row}" for margin, row in zip(margins, rows, strict=True)]
+    told = ", ".join(f"{name} = {json.dumps(DRAWN[name])}" for name in needed)
+    end = f"{' ' * (len(top) + 3)}0{f'step {rates.size - 1}':>{WIDTH}}"
+    return "\n".join(
+        ["", *body, f"{' ' * (len(top) + 3)}{'-' * WIDTH}", end, f"  with {told}" if told else ""]
+    ).rstrip()

@@ -1,0 +1,127 @@
+"""The command `simlr new`: writes a commented grid for a table, which runs as it is."""
+
+from pathlib import Path
+
+from ..cli.arguments import DONE, Parser, harmless, one_line
+from ..config.reading import read
+from ..errors import InputError, show
+from ..inputs.tables import Table, read_table
+from ..inputs.toml import quoted
+from ..text import listed
+
+# Names that the column to be predicted often has, the most telling ones first.
+TARGET_NAMES = ("target", "label", "y", "outcome", "response", "class", "price")
+MOST_TRAIN_ROWS = 1000
+GRID = """# Which learning-rate schedule generalises best on {file}? Run it:  simlr run {grid}
+# {described}
+
+name = {name}
+
+[problem]
+kind = "dataset"
+file = {file_text}
+target = {target}          # {why}
+train_rows = {train_rows}         # drawn anew for every seed; the other rows are held out: their loss is the test loss
+standardize = "train"    # mean 0 and spread 1 over the train rows
+
+[seeds]
+count = 100              # splits of the rows
+root = 0                 # of all random numbers
+
+[stop]
+steps = [100, 1000]      # compare after so many steps; also: train_loss, excess_train_loss, validation
+
+# A list of values is an axis: here three schedules. Rates are in units of 1/sharpness: beyond 2, descent diverges.
+[[schedule]]
+name = "constant"
+kind = "constant"
+unit = "sharpness"
+learning_rate = [0.3, 1.0, 1.8]
+
+[[schedule]]
+name = "cosine"
+kind = "cosine"
+unit = "sharpness"
+learning_rate = [0.3, 1.0, 1.8]
+steps = "budget"         # one schedule for each number of steps in [stop]
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command `simlr new`; returns the exit status."""
+    options = Parser(
+        "new",
+        "Write a commented grid for a table (CSV, NPY, NPZ, HDF5, Parquet), which runs as it is.",
+        "0 done, 1 failed, 2 bad usage or bad input",
+    )
+    options.add_argument("table", metavar="TABLE", help="the table; rows are examples")
+    options.add_argument("--target", metavar="COLUMN", help="the column to predict (default: guessed, and said)")
+    options.add_argument("--out", metavar="GRID.toml", help="the grid file (default: TABLE's name with .toml)")
+    given = options.parse_args(arguments)
+
+    def work():
+        out = Path(given.out) if given.out else Path(given.table).with_suffix(".toml")
+        print(harmless("\n".join(write(Path(given.table), out, given.target))))
+        return DONE
+
+    return one_line("simlr", work)
+
+
+def write(path: Path, out: Path, target: str | None = None) -> list[str]:
+    """Write the grid of a table, and say in lines what was assumed.
+
+    Parameters
+    ----------
+    path
+        The table.
+    out
+        The grid file, which must not be there yet.
+    target
+        Name or number of the column to predict; guessed by its name where none is given, else the last.
+
+    Raises
+    ------
+    InputError
+        Where the table cannot be read, `out` is there, or the grid of it would be refused.
+    """
+    if out.exists():
+        raise InputError(f"{out}: is there already; --out names another file")
+    chosen, why, others = (target, "as asked for", []) if target is not None else _guessed(path)
+    column = int(chosen) if isinstance(chosen, str) and chosen.lstrip("-").isdecimal() else chosen
+    table = read_table(path, column)
+    if table.rows < 3:
+        raise InputError(f"{path}: has {table.rows} rows, and at least 3 are needed: two to train on, one to test")
+    text = GRID.format(
+        name=quoted(out.stem), file=path.name, grid=out.name, described=table.describe(), why=why,
+        file_text=quoted(_from(path, out.parent)), target=quoted(column),
+        train_rows=max(2, min(table.rows // 2, MOST_TRAIN_ROWS)),
+    )  # fmt: skip
+    read(text)
+    with open(out, "x", encoding="utf-8") as file:
+        file.write(text)
+    lines = [f"{path}: {table.describe()}", f"target: {show(table.target)}, {why}"]
+    lines += [f"other candidates for --target: {listed(others, 6)}"] if others else []
+    return [*lines, f"{out}: written. Run it:  simlr run {out}"]
+
+
+def _guessed(path):
+    """(the target column, why it, other candidates)."""
+    table = read_table(path)
+    names = _names(table)
+    by_name = [name for wanted in TARGET_NAMES for name in names if str(name).lower() == wanted]
+    others = [str(name) for name in names if name not in by_name[:1]]
+    if by_name:
+        return by_name[0], "assumed by its name", others
+    return -1, f"assumed: the last column, {show(table.target)}", others[:-1]
+
+
+def _names(table: Table):
+    return [name for name in (*table.features, table.target) if isinstance(name, str)]
+
+
+def _from(path, folder):
+    """The table's path as the grid in `folder` has to name it."""
+    try:
+        return path.resolve().relative_to(folder.resolve()).as_posix()
+    except ValueError:
+        return path.resolve().as_posix()

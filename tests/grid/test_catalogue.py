@@ -1,0 +1,83 @@
+"""`simlr`, `simlr list` and `simlr new`: what they print, and that the grid which is written runs."""
+
+import json
+
+import pytest
+import runs
+
+import simlr
+from simlr.__main__ import COMMANDS, main
+from simlr.config.grid import GridConfig
+from simlr.grid import catalogue, new
+
+TABLE = "a,price,b\n" + "\n".join(f"{i % 7},{i * 0.5 + i % 3},{(i * i) % 11}" for i in range(40)) + "\n"
+
+
+def test_the_help_fits_a_screen(capsys):
+    assert main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 24 and all(len(line) < 80 for line in lines)
+    assert all(f"  {name}" in "\n".join(lines) for name in COMMANDS)
+
+
+@pytest.mark.parametrize("kind", simlr.schedules.kinds())
+def test_each_schedule_has_its_formula_and_parameters(kind, capsys):
+    assert main(["list", kind]) == 0
+    text = capsys.readouterr().out
+    assert simlr.schedules.describe(kind) in text
+    for name in simlr.schedules.parameters(kind):
+        assert f"  {name} " in text
+    assert text.isascii() or kind == "flow"
+
+
+def test_the_drawing_of_a_cosine_falls_from_the_top():
+    rows = [line.partition("|")[2] for line in catalogue.drawing("cosine").splitlines() if "|" in line]
+    at = [
+        max(row for row, line in enumerate(rows) if line.ljust(catalogue.WIDTH)[column] == "*") for column in range(60)
+    ]
+    assert at == sorted(at) and (at[0], at[-1]) == (0, catalogue.HEIGHT - 1)
+
+
+def test_another_name_and_a_wrong_one(capsys):
+    assert main(["list", "wsd"]) == 0 and "also called wsd" in capsys.readouterr().out
+    assert main(["list", "cosin"]) == 2
+    assert capsys.readouterr().err == "simlr: list: unknown name 'cosin'; did you mean 'cosine'?\n"
+
+
+def test_the_json_is_as_documented(capsys):
+    assert main(["list", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["format"] == catalogue.FORMAT and set(told) == {"format", "entries"}
+    assert {"cosine", "gaussian", "momentum", "nakkiran2020", "record"} <= {entry["name"] for entry in told["entries"]}
+    for entry in told["entries"]:
+        assert set(entry) == {"name", "table", "meaning", "parameters"}
+        assert all({"name", "meaning"} <= set(one) <= {"name", "default", "meaning"} for one in entry["parameters"])
+    page = (runs.ROOT / "docs/json.md").read_text(encoding="utf-8")
+    assert all(f"`{key}`" in page for key in ("format", "entries", "name", "table", "meaning", "parameters", "default"))
+
+
+def test_a_new_grid_is_read_and_never_overwrites(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.csv").write_text(TABLE)
+    assert main(["new", "mine.csv"]) == 0
+    said = capsys.readouterr().out
+    assert "target: 'price', assumed by its name" in said and "other candidates for --target: a, b" in said.replace(
+        " and", ","
+    )
+    config = GridConfig.from_toml("mine.toml")
+    assert config.problem["target"] == "price" and config.problem["train_rows"] == 20
+    assert len(config.combinations()) == 9
+    before = (tmp_path / "mine.toml").read_bytes()
+    assert main(["new", "mine.csv"]) == 2 and "is there already" in capsys.readouterr().err
+    assert (tmp_path / "mine.toml").read_bytes() == before
+    assert main(["new", "mine.csv", "--target", "b", "--out", "b.toml"]) == 0
+    assert GridConfig.from_toml("b.toml").problem["target"] == "b"
+    assert main(["new", "none.csv"]) == 2 and not (tmp_path / "none.toml").exists()
+
+
+def test_the_new_grid_runs(tmp_path):
+    (tmp_path / "mine.csv").write_text(TABLE)
+    new.write(tmp_path / "mine.csv", tmp_path / "mine.toml")
+    config = GridConfig.from_toml(tmp_path / "mine.toml", [("seeds.count", 2), ("record.points", 0)])
+    run = simlr.run(config)
+    assert run.complete and run.test_loss.shape == (9, 2, 2)

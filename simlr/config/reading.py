@@ -4,10 +4,48 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..errors import Faults
-from ..inputs import toml
+import numpy as np
+
+from ..claims.registry import load_paper, paper_names
+from ..errors import Faults, unknown
+from ..inputs import rules, toml
 from .grid import GridConfig
 from .study import StudyConfig
+
+
+def config_of(source: Any) -> GridConfig | StudyConfig:
+    """What is to be run, from what a user has: a config, nested dicts, a path, TOML text, or a paper's name.
+
+    In dicts a NumPy array or a range is the list of its values.
+    """
+    if isinstance(source, GridConfig | StudyConfig):
+        return source
+    if isinstance(source, dict):
+        tables = _plain(source)
+        return (StudyConfig if "study" in tables else GridConfig).from_tables(tables)
+    if not isinstance(source, str | Path):
+        rules.refuse("run", "a GridConfig, a dict, a path, TOML text or a paper's name", source)
+    if isinstance(source, str) and source in paper_names():
+        return read(load_paper(source).GRID)
+    if (
+        isinstance(source, str)
+        and not toml.is_text(source)
+        and not source.endswith(".toml")
+        and not Path(source).exists()
+    ):
+        raise unknown("run", source, paper_names(), "file or paper")
+    return read(source)
+
+
+def _plain(value):
+    """The value with lists in the place of arrays, ranges and their like, at any depth."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, range):
+        return list(value)
+    return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value
 
 
 def read(source: str | Path, overrides: Iterable[tuple[str, Any]] = ()) -> GridConfig | StudyConfig:

@@ -339,6 +339,8 @@ def _announce(job, out, options, workers, tell):
     size = f"{len(job.plan.schedules)} schedules x {job.plan.seeds} seeds"
     name = job.config.name + (", shard {}/{}".format(*job.shard) if job.shard else "")
     tell(f"{name}: {size}, {resources} -> {out}")
+    if job.fewer:
+        tell(f"seeds: {job.fewer}")
     for text in job.data()[:MOST_DATA_LINES]:
         tell(f"data: {text}")
     if job.recomputed:

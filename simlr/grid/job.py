@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from .. import resources
 from ..config import expectation, optimal
 from ..config.grid import GridConfig
+from ..config.reading import config_of
+from ..config.settings import SETTINGS
 from ..config.study import StudyConfig
 from ..errors import DamageError, InputError
 from ..plan.plan import Plan
@@ -29,7 +31,7 @@ from .study import run_study
 
 
 def run(
-    config: GridConfig | StudyConfig,
+    config: GridConfig | StudyConfig | dict | str | Path,
     out: str | Path | None = None,
     *,
     threads: int | None = None,
@@ -42,8 +44,9 @@ def run(
 
     Parameters
     ----------
-    config : GridConfig or StudyConfig
-        What is run; `simlr.config.read` makes either.
+    config : GridConfig, StudyConfig, dict, str or Path
+        What is run: a config, which `simlr.config.read` makes; nested dicts, in which arrays and ranges are lists; the
+        path of a grid or study file; TOML text; or the name of a paper.
     out : str or Path, optional
         The run file; without one everything is kept in memory.
     threads : int, optional
@@ -71,6 +74,7 @@ def run(
     KeyboardInterrupt
         What was computed is in the file.
     """
+    config = config_of(config)
     if isinstance(config, StudyConfig):
         return run_study(config, out, RunOptions(threads, overwrite, resume, progress, accept_other))
     job = Job(as_recorded(config, out) if resume else config)
@@ -122,6 +126,8 @@ class Job:
         The problems, one of each combination of problem parameters.
     plan : Plan
         The grid as cells; of a file that is gone on with, with its own blocks.
+    fewer : str
+        That the problem has fewer draws than seeds are asked for, in words; "" where it has enough.
     recomputed : list of str
         The blocks of such a file that were done, and whose bytes are not what was written.
 
@@ -158,6 +164,11 @@ class Job:
 
             draws = [1 if source.is_same else most for source, (_, most) in zip(self.sources, sizes, strict=True)]
             self.config = config = solved(config, self.sources, draws)
+        fewest = min(most for _, most in sizes)
+        is_asked = wanted != SETTINGS["seeds"][0].default  # by default there are more than such a problem has
+        self.fewer = (
+            f"{fewest} of the {wanted} seeds: the problem has no more draws" if is_asked and fewest < wanted else ""
+        )
         whole = Plan.of_grid(config, sizes)
         self.plan = whole.part(*shard) if shard else whole
         self.recomputed: list[str] = []

@@ -40,6 +40,16 @@ class Run:
         """One dataset as an array, not yet computed cells masked."""
         return self.part(name)
 
+    def __repr__(self):
+        """What ran, how far it is, and how large it is, in one line."""
+        config = self.config
+        state = "complete" if self.complete else "not complete"
+        sizes = {
+            name: self._source.read(name).size for name in ("schedule", "seed", "level") if name in self._source.dims
+        }
+        told = ", ".join(f"{size} {name}{'' if size == 1 else 's'}" for name, size in sizes.items())
+        return f"<Run {config.name!r} of {config.paper}: {told}; {state}>"
+
     def part(self, name: str, *where: int | slice) -> NDArray | np.generic:
         """A part of one dataset, as `self[name][where]` without reading the rest.
 

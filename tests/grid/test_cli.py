@@ -127,15 +127,18 @@ BAD = [
     ([SMALL, "--set"], "argument --set: expected one argument"),
     ([SMALL, "--set", "seeds"], "argument --set: must be KEY.PATH=VALUE, got 'seeds'"),
     ([SMALL, "--set", "a..b=1"], "argument --set: must be KEY.PATH=VALUE, got 'a..b=1'"),
-    ([SMALL, "--set", "seeds.cuont=1"], "simlr: seeds: unknown key 'cuont'; did you mean 'count'?"),
-    ([SMALL, "--set", "seeds.count=true"], "simlr: seeds.count must be a whole number >= 1, got True"),
-    ([SMALL, "--set", "seeds.count=" + "9" * 5000], "simlr: seeds.count must be a whole number >= 1, got '9999"),
+    ([SMALL, "--set", "seeds.cuont=1"], "simlr: small.toml: seeds: unknown key 'cuont'; did you mean 'count'?"),
+    ([SMALL, "--set", "seeds.count=true"], "simlr: small.toml: seeds.count must be a whole number >= 1, got True"),
+    (
+        [SMALL, "--set", "seeds.count=" + "9" * 5000],
+        "simlr: small.toml: seeds.count must be a whole number >= 1, got '9999",
+    ),
     (
         [SMALL, "--set", "schedule.9.kind=flow"],
         "simlr: --set schedule.9.kind: '9' is no entry; there are 4, counted from 0",
     ),
     ([SMALL, "--set", "name.x=1"], "simlr: --set name.x: 'name' is a value, not a table"),
-    ([SMALL, "--set", "name=\udcff"], "simlr: name must be a string in UTF-8, got"),
+    ([SMALL, "--set", "name=\udcff"], "simlr: small.toml: name must be a string in UTF-8, got"),
     ([SMALL, "--out", "none/run.h5"], "simlr: --out none/run.h5: the folder none does not exist"),
     ([SMALL, "--out", "none\n/run.h5"], "simlr: --out none /run.h5: the folder none  does not exist"),
     ([SMALL, "--out", ""], "simlr: --out: needs a file name"),
@@ -195,13 +198,13 @@ def test_bad_input_to_the_real_command(arguments, small, without_numba):
     [
         (b"name = ", "bad.toml: not valid TOML: Invalid value (at end of document)"),
         (b"name = \xff", "bad.toml: not UTF-8 text"),
-        (b"", "[stop] is missing"),
+        (b'problem.kind = "nakkiran2020"\nschedule = [{ kind = "flow" }]', "bad.toml: [stop] is missing"),
         (b"x = " + b"[" * 100000, "bad.toml: not valid TOML"),
         (b"name = " + b"9" * 10000, "bad.toml: not valid TOML"),
         (b"name = 0x" + b"f" * 10000, "got a int too long to be shown"),
         (b"\0", "bad.toml: not valid TOML"),
     ],
-    ids=["invalid", "latin-1", "empty", "deep", "digits", "hexadecimal", "nul"],
+    ids=["invalid", "latin-1", "no-stop", "deep", "digits", "hexadecimal", "nul"],
 )
 def test_bad_grid_files_are_one_line(content, message, folder, without_numba):
     if message.startswith("got"):
@@ -209,6 +212,15 @@ def test_bad_grid_files_are_one_line(content, message, folder, without_numba):
     Path("bad.toml").write_bytes(content)
     assert message in runs.assert_refused(runs.command("bad.toml", cwd=folder, PYTHONPATH=without_numba))
     assert os.listdir() == ["bad.toml"]
+
+
+def test_an_empty_grid_is_told_all_that_it_lacks(folder, without_numba):
+    Path("bad.toml").write_bytes(b"")
+    done = runs.command("bad.toml", cwd=folder, PYTHONPATH=without_numba)
+    told = ("[problem]", "[stop]", "[[schedule]]")
+    assert done.returncode == 2
+    for what, line in zip(told, done.stderr.splitlines(), strict=True):
+        assert line.startswith(f"simlr: bad.toml: {what} is missing")
 
 
 def test_existing_output_is_kept(small, finished, without_numba):

@@ -50,6 +50,9 @@ class Faults:
         self._lines += [line for line in error.faults if line not in self._lines]
         return True
 
+    def __bool__(self):
+        return bool(self._lines)
+
     def raise_all(self, shown: Callable[[str], str] = str) -> None:
         """Raise what was collected, if anything was: one InputError, or InputErrors. `shown` changes each line."""
         if self._lines:

@@ -82,12 +82,14 @@ def read_parameters(
     faults, checked = Faults(), {}
     with faults:
         check_keys(where, table, [*others, *(parameter.name for parameter in parameters)])
-    # What is missing comes last: it may only be misspelled, which its fault says.
+    is_spelled = not faults  # else what is missing may be there under another name, which was told
     for parameter in sorted(parameters, key=lambda one: table.get(one.name, one.default) is REQUIRED):
         with faults:
             value = table.get(parameter.name, parameter.default)
             if value is REQUIRED:
-                raise InputError(f"{where}: {parameter.name} is missing")
+                if is_spelled:
+                    raise InputError(f"{where}: {parameter.name} is missing")
+                continue
             checked[parameter.name] = cast(f"{key}.{parameter.name}", value, parameter.rule)
     faults.raise_all()
     return {parameter.name: checked[parameter.name] for parameter in parameters}

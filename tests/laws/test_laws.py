@@ -114,7 +114,7 @@ def test_groups_of_steps_come_near_single_steps_with_the_square_of_their_length(
         (("annealing", "25M", [1.0]), "unknown published set"),
         (("annealing", {**ANNEALING, "lambda": 1.0}, [1.0]), "lambda must be above 0 and below 1, got 1.0"),
         (("annealing", {**ANNEALING, "alfa": 1.0}, [1.0]), "unknown key 'alfa'; did you mean 'alpha'"),
-        (("annealing", {"L0": 1.0}, [1.0]), "A is missing"),
+        (("annealing", {key: value for key, value in ANNEALING.items() if key != "A"}, [1.0]), "A is missing"),
         (("annealing", ANNEALING, [-1.0]), "rates must be >= 0, got -1"),
         (("annealing", ANNEALING, [0.0, 0.0]), "all are 0 up to step 2"),
         (("annealing", ANNEALING, [1.0], [2]), "steps must ascend from 1 to at most the 1 of the rates"),

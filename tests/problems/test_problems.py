@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import simlr
 from naive import descent as naive
 from simlr.errors import InputError
-from simlr.problems import dataset
+from simlr.problems import table_rows
 from simlr.problems.dataset import DATASET
 from simlr.problems.quadratic import QUADRATIC
 
@@ -538,9 +538,9 @@ def test_standardize_is_named_by_the_kernels_numbers():
     """The names stand at the numbers that the kernels know them by."""
     from simlr.kernels.problems import regression
 
-    assert dataset._STANDARDIZE.index("none") == regression.RAW
-    assert dataset._STANDARDIZE.index("train") == regression.TRAIN
-    assert dataset._STANDARDIZE.index("all") == regression.ALL
+    assert table_rows._STANDARDIZE.index("none") == regression.RAW
+    assert table_rows._STANDARDIZE.index("train") == regression.TRAIN
+    assert table_rows._STANDARDIZE.index("all") == regression.ALL
 
 
 def test_the_readme_states_what_the_diabetes_grid_gives():

@@ -291,7 +291,7 @@ REFUSED = [
      r"learning_rates\[1\] must be a finite number >= 0, got -1.0"),
     ("piecewise_interpolated", {"steps": 3, "boundaries": [2], "learning_rates": [1, 2], "interpolation": "cosin"},
      r"unknown value 'cosin'; did you mean 'cosine'\?"),
-    ("one_cycle", {"steps": 3, "learning_rate": 1.0, "warmup_fraction": 1.5}, "warmup_fraction.*at most 1.0, got 1.5"),
+    ("one_cycle", {"steps": 3, "learning_rate": 1.0, "warmup_fraction": 1.5}, "warmup_fraction.*from 0 to 1, got 1.5"),
     ("one_cycle", {"steps": 3, "learning_rate": 1.0, "warmup_fraction": 0.6, "three_phase": True},
      "warmup_fraction must be a number > 0, at most 0.5, got 0.6"),
     ("one_cycle", {"steps": 3, "learning_rate": 1.0, "three_phase": 1}, "three_phase must be true or false, got 1"),

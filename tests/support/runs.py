@@ -168,3 +168,9 @@ def assert_refused(process, status=2):
     assert process.stdout == ""
     assert len(process.stderr.splitlines()) == 1, process.stderr
     return process.stderr
+
+
+def is_told_by_lines(told):
+    """Whether what a command says of its input is a line for each fault, which begins as all that simlr says does."""
+    lines = told.splitlines()
+    return len(lines) == 1 or (bool(lines) and all(line.startswith("simlr: ") for line in lines))

@@ -73,7 +73,8 @@ def read_curve(
     values = {key: frame.values[j] * _factor(frame, key, j) for key, j in columns.items()}
     _check(path, values)
     steps = np.round(values["step"]).astype(np.int64)
-    notes = [*frame.notes]
+    given = {"step": step, "rate": rate, "loss": loss}
+    notes = [*frame.notes, *(note for key, j in columns.items() if not given[key] for note in _others(frame, key, j))]
     if steps[0] == 0:
         steps, values = steps[1:], {key: own[1:] for key, own in values.items()}
         notes.append("the loss at step 0, before any update, is left out")
@@ -86,13 +87,28 @@ def read_curve(
     return Read(Curve(path.stem, rates, steps, values["loss"], batch), tuple(notes))
 
 
+def _plain(frame: Frame) -> list[str]:
+    """The columns' names in small letters, without units and what is no letter."""
+    return [re.sub(r"[^a-z]", "", re.sub(r"[\[(].*", "", name.lower())) for name in frame.names]
+
+
+def _others(frame: Frame, key: str, j: int) -> list[str]:
+    """What is to be said where other columns than the one taken may be the key's too."""
+    plain = _plain(frame)
+    others = [i for i, name in enumerate(plain) if i != j and name in NAMES[key]]
+    if not others:
+        return []
+    shown = ", ".join(repr(frame.name(i)) for i in others)
+    return [f"the {key} is the column {frame.name(j)!r}, not {shown}; --{key} NAME takes another"]
+
+
 def _column(frame: Frame, key: str, wanted: str) -> int:
     """The place of a column."""
     if wanted:
         return frame.index(wanted, f"--{key}")
     if not any(frame.names):
         raise InputError(f"{frame.path}: no header; its first line has to name the columns step, lr and loss")
-    plain = [re.sub(r"[^a-z]", "", re.sub(r"[\[(].*", "", name.lower())) for name in frame.names]
+    plain = _plain(frame)
     for name in NAMES[key]:
         if name in plain:
             if plain.count(name) > 1:

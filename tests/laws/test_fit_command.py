@@ -90,6 +90,16 @@ def test_units_and_odd_headers(tmp_path):
     assert found.curve.steps.tolist() == [5, 9] and "step 0" in " ".join(found.notes)
 
 
+def test_the_loss_that_is_taken_of_several_is_said(tmp_path):
+    path = tmp_path / "two.csv"
+    path.write_text("step,lr,train_loss,val_loss\n1,0.1,3.0,4.0\n2,0.1,2.0,3.0\n3,0.1,1.5,2.5\n")
+    said = "the loss is the column 'val_loss', not 'train_loss'; --loss NAME takes another"
+    found = read_curve(path)
+    np.testing.assert_array_equal(found.curve.losses, [4.0, 3.0, 2.5])
+    assert said in found.notes
+    assert not [note for note in read_curve(path, loss="train_loss").notes if "--loss" in note]
+
+
 @pytest.mark.parametrize(
     "text, message",
     [

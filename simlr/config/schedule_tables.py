@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import math
 from collections.abc import Sequence
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,8 @@ def _check_schedule(index, entry, folder, budgets):
         return {"name": name, "unit": "absolute", **optimal.check_table(key, entry)}
     unit = rules.one_of(*UNITS, noun="unit")(f"{key}.unit", entry.get("unit", "absolute"))
     rest = {k: v for k, v in entry.items() if k not in ("name", "unit", ZIP)}
+    if PHASES not in rest and "kind" not in rest and (near := get_close_matches(PHASES, map(str, rest), n=1)):
+        raise unknown(key, near[0], [PHASES], "key")
     if PHASES not in rest:
         (rest,) = _with_budgets(key, [rest], budgets)
         return _zipped(key, {"name": name, "unit": unit, **_listed(key, rest, folder)}, entry)

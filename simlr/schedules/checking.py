@@ -126,10 +126,17 @@ def _with_steps_of(key, kind, shares, table):
         if "steps" not in table:
             raise InputError(f"{key} (kind {kind!r}): steps is missing, of which {name} is a share")
         whole = rules.count(f"{key}.steps", table["steps"], 0)
-        table[steps] = round(share * whole)
+        table[steps] = _nearest(share, whole, table.get("warmup_steps", 0) if steps == "decay_steps" else 0)
         if share > 0.0 and table[steps] == 0 and whole:
             raise InputError(f"{key}.{name} = {share:g} of {whole} steps is less than half a step; give it more")
     return table
+
+
+def _nearest(share, whole, taken):
+    """The nearest whole number of steps, of two as near the even one; the lower one if no more are left."""
+    steps = round(share * whole)
+    is_tie = steps - share * whole == 0.5
+    return steps - 1 if is_tie and isinstance(taken, int) and steps + taken == whole + 1 else steps
 
 
 def check_keys(key: str, table: Any) -> str:

@@ -269,9 +269,9 @@ def falling_restarts(
     peak_factor: float = 1.0,
     end_learning_rate: float = 0.0,
 ) -> Array:
-    """eta_t = end + (peak_n - end) (1 + cos(pi s / T_n)) / 2, s steps into cycle n, peak_n and T_n geometric in n.
+    """eta_t = end + height_n (1 + cos(pi s / T_n)) / 2, s steps into cycle n, height_n and T_n geometric in n.
 
-    T_n = cycle_steps * cycle_growth^n and peak_n = end + (learning_rate - end) peak_factor^n. Cycles need not begin at
+    T_n = cycle_steps * cycle_growth^n and height_n = (learning_rate - end) peak_factor^n. Cycles need not begin at
     a whole step: cycle n begins at cycle_steps * (cycle_growth^n - 1) / (cycle_growth - 1), as torch's
     CosineAnnealingWarmRestarts has it where T_mult is no whole number. With a growth of 1 or 2 and a factor of 1 these
     are cosine_restarts. For falling peaks torch chains a decay; here it is one kind.

@@ -52,6 +52,25 @@ def test_shares_of_the_steps_are_whole_steps_of_each_schedule():
     assert GridConfig.from_toml(config.to_toml()) == config
 
 
+@pytest.mark.parametrize("steps", range(1, 30))
+def test_two_halves_are_all_steps(steps):
+    rates = {"kind": "wsd", "learning_rate": 1.0, "steps": steps, "warmup_fraction": 0.5, "decay_fraction": 0.5}
+    if steps == 1:
+        with pytest.raises(InputError, match="less than half a step"):
+            GridConfig.from_tables({**toml.read(BASE)[0], "schedule": [rates]})
+        return
+    ((_, told),) = GridConfig.from_tables({**toml.read(BASE)[0], "schedule": [rates]}).schedules()
+    assert abs(told["warmup_steps"] - steps / 2) <= 0.5 and abs(told["decay_steps"] - steps / 2) <= 0.5
+    assert told["warmup_steps"] + told["decay_steps"] <= steps
+
+
+def test_a_misspelt_list_of_phases_is_named():
+    phases = [{"kind": "constant", "learning_rate": 1.0, "steps": 20}]
+    with pytest.raises(InputError) as refusal:
+        GridConfig.from_tables({**toml.read(BASE)[0], "schedule": [{"name": "p", "phase": phases}]})
+    assert str(refusal.value) == "schedule 'p': unknown key 'phase'; did you mean 'phases'?"
+
+
 def test_each_budget_has_its_own_schedule():
     config = grid('[[schedule]]\nkind = "cosine"\nlearning_rate = 1.0\nsteps = "budget"')
     assert lengths(config) == [20, 100]

@@ -5,8 +5,11 @@ from pathlib import Path
 from ..cli.arguments import DONE, Parser, harmless, one_line
 from ..config.reading import read
 from ..errors import InputError, show
-from ..inputs.tables import Table, read_table
+from ..inputs import numbers
+from ..inputs.frame import MOST_CLASSES
+from ..inputs.tables import Table, of_file, read_table
 from ..inputs.toml import quoted
+from ..inputs.wanted import Wanted
 from ..text import listed
 
 # Names that the column to be predicted often has, the most telling ones first.
@@ -20,7 +23,7 @@ name = {name}
 [problem]
 kind = "dataset"
 file = {file_text}
-target = {target}          # {why}
+target = {target}          # {why}{loss}
 train_rows = {train_rows}         # drawn anew for every seed; the other rows are held out: their loss is the test loss
 standardize = "train"    # mean 0 and spread 1 over the train rows
 
@@ -45,6 +48,10 @@ unit = "sharpness"
 learning_rate = [0.3, 1.0, 1.8]
 steps = "budget"         # one schedule for each number of steps in [stop]
 """
+# For words: least squares take numbers alone.
+LOSS = """
+loss = {loss}       # of classes, docs/convex.md; the accuracy on the held-out rows stands beside it
+intercept = true"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -88,13 +95,13 @@ def write(path: Path, out: Path, target: str | None = None) -> list[str]:
         raise InputError(f"{out}: is there already; --out names another file")
     chosen, why, others = (target, "as asked for", []) if target is not None else _guessed(path)
     column = int(chosen) if isinstance(chosen, str) and chosen.lstrip("-").isdecimal() else chosen
-    table = read_table(path, column)
+    table = _table_of(path, column)
     if table.rows < 3:
         raise InputError(f"{path}: has {table.rows} rows, and at least 3 are needed: two to train on, one to test")
     text = GRID.format(
         name=quoted(out.stem), file=path.name, grid=out.name, described=table.describe(), why=why,
         file_text=quoted(_from(path, out.parent)), target=quoted(column),
-        train_rows=max(2, min(table.rows // 2, MOST_TRAIN_ROWS)),
+        loss=_loss_of(table), train_rows=max(2, min(table.rows // 2, MOST_TRAIN_ROWS)),
     )  # fmt: skip
     read(text)
     with open(out, "x", encoding="utf-8") as file:
@@ -104,9 +111,32 @@ def write(path: Path, out: Path, target: str | None = None) -> list[str]:
     return [*lines, f"{out}: written. Run it:  simlr run {out}"]
 
 
+def _table_of(path, target):
+    """The table of a file; one of classes where the target holds words."""
+    try:
+        return read_table(path, target)
+    except InputError:
+        try:
+            table = of_file(path, Wanted(target, classes=MOST_CLASSES))
+        except InputError:
+            table = None
+        # Miswritten numbers and the rows' own names are no classes, and have a message of their own.
+        if table is None or 2 * len(table.class_names) > table.rows or numbers.word_of(table.class_names)[1]:
+            raise
+        return table
+
+
+def _loss_of(table: Table) -> str:
+    """The lines of a grid that a target of words needs."""
+    if not table.class_names:
+        return ""
+    loss = "logistic" if len(table.class_names) == 2 else "softmax"
+    return LOSS.format(loss=quoted(loss))
+
+
 def _guessed(path):
     """(the target column, why it, other candidates)."""
-    table = read_table(path)
+    table = _table_of(path, -1)
     names = _names(table)
     by_name = [name for wanted in TARGET_NAMES for name in names if str(name).lower() == wanted]
     others = [str(name) for name in names if name not in by_name[:1]]

@@ -8,6 +8,7 @@ import runs
 import simlr
 from simlr.__main__ import COMMANDS, main
 from simlr.config.grid import GridConfig
+from simlr.errors import InputError
 from simlr.grid import catalogue, new
 
 TABLE = "a,price,b\n" + "\n".join(f"{i % 7},{i * 0.5 + i % 3},{(i * i) % 11}" for i in range(40)) + "\n"
@@ -73,6 +74,25 @@ def test_a_new_grid_is_read_and_never_overwrites(tmp_path, monkeypatch, capsys):
     assert main(["new", "mine.csv", "--target", "b", "--out", "b.toml"]) == 0
     assert GridConfig.from_toml("b.toml").problem["target"] == "b"
     assert main(["new", "none.csv"]) == 2 and not (tmp_path / "none.toml").exists()
+
+
+@pytest.mark.parametrize(("words", "loss"), [(["no", "yes"], "logistic"), (["a", "b", "c"], "softmax")])
+def test_a_target_of_words_gets_a_loss_of_classes(words, loss, tmp_path):
+    rows = [f"{i % 7},{i % 11},{words[i % len(words)]}" for i in range(40)]
+    (tmp_path / "mine.csv").write_text("\n".join(["a,b,label", *rows]))
+    for options in ({}, {"target": "label", "out": tmp_path / "other.toml"}):
+        out = options.pop("out", tmp_path / "mine.toml")
+        new.write(tmp_path / "mine.csv", out, **options)
+        problem = GridConfig.from_toml(out).problem
+        assert (problem["loss"], problem["intercept"], problem["target"]) == (loss, True, "label")
+
+
+@pytest.mark.parametrize(("word", "said"), [("{}%", "write it without '%'"), ("row-{}", "is not a number")])
+def test_a_target_of_miswritten_numbers_or_of_names_is_still_refused(word, said, tmp_path):
+    count = 5 if "%" in word else 40
+    (tmp_path / "mine.csv").write_text("a,b\n" + "".join(f"{i},{word.format(i % count)}\n" for i in range(40)))
+    with pytest.raises(InputError, match=said):
+        new.write(tmp_path / "mine.csv", tmp_path / "mine.toml")
 
 
 def test_the_new_grid_runs(tmp_path):

@@ -178,7 +178,7 @@ def classes_of(frame: Frame, j: int, kept: NDArray[np.bool_] | None, most: int) 
     else:
         used = _used(np.isnan(values), kept)
         distinct = np.unique(values[used])
-        if distinct.size > 2 and most > 2:
+        if distinct.size > 2:
             _refuse_fractions(frame, j, distinct)
         names = [f"{value:.15g}" for value in distinct]
         found = np.full(values.size, math.nan)

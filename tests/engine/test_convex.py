@@ -352,6 +352,7 @@ def test_what_is_not_there_is_refused(changes, said, tmp_path):
         (["a", "b", "c"], "squared", "loss = 'logistic' takes two of them, 'softmax' any number"),
         (["a", "a", "a"], "softmax", "1 class; two at least"),
         (["0.5", "1", "2"], "softmax", "holds 0.5, which names no class"),
+        (["0.5", "1", "2"], "logistic", "holds 0.5, which names no class; loss = 'squared' or 'huber' takes numbers"),
     ],
 )
 def test_classes_that_a_loss_does_not_take_are_refused(labels, loss, said, tmp_path):

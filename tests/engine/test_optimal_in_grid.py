@@ -151,6 +151,11 @@ REFUSED = {
     "mini-batches": ('kind = "fresh"\nbatch_size = 2\nsigma = 0.4', 'kind = "minibatch"\nbatch_size = 2', "mini-batch"),
     "found by hand": ('cap = "stability"', "found = 3", "found must be"),
     "a long warm-up": ('cap = "stability"', "warmup_steps = 10", "below the 10 steps"),
+    "more pieces than steps": (
+        'cap = "stability"',
+        "equal_pieces = 11",
+        "equal_pieces must be at most 10, a step each, got 11",
+    ),
 }
 
 

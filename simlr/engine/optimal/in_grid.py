@@ -129,6 +129,8 @@ def _entry(key, asked, setting, root, axes):
     pieces = None
     if asked["equal_pieces"]:
         free = asked["steps"] - asked["warmup_steps"]
+        if asked["equal_pieces"] > free:
+            raise InputError(f"{key}: equal_pieces must be at most {free}, a step each, got {asked['equal_pieces']}")
         pieces = np.diff(np.arange(asked["equal_pieces"] + 1) * free // asked["equal_pieces"])
     problem, best, gap = search(objective, asked["steps"], allowed, pieces)
     rates, lengths = problem.layout.all_rates(best.rates), problem.layout.all_lengths

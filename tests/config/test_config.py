@@ -577,7 +577,7 @@ def test_a_grid_with_something_wrong_is_refused_or_runs(data):
         else:
             here[last] = data.draw(VALUES)
         assume(made)
-    began = time.monotonic()
+    began = time.process_time()
     try:
         config = GridConfig.from_tables(made)
     except InputError as error:
@@ -585,7 +585,7 @@ def test_a_grid_with_something_wrong_is_refused_or_runs(data):
         assert all(len(fault) < 2000 for fault in error.faults)
     else:
         assert GridConfig.from_toml(config.to_toml()) == config
-    assert time.monotonic() - began < 5.0
+    assert time.process_time() - began < 5.0
 
 
 @given(st.text(max_size=60))

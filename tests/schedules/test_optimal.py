@@ -141,10 +141,10 @@ def test_ten_million_steps_come_in_chunks(kind):
     steps = 10**6 if kind == "table" else 10**7
     made = Phase(kind, steps, tuple(own.items()))
     made.rates(0, 1)
-    began = time.monotonic()
+    began = time.process_time()
     for first in range(0, steps, steps // 20):
         assert made.rates(first, first + 4096).size == 4096
-    assert time.monotonic() - began < 2.0
+    assert time.process_time() - began < 2.0
 
 
 def test_eigencurve_deals_its_steps_as_the_paper_does():

@@ -71,12 +71,13 @@ class Words:
         """The first words: yes, no, it depends, and on what."""
         count = Counter(row.outcome for row in rows)
         decided = sum(count[key] for key in (BETTER, WORSE, EVEN, TIE))
+        so_far = ", where it is decided" if 0 < 2 * decided < len(rows) else ""
         if outcome == YES or (outcome == DEPENDS and not count[WORSE] and count[BETTER] >= MOSTLY * decided):
             trend = self._trend(rows, depends) if len(rows) > 1 else ""
-            return "Yes" + (f", less so with {trend}" if trend else ", in most settings" if outcome != YES else "")
+            return "Yes" + (f", less so with {trend}" if trend else ", in most settings" if outcome != YES else so_far)
         if outcome == DEPENDS and depends:
             return f"It depends on the {' and the '.join(noun(axis).name for axis in depends)}"
-        return begun(outcome)
+        return begun(outcome) + so_far
 
     def _trend(self, rows, depends):
         """Towards which values of the axis that matters most the first side gains less and less; "" without."""
@@ -162,7 +163,7 @@ class Words:
         told += [(count[key], text) for key, text in self._undecided(count, rows) if count[key]]
         if len(rows) == 1:
             return [told[0][1] if even else f"{self.a} against {self.b} {told[0][1]}"]
-        others = "other " * is_other
+        others, settings = ("other ", "") if is_other else ("", " settings")
         if len(told) == 1 and even:
             lost = is_other and not count[WORSE] and ties < even
             who = "the" if is_other else "all"
@@ -170,9 +171,9 @@ class Words:
         if len(told) == 1:
             return [f"{'the' if is_other else 'all'} {others}{left} {told[0][1]}"]
         first = (
-            f"{place}{even} of the {others}{left} {told[0][1]}"
+            f"{place}{even} of the {others}{left}{settings} {told[0][1]}"
             if even
-            else f"{told[0][0]} of the {others}{left} {told[0][1]}"
+            else f"{told[0][0]} of the {others}{left}{settings} {told[0][1]}"
         )
         return [joined([first, *(f"{number} {text}" for number, text in told[1:])])]
 

@@ -4,6 +4,7 @@ import csv
 import html
 import math
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 import simlr
 from naive import answers as naive_answers
-from simlr.analysis import answers, comparison, growth, outcomes
+from simlr.analysis import answer_words, answers, comparison, growth, outcomes
 from simlr.analysis.schedule_parts import ScheduleParts
 from simlr.config import question as questions
 from simlr.errors import InputError
@@ -313,3 +314,21 @@ def test_a_part_of_a_run_answers_nothing(folder):
     (folder / "grid.toml").write_text(asked().to_toml())
     assert runs.command("grid.toml", "--out", "part.h5", "--shard", "0/2", cwd=folder).returncode == 0
     assert answers.answer(simlr.load("part.h5")) is None
+
+
+def test_a_lead_that_most_settings_do_not_decide_says_so():
+    def words_of(*told):
+        rows = [_row(1.0, n, 1.0, outcome=one) for n, one in enumerate(told)]
+        question = {"compare": [{"name": "one"}, {"name": "other"}], "measure": "test_loss", "margin": 0.02}
+        run = SimpleNamespace(config=SimpleNamespace(level_kind="steps"))
+        words = answer_words.Words(run, question, [("n", tuple(range(len(told))))])
+        return words.short(rows, words.lead(rows, answers.overall_outcome(rows), ("n",)))
+
+    few = words_of("even", "unsure", "unsure")
+    assert few.startswith(
+        "No difference, where it is decided: in 1 of the 3 settings one and other differ by less than"
+    )
+    assert words_of("worse", "unsure", "unsure").startswith("No, where it is decided: one ends with more test loss")
+    assert words_of("better", "unsure", "unsure").startswith("Yes, where it is decided: ")
+    assert words_of("even", "even", "unsure").startswith("No difference: ")
+    assert words_of("unsure", "unsure").startswith("Not sure: ")

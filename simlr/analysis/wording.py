@@ -4,10 +4,15 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..text import value_text
+from ..text import shortened, value_text
 from .levels import place
 
 _PHASE = re.compile(r"^phase\d+_")
+# In the names of schedules: [learning_rate=0.1,phase1.steps=3], vectors within, and one of its parameters.
+_LISTED = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]")
+_PARAMETER = re.compile(r"(?:phase(\d+)[._])?([^\W\d]\w*)=(.+)", re.DOTALL)
+_SPLIT = re.compile(r",\s*(?=[\w.]+=)")
+LONGEST_SPOKEN = 160  # of a name; a longer one stays as the grid has it, cut to fit
 
 
 class Noun(NamedTuple):
@@ -92,6 +97,31 @@ def at(kind: str, where: dict[str, Any], axes: Sequence[str], level: float) -> s
     """
     parts = [noun(key).at.format(value_text(value)) for key, value in where.items() if key in axes]
     return joined([*parts, *([place(kind, level)] if kind in axes else [])])
+
+
+def spoken(name: Any) -> str:
+    """The name of a schedule, or of a family of them, in a sentence: "large at learning rate 1.99 in phase 1".
+
+    Parameters
+    ----------
+    name
+        As the grid makes it: "constant[learning_rate=0.1], momentum[momentum=0.9], minibatch[batch_size=8]".
+
+    Returns
+    -------
+    str
+        The names, then the values of the parameters in words; a name of another form as it is, cut to fit.
+    """
+    whole = shortened(name, len(str(name)) + LONGEST_SPOKEN)
+    found = [_PARAMETER.fullmatch(part) for inner in _LISTED.findall(whole) for part in _SPLIT.split(inner)]
+    values = [_value_spoken(*match.groups()) for match in found if match]
+    text = f"{_LISTED.sub('', whole)} at {joined(values)}"
+    return text if values and all(found) and len(text) <= LONGEST_SPOKEN else shortened(name)
+
+
+def _value_spoken(phase, key, value):
+    """One value of a parameter, which may be that of a phase."""
+    return noun(key).at.format(value) + (f" in phase {phase}" if phase else "")
 
 
 def joined(parts: Sequence[str]) -> str:

@@ -12,11 +12,10 @@ from ..analysis.answer_words import times
 from ..analysis.comparison import APART, BETTER, EVEN, FEWEST, NEITHER, NOTHING, OPEN, TIE, WORSE
 from ..analysis.families import NO_EDGE
 from ..analysis.levels import place
-from ..analysis.wording import begun, joined, noun
-from ..text import labels, many, shortened, value_text
+from ..analysis.wording import begun, joined, noun, spoken
+from ..text import many, value_text
 
 MOST_FAMILIES = 3
-WIDE = 64  # of the name of a family, with those of its parameters
 
 
 def against(kind: str, pairs: Sequence[Any], margin: float, others: int = 0) -> str:
@@ -42,7 +41,7 @@ def against(kind: str, pairs: Sequence[Any], margin: float, others: int = 0) -> 
         return _of_one(kind, pairs[0], margin)
     if not pairs:
         return ""
-    count, base = Counter(pair.outcome for pair in pairs), shortened(pairs[0].b)
+    count, base = Counter(pair.outcome for pair in pairs), spoken(pairs[0].b)
     of = f"of {len(pairs)} schedules" if len({pair.problem for pair in pairs}) == 1 else f"of {len(pairs)} comparisons"
     if others > len({pair.a for pair in pairs}):
         of = f"{of}, those of the highest ratios among {others} schedules,"
@@ -68,7 +67,7 @@ def _ends(count, of):
 
 def _of_one(kind, pair, margin):
     """How one schedule compares with another."""
-    a, b, where = shortened(pair.a), shortened(pair.b), place(kind, pair.level)
+    a, b, where = spoken(pair.a), spoken(pair.b), place(kind, pair.level)
     if pair.outcome in (BETTER, WORSE):
         side, other, missed = (a, b, pair.missed_b) if pair.outcome == BETTER else (b, a, pair.missed_a)
         if not 0.0 < pair.ratio < math.inf:
@@ -104,27 +103,30 @@ def annealing(kind: str, pairs: Sequence[Any]) -> str:
     top = max(sure, key=lambda pair: pair.win_share)
     most = ", the most of those that surely do" if len(sure) > 1 else ""
     return (
-        f"{shortened(top.a)} beats {shortened(top.b)}, the best steady schedule, in {100 * top.win_share:.0f} % of "
+        f"{spoken(top.a)} beats {spoken(top.b)}, the best steady schedule, in {100 * top.win_share:.0f} % of "
         f"{many(top.pairs, 'seed')} at {place(kind, top.level)}{most}{rest}"
     )
 
 
-def best(families: Sequence[Sequence[Any]], margin: float) -> str:
+def best(families: Sequence[Sequence[Any]], margin: float, where: str = "") -> str:
     """The best values of some families of `Choice`s; one at the edge of what was tried is said to be.
 
-    Where no two values of a family end over a share `margin` of test loss apart, none of them is called the best.
+    Where no two values of a family end over a share `margin` of test loss apart, none of them is called the best. They
+    are of one combination of problem parameters; `where` says which, where the run has others.
     """
     chosen = [rows for rows in families if any(row.best for row in rows)]
     if not chosen:
-        return "No value that was tried gets there at equal train loss in most seeds" if families else ""
-    values, told = [], labels([rows[0].family for rows in chosen[:MOST_FAMILIES]], WIDE)
+        place_text = f" at {where}" if where else ""
+        return f"No value that was tried gets there at equal train loss in most seeds{place_text}" if families else ""
+    values = []
     for rows in chosen[:MOST_FAMILIES]:
         row = next(row for row in rows if row.best)
         if all(abs(other.test_loss - row.test_loss) <= margin * row.test_loss for other in rows):
             tried = f"{value_text(rows[0].value)} to {value_text(rows[-1].value)}"
-            values.append(f"any from {tried}, {100 * margin:g} % apart at most ({told[row.family]})")
+            values.append(f"any from {tried}, {100 * margin:g} % apart at most ({spoken(row.family)})")
             continue
         edge = f", the {row.edge} tried: a better one may lie beyond" if row.edge != NO_EDGE else ""
-        values.append(f"{value_text(row.value)} ({told[row.family]}{edge})")
+        values.append(f"{value_text(row.value)} ({spoken(row.family)}{edge})")
     more = f" and {len(chosen) - MOST_FAMILIES} more families" if len(chosen) > MOST_FAMILIES else ""
-    return f"The best {noun(chosen[0][0].parameter).name}: {joined(values) if not more else ', '.join(values)}{more}"
+    of = noun(chosen[0][0].parameter).name + (f" at {where}" if where else "")
+    return f"The best {of}: {joined(values) if not more else ', '.join(values)}{more}"

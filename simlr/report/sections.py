@@ -12,6 +12,7 @@ from ..analysis.comparison import APART, SAYS
 from ..analysis.families import SURE
 from ..analysis.levels import heading, last, place
 from ..analysis.on_page import MOST_GROUPS, MOST_LINES, Group
+from ..analysis.wording import joined, noun, spoken
 from ..text import labels, number, shortened, some, value_text
 from . import headlines
 from .tables import Table, label, percent, probability, ratio_interval, ratio_text
@@ -79,7 +80,7 @@ def against(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
         tables.append(_pair_table(group, [pair for pair in of_problem if pair.outcome != APART]))
         aside = [pair for pair in of_problem if pair.outcome == APART]
         tables += [apart_table(kind, aside, label(problem))] if aside else []
-    title = f"Which schedules end with less test loss than {shortened(base)}?"
+    title = f"Which schedules end with less test loss than {spoken(base)}?"
     told = list(pairs.values())
     # All where they have room; at a budget of steps those that are made for it.
     others = run["schedule"].size - 1 if any(len(g.shown) < len(g.names) for g in shown.values()) else 0
@@ -182,7 +183,9 @@ def best(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
     first = [
         rows for rows in told if rows[0].problem == told[0][0].problem and rows[0].parameter == told[0][0].parameter
     ]
-    return Section("best", title, tuple(tables), told, headline=headlines.best(first, analysis.margin))
+    problem, several = told[0][0].problem, len({row.problem for row in analysis.best}) > 1
+    where = joined([noun(key).at.format(value_text(value)) for key, value in problem]) if several else ""
+    return Section("best", title, tuple(tables), told, headline=headlines.best(first, analysis.margin, where))
 
 
 def likely(rows: Sequence[Any]) -> Sequence[Any]:

@@ -11,8 +11,9 @@ from ..analysis.comparison import FEWEST, MARGIN
 from ..analysis.levels import is_loss, last_shared, place
 from ..analysis.schedule_parts import ScheduleParts
 from ..analysis.summary import Row, problem_groups
+from ..analysis.wording import spoken
 from ..store.file_format import is_own
-from ..text import labels, listed, many, shortened, value_text
+from ..text import labels, listed, many, value_text
 
 MOST_SCHEDULES = 7
 MOST_LETTERS = 30  # of a name in a legend
@@ -118,10 +119,10 @@ class View:
 
     def sentence(self) -> str:
         """Of test losses at equal train loss: the baseline beside its rival, at the lowest level."""
-        base, where = shortened(self.base), f"At {self.where}"
+        base, where = spoken(self.base), f"At {self.where}"
         if self.rival is None or self.rows[self.rival, self.last].pairs < FEWEST:
             return self._why_none(where, base)
-        ratio, rival = self.ratio(self.rival), shortened(self.rival)
+        ratio, rival = self.ratio(self.rival), spoken(self.rival)
         if max(ratio, 1.0 / ratio) <= 1.0 + MARGIN:
             return f"{where}, no schedule that can be compared differs from {base} by more than {100 * MARGIN:g} %"
         if ratio > 1.0:
@@ -150,22 +151,22 @@ class View:
         if not ratios:
             return self.sentence()
         low, high = min(ratios, key=lambda name: ratios[name]), max(ratios, key=lambda name: ratios[name])
-        text = f"{ratios[low]:.3g} ({shortened(low)})" + (f" to {ratios[high]:.3g} ({shortened(high)})" * (high != low))
-        return f"At {self.where}, test loss of {shortened(self.base)} over that of the schedule: {text}"
+        text = f"{ratios[low]:.3g} ({spoken(low)})" + (f" to {ratios[high]:.3g} ({spoken(high)})" * (high != low))
+        return f"At {self.where}, test loss of {spoken(self.base)} over that of the schedule: {text}"
 
     def sentence_of_wins(self) -> str:
         """Of the seeds: in how many the rival beats the baseline."""
         if self.rival is None or self.rows[self.rival, self.last].pairs < FEWEST:
-            return f"Test loss of {shortened(self.base)} over the seeds, at {self.where}"
+            return f"Test loss of {spoken(self.base)} over the seeds, at {self.where}"
         row = self.rows[self.rival, self.last]
         share, pairs = f"{100 * row.above_1:.0f} %", many(row.pairs, "seed")
-        names = f"{shortened(self.rival)} has a lower test loss than {shortened(self.base)}"
+        names = f"{spoken(self.rival)} has a lower test loss than {spoken(self.base)}"
         return f"{names} in {share} of {pairs}, at {self.where}"
 
     def sentence_of_times(self) -> str:
         """Of the time: how long the baseline and its rival take to the lowest level."""
         names = [name for name in (self.base, self.rival) if name and self.rows[name, self.last].reached]
-        times = [f"{shortened(name)} after time {self.rows[name, self.last].stop_time:.3g}" for name in names]
+        times = [f"{spoken(name)} after time {self.rows[name, self.last].stop_time:.3g}" for name in names]
         if not times:
             return f"No schedule drawn has reached {self.where}"
         if not self.by_loss:

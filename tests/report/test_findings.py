@@ -12,6 +12,7 @@ import runs
 import simlr
 from simlr.analysis import budgets, comparison, pairs
 from simlr.analysis.run_analysis import Analysis
+from simlr.analysis.wording import spoken
 from simlr.papers import nakkiran2020
 from simlr.report import __main__, headlines
 from simlr.report.figures import analysis as figures
@@ -249,3 +250,30 @@ def test_values_that_end_alike_are_not_called_the_best():
     assert (
         of_section(run, "best").headline == "The best learning rate: any from 0.001 to 0.003, 2 % apart at most (rates)"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("flow", "flow"),
+        ("large[learning_rate=1.0]", "large at learning rate 1"),
+        ("annealed[phase1.steps=10]", "annealed at 10 steps in phase 1"),
+        ("100-steps[batch_size=1,optimizer=gd]", "100-steps at batches of 1 and optimiser gd"),
+        (
+            "constant[learning_rate=0.003], gd, minibatch[batch_size=8,sampling=epochs]",
+            "constant, gd, minibatch at learning rate 0.003, batches of 8 and sampling epochs",
+        ),
+        ("own[milestones=[10,20],gamma=0.5]", "own at milestones [10,20] and gamma 0.5"),
+        ("named[so]", "named[so]"),
+    ],
+)
+def test_a_sentence_names_schedules_by_the_words_of_their_parameters(name, told):
+    assert spoken(name) == told
+
+
+def test_the_best_value_of_one_problem_among_several_says_of_which():
+    problem = {"kind": "gaussian", "dimension": 3, "train_rows": [8, 16], "label_noise": 0.1}
+    schedule = [{"name": "rates", "kind": "constant", "unit": "sharpness", "learning_rate": [0.5, 1.0]}]
+    stop = {"excess_train_loss": [1e-3], "max_steps": 10_000, "landing": "exact"}
+    run = simlr.run(runs.grid(problem=problem, schedule=schedule, stop=stop, **QUIET))
+    assert of_section(run, "best").headline.startswith("The best learning rate at 8 rows: ")

@@ -12,6 +12,7 @@ import numpy as np
 from ...analysis.comparison import APART, MARGIN
 from ...analysis.levels import heading
 from ...analysis.on_page import MOST_GROUPS
+from ...analysis.wording import noun, spoken
 from ...text import labels, listed, shortened, some, value_text
 from ..sections import RATE, Section, likely, ranks_shown
 from ..view import View
@@ -161,17 +162,16 @@ def best(view: View, families: Sequence[Any], headline: str) -> Picture | None:
     if not problems:
         return None
     names = list(dict.fromkeys(rows[0].family for rows in chosen))[: len(style.COLOURS)]
-    told = labels(names, LABEL)
     figure, panels = style.figure(len(problems), width=10.0 if len(problems) == 1 else 4.3 * len(problems) + 2.0)
     clipped = False
     for panel, problem in zip(panels, problems, strict=True):
         for rows in [rows for rows in chosen if rows[0].problem == problem and rows[0].family in names]:
-            text = f"{told[rows[0].family]}, {heading(view.kind, rows[0].level)}"
+            text = f"{spoken(rows[0].family)}, {heading(view.kind, rows[0].level)}"
             _draw_family(panel, style.line(names.index(rows[0].family)), text, rows)
         style.log_where_wide(panel, [line.get_ydata() for line in panel.get_lines()])
         clipped |= _leave_room(panel)
         style.positive_axis(panel, "x", [value for line in panel.get_lines() for value in line.get_xdata()])
-        panel.set_xlabel(style.plain(chosen[0][0].parameter))
+        panel.set_xlabel(style.plain(noun(chosen[0][0].parameter).name))
         panel.set_title(_problem_text(problem))
     panels[0].set_ylabel("test loss, median over seeds")
     style.legend(figure, max(panels, key=lambda panel: len(panel.get_legend_handles_labels()[0])))
@@ -253,8 +253,7 @@ def _steepest_difference(view, rows, problem):
     rival, base = (f"{100 * shares[name, most]:.0f} %" for name in (view.rival, view.base))
     where = "the steepest direction" if most == 1 else f"direction {most}"
     return (
-        f"At {view.where}, {shortened(view.rival)} keeps {rival} of its train loss in {where}, {shortened(view.base)} "
-        f"{base}"
+        f"At {view.where}, {spoken(view.rival)} keeps {rival} of its train loss in {where}, {spoken(view.base)} {base}"
     )
 
 
@@ -313,9 +312,7 @@ def spread(view: View, rows: Sequence[Any], _: str) -> Picture | None:
     style.legend(figure, panels[0])
     most = max((row for row in known if row.problem == problems[0]), key=lambda row: row.variance + row.bias_squared)
     share = most.variance / (most.variance + most.bias_squared)
-    style.title(
-        figure, f"Of the error of {shortened(most.schedule)}, the largest here, {100 * share:.0f} % is variance"
-    )
+    style.title(figure, f"Of the error of {spoken(most.schedule)}, the largest here, {100 * share:.0f} % is variance")
     caption = (
         f"Squared bias and variance over seeds at {view.where}; together the mean test loss above its floor, with "
         "jackknife standard errors."

@@ -12,6 +12,7 @@ import numpy as np
 from ...analysis.levels import WORDS
 from ...analysis.summary import baseline
 from ...analysis.verdict import paper_of
+from ...analysis.wording import spoken
 from ...text import number, shortened
 from ..view import GRID_POINTS, View, most_medians
 from . import style
@@ -148,8 +149,8 @@ def _draw_theory(view, panel):
     panel.plot(grid, theory.ratio(grid), color="#7f7f7f", linewidth=6, alpha=0.45, zorder=0, label=theory.label)
     measured, expected = view.ratio(view.rival), float(theory.ratio(view.last))
     return (
-        f"At {view.where}, {shortened(view.base)} has {measured:.2f} times the test loss of "
-        f"{shortened(view.rival)}; in theory {expected:.2f}"
+        f"At {view.where}, {spoken(view.base)} has {measured:.2f} times the test loss of "
+        f"{spoken(view.rival)}; in theory {expected:.2f}"
     )
 
 

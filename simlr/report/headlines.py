@@ -58,6 +58,10 @@ def against(kind: str, pairs: Sequence[Any], margin: float, others: int = 0) -> 
         (NOTHING, "has nothing to compare", "have nothing to compare"),
     )
     told = [f"{count[key]} {one if count[key] == 1 else several}" for key, one, several in rest if count[key]]
+    lost = sum(pair.outcome == WORSE and math.isinf(pair.ratio) for pair in pairs)
+    if lost:
+        who = "" if count[WORSE] == 1 else "all " if lost == count[WORSE] else f"{lost} of them "
+        told[0] += f" ({who}by not getting there)"
     return begun("; ".join([first, *told]))
 
 

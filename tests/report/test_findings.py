@@ -277,3 +277,10 @@ def test_the_best_value_of_one_problem_among_several_says_of_which():
     stop = {"excess_train_loss": [1e-3], "max_steps": 10_000, "landing": "exact"}
     run = simlr.run(runs.grid(problem=problem, schedule=schedule, stop=stop, **QUIET))
     assert of_section(run, "best").headline.startswith("The best learning rate at 8 rows: ")
+
+
+def test_one_of_several_that_gets_nowhere_is_told_apart_from_one_of_more_test_loss():
+    boom = {"name": "boom", "kind": "constant", "learning_rate": 2.5}
+    run = simlr.run(runs.grid(schedule=[ANNEALED, FLOW, boom], stop__train_loss=[1e-2, 1e-4], **QUIET))
+    told = headlines.against(run.config.level_kind, list(Analysis(run, base=0).against.values()), 0.02)
+    assert told.endswith("; 2 end with surely more (1 of them by not getting there)")

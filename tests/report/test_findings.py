@@ -16,6 +16,7 @@ from simlr.analysis.wording import spoken
 from simlr.papers import nakkiran2020
 from simlr.report import __main__, headlines
 from simlr.report.figures import analysis as figures
+from simlr.report.figures import run as figures_of_run
 from simlr.report.sections import sections
 from simlr.report.view import View
 
@@ -284,3 +285,13 @@ def test_one_of_several_that_gets_nowhere_is_told_apart_from_one_of_more_test_lo
     run = simlr.run(runs.grid(schedule=[ANNEALED, FLOW, boom], stop__train_loss=[1e-2, 1e-4], **QUIET))
     told = headlines.against(run.config.level_kind, list(Analysis(run, base=0).against.values()), 0.02)
     assert told.endswith("; 2 end with surely more (1 of them by not getting there)")
+
+
+def test_the_picture_says_over_how_many_seeds_a_median_is_that_some_do_not_reach():
+    """A rate of 1.45 diverges in the seeds of curvature 4/3 or 2, and not in those of a smaller one."""
+    some = {"name": "some", "kind": "constant", "learning_rate": 1.45, "steps": 3000}
+    run = simlr.run(runs.grid(schedule=[FLOW, some], stop__train_loss=[1e-2], **QUIET | {"stop__max_steps": 3000}))
+    reached = int((run.status[1, :, 0] == 1).sum())
+    assert 0 < reached < 40
+    caption = figures_of_run.losses_at_equal_train_loss(View(run, Analysis(run).rows)).caption
+    assert f"Over those of the 40 seeds that get there: some ({reached}) at the least." in caption

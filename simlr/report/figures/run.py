@@ -52,9 +52,22 @@ def losses_at_equal_train_loss(view: View) -> Picture | None:
     along = "; lines: along the way, over the recorded seeds" if curves else ""
     caption = (
         f"Test loss{unit} against train loss, median over seeds. Markers: where the schedules stop at each level{along}"
-        f"{_shading(shaded)}. What lies lower at the same place generalises better.{view.left_out}{view.problem}"
+        f"{_shading(shaded)}. What lies lower at the same place generalises better."
+        f"{_over_fewer(view, drawn)}{view.left_out}{view.problem}"
     )
     return style.Picture(MAIN, caption, figure)
+
+
+def _over_fewer(view, names):
+    """The sentence on markers that are medians over fewer seeds, since others do not get there; "" without."""
+    told = []
+    for name in names:
+        rows = [view.rows[name, level] for level in view.levels]
+        known = [row.reached for row in rows if 0 < row.reached < row.seeds - row.at_floor - row.not_run]
+        told += [f"{spoken(name)} ({min(known):,})"] if known else []
+    return (
+        f" Over those of the {view.seeds.size:,} seeds that get there: {', '.join(told)} at the least." if told else ""
+    )
 
 
 def _draw_losses(view, panel, name, curve):

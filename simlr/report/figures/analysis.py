@@ -162,11 +162,12 @@ def best(view: View, families: Sequence[Any], headline: str) -> Picture | None:
     if not problems:
         return None
     names = list(dict.fromkeys(rows[0].family for rows in chosen))[: len(style.COLOURS)]
+    told = labels(names, LABEL)
     figure, panels = style.figure(len(problems), width=10.0 if len(problems) == 1 else 4.3 * len(problems) + 2.0)
     clipped = False
     for panel, problem in zip(panels, problems, strict=True):
         for rows in [rows for rows in chosen if rows[0].problem == problem and rows[0].family in names]:
-            text = f"{spoken(rows[0].family)}, {heading(view.kind, rows[0].level)}"
+            text = f"{told[rows[0].family]}, {heading(view.kind, rows[0].level)}"
             _draw_family(panel, style.line(names.index(rows[0].family)), text, rows)
         style.log_where_wide(panel, [line.get_ydata() for line in panel.get_lines()])
         clipped |= _leave_room(panel)

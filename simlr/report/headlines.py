@@ -16,6 +16,7 @@ from ..analysis.wording import begun, joined, noun, spoken
 from ..text import many, value_text
 
 MOST_FAMILIES = 3
+LONGEST = 160  # of the best values of several families in one sentence, above which fewer are told
 
 
 def against(kind: str, pairs: Sequence[Any], margin: float, others: int = 0) -> str:
@@ -131,6 +132,9 @@ def best(families: Sequence[Sequence[Any]], margin: float, where: str = "") -> s
             continue
         edge = f", the {row.edge} tried: a better one may lie beyond" if row.edge != NO_EDGE else ""
         values.append(f"{value_text(row.value)} ({spoken(row.family)}{edge})")
-    more = f" and {len(chosen) - MOST_FAMILIES} more families" if len(chosen) > MOST_FAMILIES else ""
+    while len(values) > 1 and sum(map(len, values)) > LONGEST:
+        values.pop()
+    left = len(chosen) - len(values)
+    more = f" and {left} more famil{'y' if left == 1 else 'ies'}" if left else ""
     of = noun(chosen[0][0].parameter).name + (f" at {where}" if where else "")
     return f"The best {of}: {joined(values) if not more else ', '.join(values)}{more}"

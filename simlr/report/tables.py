@@ -85,7 +85,7 @@ def tables(rows: Sequence[Row], most: int = MOST_LINES) -> list[Table]:
     all_tables = []
     for problem, group in groups(rows, most).items():
         all_tables.append(_loss_table(group, label(problem)))
-        if any(row.test_accuracy == row.test_accuracy is not None for row in group.rows):
+        if _tells_classes(group):
             all_tables.append(_accuracy_table(group, label(problem)))
         if len(group.shown) > 1:
             all_tables.append(_ratio_table(group, label(problem)))
@@ -98,14 +98,16 @@ def loss_tables(rows: Sequence[Row], most: int = MOST_LINES) -> list[Table]:
 
 
 def short_table(rows: Sequence[Row]) -> Table:
-    """What a command prints when a run ends: the ratios, of one schedule the losses, of one problem combination.
+    """What a command prints when a run ends, of one problem combination.
 
-    Parameters as of `tables`; at most FEW_LINES schedules.
+    Of one schedule the losses, of several accuracies where there are classes, else ratios. Parameters as of `tables`;
+    at most FEW_LINES schedules.
     """
     problem, group = next(iter(groups(rows, FEW_LINES).items()))
     if len(group.shown) == 1:
         return _loss_table(group, label(problem))
-    one, left_out = _ratio_table(group, label(problem)), len(group.names) - len(group.shown)
+    one = _accuracy_table(group, label(problem)) if _tells_classes(group) else _ratio_table(group, label(problem))
+    left_out = len(group.names) - len(group.shown)
     notes = [f"the highest ratios of {len(group.names)} schedules"] if left_out else []
     problems = len({row.problem for row in rows})
     notes += [f"the first of {problems} problem combinations"] if problems > 1 else []
@@ -151,6 +153,11 @@ def _loss_table(group, label):
     if any(BELOW in _marks(row) for name in group.shown for row in group.of(name)):
         notes.append(f"~ {BELOW_NOTE}")
     return Table(title, header, tuple(lines), tuple(notes))
+
+
+def _tells_classes(group):
+    """Whether the share of test rows whose class is told is known of any row."""
+    return any(row.test_accuracy == row.test_accuracy is not None for row in group.rows)
 
 
 def _accuracy_table(group, label):

@@ -17,12 +17,12 @@ from ..claims import evidence
 from ..claims.verdict import FAILS, NOT_RUN, UNDECIDED, Finding, undecided
 from ..config.study import Task
 from ..store.run import Run
-from ._digits import load_digits
+from ._digits import INSTALL, load_digits, shuffled
 
 MOST_STEPS = 10**9
 DIGITS_LEVEL = 0.1  # a tenth of the train loss at the start
 MAINLY, HARDLY = 0.5, 0.1
-INSTALL, NO_SPLITS = 'needs scikit-learn: pip install "simlr[papers]"', "study.splits is 0"
+NO_SPLITS = "study.splits is 0"
 SCORES = "accuracy", "held_out_loss", "digits_top_share"
 EXTRA = "gain_row_error", "digits_shared"
 
@@ -81,9 +81,7 @@ def digits_study(task: Task) -> dict[str, Any]:
         return found | {"digits_rows": 0}
     pixels, digits = data
     if own["labels"] == "shuffled":
-        order = np.empty(len(digits), np.int64)
-        fill_order(order, task.root, own["splits"], SPLIT, 0)  # the stream after those of the splits
-        digits = digits[order]
+        digits = shuffled(digits, task.root, own["splits"])  # the stream after those of the splits
     squares = (pixels**2).sum(axis=1)
     distance = (squares[:, None] + squares - 2 * pixels @ pixels.T).astype(float)  # exact: whole numbers
     unit = np.median(distance[np.triu_indices(len(digits), 1)])

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+INSTALL = 'needs scikit-learn: pip install "simlr[papers]"'
+
 
 def load_digits() -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     """Pixels (rows, 64) as whole numbers from 0 to 16, and digits (rows,), of scikit-learn; None without it.
@@ -20,3 +22,12 @@ def load_digits() -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
         return None
     table = np.loadtxt(file, delimiter=",").astype(np.int64)
     return table[:, :-1], table[:, -1]
+
+
+def shuffled(labels: NDArray[np.int64], root: int, draw: int) -> NDArray[np.int64]:
+    """The labels in the random order of the stream (root, draw, SPLIT)."""
+    from ..kernels.draws import SPLIT, fill_order
+
+    order = np.empty(len(labels), np.int64)
+    fill_order(order, root, draw, SPLIT, 0)
+    return labels[order]

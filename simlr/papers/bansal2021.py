@@ -33,8 +33,8 @@ from ..inputs.parameters import Parameter
 from ..store.file_format import Field
 from ..store.run import Run
 from . import _networks
-from ._bansal import corrupt, deviation_bound, gaps
-from ._digits import load_digits
+from ._bansal import Gaps, corrupt, deviation_bound, gaps
+from ._digits import INSTALL, load_digits
 
 SOURCE = "Bansal, Kaplun, Barak (2021), arXiv:2010.08508, theorem II, and the tables of the authors' repository"
 CLAIM = (
@@ -236,8 +236,7 @@ def check(run: Run) -> Verdict:
     """The published rows, theorem II, and simple classifiers against the network."""
     findings = [_published()]
     if not int(run["rows"]):
-        install = 'needs scikit-learn: pip install "simlr[papers]"'
-        return verdict(CLAIM, [*findings, Finding("classifiers on the digits", install, "", "", NOT_RUN)])
+        return verdict(CLAIM, [*findings, Finding("classifiers on the digits", INSTALL, "", "", NOT_RUN)])
     memorisation, total = run["memorisation"], sum_of_gaps(run)
     if not np.isfinite(total).all():
         return verdict(
@@ -262,7 +261,7 @@ def check(run: Run) -> Verdict:
 
 def sum_of_gaps(run: Run) -> NDArray[np.float64]:
     """Robustness + memorisation + rationality, (classifier, schedule, seed)."""
-    return run["robustness"] + run["memorisation"] + run["rationality"]
+    return np.asarray(Gaps(*(run[name] for name in Gaps._fields)).total)
 
 
 def _published():

@@ -33,7 +33,7 @@ from ..schedules.rules import ascending, positive_list
 from ..store.file_format import Field
 from ..store.run import Run
 from . import _networks, _pac_bayes
-from ._digits import load_digits
+from ._digits import INSTALL, load_digits, shuffled
 from ._rouchouse import BEST, FAILURE, balanced, bounds_of, one_neuron
 
 SOURCE = "Rouchouse, Gonon, Gribonval, Guedj (2025), arXiv:2509.26149, the rescaled divergence and its figure of MLPs"
@@ -74,7 +74,9 @@ def measure(task: Task) -> dict[str, Any]:
     each = (len(own["layers"]), len(own["widths"]), len(SCHEDULES), task.seeds)
     found = {field.name: np.full(each, np.nan) for field in ARRAYS if field.dims == _EACH}
     if data is not None:
-        rows = _networks.split_rows(data[0] / 16.0, _labels(task, data[1]), task.root, task.seeds, own["train_rows"])
+        # The stream after those of the splits.
+        labels = data[1] if own["labels"] == "true" else shuffled(data[1], task.root, task.seeds)
+        rows = _networks.split_rows(data[0] / 16.0, labels, task.root, task.seeds, own["train_rows"])
         for done, shape in enumerate(shapes):
             place = np.unravel_index(done, each[:2])
             for name, values in _of_shape(task, shape, rows, 100 * done, 100 * len(shapes)).items():
@@ -86,17 +88,6 @@ def measure(task: Task) -> dict[str, Any]:
         "one_neuron": one_neuron(own["push"]),
         "rows": 0 if data is None else len(data[1]),
     }
-
-
-def _labels(task, labels):
-    """The labels, or, where they are to be shuffled, in an order of the stream after those of the splits."""
-    from ..kernels.draws import SPLIT, fill_order
-
-    if task.parameters["labels"] == "true":
-        return labels
-    order = np.empty(len(labels), np.int64)
-    fill_order(order, task.root, task.seeds, SPLIT, 0)
-    return labels[order]
 
 
 def learning_rates(own: dict) -> NDArray[np.float64]:
@@ -143,7 +134,8 @@ def _bounds(task, trained, rows):
     networks = len(trained.weights[0])
     found = {field.name: np.full(networks, np.nan) for field in ARRAYS if field.dims == _EACH}
     for name, part in zip(("train_error", "test_error"), rows, strict=True):
-        found[name][:] = _networks.wrong(trained, part, threads=task.threads)[:, 0] / part.row.shape[1]
+        named = _networks.predictions(trained, part, task.threads)
+        found[name][:] = (named != np.repeat(part.label, len(SCHEDULES), axis=0)).mean(axis=1)
     errors = [_networks.wrong(trained, rows[0], s, own["draws"], task.threads).sum(axis=1) for s in own["deviations"]]
     share = 0.2 * FAILURE / len(own["deviations"])
     for network in range(networks):
@@ -221,8 +213,7 @@ def check(run: Run) -> Verdict:
         for name, found, wanted in zip(names, run["one_neuron"], ONE_NEURON, strict=True)
     ]
     if not int(run["rows"]):
-        install = 'needs scikit-learn: pip install "simlr[papers]"'
-        return verdict(CLAIM, [*findings, Finding("networks on the digits", install, "", "", NOT_RUN)])
+        return verdict(CLAIM, [*findings, Finding("networks on the digits", INSTALL, "", "", NOT_RUN)])
     plain, rescaled = run["plain_bound"], run["rescaled_bound"]
     known = np.isfinite(plain) & np.isfinite(rescaled)
     if not known.all():

@@ -76,12 +76,7 @@ def schedules_page(title: str, covers: str, tables: Sequence[Table], images: Seq
     grid
         TOML.
     """
-    parts = [
-        f'<main><h1>{_text(title)}</h1><p class="covers">{_text(covers)}</p>',
-        *map(_picture, images),
-        *map(_table, tables),
-        f"</main><footer>{_whole_grid(grid)}</footer>",
-    ]
+    parts = [*_plain(title, covers, tables, images), f"</main><footer>{_whole_grid(grid)}</footer>"]
     return _document(f"{title} - simlr schedules", parts, images, THEMES[0])
 
 
@@ -97,9 +92,14 @@ def plain_page(title: str, covers: str, tables: Sequence[Table], images: Sequenc
     images
         The pictures.
     """
-    head = f'<main><h1>{_text(title)}</h1><p class="covers">{_text(covers)}</p>'
-    parts = [head, *map(_picture, images), *map(_table, tables), "</main>"]
+    parts = [*_plain(title, covers, tables, images), "</main>"]
     return _document(f"{title} - simlr", parts, images, THEMES[0])
+
+
+def _plain(title, covers, tables, images):
+    """The head of a page without a story, its pictures and tables; the main part is left open."""
+    head = f'<main><h1>{_text(title)}</h1><p class="covers">{_text(covers)}</p>'
+    return [head, *map(_picture, images), *map(_table, tables)]
 
 
 def _document(title, parts, pictures, theme):

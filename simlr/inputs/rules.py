@@ -146,7 +146,9 @@ def array(key: str, values: Any, axes: tuple[int, ...], least: float = -math.inf
     except (TypeError, ValueError):
         raise InputError(f"{key} must be an array of numbers") from None
     if found.ndim not in axes or found.size == 0:
-        raise InputError(f"{key} must have {' or '.join(map(str, axes))} axes, none empty, got shape {found.shape}")
+        way_out = "; of one, write [...] around it" if found.size and found.ndim + 1 in axes else ""
+        wanted = f"{' or '.join(map(str, axes))} axes, none empty"
+        raise InputError(f"{key} must have {wanted}, got shape {found.shape}{way_out}")
     if not np.isfinite(found).all():
         raise InputError(f"{key} must be finite")
     if found.min() < least:

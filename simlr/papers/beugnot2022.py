@@ -257,6 +257,8 @@ def check(run: Run) -> Verdict:
 def theorem_findings(run: Run) -> list[Finding]:
     """The bound, the pure ends and their directions, over all condition numbers and seeds at the lowest level."""
     own, level = run.config.study, int(np.argmin(run["level"]))
+    if own["axes"] == 1:
+        return [undecided("ends along the top and the bottom eigenvector", "study.axes is 1: they are the same")]
     at = {name: run[name][..., level] for name in run.names if run.dims(name) == _ENDS}
     kappa = run["condition"][:, None]
     kappa_u = kappa if own["test"] == "train" else own["kappa_u"]
@@ -296,8 +298,10 @@ def _still_falling(levels, impure):
     return worst.size > 1 and worst[0] > PURE and worst[0] < 0.5 * worst[1]
 
 
-def practical_found(run: Run) -> list[tuple[Finding, evidence.Evidence]]:
+def practical_found(run: Run) -> list[tuple[Finding, evidence.Evidence | None]]:
     """[(finding, evidence), ...] on whether the large rate is better in most seeds at an ordinary level."""
+    if run.config.study["practical_axes"] == 1:
+        return [(undecided("R_s/R_l at ordinary train losses", "study.practical_axes is 1: they differ nowhere"), None)]
     window = int(np.argmin(abs(np.log(run["window"] / PRACTICAL_WINDOW))))
     level = int(np.argmin(abs(np.log(run["fraction"] / PRACTICAL_LEVEL))))
     found = []
@@ -346,6 +350,7 @@ def controls() -> list[Control]:
         ("condition numbers 10 and 1e8", steps, UNDECIDED, without, (("study.kappas", [10.0, 1e8]),)),
         ("no eccentricity", "all axes shrink alike", FAILS, without, (("study.kappas", [1.0]),)),
         ("train losses that are not small", high, UNDECIDED, without, (("study.levels", [1e-2, 1e-4]),)),
+        ("one axis", "it is the top and the bottom one", UNDECIDED, without, (("study.axes", 1),)),
         ("condition number 1,000", "the theorem is about any", HOLDS, without, (("study.kappas", [1e3]),)),
     )  # fmt: skip
     return [

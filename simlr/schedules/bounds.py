@@ -31,25 +31,33 @@ COST_OF_STRETCH = 256  # steps that take as long
 
 
 class Terms(NamedTuple):
-    """A schedule's bound as a function of a factor on all its rates: distance / factor + factor noise."""
+    """A schedule's bound as a function of a factor on all its rates: distance / factor + factor noise.
+
+    Both terms are those of rates divided by 4^fours, so that they are finite for the largest rates too.
+    """
 
     distance: float  # D^2 / (2 S)
     noise: float  # all the rest
-    largest: float  # the largest rate at factor 1
+    largest: float  # the largest rate at factor 1, not divided
+    fours: int = 0
 
     def at(self, factor: float = 1.0) -> float:
         """The bound where all rates are multiplied by `factor`."""
-        return self.distance / factor + factor * self.noise
+        if math.isinf(self.distance) or math.isinf(self.noise):
+            return math.inf
+        return _doubled(self.distance, -2 * self.fours) / factor + factor * _doubled(self.noise, 2 * self.fours)
 
     @property
     def best_factor(self) -> float:
         """The factor with the smallest bound."""
-        return math.sqrt(self.distance) / math.sqrt(self.noise) if self.noise else math.nan
+        return _doubled(math.sqrt(self.distance) / math.sqrt(self.noise), -2 * self.fours) if self.noise else math.nan
 
     @property
     def best_rate(self) -> float:
         """The largest rate of the schedule at that factor: the base rate of a schedule whose shape peaks at 1."""
-        return self.best_factor * self.largest
+        if not self.noise:
+            return math.nan
+        return math.sqrt(self.distance) / math.sqrt(self.noise) * _doubled(self.largest, -2 * self.fours)
 
     @property
     def best(self) -> float:
@@ -207,8 +215,17 @@ class _Backwards:
         """The `Terms` of all that was seen; `largest` and `norm` are what rates and G were divided by."""
         if self.after == 0.0:
             return Terms(math.inf, 0.0, 0.0)
-        noise = 0.5 * (self.squares / self.after + self.third)
-        return Terms(0.5 * distance**2 / self.after / largest, noise * largest * norm**2, largest)
+        noise, fours = 0.5 * (self.squares / self.after + self.third), math.frexp(largest)[1] // 2
+        scaled = math.ldexp(largest, -2 * fours)
+        return Terms(0.5 * distance * distance / self.after / scaled, noise * scaled * norm * norm, largest, fours)
+
+
+def _doubled(value, times):
+    """value 2^times, infinite where it overflows."""
+    try:
+        return math.ldexp(value, times)
+    except OverflowError:
+        return math.copysign(math.inf, value)
 
 
 def _cumulative(start, values):

@@ -341,7 +341,7 @@ ONE = np.ones((1, 2))
         ),
         ({"curvature": -ONE}, "curvature must be >= 0, got -1"),
         ({"residual": np.ones((1, 3))}, "residual must have shape (1, 2), got (1, 3)"),
-        ({"learning_rate": np.ones(3)}, "learning_rate must have 2 axes, none empty, got shape (3,)"),
+        ({"learning_rate": np.ones(3)}, "2 axes, none empty, got shape (3,); of one, write [...] around it"),
         ({"optimizer": {"kind": "momentum", "momentum": 1.0}}, "momentum must be a number from 0 to below 1, got 1.0"),
         ({"optimizer": {"kind": "momentum", "momentum": [0.1, 0.2]}}, "momentum must be one value here"),
         ({"optimizer": {"kind": "sgd", "batch_size": 1}}, "optimizer 'sgd': draws mini-batches itself"),

@@ -112,6 +112,11 @@ def test_extremes():
     factor, least = bounds.best_base_rate([0.0])
     assert math.isnan(factor) and least == math.inf
     assert bounds.terms([1e200, 1e180]).best == pytest.approx(bounds.terms([1.0, 1e-20]).best)
+    for largest in (1.7e308, 2e-308):  # nothing overflows on the way to what does not depend on the scale
+        scaled, one = bounds.terms([largest, 0.5 * largest, 0.25 * largest]), bounds.terms([1.0, 0.5, 0.25])
+        assert scaled.best == pytest.approx(one.best, rel=1e-14)
+        assert scaled.best_rate == pytest.approx(one.best_rate, rel=1e-14)
+    assert bounds.terms([1.0], 1e200).best == math.inf
     assert bounds.of_schedule(made("exponential", 5000, gamma=2.0)).best == math.inf
     assert bounds.of_schedule(made("constant", 9, 0.0)).best == math.inf
     # A plateau so low that what comes after it is, in its units, infinite.

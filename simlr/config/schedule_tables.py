@@ -83,6 +83,8 @@ def _check_schedule(index, entry, folder, budgets):
     if PHASES not in rest and "kind" not in rest and (near := get_close_matches(PHASES, map(str, rest), n=1)):
         raise unknown(key, near[0], [PHASES], "key")
     if PHASES not in rest:
+        if "kind" in rest:
+            checking.check_kind(key, rest["kind"], (optimal.KIND,))
         (rest,) = _with_budgets(key, [rest], budgets)
         return _zipped(key, {"name": name, "unit": unit, **_listed(key, rest, folder)}, entry)
     if "kind" in rest:

@@ -7,12 +7,13 @@ import numpy as np
 
 from ..claims.registry import load_paper, paper_names
 from ..cli.arguments import DONE, Parser, harmless, one_line
+from ..config import optimal
 from ..config.methods import AVERAGING, NOISES, OPTIMIZERS
 from ..config.settings import SETTINGS
 from ..config.stop import RULES as STOP_RULES
 from ..errors import InputError, unknown
 from ..inputs.parameters import REQUIRED
-from ..problems import registry
+from ..problems import losses, registry
 from ..schedules import checking
 from ..schedules.registry import KINDS
 from ..schedules.schedule import FLOW
@@ -42,7 +43,9 @@ DRAWN = {
 def main(arguments: list[str] | None = None) -> int:
     """The command `simlr list`; returns the exit status."""
     options = Parser("list", "List what a grid may name, or describe one of it.", "0 done, 2 no such name")
-    options.add_argument("name", nargs="?", metavar="NAME", help="a schedule, problem, optimiser, noise or paper")
+    options.add_argument(
+        "name", nargs="?", metavar="NAME", help="a schedule, problem, loss, optimiser, noise, table or paper"
+    )
     options.add_argument("--json", action="store_true", help="print JSON (docs/json.md)")
     given = options.parse_args(arguments)
 
@@ -68,6 +71,7 @@ def entries() -> list[dict[str, Any]]:
     A parameter that must be given has no "default".
     """
     found = [_schedule(kind) for kind in checking.kinds()]
+    found.append(_entry(optimal.KIND, "schedule", optimal.MEANING, optimal.PARAMETERS))
     for kind in registry.kinds():
         problem = registry.find("problem.kind", kind)
         found.append(_entry(kind, "problem", problem.meaning, problem.parameters))
@@ -77,7 +81,14 @@ def entries() -> list[dict[str, Any]]:
         for kind, method in methods.items()
     ]
     found += [_entry(rule, "stop", meaning, ()) for rule, meaning in STOP_RULES.items()]
+    found += [
+        _entry(loss, "loss", f"loss = {json.dumps(loss)} in [problem]: {meaning}; docs/convex.md", ())
+        for loss, meaning in losses.MEANINGS.items()
+    ]
     found += [_entry(table, "table", f"the table [{table}]", parameters) for table, parameters in SETTINGS.items()]
+    found.append(
+        _entry("stop", "table", f"the table [stop], with one of {', '.join(STOP_RULES)}; docs/stopping.md", ())
+    )
     return found + [_entry(name, "paper", load_paper(name).CLAIM, ()) for name in paper_names()]
 
 

@@ -1,6 +1,9 @@
 """The command `simlr new`: writes a commented grid for a table, which runs as it is."""
 
+import json
 from pathlib import Path
+
+import numpy as np
 
 from ..cli.arguments import DONE, Parser, harmless, one_line
 from ..config.reading import read
@@ -25,7 +28,7 @@ kind = "dataset"
 file = {file_text}
 target = {target}          # {why}{loss}
 train_rows = {train_rows}         # drawn anew for every seed; the other rows are held out: their loss is the test loss
-standardize = "train"    # mean 0 and spread 1 over the train rows
+{dropped}standardize = "train"    # mean 0 and spread 1 over the train rows
 
 [seeds]
 count = 100              # splits of the rows
@@ -48,6 +51,10 @@ unit = "sharpness"
 learning_rate = [0.3, 1.0, 1.8]
 steps = "budget"         # one schedule for each number of steps in [stop]
 """
+# Row numbers predict nothing that a new row has.
+DROPPED = """drop = {names}{space}# what numbers the rows is no feature
+"""
+ROW_NAMES = ("id", "index", "row", "no", "number", "unnamed: 0", "rownames")
 # For words: least squares take numbers alone.
 LOSS = """
 loss = {loss}       # of classes, docs/convex.md; the accuracy on the held-out rows stands beside it
@@ -98,7 +105,9 @@ def write(path: Path, out: Path, target: str | None = None) -> list[str]:
     table = _table_of(path, column)
     if table.rows < 3:
         raise InputError(f"{path}: has {table.rows} rows, and at least 3 are needed: two to train on, one to test")
+    numbering = _numbering(table)
     text = GRID.format(
+        dropped=DROPPED.format(names=json.dumps(numbering), space=" " * 9) if numbering else "",
         name=quoted(out.stem), file=path.name, grid=out.name, described=table.describe(), why=why,
         file_text=quoted(_from(path, out.parent)), target=quoted(column),
         loss=_loss_of(table), train_rows=max(2, min(table.rows // 2, MOST_TRAIN_ROWS)),
@@ -107,7 +116,9 @@ def write(path: Path, out: Path, target: str | None = None) -> list[str]:
     with open(out, "x", encoding="utf-8") as file:
         file.write(text)
     lines = [f"{path}: {table.describe()}", f"target: {show(table.target)}, {why}"]
+    others = [name for name in others if name not in numbering]
     lines += [f"other candidates for --target: {listed(others, 6)}"] if others else []
+    lines += [f"left out, for they number the rows: {listed(list(map(str, numbering)), 6)}"] if numbering else []
     return [*lines, f"{out}: written. Run it:  simlr run {out}"]
 
 
@@ -124,6 +135,17 @@ def _table_of(path, target):
         if table is None or 2 * len(table.class_names) > table.rows or numbers.word_of(table.class_names)[1]:
             raise
         return table
+
+
+def _numbering(table: Table) -> list:
+    """The features that number the rows: 0, 1, 2, ... or 1, 2, 3, ..., and whole numbers named so, no two alike."""
+    found = []
+    for name, column in zip(table.features, table.columns, strict=False):
+        counts = column[0] in (0.0, 1.0) and (np.diff(column) == 1.0).all()
+        is_named = str(name).strip().lower() in ROW_NAMES and (column == np.floor(column)).all()
+        if counts or (is_named and np.unique(column).size == column.size):
+            found.append(name)
+    return found if len(found) < len(table.features) else []
 
 
 def _loss_of(table: Table) -> str:

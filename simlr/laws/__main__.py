@@ -48,7 +48,7 @@ def parser() -> Parser:
     options.add_argument("--optimise", action="store_true", help="the schedule that the law calls best")
     options.add_argument("--horizon", type=positive, metavar="STEPS", help="its steps (default: the longest curve's)")
     options.add_argument("--peak", type=float, metavar="RATE", help="its highest rate (default: the highest fitted)")
-    options.add_argument("--export", choices=FORMATS, default="csv", help="how it is written (default: csv)")
+    options.add_argument("--export", choices=FORMATS, help="how it is written (default: csv)")
     options.add_argument("--out", metavar="DIR", help="where the page and the schedule go (default: fit-report)")
     options.add_argument("--json", action="store_true", help="print all as JSON, and write no page")
     return options
@@ -64,6 +64,9 @@ def _run(options):
     """Read, fit, tell, write."""
     law_of(options.law)
     rules.count_or_none("--warmup", options.warmup)
+    needless = [f"--{key}" for key in ("horizon", "peak", "export") if getattr(options, key) is not None]
+    if needless and not options.optimise:
+        raise InputError(f"{needless[0]} is of the schedule that a law calls best; add --optimise")
     read, faults = _read(options)
     for fault in faults:
         say(f"simlr: {fault}")
@@ -115,8 +118,9 @@ def _write(options, found: Fit, best: Best | None, read: list[Read]) -> None:
         say("simlr: no page with pictures, for matplotlib is missing; pip install 'simlr[report]'")
     write(folder, files)
     if best is not None:
-        files[EXPORTS[options.export]] = b""
-        export(best.rates, options.export, folder / EXPORTS[options.export])
+        kind = options.export or "csv"
+        files[EXPORTS[kind]] = b""
+        export(best.rates, kind, folder / EXPORTS[kind])
     print("\n" + "\n".join(printable(folder / name) for name in files))
 
 

@@ -304,7 +304,7 @@ def practical_found(run: Run) -> list[tuple[Finding, evidence.Evidence | None]]:
         return [(undecided("R_s/R_l at ordinary train losses", "study.practical_axes is 1: they differ nowhere"), None)]
     window = int(np.argmin(abs(np.log(run["window"] / PRACTICAL_WINDOW))))
     level = int(np.argmin(abs(np.log(run["fraction"] / PRACTICAL_LEVEL))))
-    found = []
+    found: list[tuple[Finding, evidence.Evidence | None]] = []
     for place, kappa in enumerate(run["practical_condition"]):
         gain = run["practical_gain"][place, window, :, level]
         count, known = int((gain > 1.0).sum()), bool(np.isfinite(gain).all())

@@ -40,7 +40,7 @@ def _check(table):
 
 DATASET = Problem(
     "dataset",
-    "least squares on your own table or on features of it: every seed is a split into train and held-out rows",
+    "your own table or features of it; every seed is a split into train and held-out rows; losses: docs/convex.md",
     (
         Parameter(
             "file",

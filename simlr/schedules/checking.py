@@ -62,13 +62,13 @@ def needs_steps(kind: str) -> bool:
 # ---- checking ----
 
 
-def check_kind(key: str, kind: Any) -> str:
-    """Refuse a kind that does not exist."""
+def check_kind(key: str, kind: Any, others: tuple[str, ...] = ()) -> str:
+    """Refuse a kind that does not exist; `others` are those of the grid alone, which a message may propose."""
     if not isinstance(kind, str):
         rules.refuse(f"{key}.kind", "a string", kind)
     kind = ALIASES.get(kind, kind)
     if kind not in kinds():
-        raise unknown(key, kind, [*kinds(), *ALIASES], "kind")
+        raise unknown(key, kind, [*kinds(), *ALIASES, *others], "kind")
     return kind
 
 

@@ -150,7 +150,17 @@ REFUSED = {
     "an average": ("[[noise]]", '[[optimizer]]\nkind = "gd"\naverage = "tail"\n[[noise]]', "leave it out"),
     "mini-batches": ('kind = "fresh"\nbatch_size = 2\nsigma = 0.4', 'kind = "minibatch"\nbatch_size = 2', "mini-batch"),
     "found by hand": ('cap = "stability"', "found = 3", "found must be"),
-    "a long warm-up": ('cap = "stability"', "warmup_steps = 10", "below the 10 steps"),
+    "a long warm-up": (
+        'cap = "stability"',
+        "warmup_steps = 10",
+        "kind 'optimal'. of source=0.4: warmup_steps must be below the 10 steps",
+    ),
+    "a high peak": (
+        'cap = "stability"',
+        'peak = 1e9\nshape = "monotone"',
+        "kind 'optimal'. of source=0.4: peak must be at most the cap",
+    ),
+    "more draws than there are": ('cap = "stability"', "draws = 999", "draws must be at most 1, .*, got 999"),
     "more pieces than steps": (
         'cap = "stability"',
         "equal_pieces = 11",

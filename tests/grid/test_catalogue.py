@@ -45,6 +45,16 @@ def test_another_name_and_a_wrong_one(capsys):
     assert capsys.readouterr().err == "simlr: list: unknown name 'cosin'; did you mean 'cosine'?\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("optimal", "equal_pieces"), ("softmax", "(loss)"), ("stop", "docs/stopping.md"), ("dataset", "docs/convex.md"),
+    ],
+)  # fmt: skip
+def test_what_is_no_plain_kind_has_an_entry_too(name, said, capsys):
+    assert main(["list", name]) == 0 and said in capsys.readouterr().out
+
+
 def test_the_json_is_as_documented(capsys):
     assert main(["list", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -74,6 +84,15 @@ def test_a_new_grid_is_read_and_never_overwrites(tmp_path, monkeypatch, capsys):
     assert main(["new", "mine.csv", "--target", "b", "--out", "b.toml"]) == 0
     assert GridConfig.from_toml("b.toml").problem["target"] == "b"
     assert main(["new", "none.csv"]) == 2 and not (tmp_path / "none.toml").exists()
+
+
+def test_what_numbers_the_rows_is_no_feature(tmp_path):
+    rows = [f"{i + 1},{37 * i % 100},{2000 + i},{i * i % 7},{i % 5}" for i in range(40)]
+    (tmp_path / "mine.csv").write_text("\n".join(["row,ID,year,a,y", *rows]))
+    said = new.write(tmp_path / "mine.csv", tmp_path / "mine.toml")
+    assert "left out, for they number the rows: row, ID" in said
+    assert "other candidates for --target: year, a" in said
+    assert list(GridConfig.from_toml(tmp_path / "mine.toml").problem["drop"]) == ["row", "ID"]
 
 
 @pytest.mark.parametrize(("words", "loss"), [(["no", "yes"], "logistic"), (["a", "b", "c"], "softmax")])

@@ -130,3 +130,9 @@ def test_each_bad_file_has_a_line_and_the_status_is_2(files, tmp_path, capsys):
     assert len(lines) == 2 and "curve.csv" in lines[0] and "missing.csv" in lines[1]
     assert main(["fit", files[0], "--law", "anealing"]) == 2
     assert "did you mean 'annealing'" in capsys.readouterr().err
+    for option in (["--horizon", "9"], ["--peak", "0.1"], ["--export", "json"]):
+        capsys.readouterr()
+        assert main(["fit", *files, *option]) == 2
+        assert (
+            capsys.readouterr().err == f"simlr: {option[0]} is of the schedule that a law calls best; add --optimise\n"
+        )

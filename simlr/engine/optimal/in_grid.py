@@ -125,7 +125,7 @@ def _entry(key, asked, setting, root, axes):
     limits |= {"peak": asked["peak"]} if asked["peak"] else {}
     objective = read_objective(**given, optimizer=setting.optimizer)
     stable_arguments = given["curvature"], given["noise"], setting.optimizer
-    allowed = read_limits(limits, asked["steps"], objective, stable_arguments)
+    allowed = read_limits(limits, asked["steps"], objective, stable_arguments, f"{key}: ")
     pieces = None
     if asked["equal_pieces"]:
         free = asked["steps"] - asked["warmup_steps"]
@@ -153,7 +153,9 @@ def _problems(key, asked, setting, root) -> tuple[dict[str, Any], NDArray[np.flo
     search cannot have. So every draw is scaled: residuals by c, such that floor + sigma^2 becomes equal in all of them,
     and weights of the loss by c^-2, which leaves rates and losses as they are.
     """
-    count = min(setting.draws, asked["draws"] or setting.draws)
+    count = asked["draws"] or setting.draws
+    if count > setting.draws:
+        raise InputError(f"{key}: draws must be at most {setting.draws}, the problem's different draws, got {count}")
     drawn = [_one(key, asked["objective"], setting.source, root, draw) for draw in range(count)]
     curvature, residual, offset, weight, floor, train_floor = map(np.array, zip(*drawn, strict=True))
     noise = {name: value for name, value in setting.noise.items() if name != "sampling"}

@@ -147,17 +147,18 @@ def _result(problem: Problem, best: Solution, gap: float, limits: Limits) -> Opt
 
 
 def read_limits(
-    given: dict[str, Any] | None, steps: int, objective: Objective, stable_arguments: tuple[Any, ...]
-) -> Limits:
-    """The checked `Limits`."""
+    given: dict[str, Any] | None, steps: int, objective: Objective, stable_arguments: tuple[Any, ...],
+    prefix: str = "limits.",
+) -> Limits:  # fmt: skip
+    """The checked `Limits`; `prefix` is what stands before a key in a message."""
     if given is not None and not isinstance(given, dict):
         rules.refuse("limits", "a table", given)
     table = read_parameters("limits", given or {}, LIMITS)
     cap, peak, shape, warmup = (table[name] for name in ("cap", "peak", "shape", "warmup_steps"))
     if warmup >= steps:
-        rules.refuse("limits.warmup_steps", f"below the {steps} steps", warmup)
+        rules.refuse(f"{prefix}warmup_steps", f"below the {steps} steps", warmup)
     if peak is not None and shape == "free":
-        raise InputError("limits.peak goes with a shape, 'monotone' or 'unimodal'; without one use limits.cap")
+        raise InputError(f"{prefix}peak goes with a shape, 'monotone' or 'unimodal'; without one use cap")
     moving = objective.curvature[objective.curvature > 0.0]
     if moving.size == 0:
         raise InputError("curvature must be above 0 somewhere: no rate changes anything")
@@ -167,7 +168,7 @@ def read_limits(
     elif cap != "none":
         largest = cap
     if peak is not None and peak > largest:
-        rules.refuse("limits.peak", f"at most the cap, {largest:g}", peak)
+        rules.refuse(f"{prefix}peak", f"at most the cap, {largest:g}", peak)
     return Limits(largest, peak, shape, warmup)
 
 

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import sys
+import tomllib
 import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -46,6 +47,18 @@ def positive(text: str) -> int:
     if not text.isdecimal() or len(text) > MOST_DIGITS or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 10^{MOST_DIGITS}, got {show(text, 40)}")
     return int(text)
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """KEY.PATH=VALUE as (key, value); the value as TOML reads it, else as a string."""
+    key, sign, value = text.partition("=")
+    key = key.strip()
+    if not sign or not key or not all(key.split(".")):
+        raise argparse.ArgumentTypeError(f"must be KEY.PATH=VALUE, got {text!r}")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except (ValueError, RecursionError):  # no TOML, or a whole number of too many digits
+        return key, value.strip()
 
 
 def say(text: str) -> None:

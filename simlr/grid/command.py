@@ -4,14 +4,13 @@ import argparse
 import os
 import shlex
 import sys
-import tomllib
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ..claims.registry import load_paper, paper_names
 from ..cli import progress
-from ..cli.arguments import DONE, MOST_DIGITS, Parser, answered, harmless, one_line, positive, say
+from ..cli.arguments import DONE, MOST_DIGITS, Parser, answered, harmless, one_line, positive, say, setting
 from ..cli.signals import is_command
 from ..config.grid import GridConfig
 from ..config.reading import read
@@ -97,18 +96,6 @@ def _add_what_is_there(options):
         "--accept-other", action="store_true",
         help="with --resume: go on with what other code, versions or processor began; the file says which seeds",
     )  # fmt: skip
-
-
-def setting(text: str) -> tuple[str, Any]:
-    """KEY.PATH=VALUE as (key, value); the value as TOML reads it, else as a string."""
-    key, sign, value = text.partition("=")
-    key = key.strip()
-    if not sign or not key or not all(key.split(".")):
-        raise argparse.ArgumentTypeError(f"must be KEY.PATH=VALUE, got {text!r}")
-    try:
-        return key, tomllib.loads(f"value = {value}")["value"]
-    except (ValueError, RecursionError):  # no TOML, or a whole number of too many digits
-        return key, value.strip()
 
 
 def shard(text: str) -> tuple[int, int]:

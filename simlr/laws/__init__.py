@@ -13,6 +13,8 @@ _OWNERS = {
     "Law": "simlr.laws.law:Law",
     "best_schedule": "simlr.laws.best:best_schedule",
     "read_curve": "simlr.laws.files:read_curve",
+    "curves_of_run": "simlr.laws.of_run:curves_of_run",
+    "exact_losses": "simlr.laws.of_run:exact_losses",
     "exponent": "simlr.laws.exponents:exponent",
     "fit": "simlr.laws.fitting:fit",
     "leave_one_out": "simlr.laws.fitting:leave_one_out",

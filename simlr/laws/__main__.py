@@ -4,22 +4,28 @@ from ..cli import signals  # noqa: I001 - first: it minds signals from then on
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..cli.arguments import BAD_INPUT, DONE, Parser, answered, harmless, positive, say
+from ..cli.arguments import BAD_INPUT, DONE, Parser, answered, harmless, positive, say, setting
 from ..errors import InputError
 from ..inputs import rules
 from ..report.figures import style
 from ..report.output import write
 from ..schedules.export import FORMATS, export
+from ..store.read import held, load
+from ..store.run import Run
 from ..text import printable
 from .best import Best, best_schedule
+from .curve import since
 from .files import Read, read_curve
 from .fitting import Fit, fit
 from .law import law_of, names
-from .result import as_page, as_text, as_values
+from .of_run import LOSSES, Exact, curves_of_run, exact_losses
+from .result import LAWS_BEST, as_page, as_text, as_values
 
+RUN_FILES = (".h5", ".hdf5")
 EXPORTS = {"torch": "schedule_torch.py", "optax": "schedule_optax.py", "csv": "schedule.csv", "json": "schedule.json"}
 
 
@@ -30,7 +36,14 @@ def parser() -> Parser:
         "Fit a law to loss curves of the columns step, learning rate and loss, and say how well it predicts.",
         "0 done, 1 failed, 2 bad usage or bad input, 130 interrupted",
     )
-    options.add_argument("curves", nargs="+", metavar="CURVE.csv", help="one file a run; its name names the curve")
+    options.add_argument(
+        "curves", nargs="+", metavar="CURVE.csv | RUN.h5",
+        help="loss curves, a file each, which it names; or one run file of simlr, whose trajectories are the curves",
+    )  # fmt: skip
+    options.add_argument(
+        "--problem", action="append", default=[], type=setting, metavar="NAME=VALUE",
+        help="of a run with several problems the one that is meant; may be given again",
+    )  # fmt: skip
     options.add_argument("--law", default="multi-power", metavar="LAW", help=f"{', '.join(names())}")
     options.add_argument(
         "--hold-out", action="append", default=[], metavar="NAME",
@@ -40,7 +53,11 @@ def parser() -> Parser:
         "--warmup", type=int, default=0, metavar="STEPS",
         help="steps over which the rate rose in a line to that of the first row (default: none, the first row's rate)",
     )  # fmt: skip
-    options.add_argument("--batch", type=float, default=1.0, metavar="SIZE", help="batch size, of laws that have one")
+    options.add_argument(
+        "--from", type=positive, default=1, metavar="STEP", dest="begin",
+        help="fit the losses from that step on: laws are not of what comes right after the start (default: all)",
+    )  # fmt: skip
+    options.add_argument("--batch", type=float, metavar="SIZE", help="batch size, of laws that have one (default: 1)")
     for key in ("step", "rate", "loss"):
         options.add_argument(f"--{key}", default="", metavar="NAME", help=f"the column of the {key}, where not found")
     options.add_argument("--resamples", type=int, default=200, metavar="N", help="draws for the intervals; 0 for none")
@@ -67,7 +84,8 @@ def _run(options):
     needless = [f"--{key}" for key in ("horizon", "peak", "export") if getattr(options, key) is not None]
     if needless and not options.optimise:
         raise InputError(f"{needless[0]} is of the schedule that a law calls best; add --optimise")
-    read, faults = _read(options)
+    read, faults, run = _read(options)
+    read = [one._replace(curve=since(one.curve, options.begin)) for one in read]
     for fault in faults:
         say(f"simlr: {fault}")
     if faults:
@@ -77,24 +95,48 @@ def _run(options):
         resamples=options.resamples,
     )  # fmt: skip
     best = _best(options, read, found) if options.optimise else None
+    exact = _exact(options, run, best) if best is not None and run is not None else None
     if options.json:
-        print(json.dumps(as_values(found, best, read), indent=1))
+        print(json.dumps(as_values(found, best, read, exact), indent=1))
         return DONE
-    print(harmless(as_text(found, best, read)))
-    _write(options, found, best, read)
+    print(harmless(as_text(found, best, read, exact)))
+    _write(options, best, lambda: as_page(found, best, read, exact))
     return DONE
 
 
-def _read(options) -> tuple[list[Read], list[str]]:
-    """The curves, and a line for each file that is none."""
+def _read(options) -> tuple[list[Read], list[str], Run | None]:
+    """The curves, a line for each file that is none, and the run that they are of, if it is one."""
+    runs = [name for name in options.curves if Path(name).suffix in RUN_FILES]
+    if runs and len(options.curves) > 1:
+        raise InputError(f"{runs[0]}: a run's curves are fitted by themselves; leave the other files out")
+    if options.problem and not runs:
+        raise InputError("--problem goes with a run file")
+    if runs:
+        run = held(load(runs[0]))
+        try:
+            return curves_of_run(run, dict(options.problem), options.loss or LOSSES[0]), [], run
+        except InputError as error:
+            raise InputError(f"{runs[0]}: {error}") from None
     columns = {"step": options.step, "rate": options.rate, "loss": options.loss}
-    read, faults = [], []
+    read, faults, batch = [], [], 1.0 if options.batch is None else options.batch
     for name in options.curves:
         try:
-            read.append(read_curve(name, warmup=options.warmup, batch=options.batch, **columns))
+            read.append(read_curve(name, warmup=options.warmup, batch=batch, **columns))
         except (InputError, OSError) as error:
             faults.append(str(error))
-    return read, faults
+    return read, faults, None
+
+
+def _exact(options, run: Run, best: Best) -> Exact | None:
+    """What the run's own problem says of the law's best schedule and the usual shapes; None, said, where it cannot."""
+    try:
+        return exact_losses(
+            run, {LAWS_BEST: best.rates, **best.shape_rates}, dict(options.problem), options.loss or LOSSES[0],
+            warmup=options.warmup,
+        )  # fmt: skip
+    except InputError as error:
+        say(f"simlr: no exact optimum beside it: {error}")
+        return None
 
 
 def _best(options, read: list[Read], found: Fit) -> Best:
@@ -104,16 +146,17 @@ def _best(options, read: list[Read], found: Fit) -> Best:
     fitted = [one.curve for one in read if one.curve.name not in options.hold_out]
     horizon = options.horizon or max(len(np.asarray(curve.rates)) for curve in fitted)
     peak = max(float(np.max(curve.rates)) for curve in fitted) if options.peak is None else options.peak
-    values = {"warmup": options.warmup, "batch": options.batch}
+    batch = options.batch if options.batch is not None else fitted[0].batch
+    values = {"warmup": options.warmup, "batch": batch}
     return best_schedule(options.law, found.parameters, horizon, rules.positive("--peak", peak), **values)
 
 
-def _write(options, found: Fit, best: Best | None, read: list[Read]) -> None:
+def _write(options, best: Best | None, page: Callable[[], str]) -> None:
     """The page, and the schedule beside it."""
     folder = Path(options.out or "fit-report")
     files: dict[str, Any] = {}
     if style.available():
-        files["fit.html"] = as_page(found, best, read).encode("utf-8")
+        files["fit.html"] = page().encode("utf-8")
     else:
         say("simlr: no page with pictures, for matplotlib is missing; pip install 'simlr[report]'")
     write(folder, files)

@@ -23,6 +23,15 @@ class Curve(NamedTuple):
     batch: ArrayLike = 1.0  # a number or (T,)
 
 
+def since(curve: Curve, step: int) -> Curve:
+    """The curve with its losses from a step on; InputError where there are fewer than two of them."""
+    steps, losses = np.asarray(curve.steps), np.asarray(curve.losses)
+    later = steps >= step
+    if later.sum() < 2:
+        raise InputError(f"curve {curve.name!r}: has {later.sum()} losses from step {step:,} on, and 2 are needed")
+    return curve._replace(steps=steps[later], losses=losses[later])
+
+
 class Observed(NamedTuple):
     """A checked curve as a fit sees it."""
 

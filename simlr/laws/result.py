@@ -15,13 +15,15 @@ from .best import Best
 from .files import Read
 from .fitting import Fit
 from .law import LAWS
+from .of_run import Exact
 
+LAWS_BEST, OPTIMUM = "best to the law", "exact optimum"
 DRAWN = 400  # points of a curve
 MOST_LINES = len(style.COLOURS)
 
 
-def tables(found: Fit, best: Best | None) -> list[Table]:
-    """Parameters, errors, and what the law says of schedules."""
+def tables(found: Fit, best: Best | None, exact: Exact | None = None) -> list[Table]:
+    """Parameters, errors, and what the law and, where the problem is known, the problem say of schedules."""
     lines = []
     for name, value in found.parameters.items():
         low, high = found.intervals.get(name, (math.nan, math.nan))
@@ -35,7 +37,9 @@ def tables(found: Fit, best: Best | None) -> list[Table]:
         notes.append(
             f"residuals resampled in blocks of {min(found.blocks.values())} to {max(found.blocks.values())} losses"
         )
-    made = [Table("Parameters", ("parameter", "value", f"{found.level:.0%} interval"), tuple(lines), tuple(notes))]
+    made: list[Table] = [
+        Table("Parameters", ("parameter", "value", f"{found.level:.0%} interval"), tuple(lines), tuple(notes))
+    ]
     errors = tuple(
         (one.name, "held out" if one.held_out else "fitted", f"{one.losses:,}", number(one.mae), number(one.rmse),
          f"{one.r2:.4f}", f"{one.last:+.4g}")
@@ -47,17 +51,25 @@ def tables(found: Fit, best: Best | None) -> list[Table]:
     header = ("curve", "", "losses", "mean abs. error", "rms error", "R2", "at the last step")
     made.append(Table("Errors, predicted less observed", header, errors, tuple(totals)))
     if best is not None:
-        own = (("best to the law", f"{best.loss:.6g}", "0"),)
+        own = ((LAWS_BEST, f"{best.loss:.6g}", "0"),)
         rest = tuple((name, f"{loss:.6g}", f"{loss - best.loss:+.4g}") for name, loss in best.shapes.items())
         said = f"{best.rates.size:,} steps, highest rate {best.rates.max():g}: what the law says, no measurement"
         made.append(Table("Predicted last losses", ("schedule", "loss", "above the best"), own + rest, (said,)))
+    if exact is not None:
+        losses = {OPTIMUM: exact.optimum, **exact.losses}
+        of_losses = tuple(
+            (name, f"{loss:.6g}", f"{loss / exact.optimum - 1.0:+.2%}")
+            for name, loss in sorted(losses.items(), key=lambda one: one[1])
+        )
+        said = "expected losses on the run's own problem, floors included; the optimum never rises after the warm-up"
+        made.append(Table("Exact last losses", ("schedule", "loss", "over the optimum"), of_losses, (said,)))
     return made
 
 
-def as_text(found: Fit, best: Best | None, read: Sequence[Read]) -> str:
+def as_text(found: Fit, best: Best | None, read: Sequence[Read], exact: Exact | None = None) -> str:
     """All of it for a terminal."""
     parts = [f"law {found.law}"]
-    for table in tables(found, best):
+    for table in tables(found, best, exact):
         rows = [table.header, *table.lines]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
@@ -68,7 +80,7 @@ def as_text(found: Fit, best: Best | None, read: Sequence[Read]) -> str:
     return "\n\n".join([*parts, *(["\n".join(notes)] if notes else [])])
 
 
-def as_values(found: Fit, best: Best | None, read: Sequence[Read]) -> dict[str, Any]:
+def as_values(found: Fit, best: Best | None, read: Sequence[Read], exact: Exact | None = None) -> dict[str, Any]:
     """All of it for JSON; null for what is not finite."""
     made = {
         "law": found.law,
@@ -86,6 +98,8 @@ def as_values(found: Fit, best: Best | None, read: Sequence[Read]) -> dict[str, 
     }
     if best is not None:
         made["best"] = {"loss": best.loss, "learning_rate": best.rates.tolist(), "shapes": best.shapes}
+    if exact is not None:
+        made["exact"] = {"optimum": exact.optimum, "learning_rate": exact.rates.tolist(), "losses": exact.losses}
     return _finite(made)
 
 
@@ -97,13 +111,13 @@ def _finite(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def as_page(found: Fit, best: Best | None, read: Sequence[Read]) -> str:
+def as_page(found: Fit, best: Best | None, read: Sequence[Read], exact: Exact | None = None) -> str:
     """The page: curves and residuals, tables, schedules."""
     images = [inline(_curves(found, read))]
     if best is not None:
-        images.append(inline(_schedules(best)))
+        images.append(inline(_schedules(best, exact)))
     covers = f"{len(read)} curves, {sum(one.losses for one in found.errors):,} losses"
-    return plain_page(f"Fit of the {found.law} law", covers, tables(found, best), images)
+    return plain_page(f"Fit of the {found.law} law", covers, tables(found, best, exact), images)
 
 
 def _curves(found, read):
@@ -139,16 +153,21 @@ def _sampled(found, curve):
     return steps[chosen], losses[chosen], predicted
 
 
-def _schedules(best):
-    """The rates of the best schedule and of the usual shapes."""
+def _schedules(best, exact):
+    """The rates of the best schedule, of the exact optimum where it is known, and of the usual shapes."""
+    drawn = {LAWS_BEST: best.rates, **({OPTIMUM: exact.rates} if exact else {}), **best.shape_rates}
+    losses = {LAWS_BEST: best.loss, **best.shapes} if exact is None else {OPTIMUM: exact.optimum, **exact.losses}
     with style.applied():
         figure, (panel,) = style.figure()
         chosen = np.unique(np.round(np.linspace(0, best.rates.size - 1, DRAWN)).astype(int))
-        for i, (name, rates) in enumerate({"best to the law": best.rates, **best.shape_rates}.items()):
-            loss = best.shapes.get(name, best.loss)
-            label = f"{name}: {loss:.5g}"
+        for i, (name, rates) in enumerate(drawn.items()):
+            label = f"{name}: {losses[name]:.5g}"
             panel.plot(chosen + 1, rates[chosen], color=style.COLOURS[i], linestyle=style.DASHES[i], label=label)
         panel.set(xlabel="step", ylabel="learning rate")
         style.title(figure, "What the law calls best, beside the usual shapes")
         style.legend(figure, panel)
-    return style.Picture("schedules", "Learning rates, with the last loss that the law says of each.", figure)
+    return style.Picture(
+        "schedules",
+        f"Learning rates, with the last loss {'of each, exact' if exact else 'that the law says of each'}.",
+        figure,
+    )

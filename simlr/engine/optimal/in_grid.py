@@ -120,12 +120,7 @@ def _versions():
 
 def _entry(key, asked, setting, root, axes):
     """One optimum, as the table has it."""
-    given, floor = _problems(key, asked, setting, root)
-    limits = {"cap": asked["cap"], "shape": asked["shape"], "warmup_steps": asked["warmup_steps"]}
-    limits |= {"peak": asked["peak"]} if asked["peak"] else {}
-    objective = read_objective(**given, optimizer=setting.optimizer)
-    stable_arguments = given["curvature"], given["noise"], setting.optimizer
-    allowed = read_limits(limits, asked["steps"], objective, stable_arguments, f"{key}: ")
+    objective, allowed, floor = _posed(key, asked, setting, root)
     pieces = None
     if asked["equal_pieces"]:
         free = asked["steps"] - asked["warmup_steps"]
@@ -144,6 +139,32 @@ def _entry(key, asked, setting, root, axes):
         "boundaries": np.cumsum(lengths)[:-1].tolist(),
         "learning_rates": rates.tolist(),
     }
+
+
+def optimum_beside(
+    key: str, asked: dict[str, Any], setting: Setting, root: int, schedules: dict[str, NDArray[np.float64]]
+) -> tuple[NDArray[np.float64], float, dict[str, float]]:
+    """The rates (T,) of an optimum, its expected loss, and those of schedules {name: (T,)}, all floors included."""
+    objective, allowed, floor = _posed(key, asked, setting, root)
+    problem, best, _ = search(objective, asked["steps"], allowed)
+    rates, lengths = problem.layout.all_rates(best.rates), problem.layout.all_lengths
+
+    def loss(eta, times):
+        return float(objective.evaluate(eta, times, slopes=False).loss.mean() + floor.mean())
+
+    ones = np.ones(asked["steps"], np.int64)
+    told = {name: loss(given, ones) for name, given in schedules.items()}
+    return np.repeat(rates, lengths), loss(rates, lengths), told
+
+
+def _posed(key, asked, setting, root):
+    """(objective, limits, floors (N,)) of what is asked for."""
+    given, floor = _problems(key, asked, setting, root)
+    limits = {"cap": asked["cap"], "shape": asked["shape"], "warmup_steps": asked["warmup_steps"]}
+    limits |= {"peak": asked["peak"]} if asked["peak"] else {}
+    objective = read_objective(**given, optimizer=setting.optimizer)
+    stable_arguments = given["curvature"], given["noise"], setting.optimizer
+    return objective, read_limits(limits, asked["steps"], objective, stable_arguments, f"{key}: "), floor
 
 
 def _problems(key, asked, setting, root) -> tuple[dict[str, Any], NDArray[np.float64]]:

@@ -19,6 +19,7 @@ _OWNERS = {
     "fit": "simlr.laws.fitting:fit",
     "leave_one_out": "simlr.laws.fitting:leave_one_out",
     "names": "simlr.laws.law:names",
+    "scaling": "simlr.laws.scaling:scaling",
     "predict": "simlr.laws.law:predict",
 }
 

@@ -17,13 +17,15 @@ from ..schedules.export import FORMATS, export
 from ..store.read import held, load
 from ..store.run import Run
 from ..text import printable
+from . import scaling_result
 from .best import Best, best_schedule
 from .curve import since
 from .files import Read, read_curve
 from .fitting import Fit, fit
 from .law import law_of, names
 from .of_run import LOSSES, Exact, curves_of_run, exact_losses
-from .result import LAWS_BEST, as_page, as_text, as_values
+from .result import LAWS_BEST, as_page, as_text, as_values, finite, table_as_text
+from .scaling import scaling
 
 RUN_FILES = (".h5", ".hdf5")
 EXPORTS = {"torch": "schedule_torch.py", "optax": "schedule_optax.py", "csv": "schedule.csv", "json": "schedule.json"}
@@ -66,6 +68,12 @@ def parser() -> Parser:
     options.add_argument("--horizon", type=positive, metavar="STEPS", help="its steps (default: the longest curve's)")
     options.add_argument("--peak", type=float, metavar="RATE", help="its highest rate (default: the highest fitted)")
     options.add_argument("--export", choices=FORMATS, help="how it is written (default: csv)")
+    options.add_argument(
+        "--scaling", action="store_true",
+        help="of a run with several budgets of steps: how the tuned loss falls with steps, rows and work, no law",
+    )  # fmt: skip
+    options.add_argument("--size", metavar="NAME", help="with --scaling: the problem's parameter that is a size")
+    options.add_argument("--floor", type=float, metavar="LOSS", help="with --scaling: what the loss falls to")
     options.add_argument("--out", metavar="DIR", help="where the page and the schedule go (default: fit-report)")
     options.add_argument("--json", action="store_true", help="print all as JSON, and write no page")
     return options
@@ -79,6 +87,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options):
     """Read, fit, tell, write."""
+    if options.scaling:
+        return _scaling(options)
+    given = [f"--{key}" for key in ("size", "floor") if getattr(options, key) is not None]
+    if given:
+        raise InputError(f"{given[0]} goes with --scaling")
     law_of(options.law)
     rules.count_or_none("--warmup", options.warmup)
     needless = [f"--{key}" for key in ("horizon", "peak", "export") if getattr(options, key) is not None]
@@ -101,6 +114,29 @@ def _run(options):
         return DONE
     print(harmless(as_text(found, best, read, exact)))
     _write(options, best, lambda: as_page(found, best, read, exact))
+    return DONE
+
+
+def _scaling(options):
+    """Exponents and frontiers of a run."""
+    path = Path(options.curves[0])
+    if len(options.curves) > 1 or path.suffix not in RUN_FILES:
+        raise InputError("--scaling goes with one run file")
+    try:
+        found = scaling(
+            held(load(path)), options.loss or LOSSES[0], options.size or "", options.floor, options.resamples
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    if options.json:
+        print(json.dumps(finite(scaling_result.as_values(found)), indent=1))
+        return DONE
+    print(harmless("\n\n".join(map(table_as_text, scaling_result.tables(found)))))
+    folder, files = Path(options.out or "fit-report"), {"scaling.csv": scaling_result.as_csv(found).encode("utf-8")}
+    if style.available():
+        files["scaling.html"] = scaling_result.as_page(path.name, found).encode("utf-8")
+    write(folder, files)
+    print("\n" + "\n".join(printable(folder / name) for name in files))
     return DONE
 
 

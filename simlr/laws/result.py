@@ -68,16 +68,17 @@ def tables(found: Fit, best: Best | None, exact: Exact | None = None) -> list[Ta
 
 def as_text(found: Fit, best: Best | None, read: Sequence[Read], exact: Exact | None = None) -> str:
     """All of it for a terminal."""
-    parts = [f"law {found.law}"]
-    for table in tables(found, best, exact):
-        rows = [table.header, *table.lines]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-        ]
-        parts.append("\n".join([table.title, *lines, *table.notes]))
+    parts = [f"law {found.law}", *map(table_as_text, tables(found, best, exact))]
     notes = [f"{one.curve.name}: {note}" for one in read for note in one.notes]
     return "\n\n".join([*parts, *(["\n".join(notes)] if notes else [])])
+
+
+def table_as_text(table: Table) -> str:
+    """One table for a terminal."""
+    rows = [table.header, *table.lines]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([table.title, *lines, *table.notes])
 
 
 def as_values(found: Fit, best: Best | None, read: Sequence[Read], exact: Exact | None = None) -> dict[str, Any]:
@@ -100,14 +101,15 @@ def as_values(found: Fit, best: Best | None, read: Sequence[Read], exact: Exact 
         made["best"] = {"loss": best.loss, "learning_rate": best.rates.tolist(), "shapes": best.shapes}
     if exact is not None:
         made["exact"] = {"optimum": exact.optimum, "learning_rate": exact.rates.tolist(), "losses": exact.losses}
-    return _finite(made)
+    return finite(made)
 
 
-def _finite(value):
+def finite(value: Any) -> Any:
+    """Values for JSON, which has no numbers that are not finite."""
     if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
+        return {key: finite(one) for key, one in value.items()}
     if isinstance(value, list):
-        return [_finite(one) for one in value]
+        return [finite(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

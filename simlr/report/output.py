@@ -17,6 +17,7 @@ HEAD_BYTES = 1 << 16
 COLUMNS = {name: columns for name, (_, columns) in FILES.items()} | {
     "schedules.csv": {"schedule", "unit", "step", "learning_rate"},
     "bounds.csv": {"schedule", "unit", "steps", "bound"},
+    "scaling.csv": {"family", "problem", "against", "budget", "loss", "schedule", "steps", "rows", "size"},
     NUMBERS: set(HEADER),
 }
 # What every page, and every report in Markdown, has.

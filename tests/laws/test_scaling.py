@@ -1,0 +1,158 @@
+"""Exponents and frontiers of grids: against loops over the run's own arrays, a known power law, and what is refused."""
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+
+import simlr
+from simlr.__main__ import main
+from simlr.errors import InputError
+from simlr.laws import scaling
+
+GRID = """
+name = "sizes"
+[expectation]
+[problem]
+kind = "population"
+dimension = 60
+capacity = 1.5
+source = 0.8
+random_features = [5, 10, 20, 40]
+[seeds]
+count = 3
+[stop]
+steps = [30, 100, 300, 1000]
+[record]
+points = 0
+[[noise]]
+kind = "fresh"
+batch_size = [1, 4]
+sigma = 0.1
+[[schedule]]
+kind = "constant"
+learning_rate = [0.01, 0.05]
+[[schedule]]
+kind = "linear"
+learning_rate = [0.05, 0.1]
+steps = "budget"
+"""
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    out = tmp_path_factory.mktemp("scaling") / "run.h5"
+    simlr.run(GRID, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def lines(path):
+    return scaling(simlr.load(path), resamples=20)
+
+
+def best_by(run, cost):
+    """{(family, features or None): [(budget, best mean loss), ...]}, by loops over everything."""
+    found = {}
+    features, levels = run["problem_random_features"], run["level"]
+    for s, name in enumerate(run["schedule"]):
+        name = name if isinstance(name, str) else name.decode()
+        batch = 4 if "batch_size=4" in name else 1
+        for size in (5, 10, 20, 40):
+            for e, steps in enumerate(levels):
+                if name.startswith("linear") and f"steps={int(steps)}]" not in name.split(", fresh")[0]:
+                    continue
+                loss = np.mean([run["test_loss"][s, n, e] for n in np.flatnonzero(features == size)])
+                budget = {"steps": steps, "rows": steps * batch, "work": steps * batch * size}[cost]
+                key = name.split("[")[0], None if cost == "work" else size
+                found.setdefault(key, {}).setdefault(budget, []).append(loss)
+    return {key: [(b, min(losses)) for b, losses in sorted(own.items())] for key, own in found.items()}
+
+
+@pytest.mark.parametrize("against", ["steps", "rows", "work"])
+def test_the_points_are_the_best_of_all_that_was_tried(path, lines, against):
+    run = simlr.load(path)
+    expected = best_by(run, against)
+    own_lines = [line for line in lines if line.against == against]
+    assert len(own_lines) == len(expected)
+    for line in own_lines:
+        kept, own = [], expected[line.family, dict(line.problem).get("random_features")]
+        for budget, loss in own:
+            if against == "steps" or not kept or loss < kept[-1][1]:
+                kept.append((budget, loss))
+        assert [getattr(point, against) for point in line.points] == [budget for budget, _ in kept]
+        np.testing.assert_allclose([point.loss for point in line.points], [loss for _, loss in kept], rtol=1e-12)
+
+
+def test_each_seeds_own_floor_is_taken_off(path, lines):
+    run = simlr.load(path)
+    line = next(one for one in lines if one.against == "steps" and ("random_features", 40) in one.problem)
+    seeds = np.flatnonzero(run["problem_random_features"] == 40)
+    above = np.array([point.losses for point in line.points]).T - run["test_floor"][seeds][:, None]
+    alone = simlr.laws.exponent([point.steps for point in line.points], above, floor=0.0, resamples=20)
+    assert line.exponent.exponent == alone.exponent and line.exponent.exponent_interval == alone.exponent_interval
+    assert line.exponent.floor == pytest.approx(run["test_floor"][seeds].mean(), rel=1e-12)
+
+
+def test_a_known_power_law_has_its_exponent():
+    """Gradient flow on a power law from a cut-off: E loss ~ time^-(source capacity / capacity), the source."""
+    text = GRID.replace("random_features = [5, 10, 20, 40]\n", "").replace("dimension = 60", "dimension = 4000")
+    text = text.replace("steps = [30, 100, 300, 1000]", "steps = [300, 600, 1200, 2400]").replace(
+        "count = 3", "count = 1"
+    )
+    text = text.replace('[[noise]]\nkind = "fresh"\nbatch_size = [1, 4]\nsigma = 0.1\n', "")
+    text = text[: text.index("[[schedule]]")] + '[[schedule]]\nkind = "constant"\nlearning_rate = 0.4\n'
+    (line,) = scaling(simlr.run(text.replace("[expectation]\n", "")), resamples=20)
+    assert line.exponent.exponent == pytest.approx(0.8, rel=0.03)
+
+
+def test_a_size_that_grows_as_the_root_of_the_work():
+    """Loss = size^-1 + steps^-1 is best where size = steps = work^(1/2)."""
+    from simlr.laws.scaling import Point, _frontier, _size_exponent
+
+    sizes = np.geomspace(10, 10_000, 31)
+    points = [
+        Point(int(t), float(int(t)), float(n), "", np.array([1.0 / n + 1.0 / int(t)]), np.array([math.nan]))
+        for n in sizes
+        for t in sizes
+    ]
+    slope, low, high = _size_exponent(_frontier(points, "work"), points)
+    assert slope == pytest.approx(0.5, abs=0.01) and low < 0.5 < high
+
+
+def test_the_command_prints_writes_and_replaces_its_own(path, lines, tmp_path, capsys):
+    out = tmp_path / "out"
+    for _ in range(2):
+        assert main(["fit", str(path), "--scaling", "--resamples", "20", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "Exponents of the tuned loss" in printed and "Which size is best for how much work: linear" in printed
+    with open(out / "scaling.csv", newline="", encoding="utf-8") as file:
+        assert {row["against"] for row in csv.DictReader(file)} == {"steps", "rows", "work"}
+    assert main(["fit", str(path), "--scaling", "--resamples", "20", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert len(told) == len(lines) and told[0]["exponent"]["exponent"] > 0.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--scaling", "--size", "dimensoin"], "did you mean 'dimension'?"),
+        (["--scaling", "--size", "target"], "--size target: must be a number above 0"),
+        (["--scaling", "--loss", "tests"], "unknown loss"),
+        (["--size", "dimension"], "--size goes with --scaling"),
+    ],
+)
+def test_bad_use_is_one_line(path, arguments, message, capsys):
+    assert main(["fit", str(path), *arguments]) == 2
+    said = capsys.readouterr().err
+    assert message in said and said.count("\n") == 1
+
+
+def test_levels_are_no_budgets():
+    text = GRID.replace("steps = [30, 100, 300, 1000]", "train_loss = [0.5, 0.4]").replace(
+        'steps = "budget"', "steps = 9"
+    )
+    with pytest.raises(InputError, match=r"they need a grid with stop.steps"):
+        scaling(simlr.run(text))

@@ -13,7 +13,7 @@ from ..analysis.comparison import APART, BETTER, EVEN, FEWEST, NEITHER, NOTHING,
 from ..analysis.families import NO_EDGE
 from ..analysis.levels import place
 from ..analysis.wording import begun, joined, noun, spoken
-from ..text import many, value_text
+from ..text import many, shortened, value_text
 
 MOST_FAMILIES = 3
 LONGEST = 160  # of the best values of several families in one sentence, above which fewer are told
@@ -96,20 +96,43 @@ def _of_one(kind, pair, margin):
     return f"At {where}, it is not decided whether {a} or {b} ends with less test loss{few}"
 
 
-def annealing(kind: str, pairs: Sequence[Any]) -> str:
-    """In what share of the seeds annealing wins, of judged `Pair`s of annealed and steady schedules."""
+def annealing(kind: str, pairs: Sequence[Any], steady: Sequence[str] = (), question: str = "") -> str:
+    """In what share of the seeds annealing wins beside the best of all steady schedules.
+
+    Parameters
+    ----------
+    kind
+        Of the levels.
+    pairs
+        Judged `Pair`s of annealed and steady schedules.
+    steady
+        What the [[schedule]] tables of the steady schedules are called.
+    question
+        What the question of the grid compares annealing with, where that is not the best of all of them.
+
+    Returns
+    -------
+    str
+        A sentence without its full stop.
+    """
     if not pairs:
         return ""
     sure = [pair for pair in pairs if pair.outcome == BETTER]
     left = sum(pair.outcome == APART for pair in pairs)
     rest = f"; {left} of {len(pairs)} cannot be compared at equal train loss" if left else ""
+    rest += f"; the question above compares with {question} alone" if question else ""
+    rivals = "the best of all steady schedules"
+    rivals += f" ({joined([shortened(name) for name in steady[:MOST_FAMILIES]])})" * (1 < len(steady) <= MOST_FAMILIES)
     if not sure:
-        return f"No annealed schedule surely beats the best steady one{rest}"
+        tried = f" in {len(pairs)} comparisons" if len(pairs) > 1 else ""
+        return f"Beside {rivals} no annealed one surely ends with less test loss{tried}{rest}"
     top = max(sure, key=lambda pair: pair.win_share)
-    most = ", the most of those that surely do" if len(sure) > 1 else ""
+    among = f"; {len(sure)} of {len(pairs)} comparisons are surely won" if len(pairs) > 1 else ""
+    where = joined([noun(key).at.format(value_text(value)) for key, value in top.problem])
     return (
-        f"{spoken(top.a)} beats {spoken(top.b)}, the best steady schedule, in {100 * top.win_share:.0f} % of "
-        f"{many(top.pairs, 'seed')} at {place(kind, top.level)}{most}{rest}"
+        f"Beside {rivals}, annealing wins most often with {spoken(top.a)}: it ends with less test loss than "
+        f"{spoken(top.b)} in {100 * top.win_share:.0f} % of {many(top.pairs, 'seed')} at "
+        f"{f'{where} and ' if where else ''}{place(kind, top.level)}{among}{rest}"
     )
 
 

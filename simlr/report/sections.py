@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 from ..analysis import directions
 from ..analysis.comparison import APART, SAYS
-from ..analysis.families import SURE
+from ..analysis.families import STEADY, SURE, shapes_and_methods
 from ..analysis.levels import heading, last, place
 from ..analysis.on_page import MOST_GROUPS, MOST_LINES, Group
 from ..analysis.wording import joined, noun, spoken
+from ..config import question as questions
 from ..text import labels, number, shortened, some, value_text
 from . import headlines
 from .tables import Table, label, percent, probability, ratio_interval, ratio_text
@@ -240,10 +241,25 @@ def annealing(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
         tables += [_annealing_table(kind, problem, counted)] if counted else []
         tables += [apart_table(kind, aside, label(problem))] if aside else []
         told += [*counted, *aside]
-    title = "In what share of the seeds does annealing win?"
+    title = "Does annealing beat the best of all steady schedules?"
     if not told:
         return None
-    return Section("annealing", title, tuple(tables), told, headline=headlines.annealing(kind, told))
+    return Section(
+        "annealing", title, tuple(tables), told, headline=headlines.annealing(kind, told, *_rivals(analysis))
+    )
+
+
+def _rivals(analysis):
+    """(the tables of all steady schedules, what the question compares with where that is only some of them, or "")."""
+    run = analysis.run
+    entries, question = questions.entries_of(run.config), run.config.question
+    steady = {s for s, shape in enumerate(shapes_and_methods(run)[0]) if shape == STEADY}
+    tables = list(dict.fromkeys(entries[s].table for s in sorted(steady)))
+    for side in question.get("compare", ()):
+        among = steady & set(questions.members(side, entries))
+        if among and among != steady:
+            return tables, questions.side_name(side)
+    return tables, ""
 
 
 def _annealing_table(kind, problem, rows):
@@ -266,7 +282,7 @@ def _annealing_table(kind, problem, rows):
         "the steady schedule is the one of the least median test loss at equal train loss; below 1 annealing is better",
         RULE,
     )
-    return Table(f"Annealed against the best steady schedule{label(problem)}", header, lines, notes)
+    return Table(f"Annealed against the best of all steady schedules{label(problem)}", header, lines, notes)
 
 
 # ---- where the error is ----

@@ -11,7 +11,7 @@ from ..analysis.comparison import FEWEST, MARGIN
 from ..analysis.levels import is_loss, last_shared, place
 from ..analysis.schedule_parts import ScheduleParts
 from ..analysis.summary import Row, problem_groups
-from ..analysis.wording import spoken
+from ..analysis.wording import at, begun, joined, noun, spoken
 from ..store.file_format import is_own
 from ..text import labels, listed, many, value_text
 
@@ -49,7 +49,10 @@ class View:
         # Whether the test loss keeps a floor; where it has none, test loss over train loss tells more.
         self.noisy = not all(row.test_floor == 0.0 for row in self.rows.values())
         self.last = last_shared(self.kind, list(self.rows.values()), self.base)
-        self.problem = "".join(f" Problem: {key} = {value_text(value)}." for key, value in problem)
+        self._problem, settings = dict(problem), len({row.problem for row in rows})
+        at_problem = joined([noun(key).at.format(value_text(value)) for key, value in problem])
+        self._at_problem = f" at {at_problem}" if problem else ""
+        self.problem = f" At {at_problem}, one of {many(settings, 'setting')} of the problem." if problem else ""
 
     def index(self, name: str) -> int:
         """Place of a schedule in the run's arrays."""
@@ -101,9 +104,14 @@ class View:
         return f" Not drawn: {listed(rest)}." if rest else ""
 
     @property
-    def where(self) -> Any:
-        """The level that most is said of: the last that a schedule shares with the baseline."""
+    def level(self) -> str:
+        """The last level that a schedule shares with the baseline, in words."""
         return place(self.kind, self.last)
+
+    @property
+    def where(self) -> Any:
+        """The level that most is said of, the last that a schedule shares with the baseline, and of which problem."""
+        return at(self.kind, self._problem, [*self._problem, self.kind], self.last)
 
     @property
     def depths(self) -> list[float]:
@@ -171,7 +179,7 @@ class View:
             return f"No schedule drawn has reached {self.where}"
         if not self.by_loss:
             return f"At {self.where}: " + ", ".join(times)
-        return f"{self.where.capitalize()} is reached by " + ", by ".join(times)
+        return f"{begun(self.level)} is reached{self._at_problem} by " + ", by ".join(times)
 
     # ---- along the trajectories ----
 

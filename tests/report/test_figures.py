@@ -1,8 +1,10 @@
 """Figures as files, the numbers of their curves, and that nobody's settings of matplotlib change a report."""
 
 import csv
+import itertools
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -16,6 +18,7 @@ import runs
 import simlr
 from simlr.analysis.run_analysis import Analysis
 from simlr.report import __main__ as report
+from simlr.report.figures import style
 
 pytest.importorskip("matplotlib")
 KEYS = {"against", "annealing", "course", "distribution", "paths", "ratio", "test-against-train"}
@@ -146,3 +149,33 @@ def test_settings_of_a_notebook_change_no_byte(made, tmp_path):
     for path in (tmp_path / "made").iterdir():
         assert path.read_bytes() == (made[1] / path.name).read_bytes(), path.name
     assert len(list(Path(tmp_path / "made").iterdir())) == 2 * len(KEYS) + 3
+
+
+def test_a_long_title_and_legend_do_not_squash_the_panels_of_a_file():
+    with style.applied():
+        figure, (panel,) = style.figure()
+        for i in range(7):
+            panel.plot([1, 2], [i, i + 1], label=f"a schedule of many letters and a number {i}", **style.line(i))
+        style.legend(figure, panel)
+        style.title(figure, "a sentence of some length " * 12)
+    page_height = figure.get_figheight()
+    image = style.saved(figure, "png")
+    height = struct.unpack(">II", image[16:24])[1] / style.PIXELS_AN_INCH
+    assert panel.get_position().height * height > 0.6 * page_height
+    assert figure.get_figheight() == page_height
+
+
+@pytest.mark.parametrize("span", [4.0, 30.0, 700.0])
+@pytest.mark.parametrize("columns", [1, 3])
+def test_the_ticks_of_an_axis_have_room_beside_each_other(span, columns):
+    with style.applied():
+        figure, panels = style.figure(columns)
+        for panel in panels:
+            panel.plot([0.003, 0.003 * span], [1, 2])
+            style.positive_axis(panel, "x", [0.003, 0.003 * span])
+        figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in panels[0].get_xticklabels() if text.get_text()]
+    left, right = panels[0].get_window_extent().intervalx
+    boxes = sorted((box.x0, box.x1) for box in boxes if left <= (box.x0 + box.x1) / 2 <= right)
+    assert len(boxes) > 1
+    assert all(end < start for (_, end), (start, _) in itertools.pairwise(boxes))

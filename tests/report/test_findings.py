@@ -278,6 +278,10 @@ def test_the_best_value_of_one_problem_among_several_says_of_which():
     stop = {"excess_train_loss": [1e-3], "max_steps": 10_000, "landing": "exact"}
     run = simlr.run(runs.grid(problem=problem, schedule=schedule, stop=stop, **QUIET))
     assert of_section(run, "best").headline.startswith("The best learning rate at 8 rows: ")
+    view = View(run, Analysis(run).rows)
+    assert view.sentence().startswith("At 8 rows and train loss 0.001 above the floor, ")
+    assert view.problem == " At 8 rows, one of 2 settings of the problem."
+    assert view.sentence_of_times().startswith("Train loss 0.001 above the floor is reached at 8 rows by rates at ")
 
 
 def test_one_of_several_that_gets_nowhere_is_told_apart_from_one_of_more_test_loss():
@@ -295,3 +299,15 @@ def test_the_picture_says_over_how_many_seeds_a_median_is_that_some_do_not_reach
     assert 0 < reached < 40
     caption = figures_of_run.losses_at_equal_train_loss(View(run, Analysis(run).rows)).caption
     assert f"Over those of the 40 seeds that get there: some ({reached}) at the least." in caption
+
+
+@pytest.mark.parametrize("asked", [["annealed", {"name": "the small rate", "schedule": ["flow"]}], None])
+def test_the_section_on_annealing_says_which_rivals_it_has_where_the_question_has_fewer(asked):
+    """The question's rival is the flow alone; beside a large rate that is kept annealing cannot surely win."""
+    large = {"name": "large", "kind": "constant", "learning_rate": 1.1}
+    grid = {"schedule": [FLOW, large, ANNEALED], "stop__train_loss": [1e-2]}
+    question = {"question": {"text": "?", "compare": asked}} if asked else {}
+    told = of_section(simlr.run(runs.grid(**grid, **question, **QUIET)), "annealing")
+    assert "the best of all steady schedules (flow and large)" in told.headline
+    assert told.headline.endswith("; the question above compares with the small rate alone") is bool(asked)
+    assert headlines.annealing("train_loss", []) == ""

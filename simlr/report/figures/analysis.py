@@ -112,10 +112,11 @@ def against(view: View, rows: Sequence[Any], headline: str) -> Picture | None:
     figure, panel = drawn
     base = shortened(view.base)
     panel.axvline(1.0, color="#000000", linewidth=1.0, zorder=0)
-    panel.set_xlabel(f"test loss / that of {style.plain(base)}, same seed; left of 1: less")
+    of = style.plain(base) if len(base) <= LABEL else "the one compared with"
+    panel.set_xlabel(f"test loss / that of {of}, same seed; left of 1: less")
     style.title(figure, headline)
     caption = (
-        f"Test loss of each schedule over that of {base}, in the same seed at {view.where}: median over seeds and its "
+        f"Test loss of each schedule over that of {base}, in the same seed at {view.level}: median over seeds and its "
         "exact 95 % interval. Surely: at least 20 pairs, the interval beyond the margin, and a sign test that holds "
         "after Holm's correction. Not drawn: what is not at equal train loss, or mostly not reached."
         f"{_not_drawn(compared)}"
@@ -236,7 +237,7 @@ def by_direction(view: View, rows: Sequence[Any], _: str) -> Picture | None:
     style.title(figure, _steepest_difference(view, rows, problems[0]))
     rest = [name for name in view.names if name not in names]
     caption = (
-        f"Where the error is at {view.where}: the share of the train loss above its floor (left) and of the test loss "
+        f"Where the error is at {view.level}: the share of the train loss above its floor (left) and of the test loss "
         "above its floor (right) that lies in each direction of train curvature, mean over seeds; bars: its standard "
         "error. Shares of the test loss can be negative where the test distribution has other axes."
         + (f" Not drawn: {listed(rest)}." if rest else "")
@@ -315,7 +316,7 @@ def spread(view: View, rows: Sequence[Any], _: str) -> Picture | None:
     share = most.variance / (most.variance + most.bias_squared)
     style.title(figure, f"Of the error of {spoken(most.schedule)}, the largest here, {100 * share:.0f} % is variance")
     caption = (
-        f"Squared bias and variance over seeds at {view.where}; together the mean test loss above its floor, with "
+        f"Squared bias and variance over seeds at {view.level}; together the mean test loss above its floor, with "
         "jackknife standard errors."
     )
     return style.Picture("spread", caption, figure)

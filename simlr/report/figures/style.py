@@ -6,6 +6,7 @@ own as well, for grey print.
 
 import io
 import logging
+import math
 import os
 import textwrap
 import warnings
@@ -34,11 +35,13 @@ METADATA: dict[str, dict] = {
 }
 LETTERS_AN_INCH = 9.0  # of a title
 MOST_TICKS = 9
+TICK_INCHES = 0.6
 FEW_DECADES = 1000.0
 THICK = 0.3  # alpha of a line that marks a part of another
 FAR = 10.0  # quartiles farther from the median than this factor are not shaded
 SCALE = 0.72  # of inches on the page: text is read at 400 pixels too
 LEGEND_COLUMNS = 3
+KEY_INCHES, LETTER_INCHES, LINE_INCHES = 0.8, 0.09, 0.24  # of a legend: a key, a letter, a line
 GRID = "#d9d9d9"
 STYLE = {
     "font.size": 12,
@@ -129,13 +132,29 @@ def saved(figure: Any, name: str, dpi: int = PIXELS_AN_INCH) -> bytes:
     Returns
     -------
     bytes
-        The same for the same data; it says that simlr made it.
+        The same for the same data; it says that simlr made it. The file is higher than the figure is on a page by what
+        its title and its legend take, so that they leave the panels as they are.
     """
-    buffer = io.BytesIO()
+    buffer, height = io.BytesIO(), figure.get_figheight()
     with applied():
         _write_numbers_whole(figure)
-        figure.savefig(buffer, format=name, dpi=dpi, metadata=METADATA[name])
+        figure.set_figheight(height + LINE_INCHES * _lines_of_words(figure))
+        try:
+            figure.savefig(buffer, format=name, dpi=dpi, metadata=METADATA[name])
+        finally:
+            figure.set_figheight(height)
     return buffer.getvalue()
+
+
+def _lines_of_words(figure):
+    """How many lines the title and the legend of a figure have."""
+    words = figure.get_suptitle()
+    lines = [1 + words.count("\n")] if words else []
+    for one in figure.legends:
+        texts = [text.get_text() for text in one.get_texts()]
+        columns = _columns(figure, texts)
+        lines += [1 + max(text.count("\n") for text in texts[i : i + columns]) for i in range(0, len(texts), columns)]
+    return sum(lines)
 
 
 def _write_numbers_whole(figure):
@@ -228,8 +247,15 @@ def title(figure: Any, text: str) -> None:
 def legend(figure: Any, panel: Any) -> None:
     """One legend for the figure, that of a panel, below the panels."""
     handles, labels = panel.get_legend_handles_labels()
-    columns = 1 if max(map(len, labels), default=0) > 34 else LEGEND_COLUMNS
-    figure.legend(handles, labels, loc="outside lower center", frameon=False, handlelength=3.2, ncols=columns)
+    figure.legend(
+        handles, labels, loc="outside lower center", frameon=False, handlelength=3.2, ncols=_columns(figure, labels)
+    )
+
+
+def _columns(figure, labels):
+    """How many columns of a legend the width of a figure has room for."""
+    longest = max((len(line) for label in labels for line in label.split("\n")), default=0)
+    return max(1, min(LEGEND_COLUMNS, int(figure.get_figwidth() / (KEY_INCHES + LETTER_INCHES * longest))))
 
 
 def train_loss_axis(view: View, panel: Any) -> None:
@@ -277,9 +303,22 @@ def logarithmic(panel: Any, side: str, span: float | None = None) -> None:
     panel.set(**{f"{side}scale": "log"})
     axis = getattr(panel, f"{side}axis")
     if span is not None and span < FEW_DECADES:
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_locator(LogLocator(subs=_subdivisions(span, _most_ticks(panel, side))))
     axis.set_major_formatter(lambda value, place: level_text(value))
     axis.set_minor_locator(NullLocator())
+
+
+def _most_ticks(panel, side):
+    """How many ticks of a logarithmic axis of a panel have room beside each other."""
+    grid = panel.get_subplotspec().get_gridspec()
+    width = panel.get_figure().get_figwidth() / grid.ncols
+    return width / TICK_INCHES if side == "x" else MOST_TICKS
+
+
+def _subdivisions(span, most):
+    """The places of ticks within a decade, as many as have room over a span."""
+    known = ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))
+    return next((subs for subs in known if len(subs) * math.log10(span) <= most), known[-1])
 
 
 def log_where_wide(panel: Any, values: Any) -> None:

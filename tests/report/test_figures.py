@@ -173,6 +173,7 @@ def test_the_ticks_of_an_axis_have_room_beside_each_other(span, columns):
         for panel in panels:
             panel.plot([0.003, 0.003 * span], [1, 2])
             style.positive_axis(panel, "x", [0.003, 0.003 * span])
+        style.svg(figure)  # with ticks as they are written
         figure.draw_without_rendering()
     boxes = [text.get_window_extent() for text in panels[0].get_xticklabels() if text.get_text()]
     left, right = panels[0].get_window_extent().intervalx

@@ -344,6 +344,8 @@ def positive_axis(panel: Any, side: str, values: Any) -> None:
     known = [value for value in values if 0.0 < value < np.inf]
     if known and max(known) > 5.0 * min(known):
         logarithmic(panel, side, max(known) / min(known))
+    elif known and side == "x" and panel.get_xscale() == "linear":
+        panel.locator_params(axis=side, nbins=max(2, int(_most_ticks(panel, side)) - 1))
 
 
 def band(panel: Any, colour: str, places: Any, middle: Any, quartiles: Any) -> bool:

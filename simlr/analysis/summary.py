@@ -150,6 +150,11 @@ def baseline(run: Run) -> int:
     return 0
 
 
+def is_exact(run: Run) -> bool:
+    """Whether each problem combination of a run is one seed of exact means over the noise."""
+    return "expectation" in run.attributes and run["seed"].size == len(problem_groups(run))
+
+
 # The groups of every run that is still in use; a run's parameters are known before its first block is computed.
 _groups_of_runs: WeakKeyDictionary = WeakKeyDictionary()
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..analysis.answer_words import digits
 from ..analysis.levels import heading
 from ..analysis.on_page import MOST_LINES
 from ..analysis.wording import begun, joined
@@ -39,7 +40,7 @@ def _headline(rows):
 
 def _range(low, high):
     """Two ratios, or one where they read alike."""
-    texts = list(dict.fromkeys(f"{ratio:.3g}" for ratio in (low, high)))
+    texts = list(dict.fromkeys(map(digits, (low, high))))
     return " to ".join(texts)
 
 

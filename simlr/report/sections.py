@@ -12,6 +12,7 @@ from ..analysis.comparison import APART, SAYS
 from ..analysis.families import STEADY, SURE, shapes_and_methods
 from ..analysis.levels import heading, last, place
 from ..analysis.on_page import MOST_GROUPS, MOST_LINES, Group
+from ..analysis.summary import is_exact
 from ..analysis.wording import joined, noun, spoken
 from ..config import question as questions
 from ..text import labels, number, shortened, some, value_text
@@ -37,7 +38,9 @@ class Section(NamedTuple):
 def sections(analysis: Any) -> list[Section]:
     """The `Section`s that a run has something for; `analysis` is its `simlr.analysis.Analysis`."""
     shown = analysis.shown
-    parts = (against(analysis, shown), best(analysis, shown), annealing(analysis, shown), *mechanism(analysis))
+    # Of exact means there are no seeds to count wins over.
+    several = (against(analysis, shown), annealing(analysis, shown)) if not is_exact(analysis.run) else (None, None)
+    parts = (several[0], best(analysis, shown), several[1], *mechanism(analysis))
     return [section for section in parts if section]
 
 

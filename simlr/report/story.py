@@ -62,9 +62,16 @@ def story(material: Any, sentence: str, pictures: dict[str, Inline], own: Sequen
     first = next((picture for picture in ranked if picture), None)
     tables = [findings_table(material.verdict)] if material.verdict and material.verdict.findings else []
     tables += [material.answer_table] if material.answer_table else []
+    if first and first.title and first.title in told:
+        first = first._replace(title="")
     said = {told.rstrip("."), question}
-    rest = {key: picture for key, picture in pictures.items() if picture is not first}
-    chapters = [_once(chapter, said) for chapter in _chapters(material, rest, [p for p in own if p is not first])]
+    rest = {key: picture for key, picture in pictures.items() if first is None or key != first.key}
+    rest_of_own = [picture for picture in own if first is None or picture.key != first.key]
+    chapters = [_once(chapter, said) for chapter in _chapters(material, rest, rest_of_own)]
+    # What the question is about, and nothing is drawn of below, lies under the verdict.
+    asked = [chapter for chapter in chapters if chapter.title == question and not chapter.pictures]
+    tables += [table for chapter in asked for table in chapter.tables]
+    chapters = [chapter for chapter in chapters if chapter not in asked]
     notes = tuple(material.answer.notes) if material.answer else ()
     kept = tuple(chapter for chapter in chapters if chapter.pictures or chapter.tables or chapter.says)
     details = material.answer.details if material.answer else ""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..analysis.comparison import FEWEST, MARGIN
 from ..analysis.levels import is_loss, last_shared, place
 from ..analysis.schedule_parts import ScheduleParts
-from ..analysis.summary import Row, problem_groups
+from ..analysis.summary import Row, is_exact, problem_groups
 from ..analysis.wording import at, begun, joined, noun, spoken
 from ..store.file_format import is_own
 from ..text import labels, listed, many, value_text
@@ -49,6 +49,8 @@ class View:
         # Whether the test loss keeps a floor; where it has none, test loss over train loss tells more.
         self.noisy = not all(row.test_floor == 0.0 for row in self.rows.values())
         self.last = last_shared(self.kind, list(self.rows.values()), self.base)
+        # How few seeds can be told of: a mean over the noise, where nothing else is drawn, is exact.
+        self.fewest = 1 if is_exact(run) else FEWEST
         self._problem, settings = dict(problem), len({row.problem for row in rows})
         at_problem = joined([noun(key).at.format(value_text(value)) for key, value in problem])
         self._at_problem = f" at {at_problem}" if problem else ""
@@ -128,7 +130,7 @@ class View:
     def sentence(self) -> str:
         """Of test losses at equal train loss: the baseline beside its rival, at the lowest level."""
         base, where = spoken(self.base), f"At {self.where}"
-        if self.rival is None or self.rows[self.rival, self.last].pairs < FEWEST:
+        if self.rival is None or self.rows[self.rival, self.last].pairs < self.fewest:
             return self._why_none(where, base)
         ratio, rival = self.ratio(self.rival), spoken(self.rival)
         if max(ratio, 1.0 / ratio) <= 1.0 + MARGIN:
@@ -143,9 +145,10 @@ class View:
         if not others or not any(row.pairs or row.apart for row in others):
             return f"Test loss of {base}, {where[0].lower()}{where[1:]}"
         known = max(row.pairs + row.apart for row in others)
-        if known < FEWEST:
+        if known < self.fewest:
             seeds = many(self.seeds.size, "seed")
-            return f"{where}, only {known} of {seeds} can be compared: too few to say which schedule is better"
+            count = f"only {known} of {seeds} can be compared:" if known < self.seeds.size else f"{seeds} are"
+            return f"{where}, {count} too few to say which schedule is better"
         if any(row.apart for row in others):
             return f"{where}, no other schedule stops at the train loss of {base}"
         if self.rows[self.base, self.last].reached:
@@ -155,21 +158,24 @@ class View:
     def sentence_of_ratios(self, rows: dict[str, list[Row]]) -> str:
         """Of the ratios of some schedules, {name: rows}: the lowest and the highest at the last level."""
         at_last = [several[-1] for several in rows.values() if several[-1].level == self.last]
-        ratios = {row.schedule: row.ratio for row in at_last if row.compares and row.pairs >= FEWEST}
+        ratios = {row.schedule: row.ratio for row in at_last if row.compares and row.pairs >= self.fewest}
         if not ratios:
             return self.sentence()
         low, high = min(ratios, key=lambda name: ratios[name]), max(ratios, key=lambda name: ratios[name])
+        if max(ratios[high], 1.0 / ratios[low]) <= 1.0 + MARGIN:
+            return self.sentence()
         text = f"{ratios[low]:.3g} ({spoken(low)})" + (f" to {ratios[high]:.3g} ({spoken(high)})" * (high != low))
         return f"At {self.where}, test loss of {spoken(self.base)} over that of the schedule: {text}"
 
     def sentence_of_wins(self) -> str:
         """Of the seeds: in how many the rival beats the baseline."""
-        if self.rival is None or self.rows[self.rival, self.last].pairs < FEWEST:
+        if self.rival is None or self.rows[self.rival, self.last].pairs < self.fewest:
             return f"Test loss of {spoken(self.base)} over the seeds, at {self.where}"
         row = self.rows[self.rival, self.last]
         share, pairs = f"{100 * row.above_1:.0f} %", many(row.pairs, "seed")
         names = f"{spoken(self.rival)} has a lower test loss than {spoken(self.base)}"
-        return f"{names} in {share} of {pairs}, at {self.where}"
+        little = f", by less than {100 * MARGIN:g} % in most" if max(row.ratio, 1.0 / row.ratio) <= 1.0 + MARGIN else ""
+        return f"{names} in {share} of {pairs}{little}, at {self.where}"
 
     def sentence_of_times(self) -> str:
         """Of the time: how long the baseline and its rival take to the lowest level."""

@@ -17,6 +17,9 @@ from simlr.papers import nakkiran2020
 from simlr.report import __main__, headlines
 from simlr.report.figures import analysis as figures
 from simlr.report.figures import run as figures_of_run
+from simlr.report.material import material
+from simlr.report.optima import optima
+from simlr.report.pages import as_html, drawn
 from simlr.report.sections import sections
 from simlr.report.view import View
 
@@ -311,3 +314,39 @@ def test_the_section_on_annealing_says_which_rivals_it_has_where_the_question_ha
     assert "the best of all steady schedules (flow and large)" in told.headline
     assert told.headline.endswith("; the question above compares with the small rate alone") is bool(asked)
     assert headlines.annealing("train_loss", []) == ""
+
+
+def test_exact_means_are_not_called_too_few_seeds():
+    """Of one seed of exact means the ratio is told, and no section counts the seeds in which something wins."""
+    problem = {"kind": "population", "dimension": 5, "capacity": 1.0, "source": 0.5}
+    schedule = [
+        {"kind": "optimal", "cap": 0.5},
+        {"kind": "constant", "learning_rate": [0.1, 0.4]},
+        {"kind": "cosine", "learning_rate": 0.5, "steps": 50},
+    ]
+    noise = {"kind": "gradient", "sigma": 1.0, "covariance": "hessian"}
+    grid = {"problem": problem, "schedule": schedule, "noise": [noise], "expectation": {}, "stop": {"steps": [50]}}
+    found = Analysis(simlr.run(runs.grid(**grid, seeds__count=1, record__points=0)))
+    parts = [*optima(found), *sections(found)]
+    assert {part.key for part in parts} == {"optima", "best", "directions"}
+    view = View(found.run, found.rows)
+    assert re.match(r"At 50 steps, \S+ at learning rate \S+ has [\d.]+ times the test loss of optimal", view.sentence())
+    assert figures_of_run.distribution(view) is None
+    # What is asked, and what is told of it, stand on the page once.
+    told = material(found, "run.h5")
+    page = as_html(drawn(found, told), told)
+    assert page.count("How far from the optimum does each shape end?") == 1
+    assert page.count(f"{parts[0].headline}") == 1
+
+
+def test_few_seeds_and_small_differences_are_said_to_be_such():
+    """A share of seeds that win does not stand alone where the loss they win by counts as none."""
+    near = {"name": "near", "kind": "constant", "learning_rate": 0.05}
+    stop = {"train_loss": [1e-2], "max_steps": 100_000, "landing": "exact"}
+    run = simlr.run(runs.grid(schedule=[FLOW, near], stop=stop, **QUIET))
+    view = View(run, Analysis(run).rows)
+    assert "near has a lower test loss than flow in " in view.sentence_of_wins()
+    assert ", by less than 2 % in most, at train loss 0.01" in view.sentence_of_wins()
+    assert view.sentence_of_ratios({"near": [view.rows["near", 1e-2]]}) == view.sentence()
+    run = simlr.run(runs.grid(schedule=[FLOW, near], stop=stop, seeds__count=8, **QUIET))
+    assert View(run, Analysis(run).rows).sentence().endswith("8 seeds are too few to say which schedule is better")

@@ -47,8 +47,8 @@ def optima(view: View, rows: Sequence[Any], headline: str) -> Picture | None:
     style.legend(figure, panels[0])
     style.title(figure, headline)
     caption = (
-        f"{headline}. Learning rate against step: the optimum (thick) and the best of each "
-        f"other [[schedule]] table; rates below the optimum's least by a factor of {BELOW:g} are left out."
+        "Learning rate against step: the optimum (thick) and the best of each other [[schedule]] table; "
+        f" rates below the optimum's least by a factor of {BELOW:g} are left out."
     )
     return Picture("optima", caption, figure)
 

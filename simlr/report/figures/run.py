@@ -172,6 +172,8 @@ def _draw_theory(view, panel):
 
 def distribution(view: View) -> Picture | None:
     """The share of seeds whose test loss is at or below a value, at the lowest level."""
+    if view.seeds.size == 1:
+        return None
     level = view.levels.index(view.last)
     status, test = view.run["status"], view.run["test_loss"]
     values = {}

@@ -24,6 +24,7 @@ from .budgets import made_for
 from .comparison import BETTER, EVEN, TIE, WORSE, Judged, apart, judged, overshoots, takes_equal_loss, tally
 from .families import edge_of, first_smallest
 from .growth import answer_growth
+from .lead import base_of, lead_of
 from .on_page import page_pairs
 from .outcomes import DEPENDS, NO, SAME, UNSURE, YES, Answer, axes_of, place_of, values_of
 from .schedule_parts import ScheduleParts
@@ -58,7 +59,12 @@ class Comparison(Judged):
         return dict(self.problem) | dict(self.over)
 
 
-def answer(run: Run, parts: ScheduleParts | None = None, beside: Sequence[float] | None = None) -> Answer | None:
+def answer(
+    run: Run,
+    parts: ScheduleParts | None = None,
+    beside: Sequence[float] | None = None,
+    compared: Sequence[Comparison] | None = None,
+) -> Answer | None:
     """The answer to the question of a run's grid.
 
     Parameters
@@ -69,26 +75,35 @@ def answer(run: Run, parts: ScheduleParts | None = None, beside: Sequence[float]
         What was read of the run already; read anew where it is None.
     beside
         p of the comparisons that the page tells beside the answer; None to make them.
+    compared
+        What `compare` gives; made anew where it is None.
 
     Returns
     -------
     Answer or None
         None where the grid has no question, and of a shard.
     """
-    question = None if run.is_study else run.config.question
-    if not question or "shard" in run.attributes:
+    question = question_of(run)
+    if not question:
         return None
     parts = parts or ScheduleParts(run)
     if "compare" not in question:
         return answer_growth(run, question, parts)
-    beside = [pair.p for pair in page_pairs(run, parts)] if beside is None else beside
-    rows = judged(compare(run, question, parts), question["margin"], beside)
+    rows = compare(run, question, parts) if compared is None else compared
+    if beside is None:
+        beside = [pair.p for pair in page_pairs(run, base_of(run, lead_of(run, rows)), parts)]
+    rows = judged(rows, question["margin"], beside)
     axes = axes_of(rows, run.config.level_kind)
     depends, outcome = dependence(rows, axes), overall_outcome(rows)
     words = Words(run, question, axes)
     lead = words.lead(rows, outcome, depends)
     told = words.sentence(rows, lead), words.notes(rows), rows, axes, depends, lead
     return Answer(question["text"], outcome, *told, words.short(rows, lead), words.details(rows))
+
+
+def question_of(run: Run) -> dict:
+    """The question of a run's grid; {} where it has none, and of a shard."""
+    return {} if run.is_study or "shard" in run.attributes else run.config.question
 
 
 # ---- the comparisons ----

@@ -15,7 +15,7 @@ from .families import ANNEALING, STEADY, shapes_and_methods
 from .levels import last, last_shared
 from .pairs import Pair, Side, pair_at
 from .schedule_parts import ScheduleParts
-from .summary import Row, baseline, problem_groups
+from .summary import Row, problem_groups
 from .summary import rows as rows_of
 
 MOST_LINES, MOST_LEVELS, MOST_GROUPS = 24, 8, 4
@@ -145,9 +145,8 @@ def annealed_against_best_steady(run: Run, shown: dict[tuple, Group], parts: Sch
     return pairs
 
 
-def page_pairs(run: Run, parts: ScheduleParts) -> list[Pair]:
-    """All pairs that the page of a run compares with its default baseline, not judged yet."""
-    base = baseline(run)
+def page_pairs(run: Run, base: int, parts: ScheduleParts) -> list[Pair]:
+    """All pairs that the page of a run makes with a baseline, given by its place, not judged yet."""
     shown = groups(rows_of(run, base))
     against = against_baseline(run, base, shown, parts) if run["schedule"].size > 1 else {}
     return [*against.values(), *annealed_against_best_steady(run, shown, parts)]

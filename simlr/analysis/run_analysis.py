@@ -12,10 +12,10 @@ from . import answers, directions, families, on_page, pairs, summary
 from . import optima as optimal_schedules
 from .comparison import judged, outcome
 from .directions import Direction, Spread
+from .lead import base_of, lead_of
 from .outcomes import Answer
 from .pairs import Pair
 from .schedule_parts import ScheduleParts
-from .summary import baseline
 from .verdict import verdict_of
 
 # Every annealed schedule meets every steady one: of more schedules than these that is too many rows.
@@ -55,13 +55,16 @@ class Analysis(_WithVerdict):
     run : simlr.store.run.Run
         Finished or not.
     base : int or None
-        The place of the schedule that others are compared with, by default `summary.baseline(run)`.
+        The place of the schedule that others are compared with, by default what `lead.base_of` gives.
     """
 
     def __init__(self, run, base=None):
         self.run = run
-        self.base = baseline(run) if base is None else base
         self._parts = ScheduleParts(run)
+        question = answers.question_of(run)
+        self._compared = answers.compare(run, question, self._parts) if "compare" in question else None
+        self.lead = lead_of(run, self._compared) if self._compared else None
+        self.base = base_of(run, self.lead) if base is None else base
         self._directions, self._spreads = {}, {}
 
     @cached_property
@@ -80,7 +83,8 @@ class Analysis(_WithVerdict):
     def answer(self) -> Answer | None:
         """The `outcomes.Answer` to the question of the grid, or None."""
         against, annealed = self._unjudged
-        return answers.answer(self.run, self._parts, [pair.p for pair in (*against.values(), *annealed)])
+        beside = [pair.p for pair in (*against.values(), *annealed)]
+        return answers.answer(self.run, self._parts, beside, self._compared)
 
     @cached_property
     def _judged(self):

@@ -140,14 +140,19 @@ def rows(run: Run, base: int | None = None) -> list[Row]:
 
 def baseline(run: Run) -> int:
     """Index of the schedule that others are compared with: named "flow", else the first pure flow, else the first."""
+    return next(iter(flows(run)), 0)
+
+
+def flows(run: Run) -> list[int]:
+    """Places of the schedules that are natural baselines: the one named "flow", else all pure flows."""
     names = [str(name) for name in run["schedule"]]
     if BASELINE in names:
-        return names.index(BASELINE)
+        return [names.index(BASELINE)]
     for key in ("schedule_kind", "schedule_phase1_kind"):
         kinds = list(run[key]) if key in run.names else []
         if "flow" in kinds:
-            return kinds.index("flow")
-    return 0
+            return [s for s, kind in enumerate(kinds) if kind == "flow"]
+    return []
 
 
 def is_exact(run: Run) -> bool:

@@ -4,9 +4,9 @@ import json
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from ..analysis import answers, summary
-from ..analysis.verdict import verdict_of
+from ..analysis.run_analysis import Analysis, StudyAnalysis
 from ..claims.registry import load_paper, paper_names, papers_having
 from ..config import expectation, optimal, question
 from ..config import stop as stopping
@@ -201,12 +201,12 @@ def outcome(path: Path) -> str:
     The report has all tables, and the figures of the verdict; a study, which has no table, prints them here.
     """
     run = load(path)
-    parts = [] if run.is_study else [ending(summary.rows(run))]
-    verdict = verdict_of(run)
+    analysis: Any = StudyAnalysis(run) if run.is_study else Analysis(run)
+    parts = [ending(analysis.rows)] if analysis.rows else []
+    verdict = analysis.verdict
     if verdict:
         parts.append(verdict_text(verdict) if run.is_study else verdict_in_short(verdict))
-    answer = answers.answer(run)
-    if answer:
-        parts.append(answer_text.in_short(answer))
+    if analysis.answer:
+        parts.append(answer_text.in_short(analysis.answer))
     parts.append(f"{path}\npython -m simlr.report {path}")
     return "\n\n".join(parts)

@@ -85,7 +85,7 @@ def parser() -> Parser:
     options.add_argument(
         "--baseline", metavar="NAME",
         help="the schedule that others are compared with (default: the one named flow, else the first gradient flow, "
-        "else the first)",
+        "else the second side of the grid's question where it differs most from the first, else the first)",
     )  # fmt: skip
     options.add_argument(
         "--theme", choices=THEMES, default=THEMES[0], help="the colours of a run's page (default: the reader's)"

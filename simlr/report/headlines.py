@@ -136,11 +136,12 @@ def annealing(kind: str, pairs: Sequence[Any], steady: Sequence[str] = (), quest
     )
 
 
-def best(families: Sequence[Sequence[Any]], margin: float, where: str = "") -> str:
+def best(families: Sequence[Sequence[Any]], margin: float, where: str = "", plain: bool = True) -> str:
     """The best values of some families of `Choice`s; one at the edge of what was tried is said to be.
 
     Where no two values of a family end over a share `margin` of test loss apart, none of them is called the best. They
-    are of one combination of problem parameters; `where` says which, where the run has others.
+    are of one combination of problem parameters; `where` says which, where the run has others. Where it is not `plain`
+    what is best, the headline says that it is the test loss.
     """
     chosen = [rows for rows in families if any(row.best for row in rows)]
     if not chosen:
@@ -160,4 +161,5 @@ def best(families: Sequence[Sequence[Any]], margin: float, where: str = "") -> s
     left = len(chosen) - len(values)
     more = f" and {left} more famil{'y' if left == 1 else 'ies'}" if left else ""
     of = noun(chosen[0][0].parameter).name + (f" at {where}" if where else "")
+    of = of if plain else f"{of} for the test loss"
     return f"The best {of}: {joined(values) if not more else ', '.join(values)}{more}"

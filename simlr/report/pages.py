@@ -49,7 +49,7 @@ def drawn(analysis: Any, material: Material) -> Drawn:
         What the report says of it.
     """
     run = analysis.run
-    view: Any = None if run.is_study else View(run, analysis.rows)
+    view: Any = None if run.is_study else View(run, analysis.rows, analysis.lead)
     return Drawn(view, run_pictures(analysis, material, view), paper_pictures(run))
 
 

@@ -78,19 +78,25 @@ def against(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
     run, kind = analysis.run, analysis.run.config.level_kind
     if run["schedule"].size < 2:
         return None
-    base, tables, pairs = str(run["schedule"][analysis.base]), [], analysis.against
+    tables, pairs = [], analysis.against
     for problem, group in shown.items():
         of_problem = [pair for (other, _), pair in pairs.items() if other == problem]
         tables.append(_pair_table(group, [pair for pair in of_problem if pair.outcome != APART]))
         aside = [pair for pair in of_problem if pair.outcome == APART]
         tables += [apart_table(kind, aside, label(problem))] if aside else []
-    title = f"Which schedules end with less test loss than {spoken(base)}?"
+    title = f"Which schedules end with less test loss than {_base_told(analysis)}?"
     told = list(pairs.values())
     # All where they have room; at a budget of steps those that are made for it.
     others = run["schedule"].size - 1 if any(len(g.shown) < len(g.names) for g in shown.values()) else 0
     return Section(
         "against", title, tuple(tables), told, headline=headlines.against(kind, told, analysis.margin, others)
     )
+
+
+def _base_told(analysis):
+    """The baseline in a title: where a side of the question chose it, so."""
+    base, lead = str(analysis.run["schedule"][analysis.base]), analysis.lead
+    return f"{lead.sides[base]} ({spoken(base)})" if lead and base in lead.sides else spoken(base)
 
 
 def _pair_table(group, pairs):
@@ -175,7 +181,7 @@ def best(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
         at_last[key] = levels[last(kind, decided or list(levels))]
     if not at_last:
         return None
-    ordered = sorted(at_last, key=lambda key: not key[2].endswith(RATE))  # stable
+    ordered = sorted(at_last, key=lambda key: (not key[2].endswith(RATE), *_after_lead(analysis, key, at_last)))
     tables = []
     for problem in shown:
         of_problem = [at_last[key] for key in ordered if key[0] == problem]
@@ -189,7 +195,17 @@ def best(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
     ]
     problem, several = told[0][0].problem, len({row.problem for row in analysis.best}) > 1
     where = joined([noun(key).at.format(value_text(value)) for key, value in problem]) if several else ""
-    return Section("best", title, tuple(tables), told, headline=headlines.best(first, analysis.margin, where))
+    # Of a question on anything else it is said that this is the best for the test loss.
+    of_loss = analysis.run.config.question.get("measure", "test_loss") == "test_loss"
+    return Section("best", title, tuple(tables), told, headline=headlines.best(first, analysis.margin, where, of_loss))
+
+
+def _after_lead(analysis, key, at_last):
+    """Whether a family is of another problem than what the page leads with, and holds none of its schedules."""
+    if not analysis.lead:
+        return (False, False)
+    members = {row.schedule for row in at_last[key]}
+    return key[0] != analysis.lead.problem, not members & set(analysis.lead.sides)
 
 
 def likely(rows: Sequence[Any]) -> Sequence[Any]:
@@ -297,7 +313,7 @@ def mechanism(analysis: Any) -> list[Section]:
     title = "Which directions kept their error?"
     if not directions.recorded(run):
         return [Section("directions", title, (), [], directions.NO_RESIDUALS[0].upper() + directions.NO_RESIDUALS[1:])]
-    view = View(run, analysis.rows)
+    view = View(run, analysis.rows, analysis.lead)
     places = [view.index(name) for name in view.shown]
     problems = some(list(dict.fromkeys(row.problem for row in analysis.rows)), MOST_GROUPS)
     parts = []

@@ -33,11 +33,14 @@ class View:
         Of a grid, finished or not.
     rows : list of summary.Row
         All of the run.
+    lead : simlr.analysis.lead.Lead or None
+        The comparison that a question is answered by: its problem and level, and what the sides chose there, are seen.
     """
 
-    def __init__(self, run, rows):
-        self.run, self._parts = run, ScheduleParts(run)
-        problem, self.seeds = problem_groups(run)[0]
+    def __init__(self, run, rows, lead=None):
+        self.run, self._parts, self.lead = run, ScheduleParts(run), lead
+        groups = problem_groups(run)
+        problem, self.seeds = next((group for group in groups if lead and group[0] == lead.problem), groups[0])
         self.rows = {(row.schedule, row.level): row for row in rows if row.problem == problem}
         self.levels = list(dict.fromkeys(level for _, level in self.rows))
         self.names = [str(name) for name in run["schedule"]]
@@ -49,6 +52,8 @@ class View:
         # Whether the test loss keeps a floor; where it has none, test loss over train loss tells more.
         self.noisy = not all(row.test_floor == 0.0 for row in self.rows.values())
         self.last = last_shared(self.kind, list(self.rows.values()), self.base)
+        if lead and self.rows[lead.a, lead.level].both_reached:
+            self.last = lead.level
         # How few seeds can be told of: a mean over the noise, where nothing else is drawn, is exact.
         self.fewest = 1 if is_exact(run) else FEWEST
         self._problem, settings = dict(problem), len({row.problem for row in rows})
@@ -69,6 +74,8 @@ class View:
         """The schedule that differs most from the baseline at the last level, of those that can be compared with it."""
         rows = [self.rows[name, self.last] for name in self.names if name != self.base]
         rows = [row for row in rows if row.compares]
+        if self.lead and any(row.schedule == self.lead.a for row in rows):
+            return self.lead.a
         # Rounded, so that of equals the first is taken.
         return max(rows, key=lambda row: round(abs(math.log(row.ratio)), 3)).schedule if rows else None
 
@@ -76,6 +83,8 @@ class View:
     def shown(self) -> list[str]:
         """The baseline, its rival, and those that differ most from what is drawn already, in that order."""
         chosen = [self.base] + ([self.rival] if self.rival else [])
+        if self.lead:
+            return list(dict.fromkeys([*chosen, *self.lead.labels]))[:MOST_SCHEDULES]
         with np.errstate(all="ignore"):
             # How a schedule looks in the pictures: log of its median test loss at every level.
             points = {n: np.log([self.rows[n, level].test_loss for level in self.levels]) for n in self.names}
@@ -90,7 +99,12 @@ class View:
     @cached_property
     def labels(self) -> dict[str, str]:
         """What the schedules shown are called in a picture's legend."""
-        return labels(self.shown, MOST_LETTERS)
+        told = labels(self.shown, MOST_LETTERS)
+        return told | {name: text for name, text in self.lead.labels.items() if name in told} if self.lead else told
+
+    def spoken(self, name: str) -> str:
+        """A schedule in a sentence: of those that lead by the side of the question that chose it."""
+        return self.lead.sides[name] if self.lead and name in self.lead.sides else spoken(name)
 
     @staticmethod
     def _apart(one, other):
@@ -103,6 +117,9 @@ class View:
     def left_out(self) -> str:
         """The sentence that names the schedules that are not drawn, empty where all are."""
         rest = [name for name in self.names if name not in self.shown]
+        if self.lead:
+            who = "; ".join(f"{side} is {spoken(name)}" for name, side in self.lead.sides.items())
+            return f" Drawn is what the sides of the question chose: {who}."
         return f" Not drawn: {listed(rest)}." if rest else ""
 
     @property
@@ -113,7 +130,8 @@ class View:
     @property
     def where(self) -> Any:
         """The level that most is said of, the last that a schedule shares with the baseline, and of which problem."""
-        return at(self.kind, self._problem, [*self._problem, self.kind], self.last)
+        setting = (self.lead.over if self.lead else {}) | self._problem
+        return at(self.kind, setting, [*setting, self.kind], self.last)
 
     @property
     def depths(self) -> list[float]:
@@ -129,12 +147,14 @@ class View:
 
     def sentence(self) -> str:
         """Of test losses at equal train loss: the baseline beside its rival, at the lowest level."""
-        base, where = spoken(self.base), f"At {self.where}"
+        base, where = self.spoken(self.base), f"At {self.where}"
         if self.rival is None or self.rows[self.rival, self.last].pairs < self.fewest:
             return self._why_none(where, base)
-        ratio, rival = self.ratio(self.rival), spoken(self.rival)
+        ratio, rival = self.ratio(self.rival), self.spoken(self.rival)
         if max(ratio, 1.0 / ratio) <= 1.0 + MARGIN:
-            return f"{where}, no schedule that can be compared differs from {base} by more than {100 * MARGIN:g} %"
+            who = self.spoken(self.lead.a) if self.lead else "no schedule that can be compared"
+            most = f"{'less' if self.lead else 'more'} than {100 * MARGIN:g} %"
+            return f"{where}, {who} differs in test loss from {base} by {most}"
         if ratio > 1.0:
             return f"{where}, {base} has {_factor(ratio)} times the test loss of {rival}"
         return f"{where}, {rival} has {_factor(1 / ratio)} times the test loss of {base}"
@@ -164,23 +184,24 @@ class View:
         low, high = min(ratios, key=lambda name: ratios[name]), max(ratios, key=lambda name: ratios[name])
         if max(ratios[high], 1.0 / ratios[low]) <= 1.0 + MARGIN:
             return self.sentence()
-        text = f"{ratios[low]:.3g} ({spoken(low)})" + (f" to {ratios[high]:.3g} ({spoken(high)})" * (high != low))
-        return f"At {self.where}, test loss of {spoken(self.base)} over that of the schedule: {text}"
+        text = f"{ratios[low]:.3g} ({self.spoken(low)})"
+        text += f" to {ratios[high]:.3g} ({self.spoken(high)})" * (high != low)
+        return f"At {self.where}, test loss of {self.spoken(self.base)} over that of the schedule: {text}"
 
     def sentence_of_wins(self) -> str:
         """Of the seeds: in how many the rival beats the baseline."""
         if self.rival is None or self.rows[self.rival, self.last].pairs < self.fewest:
-            return f"Test loss of {spoken(self.base)} over the seeds, at {self.where}"
+            return f"Test loss of {self.spoken(self.base)} over the seeds, at {self.where}"
         row = self.rows[self.rival, self.last]
         share, pairs = f"{100 * row.above_1:.0f} %", many(row.pairs, "seed")
-        names = f"{spoken(self.rival)} has a lower test loss than {spoken(self.base)}"
+        names = f"{self.spoken(self.rival)} has a lower test loss than {self.spoken(self.base)}"
         little = f", by less than {100 * MARGIN:g} % in most" if max(row.ratio, 1.0 / row.ratio) <= 1.0 + MARGIN else ""
         return f"{names} in {share} of {pairs}{little}, at {self.where}"
 
     def sentence_of_times(self) -> str:
         """Of the time: how long the baseline and its rival take to the lowest level."""
         names = [name for name in (self.base, self.rival) if name and self.rows[name, self.last].reached]
-        times = [f"{spoken(name)} after time {self.rows[name, self.last].stop_time:.3g}" for name in names]
+        times = [f"{self.spoken(name)} after time {self.rows[name, self.last].stop_time:.3g}" for name in names]
         if not times:
             return f"No schedule drawn has reached {self.where}"
         if not self.by_loss:

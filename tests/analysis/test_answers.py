@@ -15,11 +15,14 @@ from hypothesis import strategies as st
 import simlr
 from naive import answers as naive_answers
 from simlr.analysis import answer_words, answers, comparison, growth, outcomes
+from simlr.analysis.run_analysis import Analysis
 from simlr.analysis.schedule_parts import ScheduleParts
+from simlr.analysis.summary import baseline
 from simlr.config import question as questions
 from simlr.errors import InputError
 from simlr.report import __main__, answer_text
 from simlr.report.figures import answer, style
+from simlr.report.view import View
 
 FLOW = {"kind": "flow"}
 ASKED = {"text": "Does annealing help?", "compare": ["annealed", "flow"]}
@@ -332,3 +335,48 @@ def test_a_lead_that_most_settings_do_not_decide_says_so():
     assert words_of("better", "unsure", "unsure").startswith("Yes, where it is decided: ")
     assert words_of("even", "even", "unsure").startswith("No difference: ")
     assert words_of("unsure", "unsure").startswith("Not sure: ")
+
+
+def test_a_page_leads_with_the_comparison_that_the_question_asks():
+    """Momentum against none on two batch sizes: others are compared with what was chosen where they differ most."""
+    problem = {"kind": "gaussian", "dimension": 4, "train_rows": [12, 24], "label_noise": 0.3}
+    rates = {"name": "constant", "kind": "constant", "unit": "sharpness", "learning_rate": [0.01, 0.3, 1.0]}
+    grid = {
+        "problem": problem,
+        "schedule": [rates],
+        "optimizer": [{"kind": "gd"}, {"kind": "momentum", "momentum": [0.5, 0.8]}],
+        "noise": [{"kind": "minibatch", "batch_size": [4, 12]}],
+        "stop": {"excess_train_loss": [0.05], "max_steps": 2000, "landing": "exact"},
+        "question": {
+            "text": "Does momentum need fewer steps?",
+            "compare": [{"name": "momentum", "optimizer": "momentum"}, {"name": "plain descent", "optimizer": "gd"}],
+            "over": ["batch_size"],
+            "measure": "stop_step",
+        },
+    }
+    run = simlr.run(runs.grid(**grid, seeds__count=48, record__points=0))
+    found = Analysis(run)
+    lead, rows = found.lead, found.answer.rows
+    better = [row for row in rows if row.outcome == "better"] or [row for row in rows if row.outcome == "worse"]
+    most = max(better or rows, key=lambda row: abs(math.log(row.ratio)))
+    assert (lead.a, lead.b, lead.problem, lead.over) == (most.a, most.b, most.problem, dict(most.over))
+    assert str(run.schedule[found.base]) == lead.b != str(run.schedule[baseline(run)])
+    assert {row.baseline for row in found.rows} == {lead.b}
+    assert list(lead.labels)[:2] == [lead.b, lead.a]
+    assert {lead.labels[row.a] for row in rows if row.problem == most.problem} == {
+        "momentum, batches of 4", "momentum, batches of 12"
+    }  # fmt: skip
+    # Asked alone, with the page's correction, the answer is the same; another baseline may be asked for.
+    assert answers.answer(run).sentence == found.answer.sentence
+    assert Analysis(run, base=1).base == 1
+    view = View(run, found.rows, lead)
+    assert view.shown[:2] == [lead.b, lead.a] and view.last == lead.level
+    assert set(view.shown) == set(lead.labels)
+    assert view.where.startswith(
+        f"batches of {dict(most.over)['batch_size']:g}, {dict(most.problem)['train_rows']:g} rows"
+    )
+    assert "momentum" in view.sentence() and "plain descent" in view.sentence()
+    # With a gradient flow that stays the baseline, whatever is asked.
+    annealed = {"name": "annealed", "phases": [{"kind": "constant", "learning_rate": 1.5, "steps": 1}, FLOW]}
+    again = Analysis(simlr.run(runs.grid(schedule=[annealed, FLOW, RATES], question=ASKED, record__points=0)))
+    assert (again.lead.a, again.lead.b, str(again.run.schedule[again.base])) == ("annealed", "flow", "flow")

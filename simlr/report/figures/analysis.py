@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...analysis.comparison import APART, MARGIN
-from ...analysis.levels import heading
+from ...analysis.levels import heading, place
 from ...analysis.on_page import MOST_GROUPS
 from ...analysis.wording import noun, spoken
 from ...text import labels, listed, shortened, some, value_text
@@ -115,8 +115,9 @@ def against(view: View, rows: Sequence[Any], headline: str) -> Picture | None:
     of = style.plain(base) if len(base) <= LABEL else "the one compared with"
     panel.set_xlabel(f"test loss / that of {of}, same seed; left of 1: less")
     style.title(figure, headline)
+    levels = " or ".join(dict.fromkeys(place(view.kind, row.level) for row in compared))
     caption = (
-        f"Test loss of each schedule over that of {base}, in the same seed at {view.level}: median over seeds and its "
+        f"Test loss of each schedule over that of {base}, in the same seed at {levels}: median over seeds and its "
         "exact 95 % interval. Surely: at least 20 pairs, the interval beyond the margin, and a sign test that holds "
         "after Holm's correction. Not drawn: what is not at equal train loss, or mostly not reached."
         f"{_not_drawn(compared)}"
@@ -254,9 +255,8 @@ def _steepest_difference(view, rows, problem):
     most = max(ranks, key=lambda rank: shares[view.rival, rank] - shares[view.base, rank])
     rival, base = (f"{100 * shares[name, most]:.0f} %" for name in (view.rival, view.base))
     where = "the steepest direction" if most == 1 else f"direction {most}"
-    return (
-        f"At {view.where}, {spoken(view.rival)} keeps {rival} of its train loss in {where}, {spoken(view.base)} {base}"
-    )
+    names = view.spoken(view.rival), view.spoken(view.base)
+    return f"At {view.where}, {names[0]} keeps {rival} of its train loss in {where}, {names[1]} {base}"
 
 
 def _bars(view, panel, names, rows, loss):

@@ -12,8 +12,7 @@ import numpy as np
 from ...analysis.levels import WORDS
 from ...analysis.summary import baseline
 from ...analysis.verdict import paper_of
-from ...analysis.wording import spoken
-from ...text import number, shortened
+from ...text import number
 from ..view import GRID_POINTS, View, most_medians
 from . import style
 from .paths import trajectories
@@ -64,7 +63,7 @@ def _over_fewer(view, names):
     for name in names:
         rows = [view.rows[name, level] for level in view.levels]
         known = [row.reached for row in rows if 0 < row.reached < row.seeds - row.at_floor - row.not_run]
-        told += [f"{spoken(name)} ({min(known):,})"] if known else []
+        told += [f"{view.spoken(name)} ({min(known):,})"] if known else []
     return (
         f" Over those of the {view.seeds.size:,} seeds that get there: {', '.join(told)} at the least." if told else ""
     )
@@ -124,7 +123,7 @@ def ratios(view: View) -> Picture | None:
     panel.set_ylabel("ratio of test losses")
     style.legend(figure, panel)
     style.title(figure, theory or view.sentence_of_ratios(rows))
-    base, same = shortened(view.base), "train loss" if view.by_loss else WORDS[view.kind].same
+    base, same = view.spoken(view.base), "train loss" if view.by_loss else WORDS[view.kind].same
     caption = (
         f"Test loss of {base} over that of each schedule, in the same seed at the same {same}: median over seeds"
         f"{_shading([shaded])}. Above 1 the schedule generalises better than {base}."
@@ -162,8 +161,8 @@ def _draw_theory(view, panel):
     panel.plot(grid, theory.ratio(grid), color="#7f7f7f", linewidth=6, alpha=0.45, zorder=0, label=theory.label)
     measured, expected = view.ratio(view.rival), float(theory.ratio(view.last))
     return (
-        f"At {view.where}, {spoken(view.base)} has {measured:.2f} times the test loss of "
-        f"{spoken(view.rival)}; in theory {expected:.2f}"
+        f"At {view.where}, {view.spoken(view.base)} has {measured:.2f} times the test loss of "
+        f"{view.spoken(view.rival)}; in theory {expected:.2f}"
     )
 
 

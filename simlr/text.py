@@ -79,10 +79,10 @@ def listed(names: Sequence[Any], most: int = MOST_NAMES) -> str:
     return first_few([shortened(name) for name in names[:most]], most, len(names))
 
 
-def first_few(names: Sequence[str], most: int, count: int | None = None) -> str:
+def first_few(names: Sequence[str], most: int, count: int | None = None, between: str = ", ") -> str:
     """The first few of some names as they are, and how many more of `count` (default: of them) there are."""
     more = (len(names) if count is None else count) - most
-    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
+    return between.join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def value_text(value: Any) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..text import shortened, value_text
+from ..text import labels, shortened, value_text
 from .levels import place
 
 _PHASE = re.compile(r"^phase\d+_")
@@ -12,6 +12,8 @@ _PHASE = re.compile(r"^phase\d+_")
 _LISTED = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]")
 _PARAMETER = re.compile(r"(?:phase(\d+)[._])?([^\W\d]\w*)=(.+)", re.DOTALL)
 _SPLIT = re.compile(r",\s*(?=[\w.]+=)")
+# Optimisers and noise, where their names are no words.
+METHODS = {"gd": "gradient descent", "nesterov": "Nesterov", "minibatch": "mini-batches", "none": "no noise"}
 LONGEST_SPOKEN = 160  # of a name; a longer one stays as the grid has it, cut to fit
 
 
@@ -95,8 +97,13 @@ def at(kind: str, where: dict[str, Any], axes: Sequence[str], level: float) -> s
     str
         "" where nothing is to be told.
     """
-    parts = [noun(key).at.format(value_text(value)) for key, value in where.items() if key in axes]
+    parts = [at_value(key, value) for key, value in where.items() if key in axes]
     return joined([*parts, *([place(kind, level)] if kind in axes else [])])
+
+
+def at_value(key: str, value: Any) -> str:
+    """One value of a parameter, after "at": "160 rows", "optimiser gradient descent"."""
+    return noun(key).at.format(value_text(METHODS.get(value, value) if isinstance(value, str) else value))
 
 
 def spoken(name: Any) -> str:
@@ -115,13 +122,79 @@ def spoken(name: Any) -> str:
     whole = shortened(name, len(str(name)) + LONGEST_SPOKEN)
     found = [_PARAMETER.fullmatch(part) for inner in _LISTED.findall(whole) for part in _SPLIT.split(inner)]
     values = [_value_spoken(*match.groups()) for match in found if match]
-    text = f"{_LISTED.sub('', whole)} at {joined(values)}"
+    heads = ", ".join(METHODS.get(head, head) for head in _LISTED.sub("", whole).split(", "))
+    text = f"{heads} at {joined(values)}"
     return text if values and all(found) and len(text) <= LONGEST_SPOKEN else shortened(name)
 
 
 def _value_spoken(phase, key, value):
     """One value of a parameter, which may be that of a phase."""
-    return noun(key).at.format(value) + (f" in phase {phase}" if phase else "")
+    return at_value(key, value) + (f" in phase {phase}" if phase else "")
+
+
+# Parts of the name of a schedule: [[schedule]] table, optimiser, noise, each with its parameters.
+_PART = re.compile(r"([^\[\],]+)(?:\[((?:[^\[\]]|\[[^\[\]]*\])*)\])?(?:, |$)")
+BRIEF = {"learning_rate": "rate {}", "warmup_steps": "warm-up {}", "decay_steps": "decay {}"}
+LONGEST_TOLD = 56
+
+
+def told_apart(names: Sequence[Any], width: int = LONGEST_TOLD) -> dict[Any, str]:
+    """Names of schedules beside each other, in words, by what they differ in: "annealed, rate 1.9, 10 steps".
+
+    Parameters
+    ----------
+    names
+        As the grid makes them, of schedules or of families of them.
+    width
+        Letters that there is room for.
+
+    Returns
+    -------
+    dict
+        {name: words}, no two alike; `text.labels` where a name is of another form, or words have no room.
+    """
+    parsed = {name: _parts_of(name) for name in names}
+    if not all(parsed.values()):
+        return labels(names)
+    shared = set.intersection(*(set(parts) for parts in parsed.values())) if len(parsed) > 1 else set()
+    kept = {name: [part for part in parts if part not in shared] for name, parts in parsed.items()}
+    phases: dict[str, set] = {}
+    for phase, key, _ in (part for parts in kept.values() for part in parts):
+        phases.setdefault(key, set()).update({phase} - {""})
+    told = {name: ", ".join(_words(parts, phases)) or str(parsed[name][0][2]) for name, parts in kept.items()}
+    fits = len(set(told.values())) == len(told) and all(len(words) <= width for words in told.values())
+    return told if fits else labels(names)
+
+
+def _parts_of(name):
+    """[(phase or "", key, value), ...] of a name: table, parameters, optimiser and noise; [] of another form."""
+    whole, parts, end = shortened(name, len(str(name)) + LONGEST_SPOKEN), [], 0
+    for i, found in enumerate(_PART.finditer(whole)):
+        if found.start() != end:
+            return []
+        end = found.end()
+        parts.append(("", ("table", "optimizer", "noise")[min(i, 2)], found[1]))
+        for text in _SPLIT.split(found[2]) if found[2] else []:
+            parameter = _PARAMETER.fullmatch(text)
+            if parameter is None:
+                return []
+            phase, key, value = parameter.groups()
+            parts.append((phase or "", key, value))
+    return parts if end == len(whole) else []
+
+
+def _words(parts, phases):
+    """The parts of one name in words; a method is told by its parameter of that name."""
+    keys = {key for _, key, _ in parts}
+    for phase, key, value in parts:
+        if key in ("optimizer", "noise") and (value in keys or (value == "minibatch" and "batch_size" in keys)):
+            continue
+        if key in ("table", "optimizer", "noise"):
+            yield METHODS.get(value, value)
+        else:
+            yield BRIEF.get(key, noun(key).at).format(value) + (
+                f" in phase {phase}" if phase and len(phases[key]) > 1 else ""
+            )
 
 
 def joined(parts: Sequence[str]) -> str:

@@ -4,10 +4,10 @@ import textwrap
 
 from ..analysis.answers import Comparison
 from ..analysis.comparison import SAYS
-from ..analysis.levels import text as level_text_of
+from ..analysis.levels import place
 from ..analysis.on_page import MOST_LINES
 from ..analysis.outcomes import WORDS, Answer
-from ..analysis.wording import noun
+from ..analysis.wording import at_value, noun, told_apart
 from ..config.question import side_name
 from ..store.run import Run
 from ..text import WIDTH, number, printable, shortened, value_text
@@ -49,8 +49,8 @@ def table(run: Run, answer: Answer) -> Table:
 def _place(run, answer, row):
     """Where a row stands along the axes, in one text."""
     kind = run.config.level_kind
-    parts = [f"{name} = {level_text_of(kind, row.level)}" for name, _ in answer.axes if name == kind]
-    parts += [f"{name} = {value_text(row.where[name])}" for name, _ in answer.axes if name in row.where]
+    parts = [place(kind, row.level) for name, _ in answer.axes if name == kind]
+    parts += [at_value(name, row.where[name]) for name, _ in answer.axes if name in row.where]
     return ", ".join(parts) or "all"
 
 
@@ -59,6 +59,7 @@ def _pairs(run, answer, rows):
     question = run.config.question
     a, b = (shortened(side_name(side)) for side in question["compare"])
     header = ("at", "ratio", "95 %", "less in % of pairs (95 %)", "pairs", "sign test p", "so", f"of {a}", f"of {b}")
+    chosen = told_apart([name for row in rows for name in (row.a, row.b)])
     lines = tuple(
         (
             _place(run, answer, row),
@@ -68,8 +69,8 @@ def _pairs(run, answer, rows):
             f"{row.pairs} of {row.seeds}",
             probability(row.p_holm),
             SAYS[row.outcome],
-            shortened(row.a),
-            shortened(row.b),
+            chosen[row.a],
+            chosen[row.b],
         )
         for row in rows
     )
@@ -79,7 +80,8 @@ def _pairs(run, answer, rows):
 def _growths(run, answer, rows):
     """The table of `Growth`s."""
     question = run.config.question
-    header = (question["against"], "at", f"best {question['best']}", "95 %", "exponent since", "95 %", "so")
+    names = noun(question["against"]).name, noun(question["best"]).name
+    header = (names[0], "at", f"best {names[1]}", "95 %", "exponent since", "95 %", "so")
     header += (f"least {WORDS[question['measure']]}",)
     lines = tuple(
         (

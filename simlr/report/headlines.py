@@ -12,7 +12,7 @@ from ..analysis.answer_words import times
 from ..analysis.comparison import APART, BETTER, EVEN, FEWEST, NEITHER, NOTHING, OPEN, TIE, WORSE
 from ..analysis.families import NO_EDGE
 from ..analysis.levels import place
-from ..analysis.wording import begun, joined, noun, spoken
+from ..analysis.wording import at_value, begun, joined, noun, spoken
 from ..text import many, shortened, value_text
 
 MOST_FAMILIES = 3
@@ -128,7 +128,7 @@ def annealing(kind: str, pairs: Sequence[Any], steady: Sequence[str] = (), quest
         return f"Beside {rivals} no annealed one surely ends with less test loss{tried}{rest}"
     top = max(sure, key=lambda pair: pair.win_share)
     among = f"; {len(sure)} of {len(pairs)} comparisons are surely won" if len(pairs) > 1 else ""
-    where = joined([noun(key).at.format(value_text(value)) for key, value in top.problem])
+    where = joined([at_value(key, value) for key, value in top.problem])
     return (
         f"Beside {rivals}, annealing wins most often with {spoken(top.a)}: it ends with less test loss than "
         f"{spoken(top.b)} in {100 * top.win_share:.0f} % of {many(top.pairs, 'seed')} at "

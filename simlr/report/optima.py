@@ -5,7 +5,7 @@ from typing import Any
 from ..analysis.answer_words import digits
 from ..analysis.levels import heading
 from ..analysis.on_page import MOST_LINES
-from ..analysis.wording import begun, joined
+from ..analysis.wording import begun, joined, told_apart
 from ..text import number, shortened
 from .sections import Section
 from .tables import Table, label
@@ -48,8 +48,9 @@ def _table(kind, problem, rows):
     """The table of one problem combination."""
     measure = rows[0].measure.replace("_", " ")
     header = ("at", "best of", "schedule", f"{measure} above its floor", "over the optimum's", "shape exponent")
+    told = told_apart([row.schedule for row in rows])
     lines = [
-        (heading(kind, row.level), shortened(row.family), shortened(row.schedule), number(row.loss),
+        (heading(kind, row.level), shortened(row.family), told[row.schedule], number(row.loss),
          "1 (the optimum)" if row.is_optimum else f"{row.ratio:.4g}",
          f"{row.exponent:.2f}" if row.exponent == row.exponent else "-")
         for row in rows[:MOST_LINES]

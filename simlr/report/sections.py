@@ -13,9 +13,9 @@ from ..analysis.families import STEADY, SURE, shapes_and_methods
 from ..analysis.levels import heading, last, place
 from ..analysis.on_page import MOST_GROUPS, MOST_LINES, Group
 from ..analysis.summary import is_exact
-from ..analysis.wording import joined, noun, spoken
+from ..analysis.wording import at_value, joined, noun, spoken, told_apart
 from ..config import question as questions
-from ..text import labels, number, shortened, some, value_text
+from ..text import number, shortened, some, value_text
 from . import headlines
 from .tables import Table, label, percent, probability, ratio_interval, ratio_text
 from .view import View
@@ -102,7 +102,7 @@ def _base_told(analysis):
 def _pair_table(group, pairs):
     """The table of some `Pair`s of one problem combination, all with the baseline."""
     base = shortened(group.base)
-    told = labels([pair.a for pair in pairs])
+    told = told_apart([pair.a for pair in pairs])
     lines = tuple((told[pair.a], *_cells(pair)) for pair in pairs)
     ratio = f"schedule / {base}"
     title = (
@@ -139,10 +139,11 @@ def _cells(pair):
 
 def apart_table(kind: str, pairs: Sequence[Any], where: str) -> Table:
     """The table of `Pair`s that are not at equal train loss: shown apart, and counted nowhere."""
+    told, others = told_apart([pair.a for pair in pairs]), told_apart([pair.b for pair in pairs])
     lines = tuple(
         (
-            shortened(pair.a),
-            shortened(pair.b),
+            told[pair.a],
+            others[pair.b],
             heading(kind, pair.level),
             f"{100 * pair.train_gap:.2g} %",
             f"{pair.apart} of {pair.seeds}",
@@ -194,7 +195,7 @@ def best(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
         rows for rows in told if rows[0].problem == told[0][0].problem and rows[0].parameter == told[0][0].parameter
     ]
     problem, several = told[0][0].problem, len({row.problem for row in analysis.best}) > 1
-    where = joined([noun(key).at.format(value_text(value)) for key, value in problem]) if several else ""
+    where = joined([at_value(key, value) for key, value in problem]) if several else ""
     # Of a question on anything else it is said that this is the best for the test loss.
     of_loss = analysis.run.config.question.get("measure", "test_loss") == "test_loss"
     return Section("best", title, tuple(tables), told, headline=headlines.best(first, analysis.margin, where, of_loss))
@@ -222,7 +223,7 @@ def likely(rows: Sequence[Any]) -> Sequence[Any]:
 def _best_table(kind, problem, families):
     """The table of the families of one problem combination."""
     header = ("schedules", "parameter", "tried", "at", "best", "in % of resamples", "95 % of them", "test loss")
-    lines = []
+    lines, told = [], told_apart([rows[0].family for rows in families[:MOST_LINES]])
     for rows in families[:MOST_LINES]:
         tried = f"{len(rows)}: {value_text(rows[0].value)} to {value_text(rows[-1].value)}"
         outcome = ("none reached it", "-", "-", "-")
@@ -231,7 +232,9 @@ def _best_table(kind, problem, families):
             value = value_text(winner.value) + (f" ({winner.edge} tried)" if winner.edge else "")
             likely_values = ", ".join(value_text(row.value) for row in likely(rows))
             outcome = (value, f"{100 * winner.win_share:.0f}", likely_values, number(winner.test_loss))
-        lines.append((shortened(rows[0].family), rows[0].parameter, tried, heading(kind, rows[0].level), *outcome))
+        lines.append(
+            (told[rows[0].family], noun(rows[0].parameter).name, tried, heading(kind, rows[0].level), *outcome)
+        )
     notes = (
         "best: the smallest median test loss; a seed that does not reach the level counts as one of infinite test loss",
         "in % of resamples of the seeds the same value is best; the next column has the values that are best in 95 %",
@@ -283,7 +286,7 @@ def _rivals(analysis):
 
 def _annealing_table(kind, problem, rows):
     """The table of annealed schedules of one problem combination."""
-    annealed, steady = labels([row.a for row in rows]), labels([row.b for row in rows])
+    annealed, steady = told_apart([row.a for row in rows]), told_apart([row.b for row in rows])
     lines = tuple((annealed[row.a], steady[row.b], heading(kind, row.level), *_cells(row)) for row in rows)
     header = (
         "annealed",
@@ -348,11 +351,11 @@ def _direction_tables(view, problem, rows):
     notes = ["in % of the loss above its floor: mean over seeds, with its standard error"]
     if len(ranks) < len({row.rank for row in rows}):
         notes.append(f"{len(ranks)} of {len({row.rank for row in rows})} directions: see the report's directions.csv")
-    tables = []
+    tables, told = [], told_apart(view.shown)
     for loss in ("train", "test"):
         lines = [
             (
-                shortened(name),
+                told[name],
                 *(
                     share(getattr(row, f"{loss}_share"), getattr(row, f"{loss}_share_error")) if row else "-"
                     for row in (cells.get((name, rank)) for rank in ranks)
@@ -367,9 +370,10 @@ def _direction_tables(view, problem, rows):
 
 def _spread_table(view, problem, rows):
     """The table of bias and variance of one problem combination."""
+    told = told_apart([row.schedule for row in rows])
     lines = tuple(
         (
-            shortened(row.schedule),
+            told[row.schedule],
             with_error(row.bias_squared, row.bias_squared_error),
             with_error(row.variance, row.variance_error),
             number(row.test_loss_above_floor),
@@ -378,7 +382,7 @@ def _spread_table(view, problem, rows):
         for row in rows
     )
     title = f"Bias and variance over seeds at {place(view.kind, view.last)}{label(problem)}"
-    header = ("schedule", "bias^2", "variance", "sum: mean test loss above its floor", "seeds")
+    header = ("schedule", "bias\N{SUPERSCRIPT TWO}", "variance", "sum: mean test loss above its floor", "seeds")
     reasons = dict.fromkeys(row.note for row in rows if row.note)
     notes = (*(f"not known: {note}" for note in reasons), "with jackknife standard errors") if lines else ()
     return Table(title, header, lines, notes)

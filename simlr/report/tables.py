@@ -9,9 +9,10 @@ from ..analysis.levels import WORDS, heading, is_loss
 from ..analysis.on_page import MOST_GROUPS, MOST_LEVELS, MOST_LINES, groups, levels, names
 from ..analysis.statistics import EQUAL
 from ..analysis.summary import Row
+from ..analysis.wording import at_value, told_apart
 from ..claims.verdict import HOLDS, NOT_RUN, Verdict
 from ..config.stop import PATIENCE
-from ..text import labels, listed, many, number, printable, shortened, value_text
+from ..text import listed, many, number, printable, shortened
 
 MOST_NOTES = 6
 FEW_LINES = 9
@@ -127,8 +128,9 @@ def _with_rest(all_tables, rows):
 
 
 def label(problem: tuple) -> str:
-    """A problem combination behind a title: " [train_rows = 20]"."""
-    return printable("".join(f" [{key} = {value_text(value)}]" for key, value in problem))
+    """A problem combination behind a title: " [20 rows, test exponent 1]"."""
+    parts = [at_value(key, value) for key, value in problem]
+    return printable(f" [{', '.join(parts)}]") if parts else ""
 
 
 def _loss_table(group, label):
@@ -136,7 +138,7 @@ def _loss_table(group, label):
     relative = is_loss(group.kind) and all(row.test_floor == 0.0 and row.level > 0.0 for row in group.rows)
     field = "test_loss_over_level" if relative else "test_loss"
     title = f"Test loss{' / level' if relative else ''} {WORDS[group.kind].when}, median over seeds{label}"
-    lines, told = [], labels(group.shown)
+    lines, told = [], told_apart(group.shown)
     for name in group.shown:
         mark = " (baseline)" if name == group.base else ""
         values = (number(getattr(row, field)) + _marks(row) for row in group.of(name))
@@ -162,10 +164,10 @@ def _tells_classes(group):
 
 def _accuracy_table(group, label):
     """Median share of the test rows whose class is told."""
-    lines = []
+    lines, told = [], told_apart(group.shown)
     for name in group.shown:
         values = (f"{100 * row.test_accuracy:.1f}" + _marks(row).replace(BELOW, "") for row in group.of(name))
-        lines.append((shortened(name), *values))
+        lines.append((told[name], *values))
     title = f"Test rows whose class is told, in %, {WORDS[group.kind].when}, median over seeds{label}"
     header = ("schedule", *(heading(group.kind, level) for level in group.levels))
     return Table(title, header, tuple(lines), ())
@@ -173,7 +175,7 @@ def _accuracy_table(group, label):
 
 def _ratio_table(group, label):
     """Median paired ratio to the baseline, and how often it is above 1 at the last level that pairs have reached."""
-    lines, told = [], labels(group.shown)
+    lines, told = [], told_apart(group.shown)
     for name in group.shown:
         if name != group.base:
             ratios = (_ratio(row) + _marks(row) for row in group.of(name))

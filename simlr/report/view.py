@@ -11,12 +11,11 @@ from ..analysis.comparison import FEWEST, MARGIN
 from ..analysis.levels import is_loss, last_shared, place
 from ..analysis.schedule_parts import ScheduleParts
 from ..analysis.summary import Row, is_exact, problem_groups
-from ..analysis.wording import at, begun, joined, noun, spoken
+from ..analysis.wording import at, at_value, begun, joined, spoken, told_apart
 from ..store.file_format import is_own
-from ..text import labels, listed, many, value_text
+from ..text import MOST_NAMES, first_few, many
 
 MOST_SCHEDULES = 7
-MOST_LETTERS = 30  # of a name in a legend
 MOST_TIMES = 1000  # beyond it, how many times as much is not told
 GRID_POINTS = 160
 # Moments are joined where the logarithms of their train losses differ by less than this, or where the test loss, or
@@ -57,7 +56,7 @@ class View:
         # How few seeds can be told of: a mean over the noise, where nothing else is drawn, is exact.
         self.fewest = 1 if is_exact(run) else FEWEST
         self._problem, settings = dict(problem), len({row.problem for row in rows})
-        at_problem = joined([noun(key).at.format(value_text(value)) for key, value in problem])
+        at_problem = joined([at_value(key, value) for key, value in problem])
         self._at_problem = f" at {at_problem}" if problem else ""
         self.problem = f" At {at_problem}, one of {many(settings, 'setting')} of the problem." if problem else ""
 
@@ -99,7 +98,7 @@ class View:
     @cached_property
     def labels(self) -> dict[str, str]:
         """What the schedules shown are called in a picture's legend."""
-        told = labels(self.shown, MOST_LETTERS)
+        told = told_apart(self.shown)
         return told | {name: text for name, text in self.lead.labels.items() if name in told} if self.lead else told
 
     def spoken(self, name: str) -> str:
@@ -120,7 +119,8 @@ class View:
         if self.lead:
             who = "; ".join(f"{side} is {spoken(name)}" for name, side in self.lead.sides.items())
             return f" Drawn is what the sides of the question chose: {who}."
-        return f" Not drawn: {listed(rest)}." if rest else ""
+        told = told_apart(self.names)
+        return f" Not drawn: {first_few([told[name] for name in rest], MOST_NAMES, between='; ')}." if rest else ""
 
     @property
     def level(self) -> str:
@@ -135,8 +135,9 @@ class View:
 
     @property
     def depths(self) -> list[float]:
-        """Train losses, above the floor where levels are, at which schedules stop: the levels, or medians there."""
-        losses = self.levels if self.by_loss else [row.train_loss for row in self.rows.values() if row.reached]
+        """Train losses, above the floor where levels are, at which those shown stop: the levels, or medians there."""
+        drawn = [self.rows[name, level] for name in self.shown for level in self.levels]
+        losses = self.levels if self.by_loss else [row.train_loss for row in drawn if row.reached]
         return [loss for loss in dict.fromkeys(losses) if loss > 0.0]
 
     def reached(self, status: NDArray) -> NDArray[np.bool_]:

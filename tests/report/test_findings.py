@@ -12,7 +12,7 @@ import runs
 import simlr
 from simlr.analysis import budgets, comparison, pairs
 from simlr.analysis.run_analysis import Analysis
-from simlr.analysis.wording import spoken
+from simlr.analysis.wording import spoken, told_apart
 from simlr.papers import nakkiran2020
 from simlr.report import __main__, headlines
 from simlr.report.figures import analysis as figures
@@ -262,10 +262,10 @@ def test_values_that_end_alike_are_not_called_the_best():
         ("flow", "flow"),
         ("large[learning_rate=1.0]", "large at learning rate 1"),
         ("annealed[phase1.steps=10]", "annealed at 10 steps in phase 1"),
-        ("100-steps[batch_size=1,optimizer=gd]", "100-steps at batches of 1 and optimiser gd"),
+        ("100-steps[batch_size=1,optimizer=gd]", "100-steps at batches of 1 and optimiser gradient descent"),
         (
             "constant[learning_rate=0.003], gd, minibatch[batch_size=8,sampling=epochs]",
-            "constant, gd, minibatch at learning rate 0.003, batches of 8 and sampling epochs",
+            "constant, gradient descent, mini-batches at learning rate 0.003, batches of 8 and sampling epochs",
         ),
         ("own[milestones=[10,20],gamma=0.5]", "own at milestones [10,20] and gamma 0.5"),
         ("named[so]", "named[so]"),
@@ -350,3 +350,50 @@ def test_few_seeds_and_small_differences_are_said_to_be_such():
     assert view.sentence_of_ratios({"near": [view.rows["near", 1e-2]]}) == view.sentence()
     run = simlr.run(runs.grid(schedule=[FLOW, near], stop=stop, seeds__count=8, **QUIET))
     assert View(run, Analysis(run).rows).sentence().endswith("8 seeds are too few to say which schedule is better")
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["flow", "constant[learning_rate=0.3]"], ["flow", "constant, rate 0.3"]),
+        (
+            ["flow", *(f"annealed[phase1.learning_rate={rate},phase1.steps=10]" for rate in (1.9, 1.99))],
+            ["flow", "annealed, rate 1.9, 10 steps", "annealed, rate 1.99, 10 steps"],
+        ),
+        (
+            [
+                "constant[learning_rate=0.003], gd, minibatch[batch_size=8,sampling=epochs]",
+                "constant[learning_rate=1.0], momentum[momentum=0.8], minibatch[batch_size=64,sampling=epochs]",
+            ],
+            ["rate 0.003, gradient descent, batches of 8", "rate 1, momentum 0.8, batches of 64"],
+        ),
+        (
+            [
+                "two[phase1.learning_rate=1,phase2.learning_rate=2]",
+                "two[phase1.learning_rate=3,phase2.learning_rate=2]",
+            ],
+            ["rate 1", "rate 3"],
+        ),
+        (
+            [
+                "two[phase1.learning_rate=1,phase2.learning_rate=2]",
+                "two[phase1.learning_rate=3,phase2.learning_rate=4]",
+            ],
+            ["rate 1 in phase 1, rate 2 in phase 2", "rate 3 in phase 1, rate 4 in phase 2"],
+        ),
+        (
+            ["constant[batch_size=1,optimizer=gd]", "constant[batch_size=1,momentum=0.3,optimizer=momentum]"],
+            ["gradient descent", "momentum 0.3"],
+        ),
+        (["small, gd", "small, nesterov[momentum=0.9]"], ["gradient descent", "Nesterov, momentum 0.9"]),
+        (["only[learning_rate=0.1]"], ["only, rate 0.1"]),
+        (["named[so]", "other"], ["named[so]", "other"]),
+        (["same[learning_rate=0.1]", "same[rate=0.1]"], ["rate 0.1", "rate 0.1"]),
+        ([], []),
+    ],
+)
+def test_a_legend_names_schedules_by_what_they_differ_in(names, told):
+    found = told_apart(names)
+    assert list(found) == names and len(set(found.values())) == len(names)
+    if len(set(told)) == len(told):
+        assert list(found.values()) == told

@@ -4,16 +4,17 @@ Needs matplotlib. Each maker takes the `View` of the run and the section's rows,
 """
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ...analysis.comparison import APART, MARGIN
-from ...analysis.levels import heading, place
+from ...analysis.levels import place
 from ...analysis.on_page import MOST_GROUPS
-from ...analysis.wording import noun, spoken
-from ...text import labels, listed, shortened, some, value_text
+from ...analysis.wording import at_value, noun, spoken, told_apart
+from ...text import MOST_NAMES, first_few, shortened, some
 from ..sections import RATE, Section, likely, ranks_shown
 from ..view import View
 from . import style
@@ -56,11 +57,16 @@ def pictures(view: View, sections: Sequence[Section]) -> dict[str, Picture]:
 
 def _problem_text(problem):
     """A problem combination in a legend."""
-    parts = [style.plain(f"{key} = {value_text(value)}") for key, value in problem]
+    parts = [style.plain(at_value(key, value)) for key, value in problem]
     return (", " if sum(map(len, parts)) <= LABEL else ",\n").join(parts)
 
 
 # ---- intervals in rows ----
+
+
+def _lines_told(names):
+    """Schedules beside the axis, in lines that leave room for the panel."""
+    return [textwrap.fill(style.plain(told), LABEL) for told in told_apart(names).values()]
 
 
 class _Dot:
@@ -82,7 +88,9 @@ def _dots(dots, logarithmic=False):
     problems = list(dict.fromkeys(dot.problem for dot in dots))
     if not names:
         return None
-    figure, (panel,) = style.figure(height=1.9 + 0.32 * len(names) * min(2.0, 1.0 + 0.25 * (len(problems) - 1)))
+    told = _lines_told(names)
+    lines = max(min(2.0, 1.0 + 0.25 * (len(problems) - 1)), *(1.0 + text.count("\n") for text in told))
+    figure, (panel,) = style.figure(height=1.9 + 0.32 * len(names) * lines)
     for i, problem in enumerate(problems):
         some_dots = [dot for dot in dots if dot.problem == problem and dot.name in names]
         aside = (i - 0.5 * (len(problems) - 1)) * 0.8 / max(len(problems), 2)
@@ -93,7 +101,7 @@ def _dots(dots, logarithmic=False):
         panel.errorbar(
             x, y, xerr=[np.maximum(x - low, 0.0), np.maximum(high - x, 0.0)], linestyle="", label=text, **line
         )
-    panel.set_yticks(range(len(names)), [style.plain(label) for label in labels(names, LABEL).values()])
+    panel.set_yticks(range(len(names)), told)
     panel.set_ylim(len(names) - 0.4, -0.6)
     panel.grid(visible=False, axis="y")
     if logarithmic:
@@ -112,8 +120,8 @@ def against(view: View, rows: Sequence[Any], headline: str) -> Picture | None:
     figure, panel = drawn
     base = shortened(view.base)
     panel.axvline(1.0, color="#000000", linewidth=1.0, zorder=0)
-    of = style.plain(base) if len(base) <= LABEL else "the one compared with"
-    panel.set_xlabel(f"test loss / that of {of}, same seed; left of 1: less")
+    of = f" / that of {style.plain(base)}, same seed" if len(base) <= LABEL else ", ratio in the same seed"
+    panel.set_xlabel(f"test loss{of}; left of 1: less")
     style.title(figure, headline)
     levels = " or ".join(dict.fromkeys(place(view.kind, row.level) for row in compared))
     caption = (
@@ -138,7 +146,7 @@ def annealing(view: View, rows: Sequence[Any], headline: str) -> Picture | None:
     panel.set_xlim(-2.0, 102.0)
     panel.set_xlabel("seeds in which annealing has less test loss, in percent")
     style.title(figure, headline)
-    against_ = ", ".join(dict.fromkeys(shortened(row.b) for row in rows[:MOST_DOTS]))
+    against_ = "; ".join(told_apart(list(dict.fromkeys(row.b for row in rows[:MOST_DOTS]))).values())
     caption = (
         "Share of the pairs in which the annealed schedule ends with less test loss than the steady schedule of the "
         f"least median test loss ({shortened(against_, 90)}), with its 95 % Wilson interval.{_not_drawn(rows)}"
@@ -164,12 +172,13 @@ def best(view: View, families: Sequence[Any], headline: str) -> Picture | None:
     if not problems:
         return None
     names = list(dict.fromkeys(rows[0].family for rows in chosen))[: len(style.COLOURS)]
-    told = labels(names, LABEL)
+    at = list(dict.fromkeys(place(view.kind, rows[0].level) for rows in chosen))
+    told = told_apart(names)
     figure, panels = style.figure(len(problems), width=10.0 if len(problems) == 1 else 4.3 * len(problems) + 2.0)
     clipped = False
     for panel, problem in zip(panels, problems, strict=True):
         for rows in [rows for rows in chosen if rows[0].problem == problem and rows[0].family in names]:
-            text = f"{told[rows[0].family]}, {heading(view.kind, rows[0].level)}"
+            text = told[rows[0].family] + (f", {place(view.kind, rows[0].level)}" if len(at) > 1 else "")
             _draw_family(panel, style.line(names.index(rows[0].family)), text, rows)
         style.log_where_wide(panel, [line.get_ydata() for line in panel.get_lines()])
         clipped |= _leave_room(panel)
@@ -181,7 +190,8 @@ def best(view: View, families: Sequence[Any], headline: str) -> Picture | None:
     style.title(figure, headline)
     rest = len({rows[0].family for rows in chosen}) - len(names)
     caption = (
-        "Median test loss against the value, at the last level that is reached; values with which most seeds do not "
+        f"Median test loss against the value, at {at[0] if len(at) == 1 else 'the last level that is reached'}; "
+        "values with which most seeds do not "
         "reach it are left out. Star: the best value; thick: those that are best in 95 % of the resamples of the seeds."
         + (f" What lies beyond the upper edge has over {MOST_TIMES:g} times the least." if clipped else "")
         + (f" Not drawn: {rest} more." if rest > 0 else "")
@@ -241,7 +251,7 @@ def by_direction(view: View, rows: Sequence[Any], _: str) -> Picture | None:
         f"Where the error is at {view.level}: the share of the train loss above its floor (left) and of the test loss "
         "above its floor (right) that lies in each direction of train curvature, mean over seeds; bars: its standard "
         "error. Shares of the test loss can be negative where the test distribution has other axes."
-        + (f" Not drawn: {listed(rest)}." if rest else "")
+        + (f" Not drawn: {first_few(list(told_apart(rest).values()), MOST_NAMES, between='; ')}." if rest else "")
     )
     return style.Picture("directions", caption, figure)
 
@@ -299,15 +309,13 @@ def spread(view: View, rows: Sequence[Any], _: str) -> Picture | None:
         of_problem = [row for row in known if row.problem == problem]
         y = [names.index(row.schedule) for row in of_problem]
         bias = np.array([max(row.bias_squared, 0.0) for row in of_problem])
-        parts: tuple = (("bias^2", np.zeros(bias.size), bias, "bias_squared_error"),)
+        parts: tuple = (("bias\N{SUPERSCRIPT TWO}", np.zeros(bias.size), bias, "bias_squared_error"),)
         parts += (("variance", bias, np.array([row.variance for row in of_problem]), "variance_error"),)
         for (text, left, values, error), colour in zip(parts, style.COLOURS[1:3], strict=True):
             errors = np.nan_to_num([getattr(row, error) for row in of_problem])
             panel.set_axisbelow(True)
             panel.barh(y, values, 0.6, left=left, xerr=errors, label=text, color=colour, capsize=2)
-        panel.set_yticks(
-            range(len(names)), [style.plain(shortened(name, 20)) for name in names] if panel is panels[0] else []
-        )
+        panel.set_yticks(range(len(names)), _lines_told(names) if panel is panels[0] else [])
         panel.set_ylim(len(names) - 0.4, -0.6)
         panel.set_xlabel("mean test loss above its floor")
         panel.set_title(_problem_text(problem))

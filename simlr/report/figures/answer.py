@@ -12,7 +12,7 @@ from ...analysis.answers import Comparison, value_at
 from ...analysis.levels import WORDS, last, place
 from ...analysis.outcomes import WORDS as MEASURES
 from ...analysis.outcomes import Answer
-from ...analysis.wording import noun
+from ...analysis.wording import at_value, noun
 from ...config.question import side_name
 from ...store.run import Run
 from ...text import shortened, some, value_text
@@ -60,7 +60,7 @@ def _axes_for(answer):
 
 def _told(axis, value):
     """One value of an axis, in words."""
-    return place(axis, value) if axis in WORDS else noun(axis).at.format(value_text(value))
+    return place(axis, value) if axis in WORDS else at_value(axis, value)
 
 
 def _of(run, row, axis):

@@ -6,7 +6,8 @@ Needs matplotlib.
 from collections.abc import Sequence
 from typing import Any
 
-from ...text import shortened, value_text
+from ...analysis.wording import at_value
+from ...text import shortened
 from ..schedules import curve
 from ..view import View
 from . import style
@@ -38,7 +39,7 @@ def optima(view: View, rows: Sequence[Any], headline: str) -> Picture | None:
             panel.plot(steps[seen], rates[seen], label=name, linewidth=2.6 if row.is_optimum else 1.4, **look)
             values += rates[seen & (rates > 0.0)].tolist()
         style.positive_axis(panel, "y", values)
-        parts = [f"{key} = {value_text(value)}" for key, value in problem]
+        parts = [at_value(key, value) for key, value in problem]
         panel.set_title(style.plain(", ".join([f"{level:,.0f} steps", *parts])), fontsize=10)
         panel.set_xlabel("step")
         panel.set_ylabel("learning rate")

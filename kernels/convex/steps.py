@@ -2,11 +2,11 @@
 
 A step of a cell (one schedule with one seed) in the parameters' own axes is
 
-    g_t at theta_t (`passes`),   theta_(t+1), v_(t+1) from g_t, eta_t, beta (`optimizers`),   a_(t+1) (`averages`),
+    g_t at theta_t (`passes`),   theta_(t+1) from g_t, eta_t and what is carried (`optimizers`),   a_(t+1) (`averages`),
 
-and the levels are checked after every step. The pass over all rows that gives the train loss gives the next gradient
-too. Mini-batches need that pass for levels alone; without any, the loss is looked at only where the parameters are so
-long that it may lie beyond the limit.
+and the levels are checked after every step. Schedule-free optimisers take g_t at another point than theta_t; else the
+pass over all rows that gives the train loss gives the next gradient too. Mini-batches need that pass for levels alone;
+without any, the loss is looked at only where the parameters are so long that it may lie beyond the limit.
 
 The lanes of a pool are schedules of one seed, so that a row that is loaded, or drawn, serves them all; of few schedules
 the passes over all rows have rows in their lanes instead (`in_lanes`). What a pool is,
@@ -51,10 +51,10 @@ from ..stochastic.lanes import (
     record_lanes,
     store_cells,
 )
-from ..stochastic.optimizers import update_lanes
 from ..stochastic.steps import SEGMENT, pool_width, segment_end
 from ..tasks import NONE_LEFT, claim_cells
 from .landing import keep_before, land_lane, make_trial
+from .optimizers import fill_numbers, is_elsewhere, make_memory, step_lanes
 from .passes import batch_pass, full_pass, hits_pass, loss_pass, make_scratch, norms
 
 # Where |theta|^2 times the largest |x|^2 is below it, no loss is near the limit of 1e100.
@@ -83,15 +83,15 @@ def gather_batch(table, n, drawn, batch, count):
 
 
 @inline
-def batch_gradient(pool, drawn, batch, scratch, launch, n, step, filled):
-    """pool.gradient = that of the mini-batch of a step."""
+def batch_gradient(pool, at, drawn, batch, scratch, launch, n, step, filled):
+    """pool.gradient = that of the mini-batch of a step, at the parameters `at`."""
     table, count = launch.rows, drawn.picked.size
     if launch.noise.kind == WITH_REPLACEMENT:
         rows_with_replacement(drawn, launch.noise, n, table.count[n], step)
     else:
         count = rows_of_epoch(drawn, step)
     rows = gather_batch(table, n, drawn, batch, count)
-    batch_pass(table, batch.x, batch.y, batch.weight, rows, pool.r, scratch, pool.gradient, filled)
+    batch_pass(table, batch.x, batch.y, batch.weight, rows, at, scratch, pool.gradient, filled)
 
 
 @inline
@@ -117,9 +117,12 @@ def guard(pool, scratch, table, n, count):
 
 
 @inline
-def look(pool, scratch, launch, n, count):
+def look(pool, memory, scratch, launch, n, count):
     """The energy of all lanes, and the next gradient where it is that of all rows."""
-    if launch.noise.kind < WITH_REPLACEMENT:
+    elsewhere, whole = is_elsewhere(launch.method.optimizer), launch.noise.kind < WITH_REPLACEMENT
+    if whole and elsewhere:
+        full_pass(launch.rows, n, memory.point, scratch, pool.gradient, count)
+    if whole and not elsewhere:
         full_pass(launch.rows, n, pool.r, scratch, pool.gradient, count)
         take_losses(pool, scratch, count)
     elif launch.cells.threshold[n, 0] >= 0.0:
@@ -152,21 +155,22 @@ def answer_alarms(pool, trial, scratch, count, launch, step, t):
 
 
 @inline
-def take_segment(pool, drawn, batch, trial, scratch, count, launch, n, step, end, first_step):
+def take_segment(pool, memory, drawn, batch, trial, scratch, count, launch, n, step, end, first_step):
     """Take the steps from `step` to `end`, first_step that of the chunk; return how many cells left the pool."""
     method, filled = launch.method, whole_lanes(count)
     lay_out_rates(pool, count, launch.rates.eta, step - first_step, end - step)
     moment = first_moment(pool, count)
     left = 0
+    at = memory.point if is_elsewhere(method.optimizer) else pool.r
     for now in range(step, end):
         if launch.noise.kind >= WITH_REPLACEMENT:
-            batch_gradient(pool, drawn, batch, scratch, launch, n, now, filled)
+            batch_gradient(pool, at, drawn, batch, scratch, launch, n, now, filled)
         keep_before(trial, pool.r, filled)
-        update_lanes(method.optimizer, pool.gradient, pool.rates, now - step, pool.beta, pool.r, pool.velocity, filled)
+        step_lanes(method.optimizer, pool, memory, now - step, now + 1, filled)
         average_lanes(
             method.average, now + 1, pool.tail_start, pool.decay, pool.r, pool.average, pool.past, pool.present, filled
         )
-        look(pool, scratch, launch, n, count)
+        look(pool, memory, scratch, launch, n, count)
         if raise_alarms(pool.energy, pool.bar, pool.alarm, filled):
             left += answer_alarms(pool, trial, scratch, count, launch, now + 1, now - first_step)
         if now + 1 == moment:
@@ -176,12 +180,14 @@ def take_segment(pool, drawn, batch, trial, scratch, count, launch, n, step, end
 
 
 @worker
-def step_pool(launch, members, first_step, width):
+def step_pool(launch, rules, members, first_step, width):
     """Take one chunk of steps with one pool."""
     noise, n, table = launch.noise, members.other, launch.rows
     batches = noise.kind >= WITH_REPLACEMENT
     shuffled = noise.kind == SHUFFLED
     pool = make_pool(table.ridge.size, launch.state.velocity.shape[2], launch.state.average.shape[2], SEGMENT, width)
+    kind = launch.method.optimizer
+    memory = make_memory(kind, pool.velocity, table.ridge.size, rules.prepares)
     scratch = make_scratch(table, width)
     trial = make_trial(table.ridge.size, width if launch.passages.stop_fraction.shape[2] > 0 else 0)
     drawn = make_drawn(0, 0, noise.batch if batches else 0, table.count[n] if shuffled else 0, 0)
@@ -195,13 +201,14 @@ def step_pool(launch, members, first_step, width):
             count = busy = load_cells(pool, members, launch, step)
             if count == 0:
                 return
+            fill_numbers(memory, pool.schedule, rules)
             if not batches:
-                full_pass(table, n, pool.r, scratch, pool.gradient, count)
+                full_pass(table, n, memory.point if is_elsewhere(kind) else pool.r, scratch, pool.gradient, count)
         # The order in hand at the start of a chunk may be another epoch's.
         if shuffled and (step == first_step or step % steps_an_epoch(drawn.order.size, noise.batch) == 0):
             order_epoch(drawn, noise, n, step)
         end = segment_end(pool, count, launch, n, step, last_step)
-        busy -= take_segment(pool, drawn, batch, trial, scratch, count, launch, n, step, end, first_step)
+        busy -= take_segment(pool, memory, drawn, batch, trial, scratch, count, launch, n, step, end, first_step)
         step = end
     store_cells(pool, count, launch.state)
 
@@ -222,7 +229,7 @@ def start_cells(pool, scratch, members, launch):
 
 
 @worker
-def convex_worker(launch, first_step, tasks):
+def convex_worker(launch, rules, first_step, tasks):
     """Claim tasks, one pool each, until none is left or a stop is asked for."""
     schedules, seeds = launch.passages.decided.shape
     parameters = launch.rows.ridge.size
@@ -235,20 +242,21 @@ def convex_worker(launch, first_step, tasks):
         if first_step == 0:
             pool = make_pool(parameters, 0, launch.state.average.shape[2], 0, LANES)
             start_cells(pool, make_scratch(launch.rows, LANES), members, launch)
-        step_pool(launch, members, first_step, width)
+        step_pool(launch, rules, members, first_step, width)
 
 
 @sweep
-def convex_sweep(cells, rates, method, noise, rows, state, passages, first_step, tasks, workers):
+def convex_sweep(cells, rates, method, rules, noise, rows, state, passages, first_step, tasks, workers):
     """Take one chunk of steps with every cell, until its levels are passed and its moments recorded.
 
     Parameters: as for `stochastic.steps.stochastic_sweep`, with these differences. Cells: scale[0] (N, p) holds the
     eigenvalues of what bounds the Hessian, whose largest one is the unit of rates; threshold (N, E) is twice the level,
-    below 0 where out of reach. rows is a `losses.Table`. State, Passages hold the p parameters in the place of r;
-    every schedule starts at the same ones. Noise is none or of mini-batches.
+    below 0 where out of reach. rules are `optimizers.Rules`, and state.velocity (S, N, rows) holds what the optimiser
+    carries, as many rows as `optimizers.room` says. rows is a `losses.Table`. State, Passages hold the p parameters in
+    the place of r; every schedule starts at the same ones. Noise is none or of mini-batches.
     """
     for _ in prange(workers):
-        convex_worker(Launch(cells, rates, method, noise, rows, state, passages), first_step, tasks)
+        convex_worker(Launch(cells, rates, method, noise, rows, state, passages), rules, first_step, tasks)
 
 
 @worker

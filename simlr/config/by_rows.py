@@ -3,6 +3,8 @@
 from typing import Any
 
 from ..errors import InputError
+from ..problems import losses
+from .optimizers import depends_on_axes, first_by_rows
 
 
 def check_grid(config: Any) -> None:
@@ -20,9 +22,12 @@ def check_grid(config: Any) -> None:
     """
     if not config.by_rows:
         return
-    asked = "problem.loss" if "loss" in config.problem else "problem.ridge"
-    value = config.problem.get("loss", config.problem.get("ridge"))
-    here = f"{asked} = {value!r}"
+    if losses.is_plain(config.problem):
+        here = first_by_rows(config.optimizer)
+    else:
+        asked = "problem.loss" if "loss" in config.problem else "problem.ridge"
+        here = f"{asked} = {config.problem.get('loss', config.problem.get('ridge'))!r}"
+    _check_axes(config, here)
     if config.engine == "closed-form":
         raise InputError(f"engine 'closed-form': {here} has no closed form; use 'auto'")
     if config.expectation is not None:
@@ -40,3 +45,17 @@ def check_grid(config: Any) -> None:
     )
     if other is not None:
         raise InputError(f"noise {other!r} goes with the plain squared loss, not with {here}; use noise 'minibatch'")
+
+
+def _check_axes(config, here):
+    """Refuse optimisers that act axis by axis where the axes are not the features' own, and a start that is not 0."""
+    kinds = config.problem.get("features", "linear")
+    other = next((kind for kind in (kinds if isinstance(kinds, list) else [kinds]) if kind != "linear"), None)
+    acting = next((table["kind"] for table in config.optimizer if depends_on_axes(table)), None)
+    if other is not None and acting is not None:
+        raise InputError(
+            f"optimizer {acting!r} acts axis by axis, and features = {other!r} have no axes of their own; use features "
+            "= 'linear', or 'gd', 'momentum', 'nesterov', 'polyak_momentum' or 'schedule_free_sgd' without clip_value"
+        )
+    if config.problem.get("start", "zero") != "zero":
+        raise InputError(f"problem.start: {here} starts at 0; leave start out")

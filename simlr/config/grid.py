@@ -22,6 +22,7 @@ from . import question as questions
 from . import stop as stopping
 from .axes import check_axis, check_combinations, count_combinations, expand
 from .methods import NO_NOISE, check_noises, check_optimizers, is_plain, label, noise_of
+from .optimizers import goes_by_rows
 from .schedule_tables import budgets_of, check_schedules, count_schedules, expand_schedule
 from .settings import check_name, check_settings, table_at
 
@@ -185,8 +186,8 @@ class GridConfig:
 
     @property
     def by_rows(self) -> bool:
-        """Whether some combination has another loss than the squared one, or a ridge: then rows are gone through."""
-        return not losses.is_plain(self.problem)
+        """Whether rows are gone through: for a loss but the squared one, a ridge, or an optimiser that asks for it."""
+        return not losses.is_plain(self.problem) or goes_by_rows(self.optimizer)
 
     def check_count(self) -> None:
         """Refuse, by arithmetic, more schedules than anybody can have meant."""

@@ -1,58 +1,19 @@
 """The [[optimizer]] and [[noise]] tables of a grid: how gradients become steps, and where their noise comes from.
 
-To add an optimiser, add its recurrence to `kernels.stochastic.optimizers` and its line to OPTIMIZERS; to add a source
-of noise, add it to `kernels.stochastic.gradients` and its line to NOISES. Noise is drawn by address, from the root, the
+The kinds of optimisers are in `optimizers`; to add a source of noise, add it to `kernels.stochastic.gradients` and its
+line to NOISES. Noise is drawn by address, from the root, the
 draw and the step, so all schedules and optimisers meet the same.
 """
 
 from collections.abc import Callable, Iterable
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..errors import Faults, InputError, unknown
 from ..inputs import rules
 from ..inputs.parameters import REQUIRED, Parameter, missing_kind, read_parameters
 from .axes import check_axis, check_combinations, count_combinations, expand
+from .optimizers import AVERAGING, BATCH, OPTIMIZERS, Method, parameters_of, said_of, without_defaults
 
-_fraction = partial(rules.number, least=0.0, rule="a number from 0 to below 1", most=1.0 - 2.0**-53)
-
-
-class Method(NamedTuple):
-    """One kind of optimiser, average or noise."""
-
-    formula: str
-    parameters: tuple[Parameter, ...] = ()
-
-
-BATCH = (
-    Parameter("batch_size", rules.count, REQUIRED, "train rows a step"),
-    Parameter("sampling", rules.one_of("replacement", "epochs", noun="sampling"), "replacement", "how they are drawn"),
-)
-MOMENTUM = (Parameter("momentum", _fraction, 0.9, "what is kept of the velocity"),)
-
-OPTIMIZERS = {
-    "gd": Method("gradient descent: theta <- theta - eta_t g"),
-    "momentum": Method(
-        "heavy ball, as torch.optim.SGD and optax.sgd have it: v <- momentum v + g, theta <- theta - eta_t v", MOMENTUM
-    ),
-    "nesterov": Method(
-        "Nesterov's momentum, as torch and optax have it: v <- momentum v + g, theta <- theta - eta_t (g + momentum v)",
-        MOMENTUM,
-    ),
-    "sgd": Method("gradient descent on mini-batches: 'gd' with [[noise]] kind 'minibatch'", BATCH),
-}
-# For every optimiser, under its key `average`.
-AVERAGING = {
-    "none": Method("the last iterate alone"),
-    "tail": Method(
-        "mean of the iterates from step average_start on",
-        (Parameter("average_start", rules.count_or_none, 0, "the first of them"),),
-    ),
-    "exponential": Method(
-        "a <- average_decay a + (1 - average_decay) theta, from the start on",
-        (Parameter("average_decay", _fraction, 0.99, "what is kept of the average"),),
-    ),
-}
 NOISES = {
     "none": Method("the exact gradient of the train loss"),
     "gradient": Method(
@@ -100,7 +61,8 @@ def check_tables(noun: str, entries: Any, check_one: Callable[[int, dict], dict]
 
 def label(table: dict) -> str:
     """A name for one combination: its kind, and its parameters, those of UNSAID only where they differ."""
-    said = {name: value for name, value in table.items() if name != "kind" and value != UNSAID.get(name)}
+    unsaid = {**UNSAID, **said_of(table)}
+    said = {name: value for name, value in table.items() if name != "kind" and value != unsaid.get(name)}
     shown = ",".join(f"{name}={value}" for name, value in said.items())
     return f"{table['kind']}[{shown}]" if shown else table["kind"]
 
@@ -124,12 +86,16 @@ def _check_optimizer(index, entry):
         for parameter in method.parameters:
             if parameter.name in entry and other != average:
                 raise InputError(f"{key}: {parameter.name} goes with average = {other!r}, not with {average!r}")
-    parameters = OPTIMIZERS[kind].parameters + AVERAGING[average].parameters
+    own = parameters_of(key, kind, entry)
+    if average != "none" and kind.startswith("schedule_free"):
+        raise InputError(f"{key}: its iterate is an average already; leave average = {average!r} out")
+    parameters = own + AVERAGING[average].parameters
     given = {name: value for name, value in entry.items() if name != "average"}
     checked = read_parameters(key, given, parameters, others=("kind",), cast=check_axis)
+    averaging = {parameter.name: checked.pop(parameter.name) for parameter in AVERAGING[average].parameters}
+    checked = without_defaults(checked, own)
     if average == "none":
         return {"kind": kind, **checked}
-    averaging = {parameter.name: checked.pop(parameter.name) for parameter in AVERAGING[average].parameters}
     return {"kind": kind, **checked, "average": average, **averaging}
 
 

@@ -16,11 +16,12 @@ from ..config.grid import GridConfig
 from ..config.stop import LOSS_KINDS, VALIDATION
 from ..kernels import arrays
 from ..kernels.block_products import QUAD
+from ..kernels.convex import optimizers as by_rows
 from ..kernels.convex.in_lanes import BLOCK
 from ..kernels.convex.losses import Table
 from ..kernels.convex.steps import convex_sweep, measure_sweep
 from ..kernels.descent.ending import mark_out_of_reach
-from ..kernels.stochastic import averages, optimizers
+from ..kernels.stochastic import averages
 from ..plan.plan import Plan
 from ..plan.stages import batches
 from ..problems import lapack
@@ -32,7 +33,7 @@ from .buffers import Buffers
 from .deterministic import ExactDescent
 from .early_stopping import EarlyStopping
 from .step_budgets import without_levels
-from .stochastic import OF_METHOD, Stochastic, column, kind_of
+from .stochastic import OF_METHOD, Stochastic, carried, column, kind_of, numbers_of
 from .stop_rules import StopRules
 from .thresholds import highest_first
 
@@ -243,16 +244,22 @@ class RowSteps(Stochastic):
         sigma = np.zeros(indices.size)
         self._noise = arrays.Noise(source, plan.config.seeds["root"], batch, sigma, part.draws, counts)
         self._rows: Any = part.train
-        moving, averaging = optimizer != optimizers.GRADIENT_DESCENT, average != averages.NO_AVERAGE
+        averaging = average != averages.NO_AVERAGE
         levels, recorded = cells.threshold.shape[1], int((cells.row >= 0).sum())
         start = np.zeros((indices.size, seeds, parameters))
-        self.state, self.passages = arrays.empty_passages(
-            start, levels, recorded, points, moving=moving, averaging=averaging, landing=plan.landing
+        state, self.passages = arrays.empty_passages(
+            start, levels, recorded, points, moving=False, averaging=averaging, landing=plan.landing
         )
+        own = [method[0] for method in methods]
+        velocity = carried(own, optimizer, parameters)[:, None].repeat(seeds, axis=1)
+        self.state = state._replace(velocity=velocity)
+        numbers = np.array([numbers_of(one) for one in own])
+        limits = numbers[:, [by_rows.CLIP_NORM, by_rows.CLIP_VALUE]]
+        self._rules = by_rows.Rules(numbers, int(np.isfinite(limits).any() or numbers[:, by_rows.COUPLED].any()))
 
     def take(self, rates: arrays.Rates, first: int) -> None:
         """Take the steps of `rates`, of which `first` come before."""
-        given = self._cells, rates, self._method, self._noise, self._rows
+        given = self._cells, rates, self._method, self._rules, self._noise, self._rows
         self._launch(convex_sweep, *given, self.state, self.passages, first)
 
 

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config.optimizers import OPTAX, TORCH
 from ..kernels import arrays, status
+from ..kernels.convex import optimizers as by_rows
 from ..kernels.residual_losses import residual_losses_sweep
 from ..kernels.stochastic import averages, gradients, optimizers
 from ..kernels.stochastic.steps import stochastic_sweep
@@ -20,7 +22,21 @@ OPTIMIZER = {
     "sgd": optimizers.GRADIENT_DESCENT,
     "momentum": optimizers.MOMENTUM,
     "nesterov": optimizers.NESTEROV,
+    "polyak_momentum": by_rows.POLYAK,
+    "adam": by_rows.ADAM,
+    "adamw": by_rows.ADAM,
+    "nadam": by_rows.NADAM_TORCH,
+    "rmsprop": by_rows.ROOT_MEAN_SQUARE,
+    "adagrad": by_rows.ROOT_MEAN_SQUARE,
+    "sign": by_rows.SIGN,
+    "lion": by_rows.LION,
+    "schedule_free_sgd": by_rows.FREE,
+    "schedule_free_adamw": by_rows.FREE_ADAM,
 }
+# Their decay is no part of the gradient.
+APART = ("adamw", "lion", "schedule_free_adamw")
+# What torch adds to the norm that a gradient is clipped by.
+TORCH_OFFSET = 1e-6
 AVERAGE = {"none": averages.NO_AVERAGE, "tail": averages.TAIL, "exponential": averages.EXPONENTIAL}
 NOISE = {
     ("none", None): gradients.NO_NOISE,
@@ -44,7 +60,56 @@ def kind_of(optimizer: dict[str, Any], noise: dict[str, Any]) -> tuple[int, int,
     (optimiser, average, noise, batch size), the first three as numbers of the kernels.
     """
     source = NOISE[noise["kind"], noise.get("covariance", noise.get("sampling"))]
-    return OPTIMIZER[optimizer["kind"]], AVERAGE[optimizer.get("average", "none")], source, noise.get("batch_size", 1)
+    kind = OPTIMIZER[optimizer["kind"]]
+    if "dampening" in optimizer:
+        kind = by_rows.DAMPED
+    elif kind == by_rows.NADAM_TORCH and optimizer["convention"] == OPTAX:
+        kind = by_rows.NADAM_OPTAX
+    return kind, AVERAGE[optimizer.get("average", "none")], source, noise.get("batch_size", 1)
+
+
+def numbers_of(optimizer: dict[str, Any]) -> list[float]:
+    """The numbers of one schedule's optimiser, as `kernels.convex.optimizers` has them in a row.
+
+    Parameters
+    ----------
+    optimizer : dict
+        A table of the grid's [[optimizer]], as of `Plan.methods`.
+    """
+    given, kind = optimizer.get, optimizer["kind"]
+    summed, convention = kind == "adagrad", given("convention", TORCH)
+    inside = kind in ("rmsprop", "adagrad") and convention == OPTAX
+    kept, decay, epsilon = 1.0 if summed else given("beta2", 0.0), given("weight_decay", 0.0), given("epsilon", 0.0)
+    found = [0.0] * by_rows.NUMBERS
+    found[by_rows.BETA1] = given("beta1", given("momentum", 0.0))
+    found[by_rows.BETA2], found[by_rows.GAIN] = kept, 1.0 if summed else 1.0 - kept
+    found[by_rows.INSIDE], found[by_rows.OUTSIDE] = (epsilon, 0.0) if inside else (0.0, epsilon)
+    found[by_rows.COUPLED], found[by_rows.APART] = (0.0, decay) if kind in APART else (decay, 0.0)
+    found[by_rows.CLIP_NORM], found[by_rows.CLIP_VALUE] = (given(key) or np.inf for key in ("clip_norm", "clip_value"))
+    found[by_rows.CLIP_OFFSET] = TORCH_OFFSET if convention == TORCH else 0.0
+    found[by_rows.DAMPENING], found[by_rows.PSI] = given("dampening", 0.0), given("momentum_decay", 0.0)
+    return found
+
+
+def carried(optimizers_of: list[dict[str, Any]], kind: int, parameters: int) -> NDArray[np.float64]:
+    """What the optimisers of one kind carry before the first step, (S, rows): see `kernels.convex.optimizers`.
+
+    Parameters
+    ----------
+    optimizers_of : list of S dict
+        The optimiser of every schedule.
+    kind : int
+        The kernels' number of what they have in common.
+    parameters : int
+        Parameters of the problem, all 0 at the start.
+    """
+    first, second, point, scalars = by_rows.room(kind, parameters)
+    found = np.zeros((len(optimizers_of), first + second + point + scalars))
+    initial = [optimizer.get("initial_accumulator", 0.0) for optimizer in optimizers_of]
+    found[:, first : first + second] = np.array(initial)[:, None]
+    if scalars:
+        found[:, [first + second + point + row for row in by_rows.ONES]] = 1.0
+    return found
 
 
 class Stochastic:

@@ -146,8 +146,8 @@ class Job:
             raise InputError(f"noise 'minibatch': problem {config.problem['kind']!r} has no rows to draw from")
         if config.by_rows and any(source.samples is None for source in self.sources):
             raise InputError(
-                "problem.loss: losses other than 'squared', and a ridge, go with features = 'linear' of a problem with "
-                f"rows, such as 'dataset', not with {config.problem['kind']!r}"
+                "problem.loss: losses other than 'squared', a ridge, and optimisers such as 'adam', or with a decay or "
+                f"clipping, go with problems that have rows, such as 'dataset', not with {config.problem['kind']!r}"
             )
         blind = next((source for source in self.sources if source.validation is None), None)
         if "validation" in config.stop and blind:

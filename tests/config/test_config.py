@@ -603,6 +603,6 @@ def test_any_file_is_a_grid_or_refused(tmp_path_factory, content):
 
 
 def test_tables_of_names_agree():
-    assert set(OPTIMIZERS) == {"gd", "momentum", "nesterov", "sgd"}
+    assert {"gd", "momentum", "nesterov", "sgd", "adam", "schedule_free_sgd"} <= set(OPTIMIZERS)
     assert {"quadratic", "dataset", "nakkiran2020"} <= set(registry.kinds())
     assert simlr.GridConfig is GridConfig

@@ -36,9 +36,10 @@ def check_grid(config: Any) -> None:
         raise InputError(f"record.stop_residual: {here} has no residuals; record.iterates keeps the parameters")
     flowing = next((schedule.name for schedule, _ in config.schedules() if schedule.flows), None)
     if flowing is not None:
+        goes = "exact gradient descent" if here.startswith("optimizer") else "the plain squared loss"
         raise InputError(
-            f"schedule {flowing!r}: a flow goes with the plain squared loss, not with {here}; a constant of a small "
-            "learning rate comes near to it"
+            f"schedule {flowing!r}: a flow goes with {goes}, not with {here}; a constant of a small learning rate comes "
+            "near to it"
         )
     other = next(
         (noise["kind"] for _, noise, _ in config.methods() if noise["kind"] not in ("none", "minibatch")), None
@@ -57,5 +58,5 @@ def _check_axes(config, here):
             f"optimizer {acting!r} acts axis by axis, and features = {other!r} have no axes of their own; use features "
             "= 'linear', or 'gd', 'momentum', 'nesterov', 'polyak_momentum' or 'schedule_free_sgd' without clip_value"
         )
-    if config.problem.get("start", "zero") != "zero":
+    if config.problem["kind"] == "gaussian" and config.problem["start"] != "zero":
         raise InputError(f"problem.start: {here} starts at 0; leave start out")

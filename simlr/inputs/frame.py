@@ -143,7 +143,9 @@ class Frame:
         return not any(j in kind for kind in held) and bool(np.isnan(self.values[j]).all())
 
 
-def classes_of(frame: Frame, j: int, kept: NDArray[np.bool_] | None, most: int) -> tuple[list[str], NDArray]:
+def classes_of(
+    frame: Frame, j: int, kept: NDArray[np.bool_] | None, most: int
+) -> tuple[list[str], NDArray, tuple[str, ...]]:
     """The classes that column j of a frame holds in the rows that are kept.
 
     Parameters
@@ -162,6 +164,8 @@ def classes_of(frame: Frame, j: int, kept: NDArray[np.bool_] | None, most: int) 
     names : list of str
     number : float64 (rows,)
         NaN where there is a gap.
+    notes : tuple of str
+        What is to be said of words that differ by case alone: those for true and false are one class each.
 
     Raises
     ------
@@ -169,11 +173,14 @@ def classes_of(frame: Frame, j: int, kept: NDArray[np.bool_] | None, most: int) 
         Where there are fewer than two classes, or more than the loss takes, with the way out.
     """
     values = _as_numbers(frame.words[j]) if j in frame.words else frame.values[j]
+    notes: tuple[str, ...] = ()
     if values is None:
         words = frame.words[j]
         gaps = np.array([numbers.is_gap(word) for word in words])
-        names = sorted({word for word, own in zip(words, _used(gaps, kept), strict=True) if own})
-        place = {name: float(c) for c, name in enumerate(names)}
+        spelled = {word for word, own in zip(words, _used(gaps, kept), strict=True) if own}
+        called, notes = _names_of(spelled)
+        names = sorted(set(called.values()), key=_by_letters)
+        place = {word: float(names.index(name)) for word, name in called.items()}
         found = np.array([place.get(word, math.nan) for word in words])
     else:
         used = _used(np.isnan(values), kept)
@@ -184,7 +191,31 @@ def classes_of(frame: Frame, j: int, kept: NDArray[np.bool_] | None, most: int) 
         found = np.full(values.size, math.nan)
         found[used] = np.searchsorted(distinct, values[used])
     _check_classes(frame, j, names, most)
-    return names, found
+    return names, found, notes
+
+
+def _by_letters(name):
+    """Words in the order of their letters, false before true however they are written."""
+    folded = name.lower()
+    return (folded if folded in numbers.TRUTHS else name), name
+
+
+def _names_of(words):
+    """({word: its class}, notes): words for true that differ by case are one class, and so are those for false."""
+    alike: dict[str, list[str]] = {}
+    for word in sorted(words):
+        alike.setdefault(word.lower(), []).append(word)
+    called, notes = {word: word for word in words}, []
+    for folded, own in alike.items():
+        if len(own) == 1:
+            continue
+        listed = first_few([repr(word) for word in own], 4)
+        if folded in numbers.TRUTHS:
+            called |= dict.fromkeys(own, folded)
+            notes.append(f"{listed} are one class, {folded!r}")
+        else:
+            notes.append(f"the classes {listed} differ by case alone")
+    return called, tuple(notes)
 
 
 def _as_numbers(words: Sequence[str]) -> NDArray[np.float64] | None:

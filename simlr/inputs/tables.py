@@ -190,7 +190,8 @@ def assemble(frame: Frame, wanted: Wanted, file_digest: str = "", held_out: Fram
     notes = (*frame.notes, *(f"{frame.name(j)} as {many(len(found), 'column')}" for j, (found, _) in made.items()))
     class_names: list = []
     if wanted.classes:
-        class_names, numbered = classes_of(frame, used[-1], kept, wanted.classes)
+        class_names, numbered, told = classes_of(frame, used[-1], kept, wanted.classes)
+        notes = (*notes, *told)
         made[used[-1]] = [frame.name(used[-1])], numbered[None, :]
     return Table(
         columns=_packed(frame, used, made, kept),

@@ -375,6 +375,25 @@ def test_two_classes_are_found_whatever_they_are_called(labels, tmp_path):
     assert bits(simlr.run(config))["train_loss"] == bits(run)["train_loss"]
 
 
+@pytest.mark.parametrize(
+    ("labels", "classes", "said"),
+    [
+        (("False", "True", "true"), "'False', 'true'", "'True', 'true' are one class, 'true'"),
+        (("FALSE", "TRUE", "TRUE"), "'FALSE', 'TRUE'", ""),
+        (("false", "True", "TRUE"), "'false', 'true'", "'TRUE', 'True' are one class, 'true'"),
+        (("a", "No", "no"), "'No', 'a', 'no'", "the classes 'No', 'no' differ by case alone"),
+    ],
+)
+def test_words_for_true_and_false_are_one_class_however_they_are_written(labels, classes, said, tmp_path):
+    """Others that differ by case alone are not, and get a word."""
+    x, _ = table_of("softmax")
+    write_table(tmp_path, x, [labels[i % 3] for i in range(ROWS)])
+    told = Job(grid_of(tmp_path, problem__loss="softmax")).data()[0]
+    assert f"classes: {classes}" in told
+    assert said in told
+    assert said or "class," not in told
+
+
 def test_a_plain_grid_says_nothing_of_losses(tmp_path):
     """Its description is what it was before there were any, so that files of old grids are gone on with."""
     x, y = table_of("squared")

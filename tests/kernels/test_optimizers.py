@@ -151,11 +151,10 @@ def test_steps_are_those_of_torch(kind):
 
 
 def optax_optimizer(optax, kind, table, rates):
-    """optax's optimiser of a table; None where it has none such."""
+    """optax's clipping and decay, and its optimiser, of a table; None where it has none such."""
     own = {"b1": table.get("beta1", 0.9), "b2": table.get("beta2", 0.999)}
     decay, momentum = table.get("weight_decay", 0.0), table.get("momentum")
     apart = {"weight_decay": table["weight_decay"]} if "weight_decay" in table else {}
-    free = optax.contrib.schedule_free_adamw
 
     def at(t):
         return rates[t]
@@ -178,15 +177,13 @@ def optax_optimizer(optax, kind, table, rates):
             optax.chain(optax.scale_by_adam(b1=0.0, b2=own["b2"]), optax.add_decayed_weights(decay),
                         optax.scale_by_learning_rate(at)), free_at, b1=own["b1"]),
     }  # fmt: skip
-    if kind not in make or free is None:
+    if kind not in make:
         return None
     before = [optax.clip(table["clip_value"])] if "clip_value" in table else []
     before += [optax.clip_by_global_norm(table["clip_norm"])] if "clip_norm" in table else []
     coupled = kind not in ("adamw", "lion", "schedule_free_adamw")
     before += [optax.add_decayed_weights(decay)] if coupled and decay else []
-    if kind.startswith("schedule_free"):  # what comes before is part of what it wraps
-        return before, make[kind]
-    return optax.chain(*before, make[kind]())
+    return optax.chain(optax.identity(), *before), make[kind]()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -197,12 +194,10 @@ def test_steps_are_those_of_optax(kind):
     jnp = jax.numpy
     for number in range(SETTINGS):
         table, gradient, start, given = setting(kind, "optax", number)
-        optimizer = optax_optimizer(optax, kind, table, jnp.array(given))
-        if optimizer is None:
+        made = optax_optimizer(optax, kind, table, jnp.array(given))
+        if made is None:
             pytest.skip(f"optax has no {kind}")
-        before = optax.identity()
-        if isinstance(optimizer, tuple):
-            before, optimizer = optax.chain(before, *optimizer[0]), optimizer[1]()
+        before, optimizer = made
         at = jnp.array(start)
         state, early, wanted = optimizer.init(at), before.init(at), [start]
         for t in range(STEPS):

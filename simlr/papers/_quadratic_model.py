@@ -41,8 +41,8 @@ def binned(curvature: Array, start: Array, noise: float, bins: int) -> Model:
     count = np.bincount(place, minlength=values.size)
     total = np.bincount(place, weights=start, minlength=values.size)
     kept = count > 0
-    mean = np.asarray(total[kept] / count[kept], np.float64)
-    return Model(values[kept], mean, 0.5 * (values * count)[kept], noise)
+    weight = np.asarray(0.5 * values * count, np.float64)
+    return Model(values[kept], total[kept] / count[kept], weight[kept], noise)
 
 
 class _Doubled(NamedTuple):

@@ -41,7 +41,7 @@ from ..inputs.parameters import Parameter
 from ..store.file_format import Field
 from ..store.run import Run
 from . import _quadratic_model as model
-from ._drawn_problems import tested
+from ._drawn_problems import curvatures, spectrum, tested
 
 SOURCE = "Zhang et al. (2019), arXiv:1907.04164 (NeurIPS), the noisy quadratic model; its code's settings"
 CLAIM = (
@@ -110,25 +110,8 @@ def _of_pieces(one, own, batch, enough, close):
 
 def problem(own: dict[str, Any], root: int = 0, seed: int | None = None) -> model.Model:
     """The paper's problem, or one drawn around it from the streams (root, seed, SAMPLE) and (root, seed, TARGET)."""
-    curvature = np.array(own["curvature"] or np.arange(1.0, own["dimension"] + 1.0) ** -own["capacity"])
-    start = np.ones_like(curvature)
-    if seed is not None:
-        from ..kernels.draws import SAMPLE, TARGET, fill_normal
-
-        normal = np.empty((2, curvature.size))
-        fill_normal(normal[0], root, seed, SAMPLE, 0)
-        fill_normal(normal[1], root, seed, TARGET, 0)
-        curvature, start = curvature * np.exp(own["jitter"] * normal[0]), normal[1] ** 2
-    return model.binned(curvature, start, own["noise"], own["bins"])
-
-
-@rules.VectorRule
-def _spectrum(key, value):
-    """Curvatures above 0, or none."""
-    found = rules.vector()(key, value) if value else ()
-    if any(one <= 0.0 for one in found):
-        rules.refuse(key, "a list of numbers > 0", value)
-    return found
+    curvature, start = spectrum(own, root, seed)
+    return model.binned(curvature, start**2, own["noise"], own["bins"])
 
 
 @rules.VectorRule
@@ -145,7 +128,7 @@ STUDY = Study(
     "zhang2019",
     "steps of the noisy quadratic model to a loss: constant rates, momentum, and pieces",
     (
-        Parameter("curvature", _spectrum, (), "the spectrum; empty: i^-capacity, i <= dimension"),
+        Parameter("curvature", curvatures, (), "the spectrum; empty: i^-capacity, i <= dimension"),
         Parameter("dimension", rules.count, 10_000, "number of axes"),
         Parameter("capacity", rules.not_negative, 1.0, "exponent of the spectrum"),
         Parameter("jitter", rules.not_negative, 0.5, "deviation of the logarithms of drawn curvatures"),

@@ -9,6 +9,7 @@ a grid, before it is run, and what convex theory promises of them: schedules.htm
 from ..cli import signals  # noqa: I001 - first: it minds signals from then on
 
 from collections.abc import Sequence
+import json
 import sys
 from contextlib import contextmanager
 from functools import cache
@@ -26,7 +27,7 @@ from ..store.read import held, load
 from ..store.target import check_folder
 from ..text import printable
 from .schedules import as_csv, bounds_csv, page_parts, schedule_groups
-from .csv_files import csv_files, csv_text
+from .csv_files import csv_files, csv_text, json_tables
 from .explorer.page import NAME as EXPLORER
 from .explorer.page import explorer_page
 from .figures import style
@@ -41,6 +42,7 @@ from .terminal import as_terminal, as_text
 
 FORMATS = ("html", "csv", "md")
 SCHEDULE_FORMATS = ("html", "csv")
+JSON_FORMAT = "simlr report 1"
 INSTALL = 'pip install "simlr[report]"'
 
 
@@ -52,16 +54,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command_line.error("one of RUN.h5 and --schedules GRID.toml is required")
     if options.schedules is not None and options.baseline is not None:
         command_line.error("--baseline goes with a run file, not with --schedules")
-    for name in ("explore", "figures"):
+    for name in ("explore", "figures", "json"):
         if options.schedules is not None and getattr(options, name):
             command_line.error(f"--{name} goes with a run file, not with --schedules")
     if options.schedules is not None:
         return answered(lambda: _schedules(options.schedules, options.out, options.format), "interrupted")
     if options.explore:
-        for name in ("baseline", "format", "figures"):
-            if getattr(options, name) is not None:
+        for name in ("baseline", "format", "figures", "json"):
+            if getattr(options, name):
                 command_line.error(f"--{name} goes with a report, not with --explore")
         return answered(lambda: _explore(Path(options.run), options.out), "interrupted")
+    if options.json:
+        for name in ("format", "figures", "out"):
+            if getattr(options, name):
+                command_line.error(f"--{name} goes with a report, not with --json")
+        return answered(lambda: _json(Path(options.run), options.baseline), "interrupted")
     return answered(lambda: _report(Path(options.run), options), "interrupted")
 
 
@@ -95,6 +102,9 @@ def parser() -> Parser:
         "--format", metavar="html,csv,md", type=_formats(FORMATS), help="what to write (default: all that can be made)"
     )
     options.add_argument(
+        "--json", action="store_true", help="print verdict, answer and all tables as JSON (docs/json.md); write nothing"
+    )
+    options.add_argument(
         "--figures", metavar="svg,pdf,png", type=_formats(FIGURES),
         help=f"write every figure of the page as files beside it, too, and the numbers of their curves as {NUMBERS}",
     )  # fmt: skip
@@ -126,6 +136,35 @@ def _report(path, options):
     print(as_terminal(report))
     print("\n" + "\n".join(printable(folder / name) for name in files))
     return DONE
+
+
+def _json(path, baseline):
+    """The numbers of a report on standard output."""
+    run = held(load(path))
+    with _of_file(path):
+        analysis = _analysis(run, baseline)
+        verdict, answer = analysis.verdict, None if run.is_study else analysis.answer
+        told = {
+            "format": JSON_FORMAT,
+            "file": str(path),
+            "name": run.config.name,
+            "complete": run.complete,
+            "claim": verdict.claim if verdict else None,
+            "verdict": verdict.outcome if verdict else None,
+            "question": answer.question if answer else None,
+            "answer": answer.short if answer else None,
+            "tables": json_tables(analysis),
+        }
+    print(json.dumps(told, indent=1))
+    return DONE
+
+
+def _analysis(run, baseline):
+    """The analysis of a run, against a baseline where one is named."""
+    if run.is_study and baseline is not None:
+        raise InputError("--baseline: a study has no schedules to compare")
+    base = None if baseline is None else index_of(run, baseline, "--baseline")
+    return StudyAnalysis(run) if run.is_study else Analysis(run, base)
 
 
 def _explore(path, out):
@@ -186,10 +225,7 @@ def _contents(path, run, options, wanted):
     if figures and not style.available():
         raise InputError(f"--figures {','.join(figures)}: needs matplotlib; {INSTALL}")
     with _of_file(path):
-        if run.is_study and baseline is not None:
-            raise InputError("--baseline: a study has no schedules to compare")
-        base = None if baseline is None else index_of(run, baseline, "--baseline")
-        analysis: Any = StudyAnalysis(run) if run.is_study else Analysis(run, base)
+        analysis: Any = _analysis(run, baseline)
         report = material(analysis, path.name)
         pictures = cache(lambda: drawn(analysis, report))
         makers = {

@@ -5,8 +5,11 @@ Of what a run has no rows of, there is no file.
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+import numpy as np
 
 from ..analysis.families import parameters_of
 
@@ -41,10 +44,30 @@ def csv_files(analysis: Any) -> dict[str, str]:
     dict
         {name: text} of those of FILES that have rows.
     """
+    return {name: csv_text(*table) for name, table in _tables(analysis).items()}
+
+
+def json_tables(analysis: Any) -> dict[str, list[dict[str, Any]]]:
+    """The same for JSON: {"summary": [{column: value}, ...], ...}; null for what is not known or not finite."""
+    return {
+        name.removesuffix(".csv"): [dict(zip(header, map(json_value, line), strict=True)) for line in lines]
+        for name, (header, lines) in _tables(analysis).items()
+    }
+
+
+def json_value(value: Any) -> Any:
+    """A cell for JSON, which has no numbers that are not finite: null in their place, and for an empty field."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if value == "" or (isinstance(value, float) and not math.isfinite(value)) else value
+
+
+def _tables(analysis):
+    """{file: (header, lines)} of those that have rows."""
     rows = {name: getattr(analysis, part) for name, (part, _) in FILES.items()}
     parameters = {} if analysis.run.is_study else _parameters(analysis.run)
     return {
-        name: as_csv(rows_of_file, SCHEDULES.get(name, {}), parameters)
+        name: as_table(rows_of_file, SCHEDULES.get(name, {}), parameters)
         for name, rows_of_file in rows.items()
         if rows_of_file
     }
@@ -64,8 +87,10 @@ def _known(value):
     return value if value == value else ""
 
 
-def as_csv(rows: Sequence[Any], schedules: dict[str, str], parameters: dict[str, dict[str, Any]]) -> str:
-    """Rows as CSV, with a header; NaN is an empty field, numbers have all their digits.
+def as_table(
+    rows: Sequence[Any], schedules: dict[str, str], parameters: dict[str, dict[str, Any]]
+) -> tuple[list[str], Iterable[list[Any]]]:
+    """(header, lines) of rows; NaN is an empty field.
 
     Parameters
     ----------
@@ -83,7 +108,7 @@ def as_csv(rows: Sequence[Any], schedules: dict[str, str], parameters: dict[str,
         [*map(_known, record.values()), *(v for name in schedules for v in parameters[record[name]].values())]
         for record in records
     )
-    return csv_text(header, lines)
+    return header, lines
 
 
 def csv_text(header: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:

@@ -154,6 +154,25 @@ def test_the_csv_has_every_row_with_all_digits(reference):
         assert (record["schedule"], int(record["reached"])) == (row.schedule, row.reached)
 
 
+def test_the_json_has_the_numbers_of_the_csv_files(reference, capsys):
+    path, out = reference
+    before = sorted(out.iterdir())
+    assert __main__.main([str(path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert sorted(out.iterdir()) == before and told["format"] == __main__.JSON_FORMAT
+    assert (told["verdict"], told["claim"], told["complete"]) == ("holds", told["claim"], True) and told[
+        "claim"
+    ].startswith(nakkiran2020.CLAIM)
+    assert {f"{name}.csv" for name in told["tables"]} == {file.name for file in out.glob("*.csv")}
+    for name, lines in told["tables"].items():
+        with open(out / f"{name}.csv", newline="", encoding="utf-8") as file:
+            for line, record in zip(lines, csv.DictReader(file), strict=True):
+                for key, value in line.items():
+                    text = record[key]
+                    same = float(text) == value if isinstance(value, float) else text in ("", "inf", "-inf")
+                    assert same if value is None or isinstance(value, float) else str(value) in (text, text[1:]), key
+
+
 def test_the_parameters_of_schedules_are_columns(reference):
     """In both files and in the data frame, as the grid has them; empty where a schedule has none."""
     path, out = reference

@@ -183,7 +183,8 @@ def theory(run: Run) -> Theory | None:
         z = 6.0 * levels / (b2 + np.sqrt(b2**2 + 24.0 * a2 * levels))
         return 0.5 * (a2 * z**2 + b2 * z) / (0.75 * levels)
 
-    return Theory("theory: 2 - 6 eps a^2/b^4 + ...", ratio)
+    two, four = "\N{SUPERSCRIPT TWO}", "\N{SUPERSCRIPT FOUR}"
+    return Theory(f"theory: 2 - 6 \N{GREEK SMALL LETTER EPSILON} a{two}/b{four} + ...", ratio)
 
 
 def flows(run: Run) -> list[int]:

@@ -24,8 +24,7 @@ from .budgets import made_for
 from .comparison import BETTER, EVEN, TIE, WORSE, Judged, apart, judged, overshoots, takes_equal_loss, tally
 from .families import edge_of, first_smallest
 from .growth import answer_growth
-from .lead import base_of, lead_of
-from .on_page import page_pairs
+from .on_page import base_of, lead_of, page_pairs
 from .outcomes import DEPENDS, NO, SAME, UNSURE, YES, Answer, axes_of, place_of, values_of
 from .schedule_parts import ScheduleParts
 from .summary import columns_of, problem_groups

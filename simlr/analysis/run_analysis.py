@@ -12,7 +12,6 @@ from . import answers, directions, families, on_page, pairs, summary
 from . import optima as optimal_schedules
 from .comparison import judged, outcome
 from .directions import Direction, Spread
-from .lead import base_of, lead_of
 from .outcomes import Answer
 from .pairs import Pair
 from .schedule_parts import ScheduleParts
@@ -55,7 +54,7 @@ class Analysis(_WithVerdict):
     run : simlr.store.run.Run
         Finished or not.
     base : int or None
-        The place of the schedule that others are compared with, by default what `lead.base_of` gives.
+        The place of the schedule that others are compared with, by default what `on_page.base_of` gives.
     """
 
     def __init__(self, run, base=None):
@@ -63,8 +62,8 @@ class Analysis(_WithVerdict):
         self._parts = ScheduleParts(run)
         question = answers.question_of(run)
         self._compared = answers.compare(run, question, self._parts) if "compare" in question else None
-        self.lead = lead_of(run, self._compared) if self._compared else None
-        self.base = base_of(run, self.lead) if base is None else base
+        self.lead = on_page.lead_of(run, self._compared) if self._compared else None
+        self.base = on_page.base_of(run, self.lead) if base is None else base
         self._directions, self._spreads = {}, {}
 
     @cached_property

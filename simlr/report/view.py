@@ -32,7 +32,7 @@ class View:
         Of a grid, finished or not.
     rows : list of summary.Row
         All of the run.
-    lead : simlr.analysis.lead.Lead or None
+    lead : simlr.analysis.on_page.Lead or None
         The comparison that a question is answered by: its problem and level, and what the sides chose there, are seen.
     """
 

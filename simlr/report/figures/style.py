@@ -172,13 +172,8 @@ def _tick_text(axis, value, _):
     step = (high - low) / MOST_TICKS
     digits = next((d for d in range(1, 16) if abs(float(f"{value:.{d}g}") - value) < 1e-3 * step), 16)
     text = f"{0.0 if abs(value) < 1e-6 * step else value:.{digits}g}"
-    return text if "e" not in text else f"{float(text):g}" if 1e-4 <= abs(value) < 1e6 else _exponent(text)
-
-
-def _exponent(text):
-    """1e-05 as 1e-5."""
-    mantissa, power = text.split("e")
-    return f"{mantissa}e{int(power)}"
+    mantissa, _, power = text.partition("e")  # 1e-05 is 1e-5
+    return text if not power else f"{float(text):g}" if 1e-4 <= abs(value) < 1e6 else f"{mantissa}e{int(power)}"
 
 
 def figure(columns: int = 1, width: float = 10.0, height: float = 5.2) -> Any:
@@ -197,10 +192,8 @@ def figure(columns: int = 1, width: float = 10.0, height: float = 5.2) -> Any:
     panels : array (columns,) of matplotlib.axes.Axes
         From left to right.
     """
-    from matplotlib.figure import Figure
-
-    canvas = Figure(figsize=(SCALE * width, SCALE * height), layout="constrained")
-    return canvas, np.atleast_1d(canvas.subplots(1, columns))
+    canvas, drawn = panels(1, columns, width, height)
+    return canvas, np.array(drawn)
 
 
 def panels(lines: int, columns: int, width: float, height: float) -> Any:

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config.optimizers import usual_numbers
 from ..schedules.schedule import Schedule
 from ..store.run import Run
 from .budgets import made_for
@@ -97,7 +98,9 @@ def families(run: Run) -> list[tuple[str, str, list[int]]]:
                 # The table's name, with what else sets these schedules apart from others of the same table.
                 same = [s for s, other in enumerate(tables) if other == table]
                 apart = [k for k, v in known.items() if k != key and len({_key(v[s]) for s in same}) > 1]
-                fixed = {k: known[k][members[0]] for k in apart if _key(known[k][members[0]]) is not None}
+                own = {k: known[k][members[0]] for k in apart}
+                usual = usual_numbers({k: values[members[0]] for k, values in known.items()})
+                fixed = {k: v for k, v in own.items() if _key(v) not in (None, "") and v != usual.get(k)}
                 name = table + (f"[{','.join(f'{k}={v}' for k, v in fixed.items())}]" if fixed else "")
                 ordered = sorted(members, key=lambda s: (isinstance(values[s], str), values[s]))
                 all_families.append((name, key, ordered))

@@ -38,8 +38,8 @@ def check_grid(config: Any) -> None:
     if flowing is not None:
         goes = "exact gradient descent" if here.startswith("optimizer") else "the plain squared loss"
         raise InputError(
-            f"schedule {flowing!r}: a flow goes with {goes}, not with {here}; a constant of a small learning rate comes "
-            "near to it"
+            f"schedule {flowing!r}: a flow goes with {goes}, not with {here}; a constant of a small learning rate "
+            "comes near to it"
         )
     other = next(
         (noise["kind"] for _, noise, _ in config.methods() if noise["kind"] not in ("none", "minibatch")), None

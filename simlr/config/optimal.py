@@ -16,6 +16,7 @@ from ..schedules import checking
 from ..schedules.registry import Array
 from ..schedules.schedule import Phase, Piece, Schedule
 from .axes import check_axis, count_combinations, expand
+from .optimizers import first_by_rows, goes_by_rows
 
 KIND = "optimal"
 MEANING = "the rates that make the expected loss of this grid least after so many steps; docs/optimal.md"
@@ -114,6 +115,11 @@ def check_methods(tables: tuple[dict, ...], methods: list[tuple[dict, dict, str]
     if not any(map(is_optimal, tables)):
         return
     for optimizer, noise, _ in methods:
+        if goes_by_rows([optimizer]):
+            raise InputError(
+                f"schedule kind 'optimal': is found on quadratics, and {first_by_rows([optimizer])} goes through rows; "
+                "use schedules that are given"
+            )
         if noise["kind"] == "minibatch":
             raise InputError(
                 "schedule kind 'optimal': goes with noise 'none', 'gradient' and 'fresh', not with mini-batches of the "

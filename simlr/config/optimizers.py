@@ -190,6 +190,13 @@ def said_of(table: dict) -> dict[str, Any]:
     return {one.name: one.default for one in known if one.name != "momentum"}
 
 
+def usual_numbers(parameters: dict) -> dict[str, Any]:
+    """The same of a schedule's parameters as a run file has them, NaN and "" where there is none."""
+    given = {"kind": parameters.get("optimizer", "gd")}
+    given |= {key: parameters[key] for key in ("convention", "clip_norm") if parameters.get(key, "") != ""}
+    return said_of(given)
+
+
 def goes_by_rows(tables: Iterable[dict]) -> bool:
     """Whether some checked table asks for steps that go through the rows of a loss, whatever that is."""
     return any(not _by_quadratics(table) for table in tables)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..config.methods import NOISES, check_kind, check_optimizers
+from ..config.optimizers import first_by_rows, goes_by_rows
 from ..errors import InputError
 from ..inputs.parameters import REQUIRED, Parameter, read_parameters
 from ..inputs.rules import array, not_negative
@@ -138,6 +139,11 @@ def expected_losses(
 def one_optimizer(optimizer: dict[str, Any]) -> dict[str, Any]:
     """The checked table of one optimiser that draws nothing itself."""
     (checked,) = check_optimizers([optimizer])
+    if goes_by_rows([checked]):
+        raise InputError(
+            f"{first_by_rows([checked])}: goes through the rows of a loss, and here are quadratics in their Hessian's "
+            "axes; use simlr.run with a problem that has rows, such as 'dataset'"
+        )
     if checked["kind"] == "sgd":
         raise InputError("optimizer 'sgd': draws mini-batches itself; use 'gd' with noise 'minibatch' or 'fresh'")
     for name, value in checked.items():

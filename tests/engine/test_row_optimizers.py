@@ -1,5 +1,7 @@
 """Optimisers that go through the rows of a loss, in whole runs: against twins, bit by bit, and what is refused."""
 
+import functools
+
 import numpy as np
 import pytest
 from runs import assert_same_bits, run_blocks
@@ -85,12 +87,18 @@ def rows_of(folder, draw, numbers=False):
     return train[:, :-1], (train if numbers else raw)[:, -1]
 
 
+@functools.cache
+def picked(draw, t, batch):
+    """The rows of a mini-batch, alike for all optimisers."""
+    return draws.picked(ROOT, draw, t, batch, TRAIN)
+
+
 def twin(kind, rows, optimizer, noise, rates, draw):
     """All iterates by the formulas."""
     x, y = rows
 
     def gradient(theta, t):
-        own = list(draws.picked(ROOT, draw, t, noise["batch_size"], TRAIN)) if "batch_size" in noise else slice(None)
+        own = picked(draw, t, noise["batch_size"]) if "batch_size" in noise else slice(None)
         return naive.gradient(kind, x[own], y[own], theta[None])[0]
 
     own = {name: value for name, value in optimizer.items() if name not in ("kind", "batch_size", "sampling")}
@@ -102,8 +110,14 @@ def cosine(steps):
     return 0.002 + 0.018 * 0.5 * (1.0 + np.cos(np.pi * np.arange(steps) / steps))
 
 
-@pytest.mark.parametrize("loss", ["logistic", "squared"])
-@pytest.mark.parametrize(("length", "noisy"), [(120, False), pytest.param(10_000, True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("loss", "length", "noisy"),
+    [
+        ("logistic", 120, False),
+        ("squared", 120, False),
+        pytest.param("logistic", 10_000, True, marks=pytest.mark.slow),
+    ],
+)
 def test_every_optimizer_equals_its_twin(loss, length, noisy, tmp_path):
     """To 1e-11 of the largest value.
 
@@ -215,3 +229,15 @@ def test_names_say_what_is_not_the_default(tmp_path):
     assert names[:2] == ["adam", "adamw"]
     assert names[-2] == "adamw[beta2=0.9,convention=optax]"
     assert names[-5] == "momentum[momentum=0.9,dampening=0.5,weight_decay=0.1]"
+
+
+@pytest.mark.parametrize("optimizer", [{"kind": "adam"}, {"kind": "gd", "weight_decay": 0.1}])
+def test_quadratics_in_their_own_axes_refuse_what_goes_by_rows(optimizer):
+    """And do not take it for gradient descent."""
+    one, noise = np.ones((1, 2)), {"kind": "none"}
+    for call in (
+        lambda: simlr.expected_losses(one, one, np.ones((1, 3)), noise, optimizer),
+        lambda: simlr.loss_gradient(one, one, np.ones(3), noise, optimizer),
+    ):
+        with pytest.raises(InputError, match="goes through the rows of a loss"):
+            call()

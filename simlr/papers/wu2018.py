@@ -10,7 +10,8 @@ after its own step, the greedy one, is
 
 Compared are rates that are the best for the loss at the end of blocks of 1, 4, 16, ... steps, each block begun where
 the one before ended, up to one block of all steps, of 24 pieces of constant rate. They are local optima: the true
-optimum is lower still, which only adds to what is claimed. Means are exact, no gradient is drawn. Drawn are problems: curvatures i^-capacity exp(jitter z), z normal, and normal starts.
+optimum is lower still, which only adds to what is claimed. Means are exact, no gradient is drawn. Drawn are problems:
+curvatures i^-capacity exp(jitter z), z normal, and normal starts.
 
 In units y_i = x_i h_i^((1 - e)/2) the noise has the covariance sigma^2 H and the loss is 1/2 sum_i h_i^e E y_i^2, so
 that simlr's greedy rates, gradient and search serve.

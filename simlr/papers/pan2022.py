@@ -7,7 +7,8 @@ from weights of 0, each schedule at its best of 13 rates from 0.1 to 0.0001 and 
 loss at the end above the least one.
 
 The test bed's rows are those of a4a (LIBSVM; the Adult census data): `--set study.file=PATH` takes such a file. By
-default rows of the same shape are made up, 4,781 of fourteen ones among 122, and their spectrum is nearly as skewed.
+default rows of the same shape are made up, 4,781 of fourteen ones among 122, and their spectrum is nearly as skewed. On
+a4a itself cosine cannot be told from eigencurve, and the verdict is undecided: docs/papers.md has the numbers.
 Drawn are the rows and the orders in which they are passed; a schedule's rates are chosen on some orders, and it is
 judged on others.
 """

@@ -30,3 +30,20 @@ def functional_law(rates, s, beta, sigma, parts=200):
 def slope_between_ends(budgets, losses):
     """- d log(loss) / d log(budget) of two points."""
     return -math.log(losses[-1] / losses[0]) / math.log(budgets[-1] / budgets[0])
+
+
+def momentum_moments(name, rate, rho, lam, steps):
+    """(mean, variance) of x after so many steps of torch.optim.SGD along lam from x = 1, noise of variance lam a step.
+
+    The variance adds up the answers to a unit of noise in each step, so it is a sum of squares of means.
+    """
+
+    def follow(x, v, count, kick=0.0):
+        for t in range(count):
+            g = lam * x + (kick if t == 0 else 0.0)
+            v = rho * v + g
+            x = x - rate * (g + rho * v if name == "Nesterov" else v)
+        return x
+
+    mean = follow(1.0, 0.0, steps)
+    return mean, lam * math.fsum(follow(0.0, 0.0, steps - t, 1.0) ** 2 for t in range(steps))

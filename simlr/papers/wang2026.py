@@ -75,6 +75,7 @@ SGD_BATCHES = tuple(2 ** (2 * k) for k in range(6))
 LARGE_BATCH, LARGE_LEFT = 2.0**20, 2.0**-4
 CONSTANTS, LOWEST, HIGHEST = 4.0, 0.5, 4.0  # limits ~ 1: of SGD over B, largest over smallest; of all at a large batch
 RATE_TOLERANCE, CAPACITY_TOLERANCE, TOLERANCE = 0.05, 0.1, 0.03
+LEAST_MOVE = 0.01  # of the best eta_rho times the steps
 LEAST_LOG_STEPS, FROM_BORDER = 20, 0.03  # of the most steps; of b, within which two exponents cannot be told
 
 
@@ -283,8 +284,9 @@ def _cannot_tell(run):
     for name in ("limit", "floor", "loss", "sgd_limit", "large_limit"):
         if not (np.isfinite(run[name]).all() and run[name].min() > 0.0):
             yield f"{name}: no positive numbers", "not stable, without noise, or with nothing to learn"
-    if (run["loss"][..., -1] >= run["loss"][..., 0]).all():
-        yield "losses that do not fall with D", "there is nothing to learn"
+    steps = run["log_rows"] * (1.0 - run["batch_power"][:, None])
+    if (run["rate"] / run["left"] * 2.0 ** steps[:, None, None, :] < LEAST_MOVE).any():
+        yield "a best rate that is nearly 0", "there is nothing to learn"
 
 
 def controls() -> list[Control]:

@@ -241,8 +241,8 @@ def check(run: Run) -> Verdict:
     """R2 on unseen exact curves, what the sum over changes adds, and the published errors where there are curves."""
     own, published = run.config.study, list(_of_published(run))
     if np.isnan(run["r2"]).all() and importlib.util.find_spec("scipy") is None:
-        why = Finding("fits to exact curves", "", "", "", NOT_RUN, "needs SciPy")
-        return verdict(CLAIM, [why, *published])
+        missing = Finding("fits to exact curves", "", "", "", NOT_RUN, "needs SciPy")
+        return verdict(CLAIM, [missing, *published])
     if own["steps"] < LEAST_STEPS or own["losses"] < 8:
         why = f"{LEAST_STEPS} steps and 8 losses at least are needed"
         return verdict(CLAIM, [undecided("curves that are too short", why)])

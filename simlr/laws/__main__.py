@@ -42,10 +42,6 @@ def parser() -> Parser:
         "curves", nargs="+", metavar="CURVE.csv | RUN.h5",
         help="loss curves, a file each, which it names; or one run file of simlr, whose trajectories are the curves",
     )  # fmt: skip
-    options.add_argument(
-        "--problem", action="append", default=[], type=setting, metavar="NAME=VALUE",
-        help="of a run with several problems the one that is meant; may be given again",
-    )  # fmt: skip
     options.add_argument("--law", default="multi-power", metavar="LAW", help=f"{', '.join(names())}")
     options.add_argument(
         "--hold-out", action="append", default=[], metavar="NAME",
@@ -56,6 +52,10 @@ def parser() -> Parser:
         help="steps over which the rate rose in a line to that of the first row (default: none, the first row's rate)",
     )  # fmt: skip
     options.add_argument(
+        "--first-step", type=int, choices=(0, 1), default=1,
+        help="what the first update is called in the files: with 0, the loss beside step s is that after s + 1 updates",
+    )  # fmt: skip
+    options.add_argument(
         "--from", type=positive, default=1, metavar="STEP", dest="begin",
         help="fit the losses from that step on: laws are not of what comes right after the start (default: all)",
     )  # fmt: skip
@@ -64,19 +64,33 @@ def parser() -> Parser:
         options.add_argument(f"--{key}", default="", metavar="NAME", help=f"the column of the {key}, where not found")
     options.add_argument("--resamples", type=int, default=200, metavar="N", help="draws for the intervals; 0 for none")
     options.add_argument("--starts", type=positive, default=6, metavar="N", help="starts that are followed")
+    _add_best(options)
+    _add_of_runs(options)
+    options.add_argument("--out", metavar="DIR", help="where the page and the schedule go (default: fit-report)")
+    options.add_argument("--json", action="store_true", help="print all as JSON, and write no page")
+    return options
+
+
+def _add_best(options):
+    """The arguments of the schedule that a law calls best."""
     options.add_argument("--optimise", action="store_true", help="the schedule that the law calls best")
     options.add_argument("--horizon", type=positive, metavar="STEPS", help="its steps (default: the longest curve's)")
     options.add_argument("--peak", type=float, metavar="RATE", help="its highest rate (default: the highest fitted)")
     options.add_argument("--export", choices=FORMATS, help="how it is written (default: csv)")
+
+
+def _add_of_runs(options):
+    """The arguments that go with a run file."""
+    options.add_argument(
+        "--problem", action="append", default=[], type=setting, metavar="NAME=VALUE",
+        help="of a run with several problems the one that is meant; may be given again",
+    )  # fmt: skip
     options.add_argument(
         "--scaling", action="store_true",
         help="of a run with several budgets of steps: how the tuned loss falls with steps, rows and work, no law",
     )  # fmt: skip
     options.add_argument("--size", metavar="NAME", help="with --scaling: the problem's parameter that is a size")
     options.add_argument("--floor", type=float, metavar="LOSS", help="with --scaling: what the loss falls to")
-    options.add_argument("--out", metavar="DIR", help="where the page and the schedule go (default: fit-report)")
-    options.add_argument("--json", action="store_true", help="print all as JSON, and write no page")
-    return options
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -157,7 +171,7 @@ def _read(options) -> tuple[list[Read], list[str], Run | None]:
     read, faults, batch = [], [], 1.0 if options.batch is None else options.batch
     for name in options.curves:
         try:
-            read.append(read_curve(name, warmup=options.warmup, batch=batch, **columns))
+            read.append(read_curve(name, warmup=options.warmup, batch=batch, first_step=options.first_step, **columns))
         except (InputError, OSError) as error:
             faults.append(str(error))
     return read, faults, None

@@ -32,8 +32,9 @@ class Read(NamedTuple):
 
 
 def read_curve(
-    path: str | Path, *, warmup: int = 0, step: str = "", rate: str = "", loss: str = "", batch: float = 1.0
-) -> Read:
+    path: str | Path, *, warmup: int = 0, step: str = "", rate: str = "", loss: str = "", batch: float = 1.0,
+    first_step: int = 1,
+) -> Read:  # fmt: skip
     """The loss curve of a delimited text with a header.
 
     Columns are found by their names, whatever their case and signs: step, global_step, iteration ...; lr,
@@ -50,6 +51,8 @@ def read_curve(
         The columns' own names, where they are others or there are several.
     batch
         The batch size.
+    first_step
+        What the first update is called: 1, or 0 in files whose step s is the update s + 1, such as Luo et al.'s.
 
     Returns
     -------
@@ -72,7 +75,7 @@ def read_curve(
     columns = {key: _column(frame, key, name) for key, name in (("step", step), ("rate", rate), ("loss", loss))}
     values = {key: frame.values[j] * _factor(frame, key, j) for key, j in columns.items()}
     _check(path, values)
-    steps = np.round(values["step"]).astype(np.int64)
+    steps = np.round(values["step"]).astype(np.int64) + 1 - first_step
     given = {"step": step, "rate": rate, "loss": loss}
     notes = [*frame.notes, *(note for key, j in columns.items() if not given[key] for note in _others(frame, key, j))]
     if steps[0] == 0:

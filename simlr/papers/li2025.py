@@ -266,7 +266,7 @@ def controls() -> list[Control]:
         )
         for place, (name, why, expected, changes) in enumerate(table)
     ]
-    return [*made, Control("one seed", "one draw tells nothing of others", (("seeds.count", 1),), "", UNDECIDED, False)]
+    return [*made, Control("one seed", "one draw tells nothing of others", (("seeds.count", 1),), "", UNDECIDED)]
 
 
 # ---- the picture ----

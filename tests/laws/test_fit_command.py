@@ -80,6 +80,13 @@ def written(tmp_path, text):
     return path
 
 
+def test_steps_that_count_from_0(files):
+    one, other = read_curve(files[1]).curve, read_curve(files[1], first_step=0).curve
+    assert (np.asarray(other.steps) == np.asarray(one.steps) + 1).all()
+    assert other.rates.size == one.rates.size + 1
+    assert (np.asarray(other.rates)[other.steps - 1] == np.asarray(one.rates)[one.steps - 1]).all()
+
+
 def test_units_and_odd_headers(tmp_path):
     text = "Iteration (k);LR (1e-3);Train Loss;note\n0,1;2,0;3,5;1\n0,2;1,0;3,25;1\n0,3;1,0;3,0;2\n"
     curve = read_curve(written(tmp_path, text)).curve

@@ -39,10 +39,10 @@ demo: $(VENV)/with-report
 TESTS = $(RUN) -m pytest -n 2 --dist loadfile -rs
 
 test: $(VENV)/with-test
-	$(TESTS) -m "not slow" $(ARGS)
+	$(TESTS) -m "not slow and not proof" $(ARGS)
 
 test-all: $(VENV)/with-test
-	$(TESTS) $(ARGS)
+	$(TESTS) -m "not proof" $(ARGS)
 
 proofs: $(VENV)/with-test
 	$(RUN) tests/support/proofs.py $(ARGS)

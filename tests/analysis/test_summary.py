@@ -148,7 +148,7 @@ def test_problem_parameters_split_the_rows():
     assert [row.problem for row in rows] == [(("rows", 20.0),)] * 2 + [(("rows", 50.0),)] * 2
     assert [row.test_loss for row in rows] == [1.5, 1.0, 35.0, 10.0]
     assert rows[0].record()["problem_rows"] == 20.0
-    assert "[rows = 50]" in table(rows)
+    assert "[rows 50]" in table(rows)
 
 
 def test_the_reference_run_against_numpy(claim):

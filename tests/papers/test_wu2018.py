@@ -36,7 +36,7 @@ def test_its_controls_come_out_as_they_must(control):
     assert simlr_verdict(control) == control.expected
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.parametrize("control", [one for one in PAPER.controls() if not one.always], ids=lambda one: one.name)
 def test_its_other_controls_come_out_as_they_must(control):
     assert simlr_verdict(control) == control.expected

@@ -29,6 +29,7 @@ GRIDS = {
     "momentum": {"seeds__count": 24, "stop__max_steps": 300},
     "warmup": {"seeds__count": 24},
 }
+EVERY_TIME = ("nakkiran2020", "annealing", "early-stopping")
 # outcome -> how a headline says it of several
 SAID = {
     comparison.BETTER: r"with surely less",
@@ -49,7 +50,11 @@ def records(path):
 
 
 @pytest.fixture(
-    scope="module", params=[pytest.param(n, marks=() if n == "nakkiran2020" else pytest.mark.slow) for n in GRIDS]
+    scope="module",
+    params=[
+        *(pytest.param(name, marks=() if name == "nakkiran2020" else pytest.mark.slow) for name in EVERY_TIME),
+        *(pytest.param(name, marks=pytest.mark.proof) for name in GRIDS if name not in EVERY_TIME),
+    ],
 )
 def shipped(request, tmp_path_factory):
     """(the analysis of a small run, its report in Markdown, the folder of its CSV files)."""

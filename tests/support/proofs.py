@@ -1,6 +1,6 @@
 """`make proofs`: what takes too long for a test, run by hand; its figures go to docs.
 
-    python tests/support/proofs.py [PART ...]      roots coverage; all of them by default
+    python tests/support/proofs.py [PART ...]      roots coverage tests; all of them by default
     SIMLR_PROOF_ROOTS=5 SIMLR_PROOF_CONTROLS=2 SIMLR_PROOF_PAPERS="wu2021 li2019" python tests/support/proofs.py roots
 
 A small member of each part is among the tests (tests/papers, tests/analysis). Exit status 1 where a verdict is not what
@@ -8,6 +8,7 @@ it must be, or an interval covers less than it says. A part or paper that was no
 """
 
 import os
+import subprocess
 import sys
 import time
 
@@ -150,7 +151,13 @@ def _exponents_held(draw, median, count, times):
     return held
 
 
-PARTS = {"roots": roots, "coverage": coverage}
+def tests():
+    """The tests that are marked `proof`."""
+    ended = subprocess.run([sys.executable, "-m", "pytest", "-q", "-n", "2", "-m", "proof"], cwd=runs.ROOT, check=False)
+    return [] if ended.returncode == 0 else [f"tests marked proof: pytest ends with status {ended.returncode}"]
+
+
+PARTS = {"roots": roots, "coverage": coverage, "tests": tests}
 
 
 def write(part, header, lines, page=PAGE):

@@ -58,5 +58,5 @@ def _check_axes(config, here):
             f"optimizer {acting!r} acts axis by axis, and features = {other!r} have no axes of their own; use features "
             "= 'linear', or 'gd', 'momentum', 'nesterov', 'polyak_momentum' or 'schedule_free_sgd' without clip_value"
         )
-    if config.problem["kind"] == "gaussian" and config.problem["start"] != "zero":
+    if config.problem["kind"] == "gaussian" and config.problem["start"] != "zero" and losses.is_plain(config.problem):
         raise InputError(f"problem.start: {here} starts at 0; leave start out")

@@ -537,7 +537,7 @@ def test_gaussian_rows_have_the_signs_of_noisy_scores(kind, tmp_path):
     ("changes", "said"),
     [
         ({"problem__loss": "softmax"}, "two classes; use 'logistic'"),
-        ({"problem__start": [1.0, 0.0, 0.0]}, "problem.start: problem.loss = 'logistic' starts at 0; leave start out"),
+        ({"problem__start": [1.0, 0.0, 0.0]}, "problem.start goes with the plain squared loss"),
         ({"problem__loss": "squared"}, "problem.held_out_rows: the plain squared loss"),
     ],
 )

@@ -241,3 +241,13 @@ def test_quadratics_in_their_own_axes_refuse_what_goes_by_rows(optimizer):
     ):
         with pytest.raises(InputError, match="goes through the rows of a loss"):
             call()
+
+
+def test_gaussian_rows_start_at_zero(tmp_path):
+    """A start of another place is refused; without one Adam goes."""
+    dataset = 'kind = "dataset"\nfile = "table.csv"\ntarget = "y"\ntrain_rows = 30\ntest_rows = 25'
+    text = GRID.replace(dataset, 'kind = "gaussian"\ndimension = 3\ntrain_rows = 30') + '[[optimizer]]\nkind = "adam"\n'
+    run = simlr.run(grid_of(tmp_path, text))
+    assert (run["train_loss"][0, :, -1] < run["train_loss"][0, :, 0]).all()
+    with pytest.raises(InputError, match="optimizer 'adam' starts at 0"):
+        grid_of(tmp_path, text, problem__start=[1.0, 0.0, 0.0])

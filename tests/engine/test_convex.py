@@ -425,7 +425,7 @@ def test_a_table_with_classes_goes_from_the_grid_to_the_page(tmp_path):
     assert shown.returncode == 0, shown.stderr
     assert "2 classes: 'no', 'yes'; loss logistic: 'no' is -1, 'yes' is 1" in shown.stderr
     assert "Test rows whose class is told, in %" in shown.stdout
-    assert "[loss = logistic]" in shown.stdout and "the first of 2 problem combinations" in shown.stdout
+    assert "[loss logistic]" in shown.stdout and "the first of 2 problem combinations" in shown.stdout
     for shard in ("0/2", "1/2"):
         part = command(
             "mine.toml", "--shard", shard, "--set", "run.block_seeds=8", "--out", f"{shard[0]}.h5", cwd=tmp_path

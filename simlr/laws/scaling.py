@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..analysis.budgets import STEPS, made_for
 from ..analysis.summary import problem_groups
 from ..claims.evidence import slope, student_tail
+from ..config.methods import label
 from ..errors import InputError, unknown
 from ..inputs import rules
 from ..store.run import Run
@@ -130,9 +131,9 @@ def _families(run, loss, size):
         rest = tuple(one for one in problem if one[0] != size)
         own = dict(problem).get(size, fixed.get(size, 1.0)) if size else 1.0
         for s, (schedule, _, optimizer, noise) in enumerate(cells):
-            method = {**optimizer, **noise}
-            batch = float(method.pop("batch_size", 1))
-            points = found.setdefault((names[s], repr(method), repr(rest)), [(names[s], rest)])
+            batch = float(noise.get("batch_size", 1))
+            method = label(optimizer), label({key: value for key, value in noise.items() if key != "batch_size"})
+            points = found.setdefault((names[s], method, repr(rest)), [(names[s], rest)])
             for e in np.flatnonzero(made[s]):
                 losses = np.asarray(values[s, seeds, e], np.float64)
                 if np.isfinite(losses).all():
@@ -141,12 +142,7 @@ def _families(run, loss, size):
     for (family, method, _), (head, *points) in found.items():
         several = len({key[1] for key in found if key[0] == family}) > 1
         if points:
-            yield (f"{family} {_plain(method)}" if several else family), head[1], points
-
-
-def _plain(method):
-    """A method as it stands behind a family's name."""
-    return method.translate(str.maketrans("", "", "{}'")).replace("kind: ", "")
+            yield (f"{family}, {', '.join(method)}" if several else family), head[1], points
 
 
 def _best(points: Sequence[Point], against: str) -> list[Point]:

@@ -96,6 +96,16 @@ def test_each_seeds_own_floor_is_taken_off(path, lines):
     assert line.exponent.floor == pytest.approx(run["test_floor"][seeds].mean(), rel=1e-12)
 
 
+def test_optimisers_and_noises_are_apart():
+    """Each of two optimisers has the line that it has alone."""
+    text = GRID.replace("random_features = [5, 10, 20, 40]", "random_features = 10").replace("[1, 4]", "4")
+    tables = ('[[optimizer]]\nkind = "gd"\n', '[[optimizer]]\nkind = "momentum"\nmomentum = [0.5, 0.8]\n')
+    both = scaling(simlr.run(text + "".join(tables)), resamples=20)
+    alone = [line for table in tables for line in scaling(simlr.run(text + table), resamples=20)]
+    assert len(both) == len(alone) == 6 and len({line.family for line in both}) == 6
+    assert sorted(line.exponent.exponent for line in both) == sorted(line.exponent.exponent for line in alone)
+
+
 def test_a_known_power_law_has_its_exponent():
     """Gradient flow on a power law from a cut-off: E loss ~ time^-(source capacity / capacity), the source."""
     text = GRID.replace("random_features = [5, 10, 20, 40]\n", "").replace("dimension = 60", "dimension = 4000")

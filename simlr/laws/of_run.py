@@ -53,15 +53,15 @@ def curves_of_run(run: Run, problem: Mapping[str, Any] | None = None, loss: str 
     rules.one_of(*LOSSES, noun="loss")("loss", loss)
     if run.is_study or "recorded_step" not in run.names:
         raise InputError("no trajectories are recorded: a law is fitted to the losses along the way; use record.points")
-    cells = run.config.combinations()
-    method = _method(run)
+    cells, moments = run.config.combinations(), run["recorded_step"]
+    batch = float(_method(run)[1].get("batch_size", 1))
     seeds = _seeds(run, problem or {})
     rows = np.flatnonzero(np.isin(run.recorded_rows, seeds))
     if not rows.size:
         raise InputError("of that problem no seed's trajectory is recorded; use record.seeds")
     found, left = [], []
     for s, (schedule, *_) in enumerate(cells):
-        steps = run["recorded_step"][s]
+        steps = moments[s]
         losses = np.asarray(run.part(f"trajectory_{loss}", s))[rows].mean(axis=0)
         used = steps >= 1
         if schedule.flows or not used.any() or not (np.isfinite(losses[used]) & (losses[used] > 0.0)).all():
@@ -74,7 +74,7 @@ def curves_of_run(run: Run, problem: Mapping[str, Any] | None = None, loss: str 
         if at[-1] > MOST_STEPS:
             raise InputError(f"schedule {schedule.name!r}: a law takes at most {MOST_STEPS:,} steps, got {at[-1]:,}")
         rates = schedule.rates(0, int(at[-1]))
-        found.append(Curve(schedule.name, rates, at, losses[used][places], float(method[1].get("batch_size", 1))))
+        found.append(Curve(schedule.name, rates, at, losses[used][places], batch))
     if not found:
         raise InputError("no schedule has a trajectory of finite losses after its first step")
     notes = (f"left out, for they diverge or take no steps: {', '.join(left)}",) if left else ()

@@ -129,11 +129,10 @@ def _entry(key, asked, setting, root, axes):
         pieces = np.diff(np.arange(asked["equal_pieces"] + 1) * free // asked["equal_pieces"])
     problem, best, gap = search(objective, asked["steps"], allowed, pieces)
     rates, lengths = problem.layout.all_rates(best.rates), problem.layout.all_lengths
-    loss = objective.evaluate(rates, lengths, slopes=False).loss
     return {
         **{name: asked[name] for name in axes},
         "optimised_for": setting.label,
-        "expected_loss": float(loss.mean() + floor.mean()),
+        "expected_loss": _expected_loss(objective, rates, lengths, floor),
         "gradient_norm": float(best.gradient_norm),
         "start_gap": gap,
         "boundaries": np.cumsum(lengths)[:-1].tolist(),
@@ -148,13 +147,14 @@ def optimum_beside(
     objective, allowed, floor = _posed(key, asked, setting, root)
     problem, best, _ = search(objective, asked["steps"], allowed)
     rates, lengths = problem.layout.all_rates(best.rates), problem.layout.all_lengths
-
-    def loss(eta, times):
-        return float(objective.evaluate(eta, times, slopes=False).loss.mean() + floor.mean())
-
     ones = np.ones(asked["steps"], np.int64)
-    told = {name: loss(given, ones) for name, given in schedules.items()}
-    return np.repeat(rates, lengths), loss(rates, lengths), told
+    told = {name: _expected_loss(objective, given, ones, floor) for name, given in schedules.items()}
+    return np.repeat(rates, lengths), _expected_loss(objective, rates, lengths, floor), told
+
+
+def _expected_loss(objective, rates, lengths, floor):
+    """The mean over the draws of the expected loss after pieces, their floors included."""
+    return float(objective.evaluate(rates, lengths, slopes=False).loss.mean() + floor.mean())
 
 
 def _posed(key, asked, setting, root):

@@ -15,14 +15,14 @@ from collections.abc import Sequence
 
 from ..cli.arguments import DONE, FAILED, Parser, answered, say
 from ..errors import RunError, unknown
-from . import basics, closed_forms, harness, jax_peers, networks, streaming, twins
+from . import basics, closed_forms, harness, jax_peers, layers, networks, streaming, twins
 from . import machine as limits
 from .checks import CHECKS
 from .output import as_json, as_text, machine
 
 PROGRAM = "python -m simlr.bench"
 BUSY = 0.5
-SECTIONS = {**basics.SECTIONS, **closed_forms.SECTIONS, **networks.SECTIONS, **streaming.SECTIONS}
+SECTIONS = {**basics.SECTIONS, **closed_forms.SECTIONS, **networks.SECTIONS, **layers.SECTIONS, **streaming.SECTIONS}
 
 
 def parser() -> Parser:

@@ -1,6 +1,6 @@
 """`make proofs`: what takes too long for a test, run by hand; its figures go to docs.
 
-    python tests/support/proofs.py [PART ...]      roots coverage tests; all of them by default
+    python tests/support/proofs.py [PART ...]      roots coverage noise tests; all of them by default
     SIMLR_PROOF_ROOTS=5 SIMLR_PROOF_CONTROLS=2 SIMLR_PROOF_PAPERS="wu2021 li2019" python tests/support/proofs.py roots
 
 A small member of each part is among the tests (tests/papers, tests/analysis). Exit status 1 where a verdict is not what
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 
+import noise_order
 import numpy as np
 import runs
 
@@ -25,6 +26,7 @@ from simlr.config import read
 from simlr.papers._judging import judge_control
 
 PAGE, ANALYSIS = runs.ROOT / "docs/proofs.md", runs.ROOT / "docs/analysis.md"
+NOISE = runs.ROOT / "docs/li-wei-ma.md"
 ROOTS = range(int(os.environ.get("SIMLR_PROOF_ROOTS", "20")))
 PAPERS = os.environ.get("SIMLR_PROOF_PAPERS", "").split() or paper_names()
 # At most so many of them: the controls are many.
@@ -157,7 +159,15 @@ def tests():
     return [] if ended.returncode == 0 else [f"tests marked proof: pytest ends with status {ended.returncode}"]
 
 
-PARTS = {"roots": roots, "coverage": coverage, "tests": tests}
+def noise():
+    """Whether noise alone changes what a large rate learns first: no outcome is due, so none is wrong."""
+    cells, outcome, lines = noise_order.measured(noise_order.SCALES, noise_order.LARGEST)
+    write("noise", noise_order.HEADER, cells, NOISE)
+    print(outcome, *lines, sep="\n")
+    return []
+
+
+PARTS = {"roots": roots, "coverage": coverage, "noise": noise, "tests": tests}
 
 
 def write(part, header, lines, page=PAGE):

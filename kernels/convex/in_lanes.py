@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..block_products import QUAD
 from ..intrinsics import fma
 from ..jit import cell, inline, worker
+from ..matrices.block_products import QUAD
 from .losses import HUBER, LOGISTIC, SQUARED_HINGE, hinge_of, huber_of, logistic_of, squared_of
 
 BLOCK, PARTS = 64, 16

@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..block_products import QUAD
 from ..descent.exponential import LOWEST_EXPONENT, exp_lane, log_lane
 from ..intrinsics import fma
 from ..jit import inline
+from ..matrices.block_products import QUAD
 
 SQUARED, LOGISTIC, SOFTMAX, HUBER, SQUARED_HINGE = 0, 1, 2, 3, 4
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..block_products import QUAD, add_block
 from ..intrinsics import fma
 from ..jit import cell, inline, worker
+from ..matrices.block_products import QUAD, add_block
 from ..pool import whole_lanes
 from ..stochastic.gradients import gradient_axis, misfit_axis
 from .in_lanes import Lanes, make_lanes, pass_one

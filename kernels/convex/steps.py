@@ -21,9 +21,9 @@ import numpy as np
 from numba import prange
 
 from ..arrays import ENDED
-from ..block_products import QUAD
 from ..intrinsics import claim
 from ..jit import cell, inline, sweep, worker
+from ..matrices.block_products import QUAD
 from ..pool import LANES, bar_of, is_done, raise_alarms, whole_lanes
 from ..stochastic.averages import average_lanes
 from ..stochastic.gradients import (

@@ -1,1 +1,1 @@
-"""What single papers need compiled: a two-layer network and its data, random teachers."""
+"""What single papers need compiled: a networks of two and more layers, their data, random teachers."""

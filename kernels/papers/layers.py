@@ -10,8 +10,9 @@ Epoch e takes the rows in the order `draws.fill_order(root, draw, NETWORK_ORDER,
 no batch are left out of that epoch.
 
 Matrices are padded with zeros, which stay zeros, to multiples of `block_products.QUAD`: W_l is (m_l, k_l), m_l of at
-least its outputs and k_l of at least its inputs and one more. Rows of a batch are the lanes of SIMD. Each sum runs in
-one order, whatever the threads: the unit of parallel work is a network.
+least its outputs and k_l of at least its inputs and one more. Rows of a batch are the lanes of SIMD, a chunk of them at
+a time, so that what a product reads lies near by. Each sum runs in one order, whatever the threads: the unit of
+parallel work is a network.
 """
 
 import math
@@ -20,11 +21,12 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from ..block_products import add_product, set_product
-from ..descent.exponential import LOWEST_EXPONENT, exp_lane, log_lane
+from ..descent.exponential import LOWEST_EXPONENT, exp_lane
 from ..draws import NETWORK_ORDER, NETWORK_POSTERIOR, fill_normal, fill_order
 from ..intrinsics import claim
-from ..jit import cell, sweep, worker
+from ..jit import cell, inline, sweep, worker
+from ..matrices.block_products import QUAD, scale_add_product, set_product
+from ..matrices.tiles import turn4
 
 
 class Rows(NamedTuple):
@@ -46,24 +48,26 @@ class Rules(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """What each worker computes with, for a batch of B rows; M and K are the largest m_l and k_l."""
+    """What each worker computes with, for a batch of B rows in C chunks of at most `CHUNK` rows, lane after lane.
 
-    inputs: np.ndarray  # (workers, L, K, B) z_l, below it 1
-    outputs: np.ndarray  # (workers, L, M, B) W_l [z_l; 1], then -eta dL/d of that
-    pulled: np.ndarray  # (workers, K, B) -eta dL/dz_l
-    lanes: np.ndarray  # (workers, 2, B)
+    M and K are the largest m_l and k_l. The stride S of lanes is an odd number of cache lines, so that rows of a matrix
+    meet in no set of the cache.
+    """
 
-
-class Turned(NamedTuple):
-    """Transposed matrices of each worker: L arrays each."""
-
-    weights: tuple  # (workers, k_l, m_l)
-    inputs: tuple  # (workers, B, k_l)
+    inputs: np.ndarray  # (workers, L, C, K, S) z_l, below it 1
+    turned: np.ndarray  # (workers, L, B, K) the same, a row of the batch after the other
+    outputs: np.ndarray  # (workers, L, C, M, S) W_l [z_l; 1], then -eta dL/d of that
+    lanes: np.ndarray  # (workers, 2, S)
 
 
+# Rows of a batch that go through the network together.
+CHUNK = 64
+
+
+@inline
 def padded(count):
     """The least multiple of QUAD that is not below `count`."""
-    return -(-count // 4) * 4
+    return -(-count // QUAD) * QUAD
 
 
 def shapes(sizes):
@@ -72,43 +76,60 @@ def shapes(sizes):
 
 
 def make_scratch(sizes, batch, workers):
-    """(`Scratch`, `Turned`) of so many workers."""
+    """The `Scratch` of so many workers."""
     own = shapes(sizes)
-    most = [max(sides) for sides in zip(*own, strict=True)]
-    inputs = np.zeros((workers, len(own), most[1], batch))
+    m, k = (max(sides) for sides in zip(*own, strict=True))
+    stride, chunks = 8 * (-(-min(batch, CHUNK) // 8) | 1), -(-batch // CHUNK)
+    inputs, turned = np.zeros((workers, len(own), chunks, k, stride)), np.zeros((workers, len(own), batch, k))
     for layer, size in enumerate(sizes[:-1]):
-        inputs[:, layer, size] = 1.0
-    outputs, pulled = np.zeros((workers, len(own), most[0], batch)), np.zeros((workers, most[1], batch))
-    return Scratch(inputs, outputs, pulled, np.zeros((workers, 2, batch))), Turned(
-        tuple(np.zeros((workers, k, m)) for m, k in own), tuple(np.zeros((workers, batch, k)) for _, k in own)
-    )
+        inputs[:, layer, :, size] = turned[:, layer, :, size] = 1.0
+    outputs = np.zeros((workers, len(own), chunks, m, stride))
+    return Scratch(inputs, turned, outputs, np.zeros((workers, 2, stride)))
 
 
 # ---- one batch ----
 
 
+@inline
+def lanes_of(scratch, chunk):
+    """How many rows of the batch a chunk has."""
+    return min(CHUNK, scratch.turned.shape[2] - chunk * CHUNK)
+
+
 @cell
 def turn(matrix, out):
     """out (n, m) = the transpose of matrix (m, n)."""
-    for i in range(matrix.shape[0]):
-        for j in range(matrix.shape[1]):
+    m, n = matrix.shape
+    whole = n // 4 * 4
+    for i in range(0, m // 4 * 4, 4):
+        for j in range(0, whole, 4):
+            turn4(matrix, i, j, out)
+        for row in range(i, i + 4):
+            for j in range(whole, n):
+                out[j, row] = matrix[row, j]
+    for i in range(m // 4 * 4, m):
+        for j in range(n):
             out[j, i] = matrix[i, j]
 
 
 @cell
-def gather(rows, d, order, first, inputs):
-    """inputs[:p] = the rows order[first], .., one a lane; lanes beyond the last row get its inputs again."""
-    for lane in range(inputs.shape[1]):
+def gather(rows, d, order, first, scratch, w):
+    """z_0 of the batch: the rows order[first], ..; lanes beyond the last row get its inputs again."""
+    inputs, turned = scratch.inputs[w, 0], scratch.turned[w, 0]
+    size = rows.inputs.shape[1]
+    for lane in range(turned.shape[0]):
         row = rows.row[d, order[min(first + lane, order.size - 1)]]
-        for i in range(rows.inputs.shape[1]):
-            inputs[i, lane] = rows.inputs[row, i]
+        for i in range(size):
+            turned[lane, i] = rows.inputs[row, i]
+    for chunk in range(inputs.shape[0]):
+        turn(turned[chunk * CHUNK : chunk * CHUNK + lanes_of(scratch, chunk), :size], inputs[chunk])
 
 
 @cell
-def rectify(values, units, out):
-    """out[:units] = max(values[:units], 0)."""
+def rectify(values, units, lanes, out):
+    """out[:units, :lanes] = max(values[:units, :lanes], 0)."""
     for u in range(units):
-        for lane in range(values.shape[1]):
+        for lane in range(lanes):
             out[u, lane] = values[u, lane] if values[u, lane] > 0.0 else 0.0
 
 
@@ -116,116 +137,120 @@ def rectify(values, units, out):
 def forward(weights, c, sizes, scratch, w):
     """The outputs of all layers for the batch that inputs[0] has; those of the last are f."""
     for layer in range(len(weights)):
-        matrix = weights[layer][c]
-        outputs = scratch.outputs[w, layer, : matrix.shape[0]]
-        set_product(matrix, scratch.inputs[w, layer, : matrix.shape[1]], outputs)
-        if layer + 1 < len(weights):
-            rectify(outputs, sizes[layer + 1], scratch.inputs[w, layer + 1])
+        terms, units, matrix = sizes[layer] + 1, sizes[layer + 1], weights[layer][c]
+        for chunk in range(scratch.inputs.shape[2]):
+            lanes = lanes_of(scratch, chunk)
+            outputs = scratch.outputs[w, layer, chunk]
+            inputs = scratch.inputs[w, layer, chunk, :terms]
+            set_product(matrix[:, :terms], inputs, outputs[: matrix.shape[0], :lanes])
+            if layer + 1 < len(weights):
+                above = scratch.inputs[w, layer + 1, chunk]
+                rectify(outputs, units, lanes, above)
+                turn(above[:units, :lanes], scratch.turned[w, layer + 1, chunk * CHUNK : chunk * CHUNK + lanes])
 
 
 @cell
-def pull_classes(outputs, classes, label, order, first, scale, lanes):
-    """outputs <- -scale d(sum of losses)/df, softmax of f minus the labels' ones; the sum of the losses is returned.
+def pull_classes(outputs, classes, label, order, lanes, scale, most, total):
+    """outputs <- -scale d(sum of losses)/df, softmax of f minus the labels' ones, of the first so many rows of `order`.
 
-    lanes (2, B) is scratch: the largest output, then the sum of exponentials, of every row.
+    most, total (S,) are scratch: the largest output and the sum of exponentials of every row.
     """
-    most, total = lanes[0], lanes[1]
-    for lane in range(most.size):
+    for lane in range(lanes):
         most[lane], total[lane] = outputs[0, lane], 0.0
     for k in range(1, classes):
-        for lane in range(most.size):
+        for lane in range(lanes):
             most[lane] = max(most[lane], outputs[k, lane])
-    loss = 0.0
-    for lane in range(most.size):
-        loss += most[lane] - outputs[label[order[first + lane]], lane]
     for k in range(classes):
-        for lane in range(most.size):
+        for lane in range(lanes):
             outputs[k, lane] = exp_lane(max(outputs[k, lane] - most[lane], LOWEST_EXPONENT))
             total[lane] += outputs[k, lane]
     for k in range(classes):
-        for lane in range(most.size):
+        for lane in range(lanes):
             outputs[k, lane] *= -scale / total[lane]
-    for lane in range(most.size):
-        loss += log_lane(total[lane])
-        outputs[label[order[first + lane]], lane] += scale
-    return loss
+    for lane in range(lanes):
+        outputs[label[order[lane]], lane] += scale
 
 
 @cell
-def mask(pulled, inputs, units, outputs):
-    """outputs[:units] = pulled[:units] where the inputs to the next layer are above 0, else 0."""
+def pull(outputs, classes, label, order, scale, scratch, w):
+    """The same for all chunks of a batch: outputs (C, M, S)."""
+    for chunk in range(outputs.shape[0]):
+        own = order[chunk * CHUNK :]
+        lanes, spare = lanes_of(scratch, chunk), scratch.lanes[w]
+        pull_classes(outputs[chunk], classes, label, own, lanes, scale, spare[0], spare[1])
+
+
+@cell
+def mask(pulled, inputs, units, lanes):
+    """pulled[:units] stays where the inputs to the next layer are above 0; elsewhere, and in what pads it, it is 0."""
     for u in range(units):
-        for lane in range(pulled.shape[1]):
-            outputs[u, lane] = pulled[u, lane] if inputs[u, lane] > 0.0 else 0.0
+        for lane in range(lanes):
+            pulled[u, lane] = pulled[u, lane] if inputs[u, lane] > 0.0 else 0.0
+    for u in range(units, padded(units)):
+        for lane in range(lanes):
+            pulled[u, lane] = 0.0
 
 
 @cell
-def shrink(matrix, factor):
-    """matrix *= factor."""
-    for i in range(matrix.shape[0]):
-        for j in range(matrix.shape[1]):
-            matrix[i, j] *= factor
-
-
-@cell
-def backward(weights, c, sizes, scratch, turned_weights, turned_inputs, w, factor):
+def backward(weights, c, sizes, scratch, w, factor):
     """Move all weights by what the last layer's outputs have been made: -eta dL/df; factor is 1 - eta lam."""
     for back in range(len(weights)):
         layer = len(weights) - 1 - back
-        matrix = weights[layer][c]
-        outputs, inputs = scratch.outputs[w, layer, : matrix.shape[0]], scratch.inputs[w, layer, : matrix.shape[1]]
-        if layer > 0:
-            pulled = scratch.pulled[w, : matrix.shape[1]]
-            turn(matrix, turned_weights[layer][w])
-            set_product(turned_weights[layer][w], outputs, pulled)
-            mask(pulled, inputs, sizes[layer], scratch.outputs[w, layer - 1])
-        turn(inputs, turned_inputs[layer][w])
-        if factor != 1.0:
-            shrink(matrix, factor)
-        add_product(outputs, turned_inputs[layer][w], matrix)
+        units, matrix = sizes[layer + 1], weights[layer][c]
+        for chunk in range(scratch.inputs.shape[2]):
+            lanes = lanes_of(scratch, chunk)
+            if layer > 0:
+                rows, pulled = padded(sizes[layer]), scratch.outputs[w, layer - 1, chunk]
+                outputs = scratch.outputs[w, layer, chunk, :units]
+                set_product(matrix.T[:rows, :units], outputs, pulled[:rows, :lanes])
+                mask(pulled, scratch.inputs[w, layer, chunk], sizes[layer], lanes)
+        for chunk in range(scratch.inputs.shape[2]):
+            lanes = lanes_of(scratch, chunk)
+            outputs = scratch.outputs[w, layer, chunk, : matrix.shape[0], :lanes]
+            turned = scratch.turned[w, layer, chunk * CHUNK : chunk * CHUNK + lanes, : matrix.shape[1]]
+            scale_add_product(outputs, turned, matrix, factor if chunk == 0 else 1.0)
 
 
 # ---- one network ----
 
 
 @worker
-def train_network(rows, rules, weights, c, turned_weights, turned_inputs, first, last, scratch, w):
+def train_network(rows, rules, weights, c, first, last, scratch, w):
     """Steps first .. last - 1 of network c."""
     s, d = c % rules.rate.shape[0], c // rules.rate.shape[0]
-    order, lanes = np.empty(rows.row.shape[1], np.int64), scratch.lanes[w]
-    batch, classes = lanes.shape[1], rules.sizes[-1]
+    order, batch, outputs = np.empty(rows.row.shape[1], np.int64), scratch.turned.shape[2], scratch.outputs[w, -1]
     batches = order.size // batch
     for step in range(first, last):
         start = step % batches * batch
         if start == 0 or step == first:
             fill_order(order, rules.root, rows.draw[d], NETWORK_ORDER, step // batches)
-        gather(rows, d, order, start, scratch.inputs[w, 0])
+        gather(rows, d, order, start, scratch, w)
         forward(weights, c, rules.sizes, scratch, w)
         rate = rules.rate[s, step]
-        pull_classes(scratch.outputs[w, len(weights) - 1], classes, rows.label[d], order, start, rate / batch, lanes)
-        backward(weights, c, rules.sizes, scratch, turned_weights, turned_inputs, w, 1.0 - rate * rules.decay)
+        pull(outputs, rules.sizes[-1], rows.label[d], order[start:], rate / batch, scratch, w)
+        backward(weights, c, rules.sizes, scratch, w, 1.0 - rate * rules.decay)
 
 
 @worker
-def train_worker(rows, rules, weights, turned_weights, turned_inputs, first, last, scratch, w, tasks):
+def train_worker(rows, rules, weights, first, last, scratch, w, tasks):
     """Claim one network after the other, until none is left or a stop is asked for."""
     while tasks[1] == 0:
         c = claim(tasks)
         if c >= weights[0].shape[0]:
             return
-        train_network(rows, rules, weights, c, turned_weights, turned_inputs, first, last, scratch, w)
+        train_network(rows, rules, weights, c, first, last, scratch, w)
 
 
 @sweep
-def train_sweep(rows, rules, weights, turned_weights, turned_inputs, first, last, scratch, tasks, workers):
+def train_sweep(rows, rules, weights, first, last, scratch, tasks, workers):
     """Steps first .. last - 1 of all networks; number c has schedule c mod S and data set c // S.
 
-    Parameters: `Rows`; `Rules`; L matrices of weights (C, m_l, k_l), which are moved; `Turned` and `Scratch` of at
-    least so many workers; tasks and workers as in `descent.descend_sweep`. Training may be cut into launches in any way
+    Parameters: `Rows`; `Rules`; L matrices of weights (C, m_l, k_l), which are moved; `Scratch` of at least so
+    many workers; tasks and workers as in `descent.descend_sweep`. Training may be cut into launches in any way
     without a change of bits.
     """
     for w in prange(workers):
-        train_worker(rows, rules, weights, turned_weights, turned_inputs, first, last, scratch, w, tasks)
+        train_worker(rows, rules, weights, first, last, scratch, w, tasks)
 
 
 # ---- what is predicted ----
@@ -254,11 +279,11 @@ def name_classes(outputs, classes, out):
 @worker
 def predict(rows, d, weights, c, sizes, scratch, w, out):
     """out (n,) = the classes that network c gives the rows of data set d, as of `name_classes`."""
-    order, batch = np.arange(rows.row.shape[1]), scratch.lanes.shape[2]
-    for first in range(0, order.size, batch):
-        gather(rows, d, order, first, scratch.inputs[w, 0])
+    order = np.arange(rows.row.shape[1])
+    for first in range(0, order.size, CHUNK):
+        gather(rows, d, order, first, scratch, w)
         forward(weights, c, sizes, scratch, w)
-        name_classes(scratch.outputs[w, len(weights) - 1], sizes[-1], out[first : first + batch])
+        name_classes(scratch.outputs[w, -1, 0], sizes[-1], out[first : first + CHUNK])
 
 
 @worker

@@ -24,10 +24,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from ..block_products import add_product, set_product
 from ..draws import NETWORK_NOISE, fill_normal
 from ..intrinsics import claim, fma
 from ..jit import cell, inline, sweep, worker
+from ..matrices.block_products import add_product, set_product
 from ..status import DIVERGED, NOT_RUN, OUT_OF_STEPS, REACHED
 
 # Outputs nearer to 0 than this are of rounding: at the start, where f = 0, half of the test points count as wrong.

@@ -25,10 +25,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from ..block_products import QUAD, add_product, set_product
 from ..draws import NETWORK_POINTS, NETWORK_START, fill_normal, fill_uniform
 from ..intrinsics import claim, fma
 from ..jit import cell, sweep, worker
+from ..matrices.block_products import QUAD, add_product, set_product
 from ..problems.spectrum import symmetric_eigen
 from .network import Part, Points, scale
 

@@ -27,10 +27,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..block_products import QUAD, add_block
 from ..draws import BATCH, GRADIENT_NOISE, fill_normal, fill_order, fill_uniform
 from ..intrinsics import fma
 from ..jit import cell, inline, worker
+from ..matrices.block_products import QUAD, add_block
 
 NO_NOISE, ISOTROPIC, HESSIAN, WITH_REPLACEMENT, SHUFFLED = 0, 1, 2, 3, 4
 

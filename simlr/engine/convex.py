@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from ..config.grid import GridConfig
 from ..config.stop import LOSS_KINDS, VALIDATION
 from ..kernels import arrays
-from ..kernels.block_products import QUAD
 from ..kernels.convex import optimizers as by_rows
 from ..kernels.convex.in_lanes import BLOCK
 from ..kernels.convex.losses import Table
 from ..kernels.convex.steps import convex_sweep, measure_sweep
 from ..kernels.descent.ending import mark_out_of_reach
+from ..kernels.matrices.block_products import QUAD
 from ..kernels.stochastic import averages
 from ..plan.plan import Plan
 from ..plan.stages import batches

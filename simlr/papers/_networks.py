@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from ..inputs import rules
 
-LANES = 64  # rows whose outputs are computed at once where nothing is trained
 LAUNCHES = 8  # of a training, between which progress is told
 
 
@@ -82,11 +81,11 @@ def train(
 
     own = layers.Rules(np.array(sizes), np.ascontiguousarray(rates), decay, root)
     workers = threads or jit.threads()
-    scratch, turned = layers.make_scratch(sizes, batch, workers)
+    scratch = layers.make_scratch(sizes, batch, workers)
     cuts = np.linspace(0, rates.shape[1], LAUNCHES + 1).astype(int)
     for first, last in itertools.pairwise(cuts):
         tasks = np.zeros(2, np.int64)
-        given = rows, own, weights, turned.weights, turned.inputs, int(first), int(last), scratch
+        given = rows, own, weights, int(first), int(last), scratch
         jit.launch(layers.train_sweep, *given, tasks, workers)
         tell(last / rates.shape[1])
     return Trained(tuple(sizes), own, weights)
@@ -98,7 +97,7 @@ def predictions(trained: Trained, rows: Any, threads: int | None = None) -> NDAr
     from ..kernels.papers import layers
 
     workers = threads or jit.threads()
-    scratch, _ = layers.make_scratch(trained.sizes, LANES, workers)
+    scratch = layers.make_scratch(trained.sizes, layers.CHUNK, workers)
     found = np.empty((len(trained.weights[0]), rows.row.shape[1]), np.int64)
     given = rows, trained.own, trained.weights, scratch, found
     jit.launch(layers.predict_sweep, *given, np.zeros(2, np.int64), workers)
@@ -113,7 +112,7 @@ def wrong(
     from ..kernels.papers import layers
 
     workers = threads or jit.threads()
-    scratch, _ = layers.make_scratch(trained.sizes, LANES, workers)
+    scratch = layers.make_scratch(trained.sizes, layers.CHUNK, workers)
     deviations = tuple(np.zeros_like(weights) for weights in trained.weights)
     for matrix, out, into in zip(deviations, trained.sizes[1:], trained.sizes[:-1], strict=True):
         matrix[:, :out, : into + 1] = deviation

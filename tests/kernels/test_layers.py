@@ -115,9 +115,7 @@ def test_a_stop_that_is_asked_for_is_heeded():
     rows = data(sizes)[2]
     weights = _networks.start(sizes, ROOT, SEEDS, 2)
     before = [matrix.copy() for matrix in weights]
-    scratch, turned = layers.make_scratch(sizes, BATCH, 2)
+    scratch = layers.make_scratch(sizes, BATCH, 2)
     own = layers.Rules(np.array(sizes), rates, 0.0, ROOT)
-    jit.launch(
-        layers.train_sweep, rows, own, weights, turned.weights, turned.inputs, 0, 30, scratch, np.array([0, 1]), 2
-    )
+    jit.launch(layers.train_sweep, rows, own, weights, 0, 30, scratch, np.array([0, 1]), 2)
     assert all(np.array_equal(one, two) for one, two in zip(weights, before, strict=True))

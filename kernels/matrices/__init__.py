@@ -1,0 +1,1 @@
+"""Products of matrices: tiles of them in registers, and the tiles of a whole product."""

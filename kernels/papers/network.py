@@ -27,7 +27,7 @@ from numba import prange
 from ..draws import NETWORK_NOISE, fill_normal
 from ..intrinsics import claim, fma
 from ..jit import cell, inline, sweep, worker
-from ..matrices.block_products import add_product, set_product
+from ..matrices.block_products import add_product, scale_add_product, set_product
 from ..status import DIVERGED, NOT_RUN, OUT_OF_STEPS, REACHED
 
 # Outputs nearer to 0 than this are of rounding: at the start, where f = 0, half of the test points count as wrong.
@@ -286,10 +286,8 @@ def backward(x1, x2, points, d, first, second, scratch, eta, decay):
     weight = eta / (math.sqrt(points.sign.size) * points.label.shape[1])
     pull_units(scratch.first_inputs, points.sign, scratch.pull, x1.first, weight)
     pull_units(scratch.second_inputs, points.sign, scratch.pull, x2.first, weight)
-    scale(first, 1.0 - eta * decay)
-    scale(second, 1.0 - eta * decay)
-    add_product(scratch.first_inputs, x1.rows[d], first)
-    add_product(scratch.second_inputs, x2.rows[d], second)
+    scale_add_product(scratch.first_inputs, x1.rows[d], first, 1.0 - eta * decay)
+    scale_add_product(scratch.second_inputs, x2.rows[d], second, 1.0 - eta * decay)
 
 
 @worker

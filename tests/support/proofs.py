@@ -1,6 +1,6 @@
 """`make proofs`: what takes too long for a test, run by hand; its figures go to docs.
 
-    python tests/support/proofs.py [PART ...]      roots coverage noise tests; all of them by default
+    python tests/support/proofs.py [PART ...]      roots coverage laws noise tests; all of them by default
     SIMLR_PROOF_ROOTS=5 SIMLR_PROOF_CONTROLS=2 SIMLR_PROOF_PAPERS="wu2021 li2019" python tests/support/proofs.py roots
 
 A small member of each part is among the tests (tests/papers, tests/analysis). Exit status 1 where a verdict is not what
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 
+import law_proofs
 import noise_order
 import numpy as np
 import runs
@@ -26,7 +27,7 @@ from simlr.config import read
 from simlr.papers._judging import judge_control
 
 PAGE, ANALYSIS = runs.ROOT / "docs/proofs.md", runs.ROOT / "docs/analysis.md"
-NOISE = runs.ROOT / "docs/li-wei-ma.md"
+LAWS, NOISE = runs.ROOT / "docs/laws.md", runs.ROOT / "docs/li-wei-ma.md"
 ROOTS = range(int(os.environ.get("SIMLR_PROOF_ROOTS", "20")))
 PAPERS = os.environ.get("SIMLR_PROOF_PAPERS", "").split() or paper_names()
 # At most so many of them: the controls are many.
@@ -159,6 +160,13 @@ def tests():
     return [] if ended.returncode == 0 else [f"tests marked proof: pytest ends with status {ended.returncode}"]
 
 
+def laws():
+    """How often intervals of the laws hold what they are of, and what each law makes of exact curves: no outcome is due."""
+    write("coverage", law_proofs.HEADER, law_proofs.coverage(), LAWS)
+    write("exact curves", *law_proofs.unseen(), LAWS)
+    return []
+
+
 def noise():
     """Whether noise alone changes what a large rate learns first: no outcome is due, so none is wrong."""
     cells, outcome, lines = noise_order.measured(noise_order.SCALES, noise_order.LARGEST)
@@ -167,7 +175,7 @@ def noise():
     return []
 
 
-PARTS = {"roots": roots, "coverage": coverage, "noise": noise, "tests": tests}
+PARTS = {"roots": roots, "coverage": coverage, "laws": laws, "noise": noise, "tests": tests}
 
 
 def write(part, header, lines, page=PAGE):

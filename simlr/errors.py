@@ -76,7 +76,7 @@ def unknown(key: str, name: Any, valid: Iterable[Any], noun: str) -> InputError:
     ]
     more = f" and {len(valid) - MOST_NAMES} more" if len(valid) > MOST_NAMES else ""
     listed = ", ".join(map(repr, valid[:MOST_NAMES])) + more
-    hint = f"did you mean {near[0]!r}?" if near else f"valid are {listed}"
+    hint = f"did you mean {near[0]!r}?" if near else f"valid are {listed}" if valid else "there is none here"
     return InputError(f"{key}: unknown {noun} {show(name)}; {hint}")
 
 

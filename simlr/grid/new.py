@@ -106,8 +106,9 @@ def write(path: Path, out: Path, target: str | None = None) -> list[str]:
     if table.rows < 3:
         raise InputError(f"{path}: has {table.rows} rows, and at least 3 are needed: two to train on, one to test")
     numbering = _numbering(table)
+    drops = 0 < len(numbering) < len(table.features)
     text = GRID.format(
-        dropped=DROPPED.format(names=json.dumps(numbering), space=" " * 9) if numbering else "",
+        dropped=DROPPED.format(names=json.dumps(numbering), space=" " * 9) if drops else "",
         name=quoted(out.stem), file=path.name, grid=out.name, described=table.describe(), why=why,
         file_text=quoted(_from(path, out.parent)), target=quoted(column),
         loss=_loss_of(table), train_rows=max(2, min(table.rows // 2, MOST_TRAIN_ROWS)),
@@ -118,7 +119,11 @@ def write(path: Path, out: Path, target: str | None = None) -> list[str]:
     lines = [f"{path}: {table.describe()}", f"target: {show(table.target)}, {why}"]
     others = [name for name in others if name not in numbering]
     lines += [f"other candidates for --target: {listed(others, 6)}"] if others else []
-    lines += [f"left out, for they number the rows: {listed(list(map(str, numbering)), 6)}"] if numbering else []
+    named = listed(list(map(str, numbering)), 6)
+    if len(numbering) == len(table.features):
+        lines.append(f"kept, for there is no other feature, though it numbers the rows: {named}")
+    elif numbering:
+        lines.append(f"left out, for they number the rows: {named}")
     return [*lines, f"{out}: written. Run it:  simlr run {out}"]
 
 
@@ -145,7 +150,7 @@ def _numbering(table: Table) -> list:
         is_named = str(name).strip().lower() in ROW_NAMES and (column == np.floor(column)).all()
         if counts or (is_named and np.unique(column).size == column.size):
             found.append(name)
-    return found if len(found) < len(table.features) else []
+    return found
 
 
 def _loss_of(table: Table) -> str:

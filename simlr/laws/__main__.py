@@ -28,6 +28,9 @@ from .result import LAWS_BEST, as_page, as_text, as_values, finite, table_as_tex
 from .scaling import scaling
 
 RUN_FILES = (".h5", ".hdf5")
+# What `--scaling` reads; and what is of files of curves, which a run file has no use for.
+OF_SCALING = {"curves", "scaling", "size", "floor", "resamples", "loss", "out", "json"}
+OF_FILES = {"first_step", "step", "rate"}
 EXPORTS = {"torch": "schedule_torch.py", "optax": "schedule_optax.py", "csv": "schedule.csv", "json": "schedule.json"}
 
 
@@ -131,9 +134,17 @@ def _run(options):
     return DONE
 
 
+def _given(options, names):
+    """The options among these that were not left as they are, as they are typed."""
+    given = [name for name in vars(options) if name in names and getattr(options, name) != parser().get_default(name)]
+    return [f"--{'from' if name == 'begin' else name.replace('_', '-')}" for name in given]
+
+
 def _scaling(options):
     """Exponents and frontiers of a run."""
-    path = Path(options.curves[0])
+    path, needless = Path(options.curves[0]), _given(options, vars(options).keys() - OF_SCALING)
+    if needless:
+        raise InputError(f"{needless[0]} goes with the fit of a law; --scaling fits none")
     if len(options.curves) > 1 or path.suffix not in RUN_FILES:
         raise InputError("--scaling goes with one run file")
     try:
@@ -161,6 +172,8 @@ def _read(options) -> tuple[list[Read], list[str], Run | None]:
         raise InputError(f"{runs[0]}: a run's curves are fitted by themselves; leave the other files out")
     if options.problem and not runs:
         raise InputError("--problem goes with a run file")
+    if runs and _given(options, OF_FILES):
+        raise InputError(f"{_given(options, OF_FILES)[0]} is of files of curves; a run file says it itself")
     if runs:
         run = held(load(runs[0]))
         try:

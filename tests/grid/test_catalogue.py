@@ -95,6 +95,13 @@ def test_what_numbers_the_rows_is_no_feature(tmp_path):
     assert list(GridConfig.from_toml(tmp_path / "mine.toml").problem["drop"]) == ["row", "ID"]
 
 
+def test_a_feature_that_numbers_the_rows_stays_where_it_is_the_only_one(tmp_path):
+    (tmp_path / "mine.csv").write_text("\n".join(["id,y", *(f"{i},{i % 5}" for i in range(40))]))
+    said = new.write(tmp_path / "mine.csv", tmp_path / "mine.toml")
+    assert "kept, for there is no other feature, though it numbers the rows: id" in said
+    assert not GridConfig.from_toml(tmp_path / "mine.toml").problem["drop"]
+
+
 @pytest.mark.parametrize(("words", "loss"), [(["no", "yes"], "logistic"), (["a", "b", "c"], "softmax")])
 def test_a_target_of_words_gets_a_loss_of_classes(words, loss, tmp_path):
     rows = [f"{i % 7},{i % 11},{words[i % len(words)]}" for i in range(40)]

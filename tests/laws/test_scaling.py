@@ -152,6 +152,13 @@ def test_the_command_prints_writes_and_replaces_its_own(path, lines, tmp_path, c
         (["--scaling", "--size", "target"], "--size target: must be a number above 0"),
         (["--scaling", "--loss", "tests"], "unknown loss"),
         (["--size", "dimension"], "--size goes with --scaling"),
+        (["--scaling", "--law", "annealing"], "--law goes with the fit of a law; --scaling fits none"),
+        (["--scaling", "--hold-out", "cosine"], "--hold-out goes with the fit of a law"),
+        (["--scaling", "--from", "10"], "--from goes with the fit of a law"),
+        (["--scaling", "--optimise"], "--optimise goes with the fit of a law"),
+        (["--scaling", "--problem", "capacity=2"], "--problem goes with the fit of a law"),
+        (["--first-step", "0"], "--first-step is of files of curves; a run file says it itself"),
+        (["--loss", "train_loss", "--rate", "lr"], "--rate is of files of curves"),
     ],
 )
 def test_bad_use_is_one_line(path, arguments, message, capsys):

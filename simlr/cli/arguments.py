@@ -23,12 +23,13 @@ LONGEST_LINE, LAST_SHOWN = 1500, 300
 class Parser(argparse.ArgumentParser):
     """The parser of the command `python -m simlr.COMMAND`; its errors are one line, with exit status 2.
 
-    `statuses` says what the exit statuses mean.
+    `statuses` says what the exit statuses mean; `separator` is a blank for a command that is no module of that name:
+    `python -m simlr COMMAND`.
     """
 
-    def __init__(self, command: str, description: str, statuses: str):
-        epilog = f"exit status: {statuses}"
-        super().__init__(prog=f"python -m simlr.{command}", description=description, epilog=epilog, allow_abbrev=False)
+    def __init__(self, command: str, description: str, statuses: str, separator: str = "."):
+        program, epilog = f"python -m simlr{separator}{command}", f"exit status: {statuses}"
+        super().__init__(prog=program, description=description, epilog=epilog, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the arguments, and where help is."""

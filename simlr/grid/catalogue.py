@@ -42,7 +42,7 @@ DRAWN = {
 
 def main(arguments: list[str] | None = None) -> int:
     """The command `simlr list`; returns the exit status."""
-    options = Parser("list", "List what a grid may name, or describe one of it.", "0 done, 2 no such name")
+    options = Parser("list", "List what a grid may name, or describe one of it.", "0 done, 2 no such name", " ")
     options.add_argument(
         "name", nargs="?", metavar="NAME", help="a schedule, problem, loss, optimiser, noise, table or paper"
     )

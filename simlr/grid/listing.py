@@ -104,7 +104,8 @@ def _described(problem):
     lines = [f"  {problem.kind}\n      {problem.meaning}"]
     width = max((len(parameter.name) for parameter in problem.parameters), default=0)
     for parameter in problem.parameters:
-        default = "required" if parameter.default is REQUIRED else f"default {_plain(parameter.default) or repr('')}"
+        value = "''" if parameter.default == "" else _plain(parameter.default)
+        default = "required" if value is REQUIRED else f"default {value}"
         lines.append(f"      {parameter.name:<{width}} {parameter.meaning} ({default})")
     return "\n".join(lines)
 

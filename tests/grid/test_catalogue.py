@@ -1,5 +1,7 @@
 """`simlr`, `simlr list` and `simlr new`: what they print, and that the grid which is written runs."""
 
+import contextlib
+import importlib.util
 import json
 
 import pytest
@@ -9,7 +11,7 @@ import simlr
 from simlr.__main__ import COMMANDS, main
 from simlr.config.grid import GridConfig
 from simlr.errors import InputError
-from simlr.grid import catalogue, new
+from simlr.grid import catalogue, listing, new
 
 TABLE = "a,price,b\n" + "\n".join(f"{i % 7},{i * 0.5 + i % 3},{(i * i) % 11}" for i in range(40)) + "\n"
 
@@ -37,6 +39,22 @@ def test_the_drawing_of_a_cosine_falls_from_the_top():
         max(row for row, line in enumerate(rows) if line.ljust(catalogue.WIDTH)[column] == "*") for column in range(60)
     ]
     assert at == sorted(at) and (at[0], at[-1]) == (0, catalogue.HEIGHT - 1)
+
+
+def test_the_list_has_each_default_as_a_grid_has_it():
+    lines = [" ".join(line.split()) for line in listing.everything().splitlines()]
+    assert "label_noise sigma of N(0, sigma^2) in every label, tested ones included (default 0.0)" in lines
+    assert any(line.startswith("dimension d; ") and line.endswith("(default 0)") for line in lines)
+    assert any(line.startswith("split column ") and line.endswith("(default '')") for line in lines)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_names_a_command_that_there_is(command, capsys):
+    """`python -m simlr.X` where X is a module, else `python -m simlr X`."""
+    with contextlib.suppress(SystemExit):
+        main([command, "--help"])
+    module = capsys.readouterr().out.split()[3]
+    assert importlib.util.find_spec(module) is not None
 
 
 def test_another_name_and_a_wrong_one(capsys):

@@ -1,6 +1,7 @@
 """The names that `from simlr import ...` offers: the public ones, and the modules of the days of one folder."""
 
 import importlib
+import importlib.util
 import subprocess
 import sys
 
@@ -150,3 +151,14 @@ def test_a_first_import_needs_no_other():
 
 def test_all_of_them_are_listed():
     assert {*FORMER, *PACKAGES, "GridConfig", "descend", "load", "run", "__version__"} <= set(dir(simlr))
+
+
+@pytest.mark.parametrize("package", ["simlr", "simlr.laws"])
+def test_no_public_name_is_hidden_by_a_module_of_its_name(package):
+    """Importing a module sets it as an attribute of its package, where a function of that name would be looked up."""
+    owners = {"simlr": "_PUBLIC", "simlr.laws": "_OWNERS"}[package]
+    hidden = []
+    for name, owner in getattr(importlib.import_module(package), owners).items():
+        is_module = importlib.util.find_spec(f"{package}.{name}") is not None
+        hidden += [name] if is_module and owner != f"{package}.{name}" else []
+    assert not hidden

@@ -19,7 +19,7 @@ _OWNERS = {
     "fit": "simlr.laws.fitting:fit",
     "leave_one_out": "simlr.laws.fitting:leave_one_out",
     "names": "simlr.laws.law:names",
-    "scaling": "simlr.laws.scaling:scaling",
+    "scaling": "simlr.laws.sizes:scaling",
     "predict": "simlr.laws.law:predict",
 }
 

@@ -25,7 +25,7 @@ from .fitting import Fit, fit
 from .law import law_of, names
 from .of_run import LOSSES, Exact, curves_of_run, exact_losses
 from .result import LAWS_BEST, as_page, as_text, as_values, finite, table_as_text
-from .scaling import scaling
+from .sizes import scaling
 
 RUN_FILES = (".h5", ".hdf5")
 # What `--scaling` reads; and what is of files of curves, which a run file has no use for.

@@ -12,7 +12,7 @@ from ..report.figures.inline import inline
 from ..report.page import plain_page
 from ..report.tables import Table
 from ..text import number, shortened
-from .scaling import Line
+from .sizes import Line
 
 # What stands on the axis of each budget.
 BUDGETS = {"steps": "steps", "rows": "rows seen", "work": "steps x batch size x size"}

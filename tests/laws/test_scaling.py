@@ -120,7 +120,7 @@ def test_a_known_power_law_has_its_exponent():
 
 def test_a_size_that_grows_as_the_root_of_the_work():
     """Loss = size^-1 + steps^-1 is best where size = steps = work^(1/2)."""
-    from simlr.laws.scaling import Point, _frontier, _size_exponent
+    from simlr.laws.sizes import Point, _frontier, _size_exponent
 
     sizes = np.geomspace(10, 10_000, 31)
     points = [

@@ -543,7 +543,7 @@ def test_standardize_is_named_by_the_kernels_numbers():
     assert table_rows._STANDARDIZE.index("all") == regression.ALL
 
 
-def test_the_readme_states_what_the_diabetes_grid_gives():
+def test_the_first_pages_state_what_the_diabetes_grid_gives():
     """Medians of the held-out loss at train loss 0.4 over all 1,000 splits; nothing is scaled by held-out rows."""
     grid = simlr.GridConfig.from_toml(ROOT / "data/diabetes.toml", [("stop.train_loss", [0.4]), ("record.points", 0)])
     assert grid.problem["standardize"] == "train"
@@ -555,7 +555,7 @@ def test_the_readme_states_what_the_diabetes_grid_gives():
     flow, moderate, _, large, short, _, long = (f"{value:.2f}" for value in found)
     loses = np.mean((run.test_loss[4:, :, 0] > run.test_loss[0, :, 0])[:, reached[0]], axis=1)
     assert ((loses > 0.9) & (loses < 0.97)).all()
-    told = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    told = " ".join((ROOT / "docs/start.md").read_text(encoding="utf-8").split())
     for words in (
         f"with a median held-out loss of {large}, annealed from it with {short} (after 10 steps) to {long} (after 200)",
         f"and gradient flow with {flow}:",

@@ -16,7 +16,7 @@ WHOLE := $(shell test ! -e $(VENV)/unfinished && test "$$(cat $(VENV)/made-in 2>
 	&& version=$$($(RUN) -V 2>/dev/null) \
 	&& { test -z "$(NAMED_PYTHON)" || test "$$version" = "$$($(NAMED_PYTHON) -V 2>/dev/null)"; } && echo yes)
 
-.PHONY: help demo test test-all proofs soak bench lint clean remake
+.PHONY: help demo test test-all proofs soak bench docs pictures lint clean remake
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -27,6 +27,8 @@ help:
 	@echo "make proofs   judge the papers over many roots, measure how often intervals cover (ARGS=roots: a part); writes docs/proofs.md"
 	@echo "make soak     crash, kill and fuzz it for minutes  (ARGS=fuzz: a part) and write docs/reliability.md"
 	@echo "make bench    measure the speed of the kernels (ARGS=--peers: beside NumPy and JAX)"
+	@echo "make docs     build the site docs/_site/index.html; every warning is an error (ARGS=-E: anew)"
+	@echo "make pictures make the pictures of the README and the gallery anew (ARGS='noise rows': some)"
 	@echo "make lint     check style and types"
 	@echo "make clean    remove .venv, caches, build products, and the runs and reports in data/"
 	@echo "Each sets up .venv when needed; PYTHON=... names the Python to use."
@@ -54,6 +56,14 @@ soak: $(VENV)/with-test
 bench: $(VENV)/with-$(if $(findstring --peers,$(ARGS)),bench,nothing)
 	$(RUN) -m simlr.bench $(ARGS)
 
+# What is built needs no network, and neither has its reader.
+docs: $(VENV)/with-docs
+	$(RUN) -m sphinx -W --keep-going -q -b html $(ARGS) docs docs/_site
+	@echo "docs/_site/index.html"
+
+pictures: $(VENV)/with-docs
+	$(RUN) docs/pictures.py $(ARGS)
+
 lint: $(VENV)/with-test
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -61,7 +71,7 @@ lint: $(VENV)/with-test
 
 clean:
 	rm -rf $(VENV) build dist simlr.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache .coverage htmlcov
-	rm -rf data/*.h5 data/*-report data/.simlr-*
+	rm -rf data/*.h5 data/*-report data/.simlr-* docs/_site docs/made docs/jupyter_execute
 	find simlr kernels tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp an extra, touched only when pip has finished. The install is editable: a change of code takes effect at once.

@@ -4,7 +4,7 @@ Of one of two forms. Two sides, the first against the second, so that "yes" mean
 
     [question]
     text = "Does annealing help?"
-    compare = ["annealed", { name = "steady", schedule = ["flow", "constant"] }]
+    compare = ["annealed", { name = "steady", schedule = ["constant", "small"] }]
     over = ["batch_size"]     # parameters that both sides have equal, value by value; all others are tuned
 
 or how the best value of one parameter grows with another one:

@@ -155,12 +155,12 @@ def write_table(path):
     """A table with all the columns that the pages name."""
     random = np.random.default_rng(0)
     rows = [
-        f"{size:.2f},{rooms},{price:.1f},{'yes' if price > 70 else 'no'},{('train', 'test')[number % 2]}"
+        f"{('train', 'test')[number % 2]},{'yes' if price > 70 else 'no'},{size:.2f},{rooms},{price:.1f}"
         for number, (size, rooms, price) in enumerate(
             zip(random.normal(70, 20, 300), random.integers(1, 6, 300), random.normal(70, 9, 300), strict=True)
         )
     ]
-    path.write_text("\n".join(["size,rooms,price,label,set", *rows]) + "\n")
+    path.write_text("\n".join(["set,label,size,rooms,price", *rows]) + "\n")
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,8 @@ import inspect
 import re
 import textwrap
 
+from markdown_text import escaped
+
 import simlr
 from simlr import laws, schedules
 from simlr.analysis import answers, directions, families, pairs
@@ -126,25 +128,17 @@ def _section(title, lines):
 def _item(head, *body):
     """One entry of a section as an item of a list."""
     name, _, kind = head.partition(" : ")
-    told = f"`{name}`" if kind or re.fullmatch(r"[\w*, .]+", name) else _escaped(name)
-    kind = f" ({_escaped(kind)})" if kind else ""
-    return f"* {told}{kind}{': ' if body else ''}{_escaped(' '.join(body))}"
+    told = f"`{name}`" if kind or re.fullmatch(r"[\w*, .]+", name) else escaped(name)
+    kind = f" ({escaped(kind)})" if kind else ""
+    return f"* {told}{kind}{': ' if body else ''}{escaped(' '.join(body))}"
 
 
 def _text(lines):
     """Paragraphs; a line that is indented after an empty one begins a block of code, which Markdown has as well."""
     paragraphs = re.split(r"\n\s*\n", "\n".join(lines).strip("\n"))
     return "\n\n".join(
-        f"```text\n{textwrap.dedent(one)}\n```" if one.startswith("    ") else _escaped(one)
-        for one in paragraphs
-        if one
+        f"```text\n{textwrap.dedent(one)}\n```" if one.startswith("    ") else escaped(one) for one in paragraphs if one
     )
-
-
-def _escaped(text):
-    """A text whose stars, bars and angle brackets stand for themselves, but in code."""
-    pieces = re.split(r"(`[^`]*`)", text)
-    return "".join(one if one.startswith("`") else re.sub(r"([*<$\[\]|])", r"\\\1", one) for one in pieces)
 
 
 PAGES = {"api": page}

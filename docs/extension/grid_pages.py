@@ -9,6 +9,8 @@ import os
 from contextlib import redirect_stdout
 from unittest.mock import patch
 
+from markdown_text import cell
+
 from simlr.__main__ import COMMANDS
 from simlr.__main__ import main as simlr_command
 from simlr.config import optimal, question, stop
@@ -52,11 +54,6 @@ def _refusal(rule, value):
     except InputError as error:
         return str(error)
     return ""
-
-
-def cell(text: str) -> str:
-    """A text as a cell of a Markdown table."""
-    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 
 def _key_table(parameters, keys=("key", "accepts", "default", "meaning")):

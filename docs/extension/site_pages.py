@@ -70,7 +70,7 @@ def visit_formula(writer, node) -> None:
     """A formula as MathML, in its line or as a block."""
     is_block = isinstance(node, nodes.math_block)
     formula = tex2mathml(node.astext(), as_block=is_block)
-    writer.body.append(f'<div class="math">{formula}</div>' if is_block else formula)
+    writer.body.append(f'<div class="formula">{formula}</div>' if is_block else formula)
     raise nodes.SkipNode
 
 

@@ -106,7 +106,10 @@ class TableRows(Source):
         if loss in losses.OF_CLASSES and parameters["label_noise"]:
             raise InputError(f"problem.label_noise is added to numbers, and loss = {loss!r} has classes; leave it out")
         outputs = len(self._table.class_names) if loss == losses.SOFTMAX else 1
-        has_one = self._adds_one = parameters["intercept"]
+        # Centred on the train rows, targets of the squared loss leave nothing to a column of ones but rounding errors,
+        # which optimisers that divide by the size of a gradient would blow up.
+        is_centred = loss == losses.SQUARED and self._kind == "train"
+        has_one = self._adds_one = parameters["intercept"] and not is_centred
         if has_one:
             self._intercept = "intercept by a column of ones" + ", without a ridge" * (parameters.get("ridge", 0) > 0)
         elif loss in losses.OF_CLASSES:

@@ -89,21 +89,26 @@ def grid_of(folder, text=GRID, **changes):
 
 
 def rows_of(x, y, kind, draw):
-    """(x, y) of the train and of the test rows of one draw, with the intercept's column."""
+    """(x, y) of the train and of the test rows of one draw, with the intercept's column, which least squares lack."""
     numbers = kind in ("squared", "huber")
     train, test = naive.split(np.column_stack([x, y]).astype(float), ROOT, draw, TRAIN, TEST)
     raw_train, raw_test = naive.split(np.column_stack([x, y]), ROOT, draw, TRAIN, TEST, standardize=False)
     parts = []
     for scaled, raw in ((train, raw_train), (test, raw_test)):
-        features = np.column_stack([scaled[:, :-1], np.ones(len(scaled))])
+        features = np.column_stack([scaled[:, :-1], np.ones(len(scaled))])[:, : 3 if kind == "squared" else 4]
         parts.append((features, scaled[:, -1] if numbers else raw[:, -1]))
     return parts
+
+
+def strength_of(x, ridge):
+    """The ridge of every parameter of a class: none of the intercept's."""
+    return ridge * np.array([1.0, 1.0, 1.0, 0.0])[: x.shape[1]]
 
 
 def twin(kind, train, method, rates, ridge, outputs, draw):
     """All iterates (T + 1, k d) by the formulas."""
     x, y = train
-    strength = ridge * np.array([1.0, 1.0, 1.0, 0.0])
+    strength = strength_of(x, ridge)
 
     def gradient(theta, t):
         picked = slice(None)
@@ -113,13 +118,13 @@ def twin(kind, train, method, rates, ridge, outputs, draw):
         return naive.gradient(kind, x[picked], y[picked], theta.reshape(outputs, -1), strength).reshape(-1)
 
     optimizer = "gd" if method["kind"] == "sgd" else method["kind"]
-    return methods.iterates(gradient, np.zeros(4 * outputs), rates, optimizer, method.get("momentum", 0.0))
+    return methods.iterates(gradient, np.zeros(x.shape[1] * outputs), rates, optimizer, method.get("momentum", 0.0))
 
 
 def largest(kind, x, ridge):
     """The largest eigenvalue of what the Hessian is nowhere above."""
     most = {"squared": 2.0, "logistic": 0.25, "softmax": 0.5, "huber": 1.0, "squared_hinge": 2.0}[kind]
-    return np.linalg.eigvalsh(most * x.T @ x / len(x) + np.diag(ridge * np.array([1, 1, 1, 0])))[-1]
+    return np.linalg.eigvalsh(most * x.T @ x / len(x) + np.diag(strength_of(x, ridge)))[-1]
 
 
 KINDS = [("logistic", 0.0), ("softmax", 0.05), ("huber", 0.0), ("squared_hinge", 0.01), ("squared", 0.3)]
@@ -150,9 +155,10 @@ def test_every_loss_and_optimizer_equals_its_twin(kind, ridge, length, few, tmp_
 
 def check_losses(run, s, draw, kind, parts, wanted, ridge):
     """The losses at the stops and moments are those of the twin's iterates."""
-    (train, test), strength = parts, ridge * np.array([1.0, 1.0, 1.0, 0.0])
+    (train, test), d = parts, parts[0][0].shape[1]
+    strength = strength_of(train[0], ridge)
     for e, step in enumerate(run["level"].astype(int)):
-        theta = wanted[step].reshape(-1, 4)
+        theta = wanted[step].reshape(-1, d)
         assert run["stop_step"][s, draw, e] == step
         assert run["train_loss"][s, draw, e] == pytest.approx(naive.loss(kind, *train, theta, strength), rel=1e-10)
         assert run["test_loss"][s, draw, e] == pytest.approx(naive.loss(kind, *test, theta), rel=1e-10)
@@ -161,7 +167,7 @@ def check_losses(run, s, draw, kind, parts, wanted, ridge):
         found = run["margin"][s, draw, e]
         assert math.isnan(found) if kind in ("huber", "squared") else found == pytest.approx(margin(*train, theta))
     for k, step in enumerate(run["recorded_step"][s]):
-        theta = wanted[step].reshape(-1, 4)
+        theta = wanted[step].reshape(-1, d)
         found = run["trajectory_train_loss"][s, draw, k]
         assert found == pytest.approx(naive.loss(kind, *train, theta, strength), rel=1e-10)
 
@@ -185,8 +191,8 @@ def check_averages(run, s, draw, kind, train, wanted, ridge):
     if average is None:
         assert math.isnan(found)
         return
-    strength = ridge * np.array([1.0, 1.0, 1.0, 0.0])
-    assert found == pytest.approx(naive.loss(kind, *train, average().reshape(-1, 4), strength), rel=1e-10)
+    theta = average().reshape(-1, train[0].shape[1])
+    assert found == pytest.approx(naive.loss(kind, *train, theta, strength_of(train[0], ridge)), rel=1e-10)
 
 
 GOLDENS = {

@@ -139,6 +139,25 @@ def test_every_optimizer_equals_its_twin(loss, length, noisy, tmp_path):
         np.testing.assert_allclose(run["train_loss"][s, draw], losses, rtol=1e-10)
 
 
+def test_least_squares_with_a_ridge_gain_no_column_of_ones(tmp_path):
+    """Centred on the train rows it would have a gradient of rounding errors, which Adam blows up to steps of eta."""
+    changes = {"problem__loss": "squared", "problem__ridge": 0.3, "record__points": 0}
+    text = GRID + '[[optimizer]]\nkind = "adam"\n'
+    with_one = simlr.run(grid_of(tmp_path, text, problem__intercept=True, **changes))
+    assert with_one["train_minimiser"].shape == (2, 3)
+    x, y = rows_of(tmp_path, 1, True)
+    wanted = twins.iterates(
+        "adam", lambda w, t: naive.gradient("squared", x, y, w[None], 0.3)[0], np.zeros(3), cosine(300)
+    )
+    losses = [naive.loss("squared", x, y, wanted[step][None], 0.3) for step in (1, 7, 300)]
+    np.testing.assert_allclose(with_one["train_loss"][0, 1], losses, rtol=1e-10)
+    without = simlr.run(grid_of(tmp_path, text, **changes))
+    for name in ("train_loss", "test_loss", "sharpness"):
+        np.testing.assert_array_equal(with_one[name], without[name])
+    huber = simlr.run(grid_of(tmp_path, text, problem__intercept=True, **(changes | {"problem__loss": "huber"})))
+    assert huber["train_minimiser"].shape == (2, 4)
+
+
 LEVELS = (GRID + TABLES).replace("steps = [1, 7, 300]", "train_loss = [0.66, 0.6]\nmax_steps = 300")
 
 

@@ -21,7 +21,14 @@ def check_grid(config: Any) -> None:
         In one line, with the way out.
     """
     if not config.by_rows:
+        if config.record.get("sharpness"):
+            raise InputError(
+                "record.sharpness: least squares have one Hessian everywhere, and the run file has its largest "
+                "eigenvalue as sharpness; leave it out"
+            )
         return
+    if config.record.get("sharpness") and not config.record["points"]:
+        raise InputError("record.sharpness is recorded at the moments of record.points, which are 0")
     if losses.is_plain(config.problem):
         here = first_by_rows(config.optimizer)
     else:

@@ -27,6 +27,7 @@ from ..plan.stages import batches
 from ..problems import lapack
 from ..problems.losses import LOSSES, OF_CLASSES, Objective, Terms
 from ..problems.minimum import Minimum, curvature_bound, minimum, train_loss
+from ..problems.sharpness import sharpness
 from ..problems.source import Samples, Source
 from ..store import file_format
 from .buffers import Buffers
@@ -211,6 +212,9 @@ class RowDescent:
         known = self._losses(part, part.recorded, passages.record_r, passages.record_average)
         for name, values in known.items():
             results[f"trajectory_{name}"][indices, part.rows] = values
+        if self._plan.sharpness:
+            found = sharpness_along(part, passages.record_r, self._workers)
+            results["trajectory_sharpness"][indices, part.rows] = found
         if self._plan.config.record["iterates"]:
             own = slice(0, passages.record_r.shape[3])
             results["trajectory_iterate"][indices, part.rows, :, own] = passages.record_r
@@ -300,6 +304,20 @@ def measure(table: Table, seeds: NDArray[np.int64], theta: Floats, launch: Calla
     loss, hits = np.empty(theta.shape[:3]), np.empty(theta.shape[:3])
     launch(measure_sweep, table, seeds, np.ascontiguousarray(theta), loss, hits)
     return loss, hits
+
+
+def sharpness_along(part: Part, theta: Floats, workers: int) -> Floats:
+    """The sharpness (S, R, M) of the train loss at parameters (S, R, M, p) of the recorded seeds of a part."""
+    table = part.train
+
+    def of_seed(r):
+        n = part.recorded[r]
+        rows = table.x[n, : table.count[n]], table.y[n, : table.count[n]]
+        objective = Objective(LOSSES[table.kind], *rows, table.outputs, table.delta, table.ridge)
+        return sharpness(objective, theta[:, r].reshape(-1, theta.shape[3])).reshape(theta.shape[0], theta.shape[2])
+
+    with lapack.one_thread(), ThreadPool(workers) as pool:
+        return np.stack(pool.map(of_seed, range(theta.shape[1])), axis=1)
 
 
 def margins(table: Table, theta: Floats) -> Floats:

@@ -144,6 +144,11 @@ class Plan:
         return self.config.record["stop_residual"]
 
     @property
+    def sharpness(self) -> bool:
+        """Whether the largest eigenvalue of the Hessian is recorded along the trajectories."""
+        return self.config.record.get("sharpness", False)
+
+    @property
     def landing(self) -> bool:
         """Whether the step at which a level is met is shortened to it."""
         return lands(self.config.stop)

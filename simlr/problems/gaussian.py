@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, show
 from ..inputs import formats, rules
 from ..inputs.parameters import REQUIRED, Parameter
-from . import covariances, lapack, losses
+from . import basis, covariances, lapack, losses
 from .covariances import ISOTROPIC, POWER_LAW, SPIKED, WORDS, word_or_numbers
 from .source import Batch, Problem, Quadratic, Samples, SamplesOf, Sets, Source, ValidationOf, empty_batch
 
@@ -136,7 +136,8 @@ class _Gaussian(Source):
             target, tasks = np.empty((draws.size, self.dimension)), np.zeros(2, np.int64)
             launch(gaussian.samples_sweep, population, root, draws, step, is_class, target, x, y, tasks, workers)
             found.append(Samples(x, y))
-        return Sets(found[0], found[1] if self._held_out else None, found[2], target)
+        sets = Sets(found[0], found[1] if self._held_out else None, found[2], target)
+        return basis.turned(sets, self._parameters.get("basis", basis.FEATURES), root)
 
     @cached_property
     def _test_root(self):
@@ -293,6 +294,7 @@ GAUSSIAN = Problem(
             "validation_rows", rules.count_or_none, 0, "rows for stop.validation, drawn as train rows are; 0 = none"
         ),
         *losses.PARAMETERS,
+        basis.PARAMETER,
         Parameter(
             "held_out_rows",
             rules.count_or_none,

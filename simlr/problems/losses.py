@@ -31,7 +31,7 @@ OF_TWO_CLASSES, OF_CLASSES = (LOGISTIC, SQUARED_HINGE), (LOGISTIC, SQUARED_HINGE
 # The second derivative in z is never above it, nor is the largest eigenvalue of softmax's.
 MOST_CURVATURE = {SQUARED: 2.0, LOGISTIC: 0.25, SOFTMAX: 0.5, HUBER: 1.0, SQUARED_HINGE: 2.0}
 # What an entry of the table [problem] is where it is left out, and then it is not kept either.
-DEFAULTS = {"loss": SQUARED, "ridge": 0.0, "huber_delta": 1.0, "held_out_rows": 0}
+DEFAULTS = {"loss": SQUARED, "ridge": 0.0, "huber_delta": 1.0, "held_out_rows": 0, "basis": "features"}
 PARAMETERS = (
     Parameter("loss", rules.one_of(*LOSSES, noun="loss"), SQUARED, f"{', '.join(LOSSES)}; docs/convex.md"),
     Parameter("ridge", rules.not_negative, 0.0, "1/2 ridge |theta|^2 is added to the train loss"),

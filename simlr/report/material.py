@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from ..analysis.levels import WORDS, is_loss
 from ..analysis.verdict import paper_of
 from ..analysis.wording import begun
-from ..problems import losses
+from ..problems import basis, losses
 from ..text import many, values_text
 from . import answer_text
 from .optima import optima
@@ -67,7 +67,7 @@ def material(analysis: Any, name: str) -> Material:
         sections=[] if run.is_study else [*optima(analysis), *sections(analysis)],
         verdict=analysis.verdict,
         about=[
-            *([] if run.is_study else losses.told(run.config.problem)),
+            *([] if run.is_study else losses.told(run.config.problem) + basis.told(run.config.problem)),
             *([f"{begun(run.attributes['expectation'])}."] if "expectation" in run.attributes else []),
             *([f"Reconstruction: {paper.RECONSTRUCTION}"] if hasattr(paper, "RECONSTRUCTION") else []),
         ],

@@ -87,17 +87,12 @@ class Field(NamedTuple):
     units: str = ""
 
 
+CELL = ("schedule", "seed", "level")
 RESULTS = (
     Field("train_loss", ("schedule", "seed", "level"), "<f8", "train loss at the stop of that level, else at the end"),
     Field("test_loss", ("schedule", "seed", "level"), "<f8", "test loss at the stop of that level, else at the end"),
     Field("stop_step", ("schedule", "seed", "level"), "<i8", "discrete steps taken", "steps"),
-    Field(
-        "stop_time",
-        ("schedule", "seed", "level"),
-        "<f8",
-        "sum of absolute learning rates plus flow time",
-        "1/curvature",
-    ),
+    Field("stop_time", CELL, "<f8", "sum of absolute learning rates plus flow time", "1/curvature"),
 )
 AVERAGES = (
     Field(
@@ -146,7 +141,6 @@ PROBLEM = (
 INITIAL = (Field("initial_train_loss", ("seed",), "<f8", "train loss at the start"),)
 TOLD = "share of the test rows whose class is told; NaN where the target has no classes"
 LEAST = "least y <x, theta> / |theta| of a train row; NaN where the loss has no classes"
-CELL = ("schedule", "seed", "level")
 ACCURACY = Field("test_accuracy", CELL, "<f8", TOLD), Field("margin", CELL, "<f8", LEAST)
 # What is wanted, in the test metric, of the residuals at the stops.
 RESIDUALS = (
@@ -175,6 +169,7 @@ STATUS = Field("status", ("schedule", "seed", "level"), "|u1", "outcome; what is
 TRAJECTORIES = (
     *("trajectory_train_loss", "trajectory_test_loss", "trajectory_iterate"),
     *("trajectory_average_train_loss", "trajectory_average_test_loss", "trajectory_test_accuracy"),
+    "trajectory_sharpness",
 )
 # What is worth nothing where a block is not done.
 BLOCK_DATASETS = frozenset(
@@ -230,6 +225,8 @@ def trajectory_fields(plan: Plan) -> tuple[Field, ...]:
     )
     if plan.config.by_rows:
         fields += (Field("trajectory_test_accuracy", dims, dtype, TOLD),)
+    if plan.sharpness:
+        fields += (Field("trajectory_sharpness", dims, dtype, "largest eigenvalue of the train loss's Hessian there"),)
     if plan.averages:
         meaning = "of the averaged iterate at the recorded moments; NaN without one"
         fields += (

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ..config.methods import NOISES, OPTIMIZERS
 from ..text import labels, shortened, value_text
 from .levels import place
 
@@ -117,12 +118,16 @@ def spoken(name: Any) -> str:
     Returns
     -------
     str
-        The names, then the values of the parameters in words; a name of another form as it is, cut to fit.
+        The names, then the values of the parameters in words, and without any "large with gradient descent"; a name of
+        another form as it is, cut to fit.
     """
     whole = shortened(name, len(str(name)) + LONGEST_SPOKEN)
     found = [_PARAMETER.fullmatch(part) for inner in _LISTED.findall(whole) for part in _SPLIT.split(inner)]
     values = [_value_spoken(*match.groups()) for match in found if match]
-    heads = ", ".join(METHODS.get(head, head) for head in _LISTED.sub("", whole).split(", "))
+    table, *methods = _LISTED.sub("", whole).split(", ")
+    if not found and methods and all(method in (*OPTIMIZERS, *NOISES) for method in methods):
+        return f"{table} with {joined([METHODS.get(method, method) for method in methods])}"
+    heads = ", ".join(METHODS.get(head, head) for head in (table, *methods))
     text = f"{heads} at {joined(values)}"
     return text if values and all(found) and len(text) <= LONGEST_SPOKEN else shortened(name)
 

@@ -51,6 +51,8 @@ unit = "sharpness"
 learning_rate = [0.3, 1.0, 1.8]
 steps = "budget"         # one schedule for each number of steps in [stop]
 """
+# Whole numbers in a column of such a name are classes, where there are few.
+CLASS_NAMES, MOST_NUMBERED = ("class", "label"), 20
 # Row numbers predict nothing that a new row has.
 DROPPED = """drop = {names}{space}# what numbers the rows is no feature
 """
@@ -129,9 +131,14 @@ def write(path: Path, out: Path, target: str | None = None) -> list[str]:
 
 
 def _table_of(path, target):
-    """The table of a file; one of classes where the target holds words."""
+    """The table of a file; one of classes where the target holds words, or few whole numbers that its name calls so."""
     try:
-        return read_table(path, target)
+        table = read_table(path, target)
+        values = np.unique(table.columns[-1])
+        is_named = str(table.target).strip().lower() in CLASS_NAMES and (values == np.rint(values)).all()
+        if is_named and 1 < values.size <= min(MOST_NUMBERED, table.rows // 2):
+            return of_file(path, Wanted(target, classes=MOST_CLASSES))
+        return table
     except InputError:
         try:
             table = of_file(path, Wanted(target, classes=MOST_CLASSES))

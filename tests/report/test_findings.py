@@ -269,6 +269,9 @@ def test_values_that_end_alike_are_not_called_the_best():
         ),
         ("own[milestones=[10,20],gamma=0.5]", "own at milestones [10,20] and gamma 0.5"),
         ("named[so]", "named[so]"),
+        ("small, gd", "small with gradient descent"),
+        ("small, nesterov, minibatch", "small with Nesterov and mini-batches"),
+        ("mine, yours", "mine, yours"),
     ],
 )
 def test_a_sentence_names_schedules_by_the_words_of_their_parameters(name, told):

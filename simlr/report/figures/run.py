@@ -16,6 +16,7 @@ from ...text import number
 from ..view import GRID_POINTS, View, most_medians
 from . import style
 from .paths import trajectories
+from .progress import accuracy, sharpness
 from .style import Picture
 
 MAIN = "test-against-train"
@@ -24,7 +25,7 @@ MOST_STAIRS = 500
 
 def pictures(view: View) -> list[style.Picture]:
     """All `Picture`s that the run has data for."""
-    makers = (trajectories, losses_at_equal_train_loss, ratios, distribution, course)
+    makers = (trajectories, losses_at_equal_train_loss, ratios, distribution, course, accuracy, sharpness)
     with style.applied():
         drawn = [maker(view) for maker in makers]
     return [picture for picture in drawn if picture]

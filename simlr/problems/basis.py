@@ -50,14 +50,16 @@ def turned(sets: Sets, basis: str, root: int) -> Sets:
         return sets
     with lapack.one_thread():
         if basis == RANDOM:
-            axes = [random_axes(root, sets.train.x.shape[2])] * len(sets.train.x)
-            unseen = [np.zeros(sets.train.x.shape[2], bool)] * len(axes)
+            none = np.zeros(sets.train.x.shape[2], bool)
+            known = [(random_axes(root, none.size), none)] * len(sets.train.x)
         else:
-            axes, unseen = zip(*map(_eigen_axes, sets.train.x), strict=True)
-        train, validation, test = (None if part is None else _along(part, axes) for part in sets[:3])
+            known = [_eigen_axes(x) for x in sets.train.x]
+        axes = [b for b, _ in known]
+        train, test = _along(sets.train, axes), _along(sets.test, axes)
+        validation = None if sets.validation is None else _along(sets.validation, axes)
         target = None if sets.target is None else np.stack([b.T @ t for b, t in zip(axes, sets.target, strict=True)])
-    for x, nothing in zip(train.x, unseen, strict=True):
-        x[:, nothing] = 0.0
+    for x, (_, unseen) in zip(train.x, known, strict=True):
+        x[:, unseen] = 0.0
     return Sets(train, validation, test, target)
 
 

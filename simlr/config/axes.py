@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..inputs import rules
-from ..inputs.rules import ListRule, Rule, VectorRule
+from ..inputs.rules import ArrayRule, ListRule, Rule, VectorRule
 
 MOST_COMBINATIONS = 1_000_000
 
@@ -16,12 +16,12 @@ def check_axis(key: str, value: Any, rule: Rule) -> Any:
     """One value, or a list of values, which is a grid axis, by the rule. Vectors are kept as tuples, axes as lists.
 
     Where a value may be a vector, only a list with a list or a word in it is an axis; where it may be a list of words,
-    only a list of lists.
+    only a list of lists. An array is no axis.
     """
-    is_axis = isinstance(value, list)
-    if isinstance(rule, VectorRule):
+    is_axis = isinstance(value, list) and not isinstance(rule, ArrayRule)
+    if is_axis and isinstance(rule, VectorRule):
         single = list | tuple if isinstance(rule, ListRule) else list | tuple | str
-        is_axis = is_axis and any(isinstance(v, single) for v in value)
+        is_axis = any(isinstance(v, single) for v in value)
     return cast_different(key, value, rule) if is_axis else rule(key, value)
 
 

@@ -276,4 +276,6 @@ def _check_problem(table):
     if kind.check:
         kind.check(checked)
     check_combinations("problem", count_combinations(checked))
-    return losses.without_defaults(checked)
+    defaults = {one.name: one.default for one in kind.parameters if one.name in kind.optional}
+    said = {key: value for key, value in checked.items() if key not in defaults or value != defaults[key]}
+    return losses.without_defaults(said)

@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..claims.registry import load_paper, paper_names
 from ..errors import Faults, unknown
 from ..inputs import rules, toml
@@ -16,7 +14,7 @@ from .study import StudyConfig
 def config_of(source: Any) -> GridConfig | StudyConfig:
     """What is to be run, from what a user has: a config, nested dicts, a path, TOML text, or a paper's name.
 
-    In dicts a NumPy array or a range is the list of its values.
+    In dicts a tuple, a range, a NumPy array and whatever else has `tolist` is the list of its values.
     """
     if isinstance(source, GridConfig | StudyConfig):
         return source
@@ -38,14 +36,13 @@ def config_of(source: Any) -> GridConfig | StudyConfig:
 
 
 def _plain(value):
-    """The value with lists in the place of arrays, ranges and their like, at any depth."""
+    """The value with lists in the place of arrays, ranges, tuples and their like, at any depth, as TOML has them."""
     if isinstance(value, dict):
         return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    if isinstance(value, range):
-        return list(value)
-    return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value
+    if type(value) in (list, tuple, range):
+        return [_plain(one) for one in value]
+    # Arrays of NumPy and JAX, columns of pandas; a vector of rates, which is checked, stays what it is.
+    return value.tolist() if callable(getattr(value, "tolist", None)) else value
 
 
 def read(source: str | Path, overrides: Iterable[tuple[str, Any]] = ()) -> GridConfig | StudyConfig:

@@ -123,6 +123,25 @@ class ListRule(VectorRule):
     """A rule for lists whose values may be words: only a list of lists is an axis of a grid. Also a decorator."""
 
 
+class ArrayRule(VectorRule):
+    """A rule for an array of numbers, which is never an axis of a grid, however many axes it has."""
+
+
+def numbers(axes: tuple[int, ...], least: float = -math.inf) -> ArrayRule:
+    """The rule that the value is an array of finite numbers with one of some numbers of axes, kept as nested tuples."""
+
+    @ArrayRule
+    def rule(key, value):
+        return _nested(array(key, value, axes, least).tolist())
+
+    return rule
+
+
+def _nested(value):
+    """Nested lists as nested tuples."""
+    return tuple(map(_nested, value)) if isinstance(value, list) else value
+
+
 def vector(length: int | None = None) -> VectorRule:
     """The rule that the value is a list of finite numbers, of a given length where one is given."""
     size = f"a list of {length} finite numbers" if length else "a list of finite numbers, not empty"

@@ -1,4 +1,4 @@
-"""The problem kind `quadratic`: the user's own arrays."""
+"""The problem kind `quadratic`: the user's own arrays, from a file or in the grid itself."""
 
 from pathlib import Path
 from typing import Any
@@ -8,28 +8,33 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..inputs import arrays, formats, rules
-from ..inputs.parameters import REQUIRED, Parameter
+from ..inputs.parameters import Parameter
 from .source import Batch, Problem, Quadratic, Source, ValidationOf, empty_batch
 
 
 class _Quadratic(Source):
-    """Row k of the file's arrays is draw k."""
+    """Row k of the arrays is draw k."""
 
     is_population = True  # where the grid takes it for one
     validation_needs = "whose file has no array validation_matrix"
 
     def __init__(self, parameters: dict[str, Any], folder: Path):
-        path = Path(folder) / parameters["file"]
-        self._path = path
-        self._arrays = arrays.read_arrays(path, ("curvature", "residual", *_OPTIONAL))
-        for name in ("curvature", "residual"):
-            if name not in self._arrays:
-                raise InputError(f"{path}: array {name!r} is missing; {arrays.known(arrays.shapes(path))}")
+        if "file" in parameters:
+            self._where = str(Path(folder) / parameters["file"])
+            self._arrays = arrays.read_arrays(self._where, NAMES)
+            for name in REQUIRED_NAMES:
+                if name not in self._arrays:
+                    known = arrays.known(arrays.shapes(self._where))
+                    raise InputError(f"{self._where}: array {name!r} is missing; {known}")
+            self.identity = formats.digest(self._where)
+        else:
+            self._where, self.validation_needs = "problem", "which has no validation_matrix"
+            self._arrays = {name: np.array(parameters[name]) for name in NAMES if name in parameters}
         curvature, residual = self._arrays["curvature"], self._arrays["residual"]
         if curvature.ndim not in (1, 2) or curvature.size == 0:
-            raise InputError(f"{path}: array 'curvature' must have shape (N, d) or (d,), got {curvature.shape}")
+            raise InputError(f"{self._where}: array 'curvature' must have shape (N, d) or (d,), got {curvature.shape}")
         if curvature.min() < 0.0:
-            raise InputError(f"{path}: array 'curvature' must be >= 0, got {curvature.min()}")
+            raise InputError(f"{self._where}: array 'curvature' must be >= 0, got {curvature.min()}")
         self.dimension = curvature.shape[-1]
         # One of the two may be common to all seeds; the other then says how many there are.
         self.limit = next((len(array) for array in (curvature, residual) if array.ndim == 2), 1)
@@ -39,14 +44,13 @@ class _Quadratic(Source):
         self._shapes = vectors | matrices | floors
         for name, array in self._arrays.items():
             self._arrays[name] = self._spread(name, array)
-        self.identity = formats.digest(path)
 
     def _spread(self, name, array):
         """An array of its full shape; one without the first axis is the same for all seeds."""
         shape = self._shapes[name]
         if array.shape not in (shape, shape[1:]):
             expected = f"{shape} or {shape[1:]}"
-            raise InputError(f"{self._path}: array {name!r} must have shape {expected}, got {array.shape}")
+            raise InputError(f"{self._where}: array {name!r} must have shape {expected}, got {array.shape}")
         return np.broadcast_to(array, shape)
 
     def draw(self, root: int, draws: NDArray[np.int64], workers: int) -> Batch:
@@ -77,12 +81,60 @@ class _Quadratic(Source):
 
 
 _VALIDATION = ("validation_matrix", "validation_offset", "validation_floor")
-_OPTIONAL = ("test_matrix", "offset", "train_floor", "test_floor", *_VALIDATION)
+REQUIRED_NAMES = ("curvature", "residual")
+NAMES = (*REQUIRED_NAMES, "test_matrix", "offset", "train_floor", "test_floor", *_VALIDATION)
+MOST_NUMBERS = 1_000_000  # in the grid, which holds them as text
+_MEANINGS = {
+    "curvature": "or here: eigenvalues lam, (N, d) or (d,), the same for all seeds",
+    "residual": "r at the start, (N, d) or (d,)",
+    "test_matrix": "M, (N, d, d) or (d, d); 1/2 of the identity without it",
+}
+
+
+def _given(name):
+    """The rule of an array in the grid itself; () stands for none."""
+    axes = (0, 1) if name.endswith("floor") else (2, 3) if name.endswith("matrix") else (1, 2)
+    of_numbers = rules.numbers(axes)
+
+    @rules.ArrayRule
+    def rule(key, value):
+        return () if isinstance(value, tuple) and not value else of_numbers(key, value)
+
+    return rule
+
+
+def _file(key, value):
+    """A file's name; "" stands for none."""
+    return value if value == "" else rules.text(key, value)
+
+
+def _check(table):
+    """Refuse arrays from a file and in the grid at once, and neither of the two."""
+    here = [name for name in NAMES if table[name] != ()]
+    if not here and table["file"] == "":
+        raise InputError("problem (kind 'quadratic'): file is missing, or the arrays curvature and residual themselves")
+    if here and table["file"] != "":
+        raise InputError(f"problem (kind 'quadratic'): has both file and {here[0]}; a file holds all arrays")
+    for name in REQUIRED_NAMES if here else ():
+        if name not in here:
+            raise InputError(f"problem (kind 'quadratic'): {name} is missing")
+    count = sum(np.size(table[name]) for name in here)
+    if count > MOST_NUMBERS:
+        raise InputError(
+            f"problem (kind 'quadratic'): its arrays hold {count:,} numbers, more than the {MOST_NUMBERS:,} that a "
+            "grid keeps as text; save them with numpy.savez and name the file"
+        )
+
 
 QUADRATIC = Problem(
     "quadratic",
     "your own arrays: curvature, residual [, test_matrix, offset, train_floor, test_floor, "
     "validation_matrix, validation_offset, validation_floor], one row a seed",
-    (Parameter("file", rules.text, REQUIRED, "NPZ or HDF5 file, relative to the grid file"),),
+    (
+        Parameter("file", _file, "", "NPZ or HDF5 file with the arrays, relative to the grid file"),
+        *(Parameter(name, _given(name), (), _MEANINGS.get(name, "as in a file")) for name in NAMES),
+    ),
     _Quadratic,
+    _check,
+    optional=("file", *NAMES),
 )

@@ -159,3 +159,4 @@ class Problem:
     prepare: Callable[[dict[str, Any], Path], Source]  # (parameters, folder of the grid file)
     # ({parameter: value, or list of values}): refuses what no single parameter shows
     check: Callable[[dict[str, Any]], None] | None = None
+    optional: tuple[str, ...] = ()  # parameters that stand in a grid only where they say something, and not by default

@@ -4,6 +4,8 @@
 
     run = simlr.run(simlr.GridConfig.from_toml("my.toml"))
     run = simlr.load("data/nakkiran2020.h5")
+    run.plot("course")
+    simlr.report(run, "page")
     rates = simlr.schedules.tabulate("cosine", steps=100, learning_rate=0.1)
 
 All names but `__version__` are loaded at first use. So importing simlr loads neither Numba, NumPy nor h5py, and
@@ -28,11 +30,12 @@ _PUBLIC = {
     "greedy_rates": "simlr.engine.optimal.families:greedy_rates",
     "optimise": "simlr.engine.optimal.optimise:optimise",
     "loss_gradient": "simlr.engine.optimal.gradient:loss_gradient",
-    "load": "simlr.store.read:load",
+    "load": "simlr.interactive.run:load",
+    "compare": "simlr.interactive.run:compare",
     "run": "simlr.grid.job:run",
     **{
         name: f"simlr.{name}"
-        for name in ("analysis", "bench", "claims", "config", "engine", "errors", "grid", "inputs")
+        for name in ("analysis", "bench", "claims", "config", "engine", "errors", "grid", "inputs", "interactive")
     },
     **{name: f"simlr.{name}" for name in ("kernels", "merge", "papers", "plan", "problems", "report", "schedules")},
     "laws": "simlr.laws",

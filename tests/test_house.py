@@ -25,6 +25,7 @@ LAYERS = (
         "merge",
         "status",
         "grid",
+        "interactive",
         "laws",
         "report",
         "analysis",

@@ -135,7 +135,7 @@ def test_packages_are_imported_by_their_names(name):
     [
         ("GridConfig", "simlr.config.grid"),
         ("descend", "simlr.engine.descend"),
-        ("load", "simlr.store.read"),
+        ("load", "simlr.interactive.run"),
         ("run", "simlr.grid.job"),
     ],
 )

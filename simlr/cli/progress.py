@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
@@ -54,6 +55,22 @@ class Bar:
         """Leave the bar as it is."""
         with contextlib.suppress(OSError, ValueError):
             self._bar.close()
+
+
+class NotebookBar(Bar):
+    """The same as a widget of a notebook, which has no terminal; as text where the widgets are missing."""
+
+    def __init__(self, total, done, unit):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the widgets are missing
+            from tqdm.auto import tqdm
+        self._bar = tqdm(total=total, initial=done, unit=f" {unit}", unit_scale=True)
+
+
+def in_notebook() -> bool:
+    """Whether a notebook's kernel runs this process."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return "IPKernelApp" in getattr(shell, "config", ())
 
 
 class Lines:
@@ -118,6 +135,8 @@ def show(
     stream : text file, optional
         Standard error by default.
     """
+    if not quiet and total and stream is None and in_notebook():
+        return NotebookBar(total, done, unit)
     stream = stream or sys.stderr
     if quiet or not total or stream is None:
         return Silent()

@@ -1,17 +1,25 @@
 """Runs that are kept in memory: what `Run` reads of them, and what takes their blocks."""
 
 import time
+import zlib
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..store import file_format
+from ..store.layout import field_attributes, further_attributes
 
 
 class InMemory:
     """What all sources in memory have: their arrays, which nothing damages."""
 
     _arrays: dict[str, NDArray]
+    _said: dict[str, dict[str, Any]]
+
+    def said(self) -> dict[str, dict[str, Any]]:
+        """{dataset: its attributes}, as a file has them."""
+        return {name: dict(attributes) for name, attributes in self._said.items()}
 
     def read(self, name: str, where: tuple[int | slice, ...] = ()) -> NDArray | np.generic:
         """One dataset, or a part of it."""
@@ -45,6 +53,8 @@ class MemorySource(InMemory):
             self._arrays[field.name] = np.zeros(tuple(sizes[name] for name in field.dims), field.dtype)
             fields.append(field)
         self.dims = {field.name: field.dims for field in fields}
+        further = further_attributes(plan.config)
+        self._said = {field.name: field_attributes(field) | further.get(field.name, {}) for field in fields}
 
 
 class StudySource(InMemory):
@@ -61,6 +71,7 @@ class StudySource(InMemory):
     def __init__(self, datasets, attributes):
         self.attributes = dict(attributes)
         self.dims = {field.name: field.dims for field, _ in datasets}
+        self._said = {field.name: field_attributes(field) for field, _ in datasets}
         self._arrays = {field.name: array for field, array in datasets}
 
 
@@ -81,11 +92,16 @@ class MemoryWriter:
     def write_block(self, block: int, first: int, last: int, arrays: dict[str, NDArray]) -> None:
         """Copy the arrays of a block to their place; the parameters are those of `Writer.write_block`."""
         row, seeds = self._plan.recorded_rows(first, last)
+        crc = 0
         for field in self._fields:
             whole = self.source.read(field.name)
             along_seeds = "seed" in field.dims
             place = slice(first, last) if along_seeds else slice(row, row + seeds.size)
-            whole[place if field.dims[0] == "seed" else (slice(None), place)] = arrays[field.name]
+            array = np.ascontiguousarray(arrays[field.name], field.dtype)
+            whole[place if field.dims[0] == "seed" else (slice(None), place)] = array
+            crc = zlib.crc32(array.data.cast("B") if array.size else b"", crc)
+        # As in a file: it tells these results from others.
+        self.source.read("block_crc32")[block] = crc
         self.source.read("block_done")[block] = 1
 
     def commit(self) -> None:

@@ -1,5 +1,6 @@
 """Running a grid: `simlr.run`, and the `Job` that the command and the workers of a cluster share."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,19 +10,19 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from .. import resources
+from ..cli.progress import shown
 from ..config import expectation, optimal
 from ..config.grid import GridConfig
 from ..config.reading import config_of
 from ..config.settings import SETTINGS
 from ..config.study import StudyConfig
 from ..errors import DamageError, InputError
+from ..interactive.run import Run, load
 from ..plan.plan import Plan
 from ..problems import registry
 from ..store import create, file_format
 from ..store.metadata import survey
-from ..store.read import load
 from ..store.resume import resume_file
-from ..store.run import Run
 from ..store.writer import Writer
 from .in_memory import MemoryWriter
 from .options import RunOptions
@@ -37,7 +38,7 @@ def run(
     threads: int | None = None,
     overwrite: bool = False,
     resume: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] | bool | None = None,
     accept_other: bool = False,
 ) -> Run:
     """Run a grid, or a paper's study.
@@ -45,8 +46,8 @@ def run(
     Parameters
     ----------
     config : GridConfig, StudyConfig, dict, str or Path
-        What is run: a config, which `simlr.config.read` makes; nested dicts, in which arrays and ranges are lists; the
-        path of a grid or study file; TOML text; or the name of a paper.
+        What is run: a config, which `simlr.config.read` makes; nested dicts, in which arrays, ranges and tuples are
+        lists; the path of a grid or study file; TOML text; or the name of a paper.
     out : str or Path, optional
         The run file; without one everything is kept in memory.
     threads : int, optional
@@ -55,8 +56,9 @@ def run(
         Whether a file that is there is replaced.
     resume : bool
         Whether a file that is there is gone on with; where there is none, it is started.
-    progress : callable, optional
-        Called with (seeds done, all seeds) now and then, by this thread.
+    progress : bool or callable, optional
+        True shows a bar, that of the notebook in a notebook. A function is called with (seeds done, all seeds) now and
+        then, by this thread.
     accept_other : bool
         With resume: whether other code, versions or another processor may have begun the file. It then says which of
         its seeds those have computed: `Run.accepted_other`.
@@ -64,6 +66,8 @@ def run(
     Returns
     -------
     Run
+        Where a run of a grid in memory is interrupted, what was computed by then: its `complete` is False, and what is
+        missing is NaN.
 
     Raises
     ------
@@ -72,15 +76,21 @@ def run(
     RunError
         The run could not go on.
     KeyboardInterrupt
-        What was computed is in the file.
+        Of a run into a file, which has what was computed, and of a study, of which nothing is kept.
     """
     config = config_of(config)
-    if isinstance(config, StudyConfig):
-        return run_study(config, out, RunOptions(threads, overwrite, resume, progress, accept_other))
-    job = Job(as_recorded(config, out) if resume else config)
-    writer, blocks = job.open(out, overwrite, resume, accept_other=accept_other)
-    job.run(writer, blocks, threads, progress)
-    return Run(writer.source) if isinstance(writer, MemoryWriter) else load(writer.path)
+    with contextlib.ExitStack() as held:
+        tell = held.enter_context(shown("seeds", quiet=False)) if progress is True else progress or None
+        if isinstance(config, StudyConfig):
+            return run_study(config, out, RunOptions(threads, overwrite, resume, tell, accept_other))
+        job = Job(as_recorded(config, out) if resume else config)
+        writer, blocks = job.open(out, overwrite, resume, accept_other=accept_other)
+        if not isinstance(writer, MemoryWriter):
+            job.run(writer, blocks, threads, tell)
+            return load(writer.path)
+        with contextlib.suppress(KeyboardInterrupt):
+            job.run(writer, blocks, threads, tell)
+        return Run(writer.source)
 
 
 def as_recorded(config: GridConfig, path: str | Path | None) -> GridConfig:

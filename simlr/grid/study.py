@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from ..claims.registry import load_paper
 from ..config.study import StudyConfig
+from ..interactive.run import Run, load
 from ..store import create
 from ..store.compatibility import check_same
 from ..store.file_format import Field
 from ..store.metadata import survey
-from ..store.read import load
-from ..store.run import Run
 from .in_memory import StudySource
 from .options import RunOptions
 from .pipeline import background_thread

@@ -11,39 +11,29 @@ from ..cli import signals  # noqa: I001 - first: it minds signals from then on
 from collections.abc import Sequence
 import json
 import sys
-from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-from ..analysis.pairs import index_of
-from ..analysis.run_analysis import Analysis, StudyAnalysis
 from ..claims.registry import load_paper, paper_names
 from ..cli.arguments import DONE, Parser, answered, say
 from ..config.reading import read
 from ..config.study import StudyConfig
-from ..errors import InputError, RunError
+from ..errors import InputError
 from ..store.read import held, load
-from ..store.target import check_folder
 from ..text import printable
 from .schedules import as_csv, bounds_csv, page_parts, schedule_groups
-from .csv_files import csv_files, csv_text, json_tables
+from .contents import FORMATS, Options, analysis_of, contents, folder_of, of_file, wanted_formats
+from .csv_files import json_tables
 from .explorer.page import NAME as EXPLORER
 from .explorer.page import explorer_page
-from .figures import style
 from .figures.files import FORMATS as FIGURES
-from .figures.files import HEADER, NUMBERS, figure_files, numbers
-from .markdown import as_markdown
-from .material import material
+from .figures.files import NUMBERS
 from .output import remove_stale, write
 from .page import THEMES
-from .pages import as_html, drawn, schedules_as_html
+from .pages import schedules_as_html
 from .terminal import as_terminal, as_text
 
-FORMATS = ("html", "csv", "md")
 SCHEDULE_FORMATS = ("html", "csv")
 JSON_FORMAT = "simlr report 1"
-INSTALL = 'pip install "simlr[report]"'
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,9 +118,10 @@ def _formats(known):
 def _report(path, options):
     """Read everything, make everything, then write."""
     run = held(load(path))
-    folder = _folder(path, options.out, "report")
-    wanted = _wanted(options.format, FORMATS)
-    report, files = _contents(path, run, options, wanted)
+    folder = folder_of(path, options.out, "report")
+    wanted = wanted_formats(options.format, FORMATS, say)
+    asked = Options(wanted, options.baseline, options.theme, options.figures or ())
+    report, files = contents(path, run, asked, say)
     write(folder, files)
     remove_stale(folder, files, [*wanted, *(options.figures or [])])
     print(as_terminal(report))
@@ -141,8 +132,8 @@ def _report(path, options):
 def _json(path, baseline):
     """The numbers of a report on standard output."""
     run = held(load(path))
-    with _of_file(path):
-        analysis = _analysis(run, baseline)
+    with of_file(path):
+        analysis = analysis_of(run, baseline)
         verdict, answer = analysis.verdict, None if run.is_study else analysis.answer
         told = {
             "format": JSON_FORMAT,
@@ -159,19 +150,11 @@ def _json(path, baseline):
     return DONE
 
 
-def _analysis(run, baseline):
-    """The analysis of a run, against a baseline where one is named."""
-    if run.is_study and baseline is not None:
-        raise InputError("--baseline: a study has no schedules to compare")
-    base = None if baseline is None else index_of(run, baseline, "--baseline")
-    return StudyAnalysis(run) if run.is_study else Analysis(run, base)
-
-
 def _explore(path, out):
     """The explorer of a run."""
     run = load(path)
-    folder = _folder(path, out, "report")
-    with _of_file(path):
+    folder = folder_of(path, out, "report")
+    with of_file(path):
         page = explorer_page(run, path.name)
     write(folder, {EXPLORER: page.encode("utf-8")})
     print(printable(folder / EXPLORER))
@@ -184,7 +167,7 @@ def _schedules(grid, out, formats):
     config = read(load_paper(grid).GRID if is_paper else Path(grid))
     if isinstance(config, StudyConfig):
         raise InputError(f"--schedules {grid}: is a study, which has no schedules")
-    folder = _folder(Path(grid), out, "schedules")
+    folder = folder_of(Path(grid), out, "schedules")
     for name in formats or []:
         if name not in SCHEDULE_FORMATS:
             raise InputError(f"--format {name}: goes with a run file; schedules have {', '.join(SCHEDULE_FORMATS)}")
@@ -193,98 +176,13 @@ def _schedules(grid, out, formats):
         "html": lambda: {"schedules.html": schedules_as_html(config, groups)},
         "csv": lambda: {"schedules.csv": as_csv(groups), "bounds.csv": bounds_csv(groups)},
     }
-    texts = {name: text for wish in _wanted(formats, SCHEDULE_FORMATS) for name, text in makers[wish]().items()}
+    wanted = wanted_formats(formats, SCHEDULE_FORMATS, say)
+    texts = {name: text for wish in wanted for name, text in makers[wish]().items()}
     files = {name: text.encode("utf-8") for name, text in texts.items()}
     write(folder, files)
     print("\n\n".join(map(as_text, page_parts(groups)[1])))
     print("\n" + "\n".join(printable(folder / name) for name in files))
     return DONE
-
-
-def _wanted(formats, known):
-    """The formats to write: those asked for, else all that can be made."""
-    wanted = formats or list(known)
-    if "html" in wanted and not style.available():
-        if formats:
-            raise InputError(f"--format html: needs matplotlib; {INSTALL}")
-        wanted = [name for name in wanted if name != "html"]
-        say(f"simlr: no page with pictures, for matplotlib is missing; {INSTALL}")
-    return wanted
-
-
-def _folder(path, out, noun):
-    """The folder to write to; InputError where it cannot be one."""
-    folder = Path(out) if out else path.with_name(f"{path.stem}-{noun}")
-    check_folder(folder)
-    return folder
-
-
-def _contents(path, run, options, wanted):
-    """The `Material` of a run, and the contents of the files: {name: bytes}."""
-    baseline, figures = options.baseline, options.figures
-    if figures and not style.available():
-        raise InputError(f"--figures {','.join(figures)}: needs matplotlib; {INSTALL}")
-    with _of_file(path):
-        analysis: Any = _analysis(run, baseline)
-        report = material(analysis, path.name)
-        pictures = cache(lambda: drawn(analysis, report))
-        makers = {
-            "html": lambda: _pages(run, path, (pictures(), report, options.theme)),
-            "csv": lambda: csv_files(analysis),
-            "md": lambda: {"report.md": as_markdown(report)},
-        }
-        # The page last: where all else can be made, the file is sound, and what fails is the drawing.
-        made = {wish: makers[wish]() for wish in ("csv", "md") if wish in wanted or wanted == ["html"]}
-        if "html" in wanted:
-            made["html"] = _page(makers["html"], alone=wanted == ["html"])
-        texts = {name: text for wish in wanted for name, text in made[wish].items()}
-        for note in analysis.notes:
-            say(f"simlr: {note}")
-        files = {name: text.encode("utf-8") for name, text in texts.items()}
-        # After the page, whose bytes do not depend on whether they are asked for.
-        return report, files | (_page(lambda: _figures(pictures().all, figures), alone=True) if figures else {})
-
-
-def _pages(run, path, contents):
-    """The page and, of a run of two parameters that can be explored, the explorer, to which the page leads."""
-    try:
-        explorer = {EXPLORER: explorer_page(run, path.name)}
-    except InputError:
-        explorer = {}
-    return {"report.html": as_html(*contents, *explorer)} | explorer
-
-
-def _figures(pictures, formats):
-    """The files of the figures, and of their numbers."""
-    table = csv_text(HEADER, numbers(pictures))
-    return figure_files(pictures, formats) | {NUMBERS: table.encode("utf-8")}
-
-
-@contextmanager
-def _of_file(path):
-    """Whose faults are: those of the run file at `path`, which every refusal names."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
-    except (MemoryError, RunError):
-        raise
-    except Exception as error:  # whatever a damaged file makes its readers raise
-        raise InputError(f"{path}: is damaged: {type(error).__name__}: {error}") from error
-
-
-def _page(make, alone):
-    """The page with pictures; where matplotlib cannot draw, none and a word, or RunError where it is all there is."""
-    try:
-        return make()
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:
-        text = f"no page with pictures, for matplotlib cannot draw them: {type(error).__name__}: {error}"
-        if alone:
-            raise RunError(text) from None
-        say(f"simlr: {' '.join(text.split())}")
-        return {}
 
 
 def command() -> int:

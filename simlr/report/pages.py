@@ -1,6 +1,7 @@
 """Pages: of a run, and of the schedules of a grid."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from ..analysis.verdict import paper_of
@@ -8,7 +9,7 @@ from ..config.grid import GridConfig
 from .figures import analysis as figures_of_analysis
 from .figures import answer as figure_of_answer
 from .figures import run as figures_of_run
-from .figures import schedules, style
+from .figures import schedules, style, target
 from .figures.inline import inline
 from .figures.style import Picture
 from .material import Material
@@ -71,6 +72,47 @@ def as_html(pictures: Drawn, material: Material, theme: str = THEMES[0], explore
     own = [inline(picture) for picture in pictures.own]
     sentence = f"{pictures.view.sentence()}." if pictures.view and by_key else ""
     return page(material, story(material, sentence, by_key, own), theme, explorer)
+
+
+def drawn_alone(
+    analysis: Any, material: Material, key: str, own: Sequence[str], axes: Sequence[Any] = ()
+) -> Picture | None:
+    """One picture, drawn anew.
+
+    Parameters
+    ----------
+    analysis, material
+        As of `drawn`.
+    key
+        Of the picture.
+    own
+        The keys of the pictures of the run's paper, in their order.
+    axes : sequence of matplotlib.axes.Axes
+        Somebody's own axes that it is drawn onto, as many as it has panels, line by line; none for a new figure.
+
+    Returns
+    -------
+    Picture or None
+        None where the run has no such picture.
+
+    Raises
+    ------
+    InputError
+        Where it has another number of panels.
+    """
+    run, place = analysis.run, own.index(key) if key in own else 0
+    sections = {section.key: section for section in material.sections}
+    with style.applied(), target.onto(key, axes, place) if len(axes) else nullcontext():
+        if key in own:
+            return paper_pictures(run)[place]
+        if key == "answer":
+            return figure_of_answer.picture(run, analysis.answer) if analysis.answer else None
+        if run.is_study or key not in (*sections, *figures_of_run.MAKERS):
+            return None
+        view = View(run, analysis.rows, analysis.lead)
+        if key in sections:
+            return figures_of_analysis.picture(view, sections[key])
+        return figures_of_run.MAKERS[key](view)
 
 
 def run_pictures(analysis: Any, material: Material, view: Any) -> dict[str, Picture]:

@@ -3,7 +3,7 @@
 Then how it came about; then what was compared. Nothing is said twice, and nothing empty is there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..claims.verdict import FAILS, HOLDS, NOT_RUN
@@ -54,13 +54,8 @@ def story(material: Any, sentence: str, pictures: dict[str, Inline], own: Sequen
     own
         The pictures of the run's paper, the telling one first.
     """
-    question, outcome, kind, told = _head(material, sentence)
-    ranked = [
-        pictures.get("answer"),
-        *own[:1],
-        *(pictures.get(key) for key in ("optima", PATHS, MAIN, "against", COURSE)),
-    ]
-    first = next((picture for picture in ranked if picture), None)
+    question, outcome, kind, told = head(material, sentence)
+    first = leading(pictures, own)
     tables = [findings_table(material.verdict)] if material.verdict and material.verdict.findings else []
     tables += [material.answer_table] if material.answer_table else []
     if first and first.title and first.title in told:
@@ -79,8 +74,18 @@ def story(material: Any, sentence: str, pictures: dict[str, Inline], own: Sequen
     return Story(question, outcome, kind, told, first, details, tuple(tables), notes, kept)
 
 
-def _head(material, sentence):
-    """(question or claim, outcome in a word, its kind, the verdict in one sentence)."""
+def leading(pictures: Mapping[str, Any], own: Sequence[Any]) -> Any:
+    """The picture that a page begins with; None where there is none. Parameters as of `story`."""
+    ranked = [
+        pictures.get("answer"),
+        *own[:1],
+        *(pictures.get(key) for key in ("optima", PATHS, MAIN, "against", COURSE)),
+    ]
+    return next((picture for picture in ranked if picture), None)
+
+
+def head(material: Any, sentence: str) -> tuple[str, str, str, str]:
+    """(question or claim, outcome in a word, its kind, the verdict in one sentence). Parameters as of `story`."""
     if material.answer:
         answer = material.answer
         return answer.question, "", KINDS.get(answer.outcome, "undecided"), answer.short

@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config.grid import GridConfig
 from ..plan.plan import Plan
 from . import file_format
 from .file_format import Field
@@ -65,9 +66,8 @@ def lay_out(
                 last = min(first + STRINGS_AT_ONCE, plan.seeds)
                 texts[first:last] = along(first, last)
             _describe(field, texts)
-        file["status"].attrs["flag_values"] = np.arange(len(file_format.STATUS_MEANINGS), dtype=np.uint8)
-        file["status"].attrs["flag_meanings"] = " ".join(file_format.STATUS_MEANINGS)
-        file["level"].attrs["level_kind"] = plan.config.level_kind
+        for name, others in further_attributes(plan.config).items():
+            file[name].attrs.update(others)
         attach_scales(file, sizes, [*(field for field, _ in (*small, *index)), *long])
 
     _fill_new(descriptor, attributes, fill)
@@ -219,6 +219,16 @@ def _reserve(file, field, shape):
 
 def _describe(field, dataset):
     """What a dataset means, in its attributes."""
-    dataset.attrs["long_name"] = field.meaning
-    if field.units:
-        dataset.attrs["units"] = field.units
+    dataset.attrs.update(field_attributes(field))
+
+
+def field_attributes(field: Field) -> dict[str, Any]:
+    """What a dataset says of itself."""
+    return {"long_name": field.meaning, **({"units": field.units} if field.units else {})}
+
+
+def further_attributes(config: GridConfig) -> dict[str, dict[str, Any]]:
+    """What some datasets of a grid's run say besides: {dataset: {attribute: value}}."""
+    meanings = file_format.STATUS_MEANINGS
+    flags = {"flag_values": np.arange(len(meanings), dtype=np.uint8), "flag_meanings": " ".join(meanings)}
+    return {"status": flags, "level": {"level_kind": config.level_kind}}

@@ -185,6 +185,19 @@ def attributes_of(file: h5py.File) -> dict[str, Any]:
     return found
 
 
+SAID = ("long_name", "units", "flag_values", "flag_meanings", "level_kind")
+
+
+def said_of(file: h5py.File) -> dict[str, dict[str, Any]]:
+    """{dataset: what it says of itself}, as `layout` has written it."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, item in file.items():
+        kinds = {one: item.attrs.get_id(one) for one in SAID if one in item.attrs}
+        short = [one for one, kind in kinds.items() if kind.shape == () or (one == SAID[2] and kind.dtype.kind in "ui")]
+        found[name] = {one: item.attrs[one] for one in short}
+    return found
+
+
 def dims_of(file: h5py.File) -> dict[str, tuple[str, ...]]:
     """{dataset: names of its dimensions}."""
     return {name: _dims(name, item) for name, item in file.items() if isinstance(item, h5py.Dataset)}

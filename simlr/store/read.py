@@ -11,7 +11,7 @@ from .. import resources
 from ..errors import DamageError
 from . import guard
 from .blocks import end_checksum
-from .metadata import attributes_of, check_datasets, check_own, dims_of, looked_into, status_of
+from .metadata import attributes_of, check_datasets, check_own, dims_of, looked_into, said_of, status_of
 from .run import Run
 from .run_file import opened
 
@@ -43,7 +43,7 @@ def load(path: str | Path) -> Run:
 
 def held(run: Run) -> Run:
     """The same run for a report, which looks at datasets many times; each is read once where the run has ended."""
-    return Run(HeldSource(run._source)) if run.complete else run
+    return Run(HeldSource(run._source)) if isinstance(run._source, FileSource) and run.complete else run
 
 
 class FileSource:
@@ -104,6 +104,11 @@ class FileSource:
             resources.check_memory(size, f"{self.path}: {name} takes", "; run.part reads a part of it")
             return dataset.asstr()[where] if h5py.check_string_dtype(dataset.dtype) else dataset[where]
 
+    def said(self) -> dict[str, dict[str, Any]]:
+        """{dataset: its attributes}: long_name, units, and what flags mean."""
+        with looked_into(self.path, self._loaded) as file:
+            return said_of(file)
+
     def bytes_of(self, name: str) -> int:
         """How many bytes a dataset takes in memory."""
         with looked_into(self.path, self._loaded) as file:
@@ -137,7 +142,7 @@ class HeldSource:
         self._source, self._bytes = source, 0
         self._held: dict[str, NDArray] = {}
         self.attributes, self.dims = source.attributes, source.dims
-        self.check = source.check
+        self.check, self.said = source.check, source.said
 
     def read(self, name: str, where: tuple[int | slice, ...] = ()) -> NDArray | np.generic:
         """As `FileSource.read`; what is returned may be changed."""

@@ -1,5 +1,6 @@
 """A run as its user sees it: datasets as attributes, from a file or from memory."""
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -43,12 +44,19 @@ class Run:
     def __repr__(self):
         """What ran, how far it is, and how large it is, in one line."""
         config = self.config
-        state = "complete" if self.complete else "not complete"
+        state = "complete" if self.complete else f"not complete{self._how_far()}"
         sizes = {
             name: self._source.read(name).size for name in ("schedule", "seed", "level") if name in self._source.dims
         }
         told = ", ".join(f"{size} {name}{'' if size == 1 else 's'}" for name, size in sizes.items())
         return f"<Run {config.name!r} of {config.paper}: {told}; {state}>"
+
+    def _how_far(self):
+        """How many seeds of a run that is not complete are computed."""
+        if self.is_study:
+            return ""
+        done, blocks = self._source.read("block_done") == 1, self._blocks_of(False)
+        return f", {done[blocks].sum():,} of {blocks.size:,} seeds are computed"
 
     def part(self, name: str, *where: int | slice) -> NDArray | np.generic:
         """A part of one dataset, as `self[name][where]` without reading the rest.
@@ -143,11 +151,10 @@ class Run:
         return self._source.dims[name]
 
     def to_xarray(self) -> Any:
-        """The run as an xarray.Dataset with named dimensions (needs the extra `xarray`)."""
-        import xarray
-
-        variables = {name: (self._source.dims[name], self[name]) for name in self.names}
-        coordinates = {name for name, (dims, _) in variables.items() if dims == (name,)}
+        """The run as an xarray.Dataset with named dimensions and all attributes (needs the extra `xarray`)."""
+        xarray, said = _needed("xarray", "to_xarray"), self._source.said()
+        variables = {name: (self._source.dims[name], self[name], said.get(name, {})) for name in self.names}
+        coordinates = {name for name, (dims, *_) in variables.items() if dims == (name,)}
         dataset = xarray.Dataset(
             {name: variable for name, variable in variables.items() if name not in coordinates},
             coords={name: variables[name] for name in coordinates},
@@ -172,10 +179,18 @@ class Run:
         """
         if self.is_study:
             raise InputError("to_pandas: a study has no schedules; use to_xarray")
-        import xarray
-
+        xarray = _needed("xarray", "to_pandas")
+        _needed("pandas", "to_pandas")
         axes = ("schedule", "seed", "level")
         names = [name for name in self.names if self.dims(name) and set(self.dims(name)) <= set(axes)]
         data = {name: (self.dims(name), self[name]) for name in names if name not in axes}
         dataset = xarray.Dataset(data, coords={name: self[name] for name in axes})
         return dataset.to_dataframe(dim_order=list(axes)).reset_index()
+
+
+def _needed(package, asking):
+    """An optional package; InputError in one line where it is missing."""
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise InputError(f'{asking}: needs the package {error.name or package}; pip install "simlr[xarray]"') from None

@@ -44,15 +44,16 @@ def pictures(view: View, sections: Sequence[Section]) -> dict[str, Picture]:
     dict
         {section's key: its `Picture`} of those that have something to draw.
     """
+    with style.applied():
+        drawn = {section.key: picture(view, section) for section in sections}
+    return {key: made for key, made in drawn.items() if made}
+
+
+def picture(view: View, section: Section) -> Picture | None:
+    """The picture of one section, or None where it has nothing to draw."""
     makers = {"against": against, "best": best, "annealing": annealing, "directions": by_direction, "spread": spread}
     makers["optima"] = optima
-    with style.applied():
-        drawn = {
-            section.key: makers[section.key](view, section.rows, section.headline)
-            for section in sections
-            if section.rows
-        }
-    return {key: picture for key, picture in drawn.items() if picture}
+    return makers[section.key](view, section.rows, section.headline) if section.rows else None
 
 
 def _problem_text(problem):

@@ -7,6 +7,8 @@
 Needs matplotlib. Each function takes a `view.View` and returns a `Picture`, or None where the run lacks its data.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ...analysis.levels import WORDS
@@ -16,7 +18,7 @@ from ...text import number
 from ..view import GRID_POINTS, View, most_medians
 from . import style
 from .paths import trajectories
-from .progress import accuracy, sharpness
+from .progress import ACCURACY, SHARPNESS, accuracy, sharpness
 from .style import Picture
 
 MAIN = "test-against-train"
@@ -25,9 +27,8 @@ MOST_STAIRS = 500
 
 def pictures(view: View) -> list[style.Picture]:
     """All `Picture`s that the run has data for."""
-    makers = (trajectories, losses_at_equal_train_loss, ratios, distribution, course, accuracy, sharpness)
     with style.applied():
-        drawn = [maker(view) for maker in makers]
+        drawn = [maker(view) for maker in MAKERS.values()]
     return [picture for picture in drawn if picture]
 
 
@@ -236,7 +237,8 @@ def course(view: View) -> Picture | None:
         return None
     style.logarithmic(panels[0], "x")
     for panel in panels:
-        panel.sharex(panels[0]) if panel is not panels[0] else None
+        if not panels[0].get_shared_x_axes().joined(panels[0], panel):
+            panel.sharex(panels[0])
         style.log_where_wide(panel, [line.get_ydata() for line in panel.get_lines()])
     labels = ("train loss" + " above its floor" * view.excess, "test loss", "learning rate")
     for panel, label in zip(panels, labels, strict=True):
@@ -289,3 +291,15 @@ def _limit(view, panels, drawn):
         bottom, top = panel.get_ylim()
         if stops and panel.get_yscale() == "log" and start > 0.0:
             panel.set_ylim(max(bottom, lowest / 5.0, start * 1e-12), min(top, 20.0 * start))
+
+
+# Of every grid, by the keys of the pictures.
+MAKERS: dict[str, Callable[[View], Picture | None]] = {
+    "paths": trajectories,
+    MAIN: losses_at_equal_train_loss,
+    "ratio": ratios,
+    "distribution": distribution,
+    "course": course,
+    ACCURACY: accuracy,
+    SHARPNESS: sharpness,
+}

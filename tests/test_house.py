@@ -35,7 +35,7 @@ LAYERS = (
         "config",
         "problems",
     ),
-    *("schedules", "claims", "kernels", "inputs", "cli"),
+    *("schedules", "claims", "plugins", "kernels", "inputs", "cli"),
     *("resources", "text", "platform", "errors", "simlr"),
 )
 # Importing any other module loads neither Numba nor the kernels, however long the chain of imports.

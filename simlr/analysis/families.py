@@ -246,6 +246,8 @@ def shape_of(schedule: Schedule) -> str:
         else:
             sampled += [schedule.rates(int(t), int(t) + 1) for t in moments]
     rates = np.concatenate(sampled)
+    if np.isnan(rates).any():  # of a plug-in that is not loaded
+        return OTHER
     if not rates.size or not rates.max() > 0.0:
         return STEADY
     last = 0.0 if schedule.flows else rates[-1]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..claims.registry import load_paper, paper_names
+from ..claims.registry import paper_behind
 from ..claims.verdict import Verdict
 from ..store.run import Run
 from .levels import is_loss
@@ -10,8 +10,7 @@ from .levels import is_loss
 
 def paper_of(run: Run) -> Any:
     """The module of the published claim that the run is about, or None."""
-    name = run.config.paper
-    return load_paper(name) if name in paper_names() else None
+    return paper_behind(run.config.paper)
 
 
 def verdict_of(run: Run) -> Verdict | None:

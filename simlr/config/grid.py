@@ -14,6 +14,7 @@ from typing import Any, Self
 from ..errors import Faults, InputError
 from ..inputs import rules, toml
 from ..inputs.parameters import check_keys, missing_kind, read_parameters
+from ..plugins.kinds import PluginKind
 from ..problems import losses, registry
 from ..schedules.schedule import PHASES, Schedule
 from . import by_rows, optimal
@@ -149,6 +150,13 @@ class GridConfig:
         return toml.write({key: value for key, value in tables.items() if key not in ("name", "question", "run")})
 
     @property
+    def plugins(self) -> list[PluginKind]:
+        """The kinds of its tables that are not simlr's own."""
+        phases = (phase for table in self.schedule for phase in table.get(PHASES, ()))
+        kinds = [self.problem["kind"], *(table.get("kind") for table in (*self.schedule, *phases))]
+        return [kind for kind in kinds if isinstance(kind, PluginKind)]
+
+    @property
     def levels(self) -> list[float] | list[int]:
         """The levels in the order given."""
         return stopping.levels(self.stop)
@@ -245,7 +253,7 @@ def _checked_parts(tables, folder):
     checks = {
         "name": lambda: check_name(tables.get("name", "grid")),
         "engine": lambda: rules.one_of(*ENGINES, noun="engine")("engine", tables.get("engine", "auto")),
-        "problem": lambda: _check_problem(table_at(tables, "problem", required=True)),
+        "problem": lambda: _check_problem(table_at(tables, "problem", required=True), folder),
         "seeds": lambda: check_settings(tables, "seeds"),
         "stop": lambda: stopping.check(table_at(tables, "stop", required=True)),
         "record": lambda: check_settings(tables, "record"),
@@ -266,11 +274,11 @@ def _checked_parts(tables, folder):
     return parts
 
 
-def _check_problem(table):
+def _check_problem(table, folder):
     """The problem's kind and parameters."""
     if "kind" not in table:
         raise missing_kind("problem", table, registry.kinds(), "problem.kind")
-    kind = registry.find("problem.kind", table["kind"])
+    kind = registry.find("problem.kind", table["kind"], folder)
     parameters = read_parameters("problem", table, kind.parameters, kind.kind, others=("kind",), cast=check_axis)
     checked = {"kind": kind.kind, **parameters}
     if kind.check:

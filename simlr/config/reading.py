@@ -1,12 +1,13 @@
 """Reading a grid or study file."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..claims.registry import load_paper, paper_names
+from ..claims.registry import folder_of, is_paper, load_paper, paper_names
 from ..errors import Faults, unknown
 from ..inputs import rules, toml
+from ..plugins import recorded
 from .grid import GridConfig
 from .study import StudyConfig
 
@@ -23,8 +24,8 @@ def config_of(source: Any) -> GridConfig | StudyConfig:
         return (StudyConfig if "study" in tables else GridConfig).from_tables(tables)
     if not isinstance(source, str | Path):
         rules.refuse("run", "a GridConfig, a dict, a path, TOML text or a paper's name", source)
-    if isinstance(source, str) and source in paper_names():
-        return read(load_paper(source).GRID)
+    if isinstance(source, str) and not toml.is_text(source) and is_paper(source):
+        return read_paper(source)
     if (
         isinstance(source, str)
         and not toml.is_text(source)
@@ -45,9 +46,29 @@ def _plain(value):
     return value.tolist() if callable(getattr(value, "tolist", None)) else value
 
 
-def read(source: str | Path, overrides: Iterable[tuple[str, Any]] = ()) -> GridConfig | StudyConfig:
-    """The GridConfig, or where it has a table [study] the StudyConfig, of a TOML file (a path) or of TOML text."""
-    tables, folder = toml.read(source)
+def read_recorded(attributes: Mapping[str, Any]) -> GridConfig | StudyConfig:
+    """What ran, from the root attributes of a run: a config whose plug-ins are those described there.
+
+    No file that it names is run; see `simlr.plugins.recorded`.
+    """
+    with recorded.reading_back(attributes.get(recorded.ATTRIBUTE, "")):
+        return read(attributes["config"])
+
+
+def read_paper(name: str, overrides: Iterable[tuple[str, Any]] = ()) -> GridConfig | StudyConfig:
+    """What is run for a paper, by its name, or by the path of its Python file."""
+    return read(load_paper(name).GRID, overrides, folder_of(name))
+
+
+def read(
+    source: str | Path, overrides: Iterable[tuple[str, Any]] = (), folder: str | None = None
+) -> GridConfig | StudyConfig:
+    """The GridConfig, or where it has a table [study] the StudyConfig, of a TOML file (a path) or of TOML text.
+
+    `folder` is what relative files in it start from, by default that of the file.
+    """
+    tables, own_folder = toml.read(source)
+    folder = own_folder if folder is None else folder
     for key, value in overrides:
         toml.override(tables, key, value)
     faults = Faults()

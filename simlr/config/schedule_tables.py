@@ -12,8 +12,9 @@ from typing import Any
 from ..errors import Faults, InputError, unknown
 from ..inputs import rules
 from ..inputs.parameters import check_keys
+from ..plugins.kinds import plugin_of
 from ..schedules import checking
-from ..schedules.rules import RULES
+from ..schedules.plugin import with_plugins
 from ..schedules.schedule import PHASES, Schedule
 from . import optimal
 from .axes import check_axis, check_combinations, count_combinations
@@ -38,7 +39,8 @@ def check_schedules(entries: Any, folder: str | Path, budgets: Sequence[Any] = (
     if not isinstance(entries, list | tuple) or not entries or not all(isinstance(e, dict) for e in entries):
         rules.refuse("schedule", "a list of at least one table, [[schedule]]", entries)
     tables = []
-    for index, entry in enumerate(entries):
+    for index, given in enumerate(entries):
+        entry = with_plugins(f"schedule {given.get('name', f'schedule-{index + 1}')!r}", given, folder)
         files = entry.get("file")
         if not isinstance(files, list):
             tables.append((index, entry))
@@ -68,6 +70,8 @@ def count_schedules(table: dict) -> int:
 def _name(index, entry):
     """The name of a [[schedule]] table, by default its kind."""
     kind = entry.get("kind")
+    if plugin := plugin_of(kind):
+        return entry.get("name", plugin.short)
     is_known = isinstance(kind, str) and kind in (*checking.kinds(), *checking.ALIASES, optimal.KIND)
     return entry.get("name", kind if is_known else f"schedule-{index + 1}")
 
@@ -142,10 +146,11 @@ def _listed(key, table, folder, least_steps=1):
     """A phase's table with its values cast and its file read; lists stay lists."""
     kind, cast = checking.check_keys(key, table), {}
     given = {**checking.read_file(key, table, folder), "kind": kind}
-    faults, own_rules = Faults(), {**RULES, "steps": partial(rules.count, least=least_steps)}
+    faults, own = Faults(), {"steps": partial(rules.count, least=least_steps)}
+    known = (*checking.parameters(kind), *checking.fractions(kind))
     for name, value in given.items():
         with faults:
-            rule = own_rules.get(name)
+            rule = own.get(name) or (checking.rule_of(kind, name) if name in known else None)
             cast[name] = check_axis(f"{key}.{name}", value, rule) if rule else value
     if len(cast) < len(given):
         with faults:

@@ -20,11 +20,16 @@ refused, and --resume finds the file finished or starts anew.
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple, Self
 
 from ..errors import InputError, unknown
 from ..inputs import rules, toml
-from ..inputs.parameters import Parameter, check_keys, read_parameters
+from ..inputs.parameters import REQUIRED, Parameter, check_keys, read_parameters
+from ..plugins import recorded
+from ..plugins.kinds import STUDY, Plugin, PluginKind, plugin_of
+from ..plugins.loading import from_file, from_package, installed, is_in_file, told_as
+from ..plugins.signatures import rule_of_sort, sort_of
 from .settings import check_name, check_settings
 
 TABLES = ("name", "study", "seeds")
@@ -76,9 +81,9 @@ class StudyConfig:
             rules.refuse("study", "a table", table)
         if "kind" not in table:
             raise InputError("study.kind is missing")
-        definition = find("study.kind", table["kind"])
-        parameters = read_parameters("study", table, definition.parameters, definition.kind, others=("kind",))
-        study = {"kind": definition.kind, **parameters}
+        kind, definition = resolved("study.kind", table["kind"], folder)
+        parameters = read_parameters("study", table, definition.parameters, kind, others=("kind",))
+        study = {"kind": kind, **parameters}
         return cls(name, study, check_settings(tables, "seeds"), str(folder))
 
     def replace(self, **changes: Any) -> Self:
@@ -107,9 +112,14 @@ class StudyConfig:
         return self.study["kind"]
 
     @property
+    def plugins(self) -> list[PluginKind]:
+        """Its kind, where that is not simlr's own."""
+        return [self.paper] if isinstance(self.paper, PluginKind) else []
+
+    @property
     def definition(self) -> Study:
         """The `Study` behind it."""
-        return find("study.kind", self.paper)
+        return resolved("study.kind", self.paper, self.folder)[1]
 
     def task(self, threads: int | None = None, progress: Callable[[int, int], None] | None = None) -> Task:
         """The `Task` for its `measure`."""
@@ -118,13 +128,60 @@ class StudyConfig:
         return Task(parameters, self.seeds["count"], self.seeds["root"], threads, tell)
 
 
-def find(key: str, kind: Any) -> Study:
-    """The `Study` of a kind; InputError where there is none."""
-    from ..claims.registry import load_paper, paper_names, papers_having
+def resolved(key: str, kind: Any, folder: str | Path) -> tuple[str, Study]:
+    """The kind of a study as a grid then has it, and its `Study`; InputError where there is none.
+
+    Parameters
+    ----------
+    key
+        What messages call the kind.
+    kind
+        The name of a paper, or "file.py:name" of a Study.
+    folder
+        That of the study file.
+    """
+    from ..claims.registry import load_paper, own_names, papers_having
 
     if not isinstance(kind, str):
         rules.refuse(key, "a string", kind)
-    study = getattr(load_paper(kind), "STUDY", None) if kind in paper_names() else None
-    if study is None:
-        raise unknown(key, kind, papers_having("STUDY"), "study")
-    return study
+    plugin = plugin_of(kind)
+    if plugin is not None:
+        return kind, plugin.entry
+    study = getattr(load_paper(kind), "STUDY", None) if kind in own_names() else None
+    if study is not None:
+        return study.kind, study
+    if recorded.is_reading_back():
+        found = recorded.from_record(STUDY, kind, _adopt, lambda shape: _stand_in(kind, shape))
+    else:
+        found = (
+            from_file(STUDY, key, kind, folder, _adopt) if is_in_file(kind) else from_package(STUDY, key, kind, _adopt)
+        )
+    if found is None:
+        raise unknown(key, kind, [*papers_having("STUDY"), *installed(STUDY)], "study")
+    return found, found.plugin.entry
+
+
+def _adopt(found: Any, plugin: Plugin) -> tuple[Study, dict]:
+    """The `Study` of a plug-in, or of the paper that has it; and what it is without its code."""
+    study = getattr(found, "STUDY", None) if isinstance(found, ModuleType) else found
+    if not isinstance(study, Study):
+        raise InputError(f"{plugin.where}: is no simlr.config.Study")
+    path = getattr(plugin.module, "__file__", "") or ""
+
+    def measure(task):
+        with told_as(plugin.where, "measure fails", path):
+            return study.measure(task)
+
+    return replace(study, measure=measure), {"parameters": {one.name: sort_of(one.rule) for one in study.parameters}}
+
+
+def _stand_in(kind: str, shape: dict) -> Study:
+    """A study of which the parameters are known alone."""
+
+    def measure(task):
+        raise InputError(f"study {kind!r}: its source is not loaded; read the study file itself, beside its plug-in")
+
+    told = tuple(
+        Parameter(str(name), rule_of_sort(sort), REQUIRED) for name, sort in dict(shape.get("parameters", {})).items()
+    )
+    return Study(kind, "a plug-in that is not loaded", told, (), measure)

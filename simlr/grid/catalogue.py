@@ -1,11 +1,12 @@
 """The command `simlr list`: everything that a grid may name, or one kind with its formula, parameters and a drawing."""
 
+import inspect
 import json
 from typing import Any
 
 import numpy as np
 
-from ..claims.registry import load_paper, paper_names
+from ..claims.registry import load_paper, own_names
 from ..cli.arguments import DONE, Parser, harmless, one_line
 from ..config import optimal
 from ..config.methods import AVERAGING, NOISES, OPTIMIZERS
@@ -13,9 +14,13 @@ from ..config.settings import SETTINGS
 from ..config.stop import RULES as STOP_RULES
 from ..errors import InputError, unknown
 from ..inputs.parameters import REQUIRED
+from ..plugins.kinds import PAPER, PROBLEM, SCHEDULE, plugin_of
+from ..plugins.loading import installed, package_of, run_file
 from ..problems import losses, registry
+from ..problems.source import Problem
 from ..schedules import checking
-from ..schedules.registry import KINDS
+from ..schedules.plugin import with_plugins
+from ..schedules.registry import KINDS, Kind
 from ..schedules.schedule import FLOW
 from ..schedules.tabulation import tabulate
 from . import listing
@@ -44,8 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
     """The command `simlr list`; returns the exit status."""
     options = Parser("list", "List what a grid may name, or describe one of it.", "0 done, 2 no such name", " ")
     options.add_argument(
-        "name", nargs="?", metavar="NAME", help="a schedule, problem, loss, optimiser, noise, table or paper"
-    )
+        "name", nargs="?", metavar="NAME | FILE.py",
+        help="a schedule, problem, loss, optimiser, noise, table or paper; or a Python file, FILE.py[:NAME]",
+    )  # fmt: skip
     options.add_argument("--json", action="store_true", help="print JSON (docs/json.md)")
     given = options.parse_args(arguments)
 
@@ -53,16 +59,22 @@ def main(arguments: list[str] | None = None) -> int:
         found = entries()
         if given.name is not None:
             name = checking.ALIASES.get(given.name, given.name)
-            found = [entry for entry in found if entry["name"] == name]
+            found = of_file(name) if name.partition(":")[0].endswith(".py") else [e for e in found if e["name"] == name]
             if not found:
                 raise unknown("list", given.name, [*(one["name"] for one in entries()), *checking.ALIASES], "name")
         if given.json:
             print(json.dumps({"format": FORMAT, "entries": found}, indent=2))
         else:
-            print(harmless("\n\n".join(map(described, found)) if given.name else listing.everything()))
+            print(harmless("\n\n".join(map(described, found)) if given.name else everything()))
         return DONE
 
     return one_line("simlr", work)
+
+
+def everything() -> str:
+    """All that there is, what installed packages offer last."""
+    offered = "\n".join(map(described, of_packages()))
+    return listing.everything() + (f"\n\nFROM INSTALLED PACKAGES  (docs/plugins.md)\n{offered}" if offered else "")
 
 
 def entries() -> list[dict[str, Any]]:
@@ -89,7 +101,61 @@ def entries() -> list[dict[str, Any]]:
     found.append(
         _entry("stop", "table", f"the table [stop], with one of {', '.join(STOP_RULES)}; docs/stopping.md", ())
     )
-    return found + [_entry(name, "paper", load_paper(name).CLAIM, ()) for name in paper_names()]
+    found += [_entry(name, "paper", load_paper(name).CLAIM, ()) for name in own_names()]
+    return found + of_packages()
+
+
+def of_packages() -> list[dict[str, Any]]:
+    """What installed packages offer; of what cannot be loaded, why."""
+    own = {SCHEDULE: checking.kinds(), PROBLEM: registry.kinds(), PAPER: own_names()}
+    found = []
+    offered = [(role, name, points[0]) for role in own for name, points in sorted(installed(role).items())]
+    for role, name, point in offered:
+        if role == PROBLEM and point.group == "simlr.papers":
+            continue  # the problem of a paper is listed with it
+        try:
+            made = _entry(name, role, "", ()) if name in own[role] else _of_plugin(role, name)
+            hidden = "; simlr's own of this name is used" if name in own[role] else ""
+        except InputError as error:
+            made, hidden = _entry(name, role, str(error), ()), ""
+        found.append(made | {"meaning": f"{made['meaning']} (package {package_of(point)}{hidden})".strip()})
+    return found
+
+
+def of_file(name: str) -> list[dict[str, Any]]:
+    """What "file.py" or "file.py:name" has for a grid; the file is run."""
+    file, _, chosen = name.partition(":")
+    module, _ = run_file(file)
+    found = []
+    for key, value in vars(module).items():
+        role = (
+            PROBLEM if isinstance(value, Problem) else SCHEDULE if isinstance(value, Kind) else _role_of(value, module)
+        )
+        if role and (not chosen or key == chosen):
+            found.append(_of_plugin(role, f"{file}:{key}"))
+    if not found:
+        raise InputError(
+            f"{name}: has no schedule (t, steps, ...) and no problem (draw, ...)" + f" {chosen!r}" * bool(chosen)
+        )
+    return found
+
+
+def _role_of(value, module):
+    """What a function of a file is, by its first parameters; None where it is neither schedule nor problem."""
+    if not inspect.isfunction(value) or value.__module__ != module.__name__:
+        return None
+    first = [*inspect.signature(value).parameters][:2]
+    return SCHEDULE if first == ["t", "steps"] else PROBLEM if first[:1] == ["draw"] else None
+
+
+def _of_plugin(role, name):
+    """A schedule, a problem or a paper of somebody's own as an entry."""
+    if role == PAPER:
+        return _entry(name, "paper", load_paper(name).CLAIM, ())
+    if role == SCHEDULE:
+        return _schedule(with_plugins("list", {"kind": name}, ".")["kind"])
+    problem = registry.find("list", name)
+    return _entry(name, "problem", problem.meaning, problem.parameters)
 
 
 def _entry(name, table, meaning, parameters):
@@ -134,7 +200,7 @@ def described(entry: dict[str, Any]) -> str:
 
 def drawing(kind: str) -> str:
     """A schedule of some usual parameters in characters; "" where it has no rates to draw, or needs other ones."""
-    if kind == FLOW or kind not in KINDS:
+    if kind == FLOW or (kind not in KINDS and plugin_of(kind) is None):
         return ""
     needed = [name for name, default in checking.parameters(kind).items() if default is None]
     if not set(needed) <= DRAWN.keys():

@@ -8,19 +8,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..claims.registry import load_paper, paper_names
+from ..claims.registry import is_paper, paper_names
 from ..cli import progress
 from ..cli.arguments import DONE, MOST_DIGITS, Parser, answered, harmless, one_line, positive, say, setting
 from ..cli.signals import is_command
 from ..config.grid import GridConfig
-from ..config.reading import read
+from ..config.reading import read, read_paper
 from ..config.study import StudyConfig
 from ..errors import InputError, RunError, show, unknown
 from ..store import create, file_format
 from ..store.metadata import survey
 from ..store.target import make_lasting
 from ..text import first_few
-from . import listing
+from . import catalogue, listing
 from .options import RunOptions
 from .pipeline import still_working
 from .startup import load_numba
@@ -110,7 +110,7 @@ def grid_command(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     options = parser().parse_args(arguments)
     if options.list:
-        return one_line("simlr", lambda: _print(listing.everything()))
+        return one_line("simlr", lambda: _print(catalogue.everything()))
     if options.verify is not None:
         return _verify(options)
     if options.dask_security is not None and options.dask is None:
@@ -169,8 +169,8 @@ def read_grid(source: str, overrides: list[tuple[str, Any]]) -> GridConfig | Stu
     InputError
         Where there is no such file or paper, or something in it is wrong.
     """
-    if source in paper_names():
-        return read(load_paper(source).GRID, overrides)
+    if is_paper(source):
+        return read_paper(source, overrides)
     if not source.endswith(".toml") and not os.path.exists(source):
         raise unknown("grid", source, paper_names(), "file or paper")
     return read(Path(source), overrides)

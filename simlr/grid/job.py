@@ -13,7 +13,7 @@ from .. import resources
 from ..cli.progress import shown
 from ..config import expectation, optimal
 from ..config.grid import GridConfig
-from ..config.reading import config_of
+from ..config.reading import config_of, read_recorded
 from ..config.settings import SETTINGS
 from ..config.study import StudyConfig
 from ..errors import DamageError, InputError
@@ -99,7 +99,7 @@ def as_recorded(config: GridConfig, path: str | Path | None) -> GridConfig:
     if not wanted or path is None or not os.path.exists(path):
         return config
     try:
-        recorded = GridConfig.from_toml(survey(path).attributes["config"])
+        recorded = read_recorded(survey(path).attributes)
     except (InputError, DamageError, KeyError):
         return config  # which is refused when the file is opened, by what is wrong with it
     return optimal.as_computed(config, recorded)
@@ -149,6 +149,11 @@ class Job:
 
     def __init__(self, config: GridConfig, shard: tuple[int, int] | None = None):
         self.config, self.shard = config, shard
+        for plugin in (each.plugin for each in config.plugins):
+            if not plugin.is_loaded:
+                raise InputError(
+                    f"{plugin.role} {plugin.name!r}: its source is not loaded, which no run file has; run the grid file"
+                )
         kind = registry.find("problem.kind", config.problem["kind"])
         _, combinations = config.problem_combinations()
         self.sources = [kind.prepare(combination, Path(config.folder)) for combination in combinations]

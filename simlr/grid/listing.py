@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..analysis.run_analysis import Analysis, StudyAnalysis
-from ..claims.registry import load_paper, paper_names, papers_having
+from ..claims.registry import load_paper, own_names, papers_having
 from ..config import expectation, optimal, question
 from ..config import stop as stopping
 from ..config.grid import ENGINES
@@ -38,7 +38,7 @@ SCHEDULE_KEYS = {
 
 def everything() -> str:
     """Papers, problems, schedules and optimisers with their parameters."""
-    papers = {name: load_paper(name) for name in paper_names()}
+    papers = {name: load_paper(name) for name in own_names()}
     parts = [
         (
             "PAPERS  (python -m simlr.grid NAME runs one)",

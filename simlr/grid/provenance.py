@@ -5,6 +5,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import RunError
+from ..plugins.recorded import attribute_of
 from ..store import file_format
 
 
@@ -36,6 +37,7 @@ def root_attributes(config: Any, problem_identity: str, environment: dict[str, s
         "format": file_format.FORMAT,
         "format_version": file_format.FORMAT_VERSION,
         **others,
+        **attribute_of(config.plugins),
         "config": config.to_toml(),
         "identity": config.identity(),
         "problem_identity": problem_identity,

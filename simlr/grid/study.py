@@ -55,10 +55,8 @@ def run_study(config: StudyConfig, out: str | Path | None, options: RunOptions) 
     """
     options.check()
     # The identity tells one state of the paper's code, and of the helpers beside it, from another.
-    path = Path(inspect.getfile(load_paper(config.paper)))
-    code = b"".join(file.read_bytes() for file in [path, *sorted(path.parent.glob("_*.py"))])
-    identity = hashlib.sha256(code).hexdigest()[:16]
-    attributes = root_attributes(config, identity, environment_here(), study=config.paper)
+    identity = "" if config.plugins else _digest_of_paper(config.paper)  # plug-ins have one of their own
+    attributes = root_attributes(config, identity, environment_here(), study=str(config.paper))
     if out is not None:
         if options.resume and os.path.exists(out):
             check_same(out, survey(out).attributes, attributes, options.accept_other)
@@ -72,6 +70,13 @@ def run_study(config: StudyConfig, out: str | Path | None, options: RunOptions) 
         return Run(StudySource(datasets, attributes))
     create.create_whole(out, attributes, sizes, datasets, options.overwrite)
     return load(out)
+
+
+def _digest_of_paper(name):
+    """SHA-256 of the code of one of simlr's own papers, and of the helpers beside it, shortened."""
+    path = Path(inspect.getfile(load_paper(name)))
+    code = b"".join(file.read_bytes() for file in [path, *sorted(path.parent.glob("_*.py"))])
+    return hashlib.sha256(code).hexdigest()[:16]
 
 
 def _measure(config, options):

@@ -8,7 +8,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from ..claims.registry import load_paper, paper_names
+from ..claims.registry import is_paper, load_paper, paper_names
 from ..cli import progress
 from ..cli.arguments import DONE, FAILED, Parser, answered, positive, say
 from ..errors import unknown
@@ -61,7 +61,7 @@ def _command(options):
 def _names(wanted):
     """The papers asked for, each once; InputError where there is no such paper."""
     for name in wanted:
-        if name not in paper_names():
+        if not is_paper(name):
             raise unknown("papers", name, paper_names(), "paper")
     return list(dict.fromkeys(wanted)) or paper_names()
 
@@ -78,7 +78,7 @@ def _judged(name, folder, options):
                 shown[what] = held.enter_context(progress.shown("parts", options.quiet))
             shown[what](done, total)
 
-        one = judge(name, folder / f"{name}.h5", options.threads, options.overwrite, tell, options.controls)
+        one = judge(name, folder / f"{Path(name).stem}.h5", options.threads, options.overwrite, tell, options.controls)
     if not options.out:
         one.file = ""
     return one

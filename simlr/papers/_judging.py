@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..analysis.verdict import verdict_of
-from ..claims.registry import load_paper
+from ..claims.registry import folder_of, load_paper
 from ..claims.verdict import HOLDS, UNDECIDED, Control, Finding, Verdict, measurement_text
-from ..config.reading import read
+from ..config.reading import read, read_paper
 from ..errors import InputError
 from ..report.tables import FINDING_HEADER, Table
 from ..store.read import load
@@ -106,7 +106,7 @@ def judge(
     from ..grid.job import run
 
     begin, paper = time.monotonic(), load_paper(name)
-    run(read(paper.GRID), out, threads=threads, overwrite=overwrite, progress=_progress(tell, name))
+    run(read_paper(name), out, threads=threads, overwrite=overwrite, progress=_progress(tell, name))
     verdict = _verdict(load(out))
     chosen = [control for control in paper.controls() if every or control.always]
     controls = [(control, judge_control(name, control, threads, tell)) for control in chosen]
@@ -123,7 +123,8 @@ def judge_control(
     """Run one control of a paper in memory, with more `changes` as --set makes them, and judge it."""
     from ..grid.job import run
 
-    config = read(control.grid or load_paper(name).GRID, [*control.overrides, *changes])
+    text = control.grid or load_paper(name).GRID
+    config = read(text, [*control.overrides, *changes], folder_of(name))
     return _verdict(run(config, threads=threads, progress=_progress(tell, f"{name}, control {control.name!r}")))
 
 

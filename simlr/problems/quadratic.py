@@ -1,5 +1,6 @@
 """The problem kind `quadratic`: the user's own arrays, from a file or in the grid itself."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,17 +56,7 @@ class _Quadratic(Source):
 
     def draw(self, root: int, draws: NDArray[np.int64], workers: int) -> Batch:
         """Rows `draws` of the arrays; the curvature axes are the coordinates."""
-        batch = empty_batch(draws.size, self.dimension)
-        taken = {name: array[draws] for name, array in self._arrays.items()}
-        batch.curvature[:] = taken["curvature"]
-        batch.initial_residual[:] = taken["residual"]
-        batch.offset[:] = taken.get("offset", 0.0)
-        batch.test_matrix[:] = taken.get("test_matrix", 0.5 * np.eye(self.dimension))
-        batch.train_floor[:] = taken.get("train_floor", 0.0)
-        batch.test_floor[:] = taken.get("test_floor", 0.0)
-        batch.curvature_axes[:] = np.eye(self.dimension)
-        batch.target[:] = -batch.offset
-        return batch
+        return batch_of({name: array[draws] for name, array in self._arrays.items()})
 
     @property
     def validation(self) -> ValidationOf | None:
@@ -74,10 +65,29 @@ class _Quadratic(Source):
 
     def _validation_loss(self, root: int, draws: NDArray[np.int64], batch: Batch, workers: int) -> Quadratic:
         """The validation quadratics of rows `draws`; offset and floor are 0 where the file has none."""
-        taken = {name: self._arrays[name][draws] for name in _VALIDATION if name in self._arrays}
-        matrix = np.array(taken["validation_matrix"])
-        offset = np.array(taken.get("validation_offset", np.zeros((draws.size, self.dimension))))
-        return Quadratic(matrix, offset, np.array(taken.get("validation_floor", np.zeros(draws.size))))
+        return validation_of({name: self._arrays[name][draws] for name in _VALIDATION if name in self._arrays})
+
+
+def batch_of(taken: Mapping[str, NDArray[np.float64]]) -> Batch:
+    """The `Batch` of arrays by their names, (N, ...) each: curvature and residual, and what else of NAMES there is."""
+    count, dimension = taken["curvature"].shape
+    batch = empty_batch(count, dimension)
+    batch.curvature[:] = taken["curvature"]
+    batch.initial_residual[:] = taken["residual"]
+    batch.offset[:] = taken.get("offset", 0.0)
+    batch.test_matrix[:] = taken.get("test_matrix", 0.5 * np.eye(dimension))
+    batch.train_floor[:] = taken.get("train_floor", 0.0)
+    batch.test_floor[:] = taken.get("test_floor", 0.0)
+    batch.curvature_axes[:] = np.eye(dimension)
+    batch.target[:] = -batch.offset
+    return batch
+
+
+def validation_of(taken: Mapping[str, NDArray[np.float64]]) -> Quadratic:
+    """The validation quadratics of arrays by their names, (N, ...) each; offset and floor are 0 without one."""
+    matrix = np.array(taken["validation_matrix"])
+    offset = np.array(taken.get("validation_offset", np.zeros(matrix.shape[:2])))
+    return Quadratic(matrix, offset, np.array(taken.get("validation_floor", np.zeros(len(matrix)))))
 
 
 _VALIDATION = ("validation_matrix", "validation_offset", "validation_floor")

@@ -13,11 +13,13 @@ import json
 import sys
 from pathlib import Path
 
-from ..claims.registry import load_paper, paper_names
+from ..claims.registry import is_paper
 from ..cli.arguments import DONE, Parser, answered, say
-from ..config.reading import read
+from ..config.reading import read, read_paper
 from ..config.study import StudyConfig
 from ..errors import InputError
+from ..inputs import formats
+from ..plugins.loading import run_file
 from ..store.read import held, load
 from ..text import printable
 from .schedules import as_csv, bounds_csv, page_parts, schedule_groups
@@ -85,6 +87,10 @@ def parser() -> Parser:
         "else the second side of the grid's question where it differs most from the first, else the first)",
     )  # fmt: skip
     options.add_argument(
+        "--plugin", metavar="FILE.py", action="append", default=[],
+        help="run this file, with which the run was computed, so that its rates and its check are there; may repeat",
+    )  # fmt: skip
+    options.add_argument(
         "--theme", choices=THEMES, default=THEMES[0], help="the colours of a run's page (default: the reader's)"
     )
     options.add_argument("--out", metavar="DIR", help="where to write (default: <run>-report beside the run file)")
@@ -117,6 +123,7 @@ def _formats(known):
 
 def _report(path, options):
     """Read everything, make everything, then write."""
+    _run_plugins(path, options.plugin)
     run = held(load(path))
     folder = folder_of(path, options.out, "report")
     wanted = wanted_formats(options.format, FORMATS, say)
@@ -127,6 +134,16 @@ def _report(path, options):
     print(as_terminal(report))
     print("\n" + "\n".join(printable(folder / name) for name in files))
     return DONE
+
+
+def _run_plugins(path, files):
+    """Run the files that somebody says to trust; InputError where one is not what the run was computed with."""
+    known = {one.digest for one in (kind.plugin for kind in load(path).config.plugins)} if files else set()
+    for file in files:
+        digest = formats.digest(file)
+        if digest not in known:
+            raise InputError(f"--plugin {file}: is not what the run was computed with (SHA-256 {digest[:12]})")
+        run_file(file)
 
 
 def _json(path, baseline):
@@ -163,8 +180,7 @@ def _explore(path, out):
 
 def _schedules(grid, out, formats):
     """The learning rates of a grid."""
-    is_paper = grid in paper_names()
-    config = read(load_paper(grid).GRID if is_paper else Path(grid))
+    config = read_paper(grid) if is_paper(grid) else read(Path(grid))
     if isinstance(config, StudyConfig):
         raise InputError(f"--schedules {grid}: is a study, which has no schedules")
     folder = folder_of(Path(grid), out, "schedules")

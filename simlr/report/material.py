@@ -7,7 +7,13 @@ from typing import Any, NamedTuple
 from ..analysis.levels import WORDS, is_loss
 from ..analysis.verdict import paper_of
 from ..analysis.wording import begun
+<<<<<<< HEAD
 from ..problems import basis, losses
+=======
+from ..plugins.kinds import told
+from ..plugins.recorded import ATTRIBUTE
+from ..problems import losses
+>>>>>>> 1c0a489 (Take schedules, problems and papers from a Python file that a grid names, or from an installed package)
 from ..text import many, values_text
 from . import answer_text
 from .optima import optima
@@ -69,11 +75,21 @@ def material(analysis: Any, name: str) -> Material:
         about=[
             *([] if run.is_study else losses.told(run.config.problem) + basis.told(run.config.problem)),
             *([f"{begun(run.attributes['expectation'])}."] if "expectation" in run.attributes else []),
+            *_not_loaded(run),
             *([f"Reconstruction: {paper.RECONSTRUCTION}"] if hasattr(paper, "RECONSTRUCTION") else []),
         ],
         provenance=_provenance(run, name),
         grid=run.attributes["config"],
     )
+
+
+def _not_loaded(run):
+    """What is to be said of plug-ins whose code is not here."""
+    names = dict.fromkeys(kind.plugin.name for kind in run.config.plugins if not kind.plugin.is_loaded)
+    told = (
+        f"Not loaded, for a report runs nobody's code: {', '.join(names)}. What takes rates of a schedule, or a check, "
+    )
+    return [f"{told}is left out; --plugin FILE.py runs a file."] if names else []
 
 
 def _provenance(run, name):
@@ -85,6 +101,7 @@ def _provenance(run, name):
         *(("data", text) for text in str(attributes.get("problem_data", "")).splitlines()),
         ("versions", ", ".join(f"{key} {attributes.get(f'{key}_version', 'unknown')}" for key in versions)),
         ("kernel digest", attributes.get("kernel_digest", "unknown")),
+        *(("plug-in", text) for text in told(str(attributes.get(ATTRIBUTE, "")))),
         *(("other code, accepted", text) for text in run.accepted_other),
         ("processor", attributes.get("processor", "unknown")),
         ("root seed", run.config.seeds["root"]),

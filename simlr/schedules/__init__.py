@@ -5,7 +5,7 @@ simlr.schedules.tabulate("cosine", steps=100, learning_rate=0.1)  # float64 (100
 
 from .checking import build, check_keys, check_kind, check_phase, describe, kinds, needs_steps, parameters, read_file
 from .export import export
-from .registry import KINDS, Rates, schedule
+from .registry import KINDS, Kind, Rates, schedule
 from .rules import RULES
 from .schedule import FLOW, PHASES, Phase, Schedule
 from .tabulation import from_callable, tabulate
@@ -15,6 +15,7 @@ __all__ = [
     "KINDS",
     "PHASES",
     "RULES",
+    "Kind",
     "Phase",
     "Rates",
     "Schedule",

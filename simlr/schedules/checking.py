@@ -13,22 +13,18 @@ from ..errors import Faults, InputError, unknown
 from ..inputs import rules, vectors
 from ..inputs.parameters import REQUIRED, Parameter, missing_kind, read_parameters
 from ..inputs.parameters import check_keys as refuse_unknown_keys
+from ..inputs.rules import Rule
+from ..plugins.kinds import SCHEDULE, PluginKind
+from ..plugins.loading import installed
 from . import optimal  # optimal and shapes enter their kinds
-from .registry import KINDS
+from .plugin import try_out
+from .registry import ALIASES, KINDS, kind_of
 from .rules import RULES, rate_list
 from .schedule import FLOW, Phase, Schedule
 
 MOST_VARYING_STEPS = 1 << 33  # their sum is taken, and takes a minute
 # key of a table -> the parameter that it gives as a share of the steps, rounded to whole ones.
 FRACTIONS = {"warmup_fraction": "warmup_steps", "decay_fraction": "decay_steps"}
-# another usual name -> the kind
-ALIASES = {
-    "wsd": "warmup_stable_decay",
-    "trapezoid": "warmup_stable_decay",
-    "onecycle": "one_cycle",
-    "sgdr": "cosine_restarts",
-    "poly": "polynomial",
-}
 FILE_KEYS = ("file", "column", "header")  # of a table, in place of its rates
 
 
@@ -40,23 +36,26 @@ def kinds() -> list[str]:
 
 def parameters(kind: str) -> dict[str, Any]:
     """The parameters of a kind besides `steps`: name -> default, or None where it must be given."""
-    if kind == FLOW:
-        return {}
-    _, _, *signature = inspect.signature(KINDS[kind].function).parameters.values()
-    return {p.name: None if p.default is p.empty else p.default for p in signature}
+    return {} if kind == FLOW else kind_of(kind).parameters
 
 
 def describe(kind: str) -> str:
     """The formula of a kind, in one line."""
     if kind == FLOW:
         return "d theta / d tau = -grad L: gradient flow, the limit of small learning rates; it ends by itself."
-    text = inspect.getdoc(KINDS[kind].function)
+    text = inspect.getdoc(kind_of(kind).function)
     return text.splitlines()[0] if text else ""
 
 
 def needs_steps(kind: str) -> bool:
     """Whether a kind has no shape without a number of steps; a constant and its like run on to max_steps."""
-    return kind != FLOW and KINDS[kind].needs_steps
+    return kind != FLOW and kind_of(kind).needs_steps
+
+
+def rule_of(kind: str, name: str) -> Rule:
+    """The rule of a parameter of a kind, `steps` among them."""
+    own = {} if kind == FLOW else kind_of(kind).rules
+    return own.get(name) or RULES[name]
 
 
 # ---- checking ----
@@ -66,9 +65,11 @@ def check_kind(key: str, kind: Any, others: tuple[str, ...] = ()) -> str:
     """Refuse a kind that does not exist; `others` are those of the grid alone, which a message may propose."""
     if not isinstance(kind, str):
         rules.refuse(f"{key}.kind", "a string", kind)
+    if isinstance(kind, PluginKind):
+        return kind
     kind = ALIASES.get(kind, kind)
     if kind not in kinds():
-        raise unknown(key, kind, [*kinds(), *ALIASES, *others], "kind")
+        raise unknown(key, kind, [*kinds(), *ALIASES, *others, *installed(SCHEDULE)], "kind")
     return kind
 
 
@@ -89,11 +90,11 @@ def check_phase(key: str, table: Any, least_steps: int = 1) -> dict:
     defaults = {name: REQUIRED if default is None else default for name, default in parameters(kind).items()}
     # None, from Python, stands for a value that is not given.
     given = {name: REQUIRED if table[name] is None else table[name] for name in defaults if name in table}
-    expected = [Parameter(name, RULES[name], default) for name, default in defaults.items()]
+    expected = [Parameter(name, rule_of(kind, name), default) for name, default in defaults.items()]
     checked = {"kind": kind, **read_parameters(key, given, expected, kind)}
     if kind == FLOW:
         return checked
-    entry, values = KINDS[kind], {name: value for name, value in checked.items() if name != "kind"}
+    entry, values = kind_of(kind), {name: value for name, value in checked.items() if name != "kind"}
     checked |= shares
     steps = rules.count(f"{key}.steps", table["steps"], least_steps) if "steps" in table else None
     if steps is None and entry.needs_steps:
@@ -232,6 +233,7 @@ def build(key: str, name: str, unit: str, tables: list[dict], max_steps: int) ->
         besides = ("kind", "steps", *fractions(table["kind"]))
         values = tuple((name, value) for name, value in table.items() if name not in besides)
         phase = Phase(table["kind"], table.get("steps", max_steps - given), values)
+        try_out(key, phase)
         phases.append(phase)
         if any(rate is None and steps > MOST_VARYING_STEPS for _, steps, rate in phase.pieces()):
             raise InputError(

@@ -10,12 +10,17 @@ The function takes the steps t of its phase, float64, ascending, any stretch of 
 line of its docstring is the formula.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from ..inputs.rules import Rule
+from ..plugins.kinds import plugin_of
 
 Array = NDArray[np.float64]
 
@@ -30,9 +35,35 @@ class Kind:
     starts: Callable | None = None  # (steps, **parameters) -> the first steps of its constant pieces, ascending from 0
     stable: Callable | None = None  # (steps, **parameters) -> (first, end) of a stretch over which it is constant
     length: Callable | None = None  # (**parameters) -> its own number of steps, which holds where none is given
+    rules: Mapping[str, Rule] = field(default_factory=dict)  # of parameters that `rules.RULES` has no rule of
+    is_known: bool = True  # whether the function is there; of a plug-in that is not loaded it is not, and then
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # those of its parameters that have one
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Name -> default, or None where it must be given."""
+        if not self.is_known:
+            return {name: self.defaults.get(name) for name in self.rules}
+        _, _, *signature = inspect.signature(self.function).parameters.values()
+        return {p.name: None if p.default is p.empty else p.default for p in signature}
 
 
 KINDS: dict[str, Kind] = {}
+# another usual name -> the kind
+ALIASES = {
+    "wsd": "warmup_stable_decay",
+    "trapezoid": "warmup_stable_decay",
+    "onecycle": "one_cycle",
+    "sgdr": "cosine_restarts",
+    "poly": "polynomial",
+}
+GRID_KINDS = ("optimal",)  # which a grid alone has
+
+
+def kind_of(name: str) -> Kind:
+    """The `Kind` of a name that has been checked."""
+    plugin = plugin_of(name)
+    return plugin.entry if plugin else KINDS[name]
 
 
 def schedule(function: Callable | None = None, **properties) -> Callable:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .registry import KINDS, Array
+from .registry import Array, kind_of
 
 FLOW = "flow"
 MOST_PIECES = 4096
@@ -24,15 +24,18 @@ class Phase:
 
     def rates(self, first: int, last: int) -> Array:
         """Learning rates of the phase's steps first..last - 1, float64 (last - first,)."""
+        kind = kind_of(self.kind)
+        if not kind.is_known:
+            return np.full(last - first, np.nan)
         t = np.arange(first, last, dtype=np.float64)
         # A rate may grow beyond all numbers, where a run diverges without a warning; 0 times that is 0.
         with np.errstate(over="ignore", invalid="ignore"):
-            rates = KINDS[self.kind].function(t, self.steps, **dict(self.parameters))
+            rates = kind.function(t, self.steps, **dict(self.parameters))
         return np.nan_to_num(np.asarray(rates, dtype=np.float64), nan=0.0, posinf=np.inf)
 
     def pieces(self) -> list[Piece]:
         """The phase as [(first step, steps, learning rate), ...], the rate None where it varies from step to step."""
-        kind, parameters = KINDS[self.kind], dict(self.parameters)
+        kind, parameters = kind_of(self.kind), dict(self.parameters)
         starts = kind.starts(self.steps, **parameters) if kind.starts and self.steps else []
         if 0 < len(starts) <= MOST_PIECES:
             ends = [*starts[1:], self.steps]

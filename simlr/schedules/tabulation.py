@@ -7,6 +7,7 @@ from ..errors import InputError, show
 from ..inputs import rules
 from ..inputs.parameters import check_keys
 from .checking import build, check_phase, read_file
+from .plugin import with_plugins
 from .registry import Array, Rates
 from .rules import MOST_RATES
 from .schedule import FLOW, PHASES
@@ -55,7 +56,7 @@ def tabulate(kind: str, steps: int, **parameters: Any) -> Array:
 
 def _read_and_checked(key, table):
     """A phase given from Python; its file, if it has one, is relative to the working folder."""
-    return check_phase(key, read_file(key, table))
+    return check_phase(key, read_file(key, with_plugins(key, table, ".")))
 
 
 def from_callable(function: Callable[[int], Any], steps: int, name: str | None = None, unit: str = "absolute") -> dict:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, show
 from ..plan.plan import Plan
+from ..plugins.kinds import told
+from ..plugins.recorded import ATTRIBUTE
+from ..text import first_few
 from . import file_format
 from .blocks import Place
 from .file_format import Field
@@ -17,13 +20,15 @@ from .file_format import Field
 # What must agree for the bits of two files to go together, besides the grid: what is computed, and by what. Only the
 # second may differ where that is accepted.
 PROBLEM = "problem_identity"
+PLUGINS = ATTRIBUTE
 CODE = (
     *("kernel_digest", "code_digest", "numba_version", "numpy_version", "blas"),
     *("processor", "processor_features"),
 )
-PROVENANCE = (PROBLEM, *CODE)
+PROVENANCE = (PROBLEM, PLUGINS, *CODE)
 # The attribute that says what else than the file's own code has computed parts of it: a line each.
 ACCEPTED = "accepted_other"
+MOST_PLUGINS = 5
 DATA_CHANGED = "the data that the grid names are not what they were"
 ACCEPT = "--accept-other takes them together all the same, and says so in the file"
 
@@ -75,6 +80,11 @@ def check_same(
             f"{path}: was written with problem identity {show(recorded.get(PROBLEM), 40)}, here is "
             f"{show(wanted[PROBLEM], 40)}: {what}; --overwrite starts anew"
         )
+    if recorded.get(PLUGINS, "") != wanted.get(PLUGINS, ""):
+        there, here = (plugins_told(attributes) for attributes in (recorded, wanted))
+        raise InputError(
+            f"{path}: was written with {there}, here is {here}: its code is not what it was; --overwrite starts anew"
+        )
     differing = other_code(recorded, wanted)
     if differing and not accept_other:
         key = differing[0]
@@ -83,6 +93,12 @@ def check_same(
             f"{show(wanted[key], 40)}; going on would mix results that differ in their last bits; {ACCEPT}"
         )
     return named(differing, recorded) if differing else None
+
+
+def plugins_told(attributes: dict[str, Any]) -> str:
+    """The plug-ins of a run, on one line."""
+    lines = told(str(attributes.get(PLUGINS, "")))
+    return f"plug-in {first_few(lines[:MOST_PLUGINS], MOST_PLUGINS, len(lines))}" if lines else "no plug-in"
 
 
 def other_code(attributes: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
@@ -130,6 +146,9 @@ def check_alike(
                 f"{path}: was written with {key.replace('_', ' ')} {show(attributes.get(key), 40)}, {first_path} with "
                 f"{show(first.get(key), 40)}: they are not of the same data"
             )
+    if attributes.get(PLUGINS, "") != first.get(PLUGINS, ""):
+        there, here = (plugins_told(each) for each in (attributes, first))
+        raise InputError(f"{path}: was written with {there}, {first_path} with {here}: they are not of the same code")
     for key in other_code(attributes, first) if not accept_other else ():
         raise InputError(
             f"{path}: was written with {key.replace('_', ' ')} {show(attributes.get(key), 40)}, {first_path} with "

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config.reading import read
+from ..config.reading import read_recorded
 from ..errors import InputError, unknown
 from . import file_format
 from .compatibility import ACCEPTED
@@ -117,7 +117,7 @@ class Run:
         """The grid, as a GridConfig, or the study, as a StudyConfig. Read once: a thousand rates take a tenth of a
         second to check."""
         if self._config is None:
-            self._config = read(self._source.attributes["config"])
+            self._config = read_recorded(self._source.attributes)
         return self._config
 
     @property

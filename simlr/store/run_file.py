@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..config.grid import GridConfig
+from ..config.reading import read_recorded
 from ..errors import DamageError, InputError
 from ..inputs.files import reading, size_of
 from ..plan.plan import Plan
@@ -52,10 +53,12 @@ def plan_of(path: str | Path, survey: Survey) -> Plan:
     """The plan of a file, from its own description; InputError where it has none, DamageError where it is damaged."""
     if "study" in survey.attributes:
         raise InputError(f"{path}: is the run of a study, which has no blocks")
-    text: Any = survey.attributes.get("config")  # in a damaged file it may be anything
-    sizes: Any = survey.attributes.get("problem_sizes")
+    sizes: Any = survey.attributes.get("problem_sizes")  # in a damaged file it may be anything
     try:
-        plan = Plan.of_grid(GridConfig.from_toml(text), file_format.sizes_of(sizes))
+        config = read_recorded(survey.attributes)
+        if not isinstance(config, GridConfig):
+            raise ValueError("it is that of a study")
+        plan = Plan.of_grid(config, file_format.sizes_of(sizes))
         if "shard" in survey.attributes and file_format.shard_of(survey.attributes["shard"])[1] > plan.all_seeds:
             raise ValueError(f"there are no {survey.attributes['shard']} of {plan.all_seeds:,} seeds")
         return as_cut(plan, survey)

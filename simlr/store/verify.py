@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..config.reading import read
+from ..config.reading import read_recorded
 from ..config.study import StudyConfig
 from ..errors import DamageError, InputError, RunError
 from ..text import first_few, printable
@@ -67,7 +67,7 @@ def verify(path: str | Path, progress: Callable[[int, int], None] | None = None)
 def _is_study(attributes):
     """Whether a study's run says of itself what it measured: a paper's study, as its description has it."""
     try:
-        config = read(attributes["config"])
+        config = read_recorded(attributes)
     except (InputError, KeyError, TypeError):
         return False
     return isinstance(config, StudyConfig) and config.paper == attributes["study"]

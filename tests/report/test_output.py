@@ -11,7 +11,7 @@ import runs
 
 from simlr.errors import InputError
 from simlr.report import __main__ as report
-from simlr.report import output
+from simlr.report import contents, output
 from simlr.store import lock
 
 
@@ -107,8 +107,8 @@ def test_what_cannot_be_drawn_is_no_damage(copy, monkeypatch, capsys):
     def fail(*arguments):
         raise RuntimeError("latex could\nnot be found")
 
-    monkeypatch.setattr(report, "as_html", fail)
-    monkeypatch.setattr(report.style, "available", lambda: True)
+    monkeypatch.setattr(contents, "as_html", fail)
+    monkeypatch.setattr(contents.style, "available", lambda: True)
     assert report.main([copy, "--out", "made"]) == 0
     said = "no page with pictures, for matplotlib cannot draw them: RuntimeError: latex could not be found\n"
     assert capsys.readouterr().err == f"simlr: {said}"

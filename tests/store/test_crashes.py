@@ -11,6 +11,7 @@ import pytest
 import runs
 
 from simlr.report import __main__ as report
+from simlr.report import contents
 
 # A sample of the points of every stage; soak.py tries them all, in every mode.
 SAMPLES = ["create:kill:3", "resume:torn:2", "overwrite:kill:13", "merge:kill:17", "merge:full:23", "create:full:17"]
@@ -53,7 +54,7 @@ def test_a_signal_while_the_parts_are_loaded(name, as_script, folder):
 
 
 def test_a_report_that_is_interrupted_is_one_line(finished, folder, capsys, monkeypatch):
-    monkeypatch.setattr(report, "material", lambda *told: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(contents, "material", lambda *told: os.kill(os.getpid(), signal.SIGTERM))
     before = signal.getsignal(signal.SIGTERM)
     assert report.main([str(finished), "--out", "made"]) == 130
     assert capsys.readouterr() == ("", "interrupted\n")

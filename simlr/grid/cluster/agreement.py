@@ -22,7 +22,7 @@ class Agreement:
 
     def __init__(self, here: dict[str, Any], recorded: dict[str, Any] | None = None):
         machine = {name: (recorded or {}).get(name) for name in OF_MACHINE}
-        self._wanted = {name: machine.get(name, here[name]) for name in AGREEING}
+        self._wanted = {name: machine.get(name, here.get(name)) for name in AGREEING}
 
     def settle(self, worker: dict[str, Any]) -> None:
         """Take what a worker is, by name, for what all others have to be."""

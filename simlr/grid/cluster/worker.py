@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 from ...config.grid import GridConfig
 from ...engine.block_engine import Engine
 from ...engine.environment import environment
+from ...errors import InputError
+from ...plugins.kinds import plugin_of
+from ...plugins.loading import run_source, source_text
+from ...plugins.recorded import ATTRIBUTE, attribute_of, reading_back
 from ...store import file_format
 from ..job import Job, Origin
 from .agreement import AGREEING
@@ -35,12 +39,15 @@ class Order(NamedTuple):
     text: str  # the grid, TOML
     files: dict[str, bytes]  # a data file's name in it -> its bytes
     threads: int | None
+    plugins: str = ""  # as the run file describes them
+    sources: tuple[tuple[str, bytes], ...] = ()  # of those from files: where each lay, and what is in it
 
 
 class _Taken(NamedTuple):
     job: Job
     engine: Engine
     lock: threading.Lock  # an engine computes one block at a time
+    folder: tempfile.TemporaryDirectory  # its data files
     used: list[float]  # when a block of it was last begun or ended, of this worker's clock
 
 
@@ -67,7 +74,10 @@ def order(config: GridConfig, threads: int | None) -> Order:
             if isinstance(text, str) and key != "kind" and _names_file(key, text):
                 names.add(text)
     files = {name: (Path(config.folder) / name).read_bytes() for name in sorted(names)}
-    return Order(config.to_toml(), files, threads)
+    modules = [kind.plugin.module for kind in config.plugins if not kind.plugin.package]
+    sources = {(module.__file__ or "", source_text(module)) for module in modules if module is not None}
+    described = attribute_of(config.plugins).get(ATTRIBUTE, "")
+    return Order(config.to_toml(), files, threads, described, tuple(sorted(sources)))
 
 
 def _names_file(key, value):
@@ -96,12 +106,12 @@ def take_over(key: str, order: Order) -> dict[str, Any]:
     with _taking:
         if key not in _taken:
             _make_room()
-            job = _job(order)
+            job, folder = _job(order)
             engine = Engine(job.plan, job.sources, order.threads)
-            _taken[key] = _Taken(job, engine, threading.Lock(), [time.monotonic()])
+            _taken[key] = _Taken(job, engine, threading.Lock(), folder, [time.monotonic()])
         job = _taken[key].job
     attributes = job.attributes()
-    return {name: attributes[name] for name in AGREEING}
+    return {name: attributes.get(name) for name in AGREEING}
 
 
 def _make_room():
@@ -113,16 +123,24 @@ def _make_room():
 
 
 def _job(order):
-    """The Job of a grid whose data files came with it."""
-    config = GridConfig.from_toml(order.text)
-    with tempfile.TemporaryDirectory(prefix="simlr-") as folder:
-        places = {}
-        for number, (name, data) in enumerate(order.files.items()):
-            places[name] = Path(folder) / str(number) / Path(name).name
-            places[name].parent.mkdir()
-            places[name].write_bytes(data)
-        problem = {key: _placed(key, value, places) for key, value in config.problem.items()}
-        return Job(config.replace(problem=problem))
+    """The Job of a grid whose data files came with it, and the folder of these: a plug-in may read them at any time."""
+    for path, source in order.sources:
+        run_source(source, path)
+    with reading_back(order.plugins):
+        config = GridConfig.from_toml(order.text)
+    for kind in config.plugins:
+        if not kind.plugin.is_loaded:
+            raise InputError(f"plug-in {kind.plugin.where} is not there in that version: install it on every worker")
+    folder, places = tempfile.TemporaryDirectory(prefix="simlr-"), {}
+    for number, (name, data) in enumerate(order.files.items()):
+        places[name] = Path(folder.name) / str(number) / Path(name).name
+        places[name].parent.mkdir()
+        places[name].write_bytes(data)
+    problem = {key: _placed(key, value, places) for key, value in config.problem.items()}
+    job = Job(config.replace(problem=problem))
+    if plugin_of(job.config.problem["kind"]) is None:
+        folder.cleanup()  # simlr's own problems read their files once
+    return job, folder
 
 
 def _placed(key, value, places):

@@ -123,6 +123,8 @@ def redrawn(schedule: Schedule, land: Landscape, level: float, lands: bool = Fal
     """
     unit = land.curvature.max() if schedule.unit == "sharpness" else 1.0
     rates = schedule.rates(0, min(schedule.length, MOST_STEPS)) / unit
+    if np.isnan(rates).any():  # of a plug-in that is not loaded
+        return np.empty((0, 2))
     factors = np.vstack([np.ones(2), 1.0 - rates[:, None] * land.curvature])
     with np.errstate(over="ignore", invalid="ignore"):
         residual = land.start * np.cumprod(factors, axis=0)

@@ -9,7 +9,7 @@ from ..kernels import jit
 from ..problems import lapack
 
 # The folders of simlr that have a part in the numbers; the kernels have a digest of their own.
-COMPUTING = ("inputs", "schedules", "problems", "config", "plan", "engine", "papers")
+COMPUTING = ("inputs", "plugins", "schedules", "problems", "config", "plan", "engine", "papers")
 
 
 def environment() -> dict[str, str]:

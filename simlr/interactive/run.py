@@ -21,14 +21,16 @@ from ..report.figures.files import FORMATS as FIGURES
 from ..report.figures.style import Picture
 from ..report.material import material
 from ..report.output import remove_stale, write
-from ..report.pages import drawn, drawn_alone
-from ..report.story import head, leading
+from ..report.pages import drawn, drawn_alone, paper_pictures
+from ..report.story import LEADING, OWN, head
 from ..report.tables import agreement
+from ..report.view import View
 from ..store import run as store_run
 from ..store.read import FileSource, held
 
 # Of a larger run no verdict is looked up where it is only named.
 MOST_CELLS_NAMED = 1_000_000
+FITTING = '<svg style="max-width:100%;height:auto"'
 WIDTH = 640  # of the picture in a notebook, in pixels at most
 
 
@@ -56,11 +58,12 @@ class Run(store_run.Run):
         paper = paper_of(self)
         lines = [f"<b>{escape(self.config.name)}</b>" + (f": {escape(paper.SOURCE)}" if paper else "")]
         lines.append(escape(store_run.Run.__repr__(self)[1:-1]))
-        _, said, pictures = self._report_parts()
-        sentence = f"{pictures.view.sentence()}." if pictures and pictures.view else ""
+        analysis, said = self._said()
+        first = self._leading(self._own_pictures()) if style.available() else None
+        is_compared = first is not None and not self.is_study
+        sentence = f"{View(analysis.run, analysis.rows, analysis.lead).sentence()}." if is_compared else ""
         question, result, _, told = head(said, sentence)
         lines += [f"<i>{escape(question)}</i>", escape(f"{result}. {told}" if result else told)]
-        first = leading(pictures.pictures, pictures.own) if pictures else None
         picture = _inline(first) if first else ""
         return f'<div class="simlr-run"><p>{"<br>".join(line for line in lines if line)}</p>{picture}</div>'
 
@@ -97,16 +100,18 @@ class Run(store_run.Run):
         """
         if not style.available():
             raise InputError(f"plot: needs matplotlib; {contents.INSTALL}")
-        analysis, said, pictures = self._report_parts()
-        keys = [picture.key for picture in pictures.all]
-        if not keys:
+        own = self._own_pictures()
+        first = self._leading(own) if name is None else None
+        if name is None and first is None:
             raise InputError("plot: the run has no data for a picture")
-        if name is not None and name not in keys:
-            raise unknown("plot", name, keys, "picture")
-        name = name or leading(pictures.pictures, pictures.own).key
+        if first is not None and ax is None:
+            return first.figure
         # Anew at every call: what is given away may be changed.
-        own: list = [picture.key for picture in pictures.own]
-        picture: Any = drawn_alone(analysis, said, name, own, [] if ax is None else list(np.ravel(ax)))
+        analysis, said = self._said()
+        wanted, axes = first.key if first else str(name), [] if ax is None else list(np.ravel(ax))
+        picture: Any = drawn_alone(analysis, said, wanted, [one.key for one in own], axes)
+        if picture is None:
+            raise unknown("plot", name, [one.key for one in drawn(analysis, said).all], "picture")
         return picture.figure if ax is None else ax
 
     def report(self, out: str | Path | None = None, **options: Any) -> Path:
@@ -120,14 +125,25 @@ class Run(store_run.Run):
             self._kept = {"complete": self.complete, "analysis": StudyAnalysis(run) if run.is_study else Analysis(run)}
         return self._kept["analysis"]
 
-    def _report_parts(self):
-        """(analysis, what a report says, its pictures; None without matplotlib)."""
+    def _said(self):
+        """(analysis, what a report says of it)."""
         analysis = self._analysis()
         if "material" not in self._kept:
             self._kept["material"] = material(analysis, self.config.name)
-        if "pictures" not in self._kept:
-            self._kept["pictures"] = drawn(analysis, self._kept["material"]) if style.available() else None
-        return analysis, self._kept["material"], self._kept["pictures"]
+        return analysis, self._kept["material"]
+
+    def _own_pictures(self):
+        """The pictures of the run's paper."""
+        return paper_pictures(self._analysis().run)
+
+    def _leading(self, own):
+        """The picture that the page begins with, of its kinds the first that there is; None where there is none."""
+        analysis, said = self._said()
+        for key in LEADING:
+            picture = next(iter(own), None) if key == OWN else drawn_alone(analysis, said, key, ())
+            if picture:
+                return picture
+        return None
 
     def _in_short(self):
         """The answer in a sentence, or the outcome of the paper's check; "" without."""
@@ -258,4 +274,4 @@ def _inline(picture: Picture) -> str:
     figure: Any = picture.figure
     content = style.svg(figure).decode("utf-8")
     svg = content[content.index("<svg") :]
-    return f'<div style="max-width:{WIDTH}px">{svg}</div>'
+    return f'<div style="max-width:{WIDTH}px">{svg.replace("<svg", FITTING, 1)}</div>'

@@ -74,6 +74,8 @@ def curves_of_run(run: Run, problem: Mapping[str, Any] | None = None, loss: str 
         if at[-1] > MOST_STEPS:
             raise InputError(f"schedule {schedule.name!r}: a law takes at most {MOST_STEPS:,} steps, got {at[-1]:,}")
         rates = schedule.rates(0, int(at[-1]))
+        if np.isnan(rates).any():
+            raise InputError(f"schedule {schedule.name!r}: its rates are not known, for its plug-in is not loaded")
         found.append(Curve(schedule.name, rates, at, losses[used][places], batch))
     if not found:
         raise InputError("no schedule has a trajectory of finite losses after its first step")

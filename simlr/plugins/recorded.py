@@ -73,4 +73,7 @@ def from_record(role: str, kind: str, adopt: Adopt, stand_in: Callable[[dict], A
     elif any(digest_of(one) == digest and package_of(one) == package for one in installed(role).get(kind, [])):
         return from_package(role, role, kind, adopt)
     shape = {key: value for key, value in record.items() if key not in ("role", "name", "digest", "package")}
-    return PluginKind(Plugin(role, kind, digest, package, stand_in(shape), None, shape))
+    try:
+        return PluginKind(Plugin(role, kind, digest, package, stand_in(shape), None, shape))
+    except (AttributeError, TypeError, ValueError):
+        raise InputError("its description of plug-ins is damaged") from None

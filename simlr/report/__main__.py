@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command_line.error("one of RUN.h5 and --schedules GRID.toml is required")
     if options.schedules is not None and options.baseline is not None:
         command_line.error("--baseline goes with a run file, not with --schedules")
-    for name in ("explore", "figures", "json"):
+    for name in ("explore", "figures", "json", "plugin"):
         if options.schedules is not None and getattr(options, name):
             command_line.error(f"--{name} goes with a run file, not with --schedules")
     if options.schedules is not None:
@@ -55,12 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in ("baseline", "format", "figures", "json"):
             if getattr(options, name):
                 command_line.error(f"--{name} goes with a report, not with --explore")
-        return answered(lambda: _explore(Path(options.run), options.out), "interrupted")
+        return answered(lambda: _explore(Path(options.run), options), "interrupted")
     if options.json:
         for name in ("format", "figures", "out"):
             if getattr(options, name):
                 command_line.error(f"--{name} goes with a report, not with --json")
-        return answered(lambda: _json(Path(options.run), options.baseline), "interrupted")
+        return answered(lambda: _json(Path(options.run), options), "interrupted")
     return answered(lambda: _report(Path(options.run), options), "interrupted")
 
 
@@ -146,11 +146,12 @@ def _run_plugins(path, files):
         run_file(file)
 
 
-def _json(path, baseline):
+def _json(path, options):
     """The numbers of a report on standard output."""
+    _run_plugins(path, options.plugin)
     run = held(load(path))
     with of_file(path):
-        analysis = analysis_of(run, baseline)
+        analysis = analysis_of(run, options.baseline)
         verdict, answer = analysis.verdict, None if run.is_study else analysis.answer
         told = {
             "format": JSON_FORMAT,
@@ -167,10 +168,11 @@ def _json(path, baseline):
     return DONE
 
 
-def _explore(path, out):
+def _explore(path, options):
     """The explorer of a run."""
+    _run_plugins(path, options.plugin)
     run = load(path)
-    folder = folder_of(path, out, "report")
+    folder = folder_of(path, options.out, "report")
     with of_file(path):
         page = explorer_page(run, path.name)
     write(folder, {EXPLORER: page.encode("utf-8")})

@@ -14,6 +14,9 @@ from .tables import Table, agreement, findings_table
 # Sections of the analysis that explain, before those that list.
 MECHANISM = ("optima", "best", "directions", "spread")
 COURSE, MAIN, RATIO, DISTRIBUTION, PATHS = "course", "test-against-train", "ratio", "distribution", "paths"
+# What a page begins with, the first of these that there is.
+OWN = "own"  # the first picture of the run's paper
+LEADING = ("answer", OWN, "optima", PATHS, MAIN, "against", COURSE)
 KINDS = {"yes": "holds", "no": "fails", HOLDS: "holds", FAILS: "fails"}
 
 
@@ -76,11 +79,7 @@ def story(material: Any, sentence: str, pictures: dict[str, Inline], own: Sequen
 
 def leading(pictures: Mapping[str, Any], own: Sequence[Any]) -> Any:
     """The picture that a page begins with; None where there is none. Parameters as of `story`."""
-    ranked = [
-        pictures.get("answer"),
-        *own[:1],
-        *(pictures.get(key) for key in ("optima", PATHS, MAIN, "against", COURSE)),
-    ]
+    ranked = [picture for key in LEADING for picture in (own[:1] if key == OWN else [pictures.get(key)])]
     return next((picture for picture in ranked if picture), None)
 
 

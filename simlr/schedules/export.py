@@ -125,7 +125,12 @@ def _rates(schedule: Any) -> NDArray[np.float64]:
     if isinstance(schedule, Schedule):
         if schedule.flows:
             raise InputError(f"export: schedule {schedule.name!r} ends in a flow, which has no steps")
-        return schedule.rates(0, schedule.length)
+        rates = schedule.rates(0, schedule.length)
+        if np.isnan(rates).any():
+            raise InputError(
+                f"export: the rates of schedule {schedule.name!r} are not known: its plug-in is not loaded"
+            )
+        return rates
     if isinstance(schedule, dict):
         others = {key: value for key, value in schedule.items() if key not in ("kind", "steps", "name", "unit")}
         if "kind" not in schedule or "steps" not in schedule:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import sys
 import threading
 import types
@@ -15,9 +16,12 @@ import simlr
 from simlr.analysis.run_analysis import Analysis
 from simlr.cli import progress
 from simlr.errors import InputError
+from simlr.report import __main__ as command
 from simlr.report.csv_files import csv_files
 from simlr.report.figures.files import numbers
-from simlr.report.pages import run_pictures
+from simlr.report.figures.style import Picture
+from simlr.report.pages import drawn, run_pictures
+from simlr.report.story import leading
 from simlr.report.view import View
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:matplotlib")
@@ -202,22 +206,17 @@ def test_schedules_that_are_not_there_are_named(both):
 
 def test_the_pictures_are_the_reports(both):
     run = both[1]
-    analysis, said, drawn = run._report_parts()
-    report = {
-        picture.key: list(numbers([picture]))
-        for picture in run_pictures(analysis, said, View(run, analysis.rows)).values()
-    }
+    analysis, said = run._said()
+    made = run_pictures(analysis, said, View(run, analysis.rows))
+    report = {picture.key: list(numbers([picture])) for picture in made.values()}
     for key, lines in report.items():
-        style = type(drawn.all[0])
-        again = list(numbers([style(key, "", run.plot(key))]))
+        again = list(numbers([Picture(key, "", run.plot(key))]))
         assert [tuple(map(str, line)) for line in again] == [tuple(map(str, line)) for line in lines]
 
 
 @pytest.mark.parametrize("name", ["test-against-train", "ratio", "distribution", "course"])
 def test_pictures_go_onto_own_axes(both, name):
     from matplotlib.figure import Figure
-
-    from simlr.report.figures.style import Picture
 
     run, figure = both[0], Figure(figsize=(7, 9))
     wanted = run.plot(name)
@@ -230,7 +229,17 @@ def test_pictures_go_onto_own_axes(both, name):
             np.testing.assert_array_equal(line.get_xydata(), other.get_xydata())
     assert np.ravel(axes)[0].get_title() and np.ravel(axes)[0].get_legend() is not None
     assert wanted.get_suptitle().split() == np.ravel(axes)[0].get_title().split()
-    assert Picture  # the report's own class
+
+
+def test_the_leading_picture_is_the_pages(both):
+    page = drawn(*both[0]._said())
+    first = leading(page.pictures, page.own)
+    assert run_numbers(both[0].plot()) == run_numbers(first.figure) and first.key == "paths"
+
+
+def run_numbers(figure):
+    """The points of a figure's curves."""
+    return [str(line) for line in numbers([Picture("", "", figure)])]
 
 
 def test_wrong_pictures_are_refused(both):
@@ -251,16 +260,15 @@ def test_wrong_pictures_are_refused(both):
 
 def test_the_report_is_the_commands(both, tmp_path):
     path = both[1]._source.path
-    runs.command(path, "--out", tmp_path / "command", cwd=tmp_path, module="simlr.report")
+    assert command.main([str(path), "--out", str(tmp_path / "command")]) == 0
     assert simlr.report(path, tmp_path / "path") == tmp_path / "path"
-    simlr.report(both[1], tmp_path / "run")
     names = sorted(file.name for file in (tmp_path / "command").iterdir())
-    for other in ("path", "run"):
-        assert names == sorted(file.name for file in (tmp_path / other).iterdir())
-        for name in names:
-            assert (tmp_path / other / name).read_bytes() == (tmp_path / "command" / name).read_bytes()
-    both[0].report(tmp_path / "memory", formats=["csv"])
-    assert (tmp_path / "memory/pairs.csv").read_bytes() == (tmp_path / "command/pairs.csv").read_bytes()
+    assert names == sorted(file.name for file in (tmp_path / "path").iterdir())
+    for name in names:
+        assert (tmp_path / "path" / name).read_bytes() == (tmp_path / "command" / name).read_bytes()
+    for run, folder in zip(both, ("memory", "file"), strict=True):
+        run.report(tmp_path / folder, formats=["csv"])
+        assert (tmp_path / folder / "pairs.csv").read_bytes() == (tmp_path / "command/pairs.csv").read_bytes()
 
 
 def test_a_report_needs_a_place_and_known_formats(both, tmp_path):
@@ -269,3 +277,13 @@ def test_a_report_needs_a_place_and_known_formats(both, tmp_path):
     with pytest.raises(InputError, match="report: formats: unknown format 'pdf'"):
         both[0].report(tmp_path / "no", formats=["pdf"])
     assert not (tmp_path / "no").exists() and threading.active_count() < 50
+
+
+def test_the_document_runs(folder, capsys):
+    document = (runs.ROOT / "docs/python.md").read_text(encoding="utf-8")
+    names: dict = {}
+    for block in re.findall(r"```python\n(.*?)```", document, re.DOTALL):
+        exec(block, names)
+    assert "7 schedules, 40 seeds, 2 levels; complete" in capsys.readouterr().out
+    assert (folder / "page/report.html").exists() and (folder / "first.svg").exists()
+    assert names["left"].get_title() and names["right"].get_title() and len(names["frame"]) == 7 * 40 * 2

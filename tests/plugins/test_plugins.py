@@ -12,6 +12,7 @@ import runs
 
 import simlr
 from simlr import merge, status
+from simlr.config.reading import read_recorded
 from simlr.errors import InputError
 from simlr.grid import __main__ as grid
 from simlr.grid import catalogue
@@ -298,6 +299,34 @@ def test_a_run_file_names_the_source_and_never_runs_it(shards, capsys):
     assert "nobody's code" not in (shards / "page/report.md").read_text()
     assert simlr.load("whole.h5").config.plugins[0].plugin.is_loaded  # by now
     same_bits(simlr.load("whole.h5"), simlr.run(tables()))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "3",
+        '[{"role": "schedule"}]',
+        '[{"role": "schedule", "name": "mine.py:cosine", "digest": 3, "package": "", "parameters": "abc"}]',
+        '[{"role": "schedule", "name": "mine.py:cosine", "parameters": {"x": "value"}, "defaults": 7}]',
+    ],
+)
+def test_descriptions_that_are_damaged_are_one_line(text):
+    grid = simlr.GridConfig.from_tables(tables()).to_toml().replace('"cosine"', '"mine.py:cosine"')
+    with pytest.raises(InputError, match="its description of plug-ins is damaged") as refusal:
+        read_recorded({"config": grid, "plugins": text})
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_run_file_without_a_description_runs_no_file(copies):
+    (copies / "mine.py").write_text(TELLING)
+    grid = simlr.GridConfig.from_tables(tables()).to_toml().replace('"cosine"', '"mine.py:cosine"')
+    for text in (grid, grid.replace('"nakkiran2020"', '"mine.py:one"')):
+        with pytest.raises(InputError, match=r"unknown kind 'mine.py:\w+'"):
+            read_recorded({"config": text})
+    with pytest.raises(InputError, match=r"unknown study 'mine.py:one'"):
+        read_recorded({"config": '[study]\nkind = "mine.py:one"\n'})
+    assert not os.path.exists("has-been-run")
 
 
 def test_another_source_is_refused(shards, capsys):

@@ -37,7 +37,10 @@ _PUBLIC = {
         name: f"simlr.{name}"
         for name in ("analysis", "bench", "claims", "config", "engine", "errors", "grid", "inputs", "interactive")
     },
-    **{name: f"simlr.{name}" for name in ("kernels", "merge", "papers", "plan", "problems", "report", "schedules")},
+    **{
+        name: f"simlr.{name}"
+        for name in ("kernels", "merge", "papers", "plan", "plugins", "problems", "report", "schedules")
+    },
     "laws": "simlr.laws",
     "store": "simlr.store",
     # What was a module of this folder before there were others: `from simlr import pairs` goes on as it did.

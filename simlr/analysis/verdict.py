@@ -1,9 +1,12 @@
 """The paper that a run belongs to, and its verdict."""
 
+from contextlib import nullcontext
 from typing import Any
 
 from ..claims.registry import paper_behind
 from ..claims.verdict import Verdict
+from ..plugins.kinds import plugin_of
+from ..plugins.loading import file_of, told_as
 from ..store.run import Run
 from .levels import is_loss
 
@@ -19,4 +22,6 @@ def verdict_of(run: Run) -> Verdict | None:
     # Of a part of the seeds nothing can be said that is claimed of all of them, and of what is not at equal train loss
     # nothing that is claimed of that.
     can = check and (run.is_study or ("shard" not in run.attributes and is_loss(run.config.level_kind)))
-    return check(run) if can else None
+    plugin = plugin_of(run.config.paper)
+    with told_as(plugin.where, "check fails", file_of(plugin)) if plugin else nullcontext():
+        return check(run) if can else None

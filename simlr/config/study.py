@@ -28,7 +28,7 @@ from ..inputs import rules, toml
 from ..inputs.parameters import REQUIRED, Parameter, check_keys, read_parameters
 from ..plugins import recorded
 from ..plugins.kinds import STUDY, Plugin, PluginKind, plugin_of
-from ..plugins.loading import from_file, from_package, installed, is_in_file, told_as
+from ..plugins.loading import from_file, from_package, guarded, installed, is_in_file
 from ..plugins.signatures import rule_of_sort, sort_of
 from .settings import check_name, check_settings
 
@@ -166,12 +166,7 @@ def _adopt(found: Any, plugin: Plugin) -> tuple[Study, dict]:
     study = getattr(found, "STUDY", None) if isinstance(found, ModuleType) else found
     if not isinstance(study, Study):
         raise InputError(f"{plugin.where}: is no simlr.config.Study")
-    path = getattr(plugin.module, "__file__", "") or ""
-
-    def measure(task):
-        with told_as(plugin.where, "measure fails", path):
-            return study.measure(task)
-
+    measure: Any = guarded(plugin, "measure", study.measure)
     return replace(study, measure=measure), {"parameters": {one.name: sort_of(one.rule) for one in study.parameters}}
 
 

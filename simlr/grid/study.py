@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import os
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from ..claims.registry import load_paper
 from ..config.study import StudyConfig
 from ..interactive.run import Run, load
+from ..plugins.loading import told_as
 from ..store import create
 from ..store.compatibility import check_same
 from ..store.file_format import Field
@@ -63,7 +65,9 @@ def run_study(config: StudyConfig, out: str | Path | None, options: RunOptions) 
             return load(out)
         create.check_target(Path(out), options.overwrite)  # before it is measured, which takes long
     begin = time.monotonic()
-    datasets, sizes = study_datasets(config, _measure(config, options))
+    measured = _measure(config, options)
+    with told_as(config.plugins[0].plugin.where, "measure fails") if config.plugins else nullcontext():
+        datasets, sizes = study_datasets(config, measured)
     ended = zip(ENDED, (time.time(), time.monotonic() - begin), strict=True)
     datasets += [(field, np.array(seconds, field.dtype)) for field, seconds in ended]
     if out is None:

@@ -150,6 +150,24 @@ def told_as(where: str, what: str, path: str = "") -> Iterator[None]:
         raise InputError(f"{where}: {what}: {line}{type(error).__name__}: {show(text, 200)[1:-1]}") from error
 
 
+def guarded(plugin: Plugin, what: str, function: Callable | None) -> Callable | None:
+    """A function of a plug-in whose faults are told in one line; None where there is none."""
+    if function is None:
+        return None
+
+    @functools.wraps(function)
+    def called(*arguments, **options):
+        with told_as(plugin.where, f"{what} fails", file_of(plugin)):
+            return function(*arguments, **options)
+
+    return called
+
+
+def file_of(plugin: Plugin) -> str:
+    """Where the source of a plug-in lies, as a traceback has it; "" where that is not known."""
+    return getattr(plugin.module, "__file__", "") or ""
+
+
 # ---- packages ----
 
 

@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +14,7 @@ from ..errors import InputError
 from ..inputs.parameters import REQUIRED, Parameter
 from ..plugins import recorded
 from ..plugins.kinds import PROBLEM, Plugin, PluginKind
-from ..plugins.loading import from_file, from_package, is_in_file, told_as
+from ..plugins.loading import file_of, from_file, from_package, guarded, is_in_file, told_as
 from ..plugins.signatures import defaults_of, parameters_of, rule_of_sort, sort_of
 from . import losses
 from .functions import FunctionQuadratics, FunctionRows, _Function
@@ -60,11 +59,13 @@ def _adopt(found: Any, plugin: Plugin) -> tuple[Problem, dict]:
         raise InputError(f"{plugin.where}: a problem is a function (draw, parameters) of arrays by name, or a Problem")
 
     def prepare(parameters, folder):
-        with told_as(plugin.where, "cannot be prepared", getattr(plugin.module, "__file__", "") or ""):
+        with told_as(plugin.where, "cannot be prepared", file_of(plugin)):
             source: Any = CheckedSource(plugin, made.prepare(parameters, folder))
             return source
 
-    return replace(made, prepare=prepare), {"parameters": {one.name: sort_of(one.rule) for one in made.parameters}}
+    return replace(made, prepare=prepare, check=guarded(plugin, "check", made.check)), {
+        "parameters": {one.name: sort_of(one.rule) for one in made.parameters}
+    }
 
 
 def _of_function(function: Callable, plugin: Plugin) -> Problem:
@@ -121,12 +122,7 @@ class CheckedSource:
 
     def _guarded(self, name, function):
         """A method whose faults are the plug-in's."""
-
-        @wraps(function)
-        def called(*arguments, **options):
-            with told_as(self._plugin.where, f"{name} fails"):
-                return function(*arguments, **options)
-
+        called: Any = guarded(self._plugin, name, function)
         return called
 
     def draw(self, root: int, draws: NDArray[np.int64], workers: int) -> Batch:

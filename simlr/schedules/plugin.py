@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import InputError
 from ..plugins import recorded
 from ..plugins.kinds import SCHEDULE, Plugin, PluginKind, plugin_of
-from ..plugins.loading import from_file, from_package, is_in_file, told_as
+from ..plugins.loading import from_file, from_package, guarded, is_in_file, told_as
 from ..plugins.signatures import parameters_of, rule_of_sort, sort_of, source_of
 from .registry import ALIASES, GRID_KINDS, KINDS, Array, Kind
 from .rules import RULES
@@ -80,7 +80,10 @@ def _adopt(found: Any, plugin: Plugin) -> tuple[Kind, dict]:
     def checked(t, steps, **parameters):
         return _rates(plugin, function, t, steps, parameters)
 
-    entry = Kind(checked, kind.needs_steps, kind.check, kind.starts, kind.stable, kind.length, own)
+    parts: dict[str, Any] = {
+        name: guarded(plugin, name, getattr(kind, name)) for name in ("check", "starts", "stable", "length")
+    }
+    entry = Kind(checked, kind.needs_steps, **parts, rules=own)
     sorts = {name: sort_of(own[name]) for name in entry.parameters}
     defaults = {name: value for name, value in entry.parameters.items() if value is not None}
     for name, value in defaults.items():

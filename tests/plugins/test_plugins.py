@@ -477,6 +477,28 @@ def test_the_documents_paper(documented, capsys):
         simlr.run("euler1734.py", out="euler.h5", resume=True)
 
 
+@pytest.mark.parametrize(
+    ("line", "changed", "message"),
+    [
+        ('return {"total"', 'return {"totl"', "euler1734.py:STUDY: measure fails: ValueError: study .* declares"),
+        ('return {"total"', 'return unknown or {"total"', "euler1734.py:STUDY: measure fails: line 23: NameError"),
+        (
+            "float(run[",
+            "float(run.no[",
+            "euler1734.py:STUDY: check fails: line 36: AttributeError: run has no dataset 'no'",
+        ),
+        ("CLAIM = ", "CLAM = ", "euler1734.py: is no paper: it has no CLAIM"),
+    ],
+)
+def test_faults_of_a_paper_are_one_line(documented, line, changed, message):
+    text = (documented / "euler1734.py").read_text()
+    assert line in text
+    (documented / "euler1734.py").write_text(text.replace(line, changed))
+    with pytest.raises(InputError, match=message) as refusal:
+        simlr.run("euler1734.py").verdict  # noqa: B018
+    assert "\n" not in str(refusal.value)
+
+
 def test_the_document_is_neat(documented):
     settings = ("--config", str(runs.ROOT / "pyproject.toml"))
     for action in (("check", "--select", "E,F,W"), ("format", "--check")):

@@ -28,7 +28,7 @@ def paper_names() -> list[str]:
 
 def is_paper(name: Any) -> bool:
     """Whether a name is that of a paper, or a Python file, which is one."""
-    return isinstance(name, str) and (name.endswith(".py") or name in paper_names())
+    return isinstance(name, str) and (name.endswith(".py") or name in own_names() or name in installed(PAPER))
 
 
 def load_paper(name: str) -> ModuleType:

@@ -77,7 +77,8 @@ class GridConfig:
         Parameters
         ----------
         source
-            A path, or the text itself, which is told by its "=" or by its lines.
+            A path, or the text itself, which is told by its "=" or by its lines. A Python file that it names as a kind
+            is run: docs/plugins.md.
         overrides
             (dotted key, value) pairs that replace or add single values before the check.
 

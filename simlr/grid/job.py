@@ -47,7 +47,8 @@ def run(
     ----------
     config : GridConfig, StudyConfig, dict, str or Path
         What is run: a config, which `simlr.config.read` makes; nested dicts, in which arrays, ranges and tuples are
-        lists; the path of a grid or study file; TOML text; or the name of a paper.
+        lists; the path of a grid or study file; TOML text; the name of a paper, or the path of its Python file. A
+        Python file that it names as a kind is run (docs/plugins.md), relative to the grid's or the working folder.
     out : str or Path, optional
         The run file; without one everything is kept in memory.
     threads : int, optional

@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import importlib
-import importlib.metadata
 import importlib.util
 import re
 import sys
@@ -12,11 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, RunError, show, unknown
 from ..inputs.files import reading, size_of
 from .kinds import PAPER, PROBLEM, SCHEDULE, STUDY, Plugin, PluginKind
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 IN_FILE = re.compile(r"(?s)(.+\.py):([^:/\\]*)")
 # role -> the groups of entry points that offer it. A paper has the problem and the study of its name.
@@ -171,11 +173,13 @@ def file_of(plugin: Plugin) -> str:
 # ---- packages ----
 
 
-def installed(role: str) -> dict[str, list[importlib.metadata.EntryPoint]]:
+def installed(role: str) -> "dict[str, list[EntryPoint]]":
     """{name: the entry points of that name} that installed packages offer; nothing of them is run."""
+    from importlib.metadata import entry_points  # late: it takes as long as all of this module
+
     found: dict[str, list] = {}
     for group in GROUPS[role]:
-        for point in importlib.metadata.entry_points(group=group):
+        for point in entry_points(group=group):
             found.setdefault(point.name, []).append(point)
     return found
 
@@ -202,12 +206,12 @@ def from_package(role: str, key: str, name: str, adopt: Adopt) -> PluginKind | N
     return adopted(Plugin(role, name, plugin.digest, package, module=module), found, adopt)
 
 
-def package_of(point: importlib.metadata.EntryPoint) -> str:
+def package_of(point: "EntryPoint") -> str:
     """ "name version" of the package that an entry point is of."""
     return f"{point.dist.name} {point.dist.version}" if point.dist else point.module.partition(".")[0]
 
 
-def digest_of(point: importlib.metadata.EntryPoint) -> str:
+def digest_of(point: "EntryPoint") -> str:
     """SHA-256 of the Python files of the package that an entry point leads to; nothing of it is run."""
     return _digest_of(point.module.partition(".")[0])
 

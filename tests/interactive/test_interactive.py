@@ -260,15 +260,26 @@ def test_wrong_pictures_are_refused(both):
 
 def test_the_report_is_the_commands(both, tmp_path):
     path = both[1]._source.path
+    assert command.main([str(path), "--out", str(tmp_path / "command"), "--format", "csv,md"]) == 0
+    assert simlr.report(path, tmp_path / "path", formats=("csv", "md")) == tmp_path / "path"
+    _same_files(tmp_path / "path", tmp_path / "command")
+    both[0].report(tmp_path / "memory", formats=["csv"])
+    assert (tmp_path / "memory/pairs.csv").read_bytes() == (tmp_path / "command/pairs.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_the_page_is_the_commands(both, tmp_path):
+    path = both[1]._source.path
     assert command.main([str(path), "--out", str(tmp_path / "command")]) == 0
-    assert simlr.report(path, tmp_path / "path") == tmp_path / "path"
-    names = sorted(file.name for file in (tmp_path / "command").iterdir())
-    assert names == sorted(file.name for file in (tmp_path / "path").iterdir())
+    _same_files(simlr.report(both[1], tmp_path / "run"), tmp_path / "command")
+
+
+def _same_files(one, other):
+    """Whether two folders have the same files, to the byte."""
+    names = sorted(file.name for file in other.iterdir())
+    assert names == sorted(file.name for file in one.iterdir())
     for name in names:
-        assert (tmp_path / "path" / name).read_bytes() == (tmp_path / "command" / name).read_bytes()
-    for run, folder in zip(both, ("memory", "file"), strict=True):
-        run.report(tmp_path / folder, formats=["csv"])
-        assert (tmp_path / folder / "pairs.csv").read_bytes() == (tmp_path / "command/pairs.csv").read_bytes()
+        assert (one / name).read_bytes() == (other / name).read_bytes()
 
 
 def test_a_report_needs_a_place_and_known_formats(both, tmp_path):
@@ -285,5 +296,5 @@ def test_the_document_runs(folder, capsys):
     for block in re.findall(r"```python\n(.*?)```", document, re.DOTALL):
         exec(block, names)
     assert "7 schedules, 40 seeds, 2 levels; complete" in capsys.readouterr().out
-    assert (folder / "page/report.html").exists() and (folder / "first.svg").exists()
+    assert (folder / "page/report.md").exists() and (folder / "first.svg").exists()
     assert names["left"].get_title() and names["right"].get_title() and len(names["frame"]) == 7 * 40 * 2

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -266,23 +267,32 @@ for shard in range(2):
 """
 
 
-@pytest.fixture
-def shards(copies):
-    """Two shards of a grid with a plug-in, which another process has computed; the source has changed since."""
-    (copies / "mine.py").write_text(FOREIGN)
-    (copies / "grid.toml").write_text(
-        simlr.GridConfig.from_tables(tables()).to_toml().replace('"cosine"', '"mine.py:cosine"')
-    )
-    done = subprocess.run([sys.executable, "-c", SHARDS], env=runs.environment(), capture_output=True, text=True)
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory):
+    """A folder in which another process has computed two shards of a grid with a plug-in."""
+    folder = tmp_path_factory.mktemp("foreign")
+    (folder / "mine.py").write_text(FOREIGN)
+    text = simlr.GridConfig.from_tables(tables()).to_toml().replace('"cosine"', '"mine.py:cosine"')
+    (folder / "grid.toml").write_text(text)
+    command = [sys.executable, "-c", SHARDS]
+    done = subprocess.run(command, cwd=folder, env=runs.environment(), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    (copies / "mine.py").write_text(TELLING)
-    return copies
+    return folder
+
+
+@pytest.fixture
+def shards(computed, folder):
+    """The same two shards, whose source has changed since."""
+    for name in ("grid.toml", "0.h5", "1.h5"):
+        shutil.copy(computed / name, folder)
+    (folder / "mine.py").write_text(TELLING)
+    return folder
 
 
 def test_a_run_file_names_the_source_and_never_runs_it(shards, capsys):
     assert merge.main(["0.h5", "1.h5", "--out", "whole.h5"]) == 0
     assert grid.main(["--verify", "whole.h5"]) == 0 and status.main(["whole.h5"]) == 0
-    assert report.main(["whole.h5", "--out", "page"]) == 0
+    assert report.main(["whole.h5", "--out", "page", "--format", "csv,md"]) == 0
     run = simlr.load("whole.h5")
     assert run.plot("course").axes and np.isnan(run.config.schedules()[0][0].rates(0, 2)).all()
     with pytest.raises(InputError, match=r"schedule 'mine.py:cosine': its source is not loaded"):
@@ -295,7 +305,7 @@ def test_a_run_file_names_the_source_and_never_runs_it(shards, capsys):
     assert report.main(["whole.h5", "--plugin", "mine.py"]) == 2
     assert "is not what the run was computed with" in capsys.readouterr().err
     (shards / "mine.py").write_text(FOREIGN)
-    assert report.main(["whole.h5", "--plugin", "mine.py", "--out", "page"]) == 0
+    assert report.main(["whole.h5", "--plugin", "mine.py", "--out", "page", "--format", "md"]) == 0
     assert "nobody's code" not in (shards / "page/report.md").read_text()
     assert simlr.load("whole.h5").config.plugins[0].plugin.is_loaded  # by now
     same_bits(simlr.load("whole.h5"), simlr.run(tables()))

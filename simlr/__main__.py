@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "list": ("list what a grid may name; simlr list cosine describes one", "simlr.grid.catalogue", ()),
     "run": ("run a grid of schedules x seeds, or a paper's claim", "simlr.grid.__main__", ()),
     "report": ("make the report of a run file", "simlr.report.__main__", ()),
+    "optimise": ("compute the best learning rates of a grid's problem", "simlr.grid.optimise", ()),
     "fit": ("fit a law to loss curves, and say how well it predicts", "simlr.laws.__main__", ()),
     "explore": ("write the page in which a class trains a run again", "simlr.report.__main__", ("--explore",)),
     "papers": ("run published claims and judge them", "simlr.papers.__main__", ()),

@@ -23,12 +23,11 @@ LONGEST_LINE, LAST_SHOWN = 1500, 300
 class Parser(argparse.ArgumentParser):
     """The parser of the command `python -m simlr.COMMAND`; its errors are one line, with exit status 2.
 
-    `statuses` says what the exit statuses mean; `separator` is a blank for a command that is no module of that name:
-    `python -m simlr COMMAND`.
+    `statuses` says what the exit statuses mean; `program` is what the command is called, where it has no module.
     """
 
-    def __init__(self, command: str, description: str, statuses: str, separator: str = "."):
-        program, epilog = f"python -m simlr{separator}{command}", f"exit status: {statuses}"
+    def __init__(self, command: str, description: str, statuses: str, program: str = ""):
+        program, epilog = program or f"python -m simlr.{command}", f"exit status: {statuses}"
         super().__init__(prog=program, description=description, epilog=epilog, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..claims.registry import load_paper, own_names
 from ..cli.arguments import DONE, Parser, harmless, one_line
+from ..cli.structured import as_json
 from ..config import optimal
 from ..config.methods import AVERAGING, NOISES, OPTIMIZERS
 from ..config.settings import SETTINGS
@@ -47,7 +48,8 @@ DRAWN = {
 
 def main(arguments: list[str] | None = None) -> int:
     """The command `simlr list`; returns the exit status."""
-    options = Parser("list", "List what a grid may name, or describe one of it.", "0 done, 2 no such name", " ")
+    meaning = "List what a grid may name, or describe one of it."
+    options = Parser("list", meaning, "0 done, 2 no such name", program="simlr list")
     options.add_argument(
         "name", nargs="?", metavar="NAME | FILE.py",
         help="a schedule, problem, loss, optimiser, noise, table or paper; or a Python file, FILE.py[:NAME]",
@@ -63,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
             if not found:
                 raise unknown("list", given.name, [*(one["name"] for one in entries()), *checking.ALIASES], "name")
         if given.json:
-            print(json.dumps({"format": FORMAT, "entries": found}, indent=2))
+            print(as_json({"format": FORMAT, "entries": found}))
         else:
             print(harmless("\n\n".join(map(described, found)) if given.name else everything()))
         return DONE

@@ -20,6 +20,7 @@ from ..errors import DamageError, InputError
 from ..interactive.run import Run, load
 from ..plan.plan import Plan
 from ..problems import registry
+from ..problems.source import Source
 from ..store import create, file_format
 from ..store.metadata import survey
 from ..store.resume import resume_file
@@ -178,8 +179,7 @@ class Job:
         if any(map(optimal.is_optimal, config.schedule)):
             from ..engine.optimal.in_grid import solved  # which loads Numba
 
-            draws = [1 if source.is_same else most for source, (_, most) in zip(self.sources, sizes, strict=True)]
-            self.config = config = solved(config, self.sources, draws)
+            self.config = config = solved(config, self.sources, different_draws(self.sources, sizes))
         fewest = min(most for _, most in sizes)
         is_asked = wanted != SETTINGS["seeds"][0].default  # by default there are more than such a problem has
         self.fewer = (
@@ -343,6 +343,11 @@ class Job:
             done += sizes[block]
 
         Pipeline(computer.results(blocks, ends), write).run(tell, computer.stop, on_interrupt)
+
+
+def different_draws(sources: Sequence[Source], sizes: Sequence[tuple[int, int]]) -> list[int]:
+    """Of every problem (d, draws) how many draws differ."""
+    return [1 if source.is_same else draws for source, (_, draws) in zip(sources, sizes, strict=True)]
 
 
 class _Here:

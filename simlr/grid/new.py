@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
         "new",
         "Write a commented grid for a table (CSV, NPY, NPZ, HDF5, Parquet), which runs as it is.",
         "0 done, 1 failed, 2 bad usage or bad input",
-        separator=" ",
+        program="simlr new",
     )
     options.add_argument("table", metavar="TABLE", help="the table; rows are examples")
     options.add_argument("--target", metavar="COLUMN", help="the column to predict (default: guessed, and said)")

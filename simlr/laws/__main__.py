@@ -2,13 +2,13 @@
 
 from ..cli import signals  # noqa: I001 - first: it minds signals from then on
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..cli.arguments import BAD_INPUT, DONE, Parser, answered, harmless, positive, say, setting
+from ..cli.structured import as_json
 from ..errors import InputError
 from ..inputs import rules
 from ..report.figures import style
@@ -24,9 +24,10 @@ from .files import Read, read_curve
 from .fitting import Fit, fit
 from .law import law_of, names
 from .of_run import LOSSES, Exact, curves_of_run, exact_losses
-from .result import LAWS_BEST, as_page, as_text, as_values, finite, table_as_text
+from .result import LAWS_BEST, as_page, as_text, as_values, table_as_text
 from .sizes import scaling
 
+FORMAT = "simlr fit 1"
 RUN_FILES = (".h5", ".hdf5")
 # What `--scaling` reads; and what is of files of curves, which a run file has no use for.
 OF_SCALING = {"curves", "scaling", "size", "floor", "resamples", "loss", "out", "json"}
@@ -127,7 +128,7 @@ def _run(options):
     best = _best(options, read, found) if options.optimise else None
     exact = _exact(options, run, best) if best is not None and run is not None else None
     if options.json:
-        print(json.dumps(as_values(found, best, read, exact), indent=1))
+        print(as_json({"format": FORMAT, **as_values(found, best, read, exact)}))
         return DONE
     print(harmless(as_text(found, best, read, exact)))
     _write(options, best, lambda: as_page(found, best, read, exact))
@@ -154,7 +155,7 @@ def _scaling(options):
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     if options.json:
-        print(json.dumps(finite(scaling_result.as_values(found)), indent=1))
+        print(as_json(scaling_result.as_values(found)))
         return DONE
     print(harmless("\n\n".join(map(table_as_text, scaling_result.tables(found)))))
     folder, files = Path(options.out or "fit-report"), {"scaling.csv": scaling_result.as_csv(found).encode("utf-8")}

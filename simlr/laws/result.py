@@ -82,7 +82,7 @@ def table_as_text(table: Table) -> str:
 
 
 def as_values(found: Fit, best: Best | None, read: Sequence[Read], exact: Exact | None = None) -> dict[str, Any]:
-    """All of it for JSON; null for what is not finite."""
+    """All of it for JSON."""
     made = {
         "law": found.law,
         "parameters": found.parameters,
@@ -101,16 +101,7 @@ def as_values(found: Fit, best: Best | None, read: Sequence[Read], exact: Exact 
         made["best"] = {"loss": best.loss, "learning_rate": best.rates.tolist(), "shapes": best.shapes}
     if exact is not None:
         made["exact"] = {"optimum": exact.optimum, "learning_rate": exact.rates.tolist(), "losses": exact.losses}
-    return finite(made)
-
-
-def finite(value: Any) -> Any:
-    """Values for JSON, which has no numbers that are not finite."""
-    if isinstance(value, dict):
-        return {key: finite(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return made
 
 
 def as_page(found: Fit, best: Best | None, read: Sequence[Read], exact: Exact | None = None) -> str:

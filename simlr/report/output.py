@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InputError
+from ..schedules.export import EXPORT_MARK, EXPORTED, JSON_START
 from ..store.lock import is_being_made, working_file
 from ..store.target import make_lasting, sync_folder
 from .csv_files import FILES
@@ -71,12 +72,17 @@ def is_ours(path: Path) -> bool:
     try:
         if path.suffix == ".csv":
             with open(path, newline="", encoding="utf-8") as file:
-                return COLUMNS.get(path.name, {None}) <= set(next(csv.reader(file), []))
+                header = next(csv.reader(file), [])
+                return header == list(EXPORTED) or COLUMNS.get(path.name, {None}) <= set(header)
         content = path.read_bytes()
     except (OSError, ValueError, csv.Error):
         return False
     if path.suffix == ".html":
         return PAGE_MARK in content[:HEAD_BYTES] and b"simlr" in content[:HEAD_BYTES]
+    if path.suffix == ".py":
+        return EXPORT_MARK in content[:HEAD_BYTES]
+    if path.suffix == ".json":
+        return content.startswith(JSON_START)
     if path.name.startswith(PREFIX):
         return FIGURE_MARK in content
     return all(mark in content for mark in MARKDOWN_MARKS)

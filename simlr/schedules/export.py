@@ -17,6 +17,8 @@ from .tabulation import tabulate
 
 FORMATS = "torch", "optax", "csv", "json"
 MOST_OPTAX_STEPS = (1 << 31) - 1  # JAX counts in int32
+# By which a file of each format is known again.
+EXPORTED, EXPORT_MARK, JSON_START = ("step", "learning_rate"), b"exported by simlr", b'{"steps": '
 
 TORCH = '''"""Learning rates of {steps} steps, exported by simlr.
 
@@ -88,11 +90,7 @@ def export(schedule: Any, format: str, path: str | Path | None = None) -> str:
     if format not in FORMATS:
         raise unknown("export", format, FORMATS, "format")
     first, rates, steps = _pieces(schedule)
-    if max(rates.size, steps if format == "csv" else 0) > MOST_RATES:
-        what = f"{steps:,} steps" if format == "csv" else f"{rates.size:,} pieces"
-        raise InputError(f"export {format!r}: at most {MOST_RATES:,} lines, and the schedule has {what}")
-    if format == "optax" and steps > MOST_OPTAX_STEPS:
-        raise InputError(f"export 'optax': at most {MOST_OPTAX_STEPS:,} steps, which JAX can count, got {steps:,}")
+    check_lines(format, steps, rates.size)
     values = {"steps": steps, "first": first.tolist(), "rates": rates.tolist()}
     match format:
         case "csv":
@@ -107,6 +105,15 @@ def export(schedule: Any, format: str, path: str | Path | None = None) -> str:
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {error.strerror}") from error
     return text
+
+
+def check_lines(format: str, steps: int, pieces: int = 1) -> None:
+    """InputError where a format has no room for so many steps and pieces of constant rate."""
+    if max(pieces, steps if format == "csv" else 0) > MOST_RATES:
+        what = f"{steps:,} steps" if format == "csv" else f"{pieces:,} pieces"
+        raise InputError(f"export {format!r}: at most {MOST_RATES:,} lines, and the schedule has {what}")
+    if format == "optax" and steps > MOST_OPTAX_STEPS:
+        raise InputError(f"export 'optax': at most {MOST_OPTAX_STEPS:,} steps, which JAX can count, got {steps:,}")
 
 
 def _pieces(schedule: Any) -> tuple[NDArray[np.int64], NDArray[np.float64], int]:
@@ -143,6 +150,6 @@ def _csv(rates):
     """The rate of every step, a line each."""
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(["step", "learning_rate"])
+    writer.writerow(EXPORTED)
     writer.writerows(enumerate(rates.tolist()))
     return lines.getvalue()

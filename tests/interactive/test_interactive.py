@@ -288,13 +288,3 @@ def test_a_report_needs_a_place_and_known_formats(both, tmp_path):
     with pytest.raises(InputError, match="report: formats: unknown format 'pdf'"):
         both[0].report(tmp_path / "no", formats=["pdf"])
     assert not (tmp_path / "no").exists() and threading.active_count() < 50
-
-
-def test_the_document_runs(folder, capsys):
-    document = (runs.ROOT / "docs/python.md").read_text(encoding="utf-8")
-    names: dict = {}
-    for block in re.findall(r"```python\n(.*?)```", document, re.DOTALL):
-        exec(block, names)
-    assert "7 schedules, 40 seeds, 2 levels; complete" in capsys.readouterr().out
-    assert (folder / "page/report.md").exists() and (folder / "first.svg").exists()
-    assert names["left"].get_title() and names["right"].get_title() and len(names["frame"]) == 7 * 40 * 2

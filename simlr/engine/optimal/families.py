@@ -41,7 +41,7 @@ def best_of(problem: Problem, name: str, largest: float, peak: float | None = No
     """The family's best peak at most `largest`, or the one that is given, and its loss."""
     shape = heights(name, problem.layout.lengths)
     if peak is not None:
-        return Family(peak, float(np.exp(problem.value(peak * shape))))
+        return Family(peak, _loss(problem.value(peak * shape)))
     tried = largest * np.geomspace(1e-7, 1.0, SCANNED)
     values = [problem.value(rate * shape) for rate in tried]
     best = int(np.argmin(values))
@@ -60,7 +60,13 @@ def best_of(problem: Problem, name: str, largest: float, peak: float | None = No
         if high - low < 1e-6:
             break
     rate, value = min(found.items(), key=lambda item: item[1])
-    return Family(float(np.exp(rate)), float(np.exp(value)))
+    return Family(float(np.exp(rate)), _loss(value))
+
+
+def _loss(logarithm):
+    """The loss of a logarithm: infinite where it has diverged."""
+    with np.errstate(over="ignore"):
+        return float(np.exp(logarithm))
 
 
 def compared(

@@ -14,8 +14,9 @@ from ...config import optimal
 from ...config.grid import GridConfig
 from ...errors import InputError
 from ...problems.source import Source
+from .families import Family
 from .gradient import read_objective
-from .optimise import read_limits, search
+from .optimise import cap_binds, read_limits, search, usual_shapes
 
 MOST_OPTIMA = 256
 LOSS_FLOORS = {"test_loss": "test_floor", "train_loss": "train_floor"}
@@ -30,6 +31,18 @@ class Setting(NamedTuple):
     parameters: dict[str, Any]
     optimizer: dict[str, Any]
     noise: dict[str, Any]
+
+
+class Found(NamedTuple):
+    """An optimum of a grid, and the best of each usual shape under the same limits."""
+
+    table: str  # the name of the [[schedule]] table that it is of
+    asked: dict[str, Any]
+    entry: dict[str, Any]  # of the table's `found`
+    floor: float  # of the losses, the mean over the draws
+    largest: float  # the cap, or what the search was bounded by
+    cap_binds: bool  # whether some rate is there
+    families: dict[str, Family]  # peak, and mean loss with its floor
 
 
 def solved(config: GridConfig, sources: Sequence[Source], draws: Sequence[int]) -> GridConfig:
@@ -64,6 +77,21 @@ def solved(config: GridConfig, sources: Sequence[Source], draws: Sequence[int]) 
         _solved(config, dict(table), settings) if optimal.is_optimal(table) else table for table in config.schedule
     ]
     return config if tables == list(config.schedule) else config.replace(schedule=tables)
+
+
+def beside_shapes(config: GridConfig, sources: Sequence[Source], draws: Sequence[int]) -> list[Found]:
+    """Every optimum of a grid that `solved` has given, beside the best of each usual shape; arguments as there."""
+    told, settings = [], _settings(config, sources, draws)
+    for table in filter(optimal.is_optimal, config.schedule):
+        pairs = itertools.product(optimal.requests(table), settings)
+        for (asked, setting), entry in zip(pairs, table["found"], strict=True):
+            key = f"schedule {table['name']!r} (kind 'optimal')"
+            objective, limits, floors = _posed(key, asked, setting, config.seeds["root"])
+            floor, rates = float(floors.mean()), np.array(entry["learning_rates"])
+            best = usual_shapes(objective, asked["steps"], limits)
+            families = {name: one._replace(loss=one.loss + floor) for name, one in best.items()}
+            told.append(Found(table["name"], asked, entry, floor, limits.largest, cap_binds(rates, limits), families))
+    return told
 
 
 def _settings(config, sources, draws):

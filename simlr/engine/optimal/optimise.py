@@ -139,11 +139,21 @@ def _result(problem: Problem, best: Solution, gap: float, limits: Limits) -> Opt
     """The Optimum, with the families that it is held against."""
     layout, objective = problem.layout, problem.objective
     rates, lengths = layout.all_rates(best.rates), layout.all_lengths
-    scale = min(limits.largest, _scale(objective))
     loss = objective.evaluate(rates, lengths, slopes=False).loss
-    families = compared(objective, int(lengths.sum()), limits.warmup_steps, scale, limits.peak)
-    binds = bool((best.rates >= limits.largest * (1.0 - 1e-9)).any())
+    families = usual_shapes(objective, int(lengths.sum()), limits)
+    binds = cap_binds(best.rates, limits)
     return Optimum(rates, lengths, loss, best.gradient_norm, gap, limits.largest, binds, families, problem.evaluations)
+
+
+def usual_shapes(objective: Objective, steps: int, limits: Limits) -> dict[str, Family]:
+    """The best of each usual shape under the limits: its peak, and its mean loss without floors."""
+    scale = min(limits.largest, _scale(objective))
+    return compared(objective, steps, limits.warmup_steps, scale, limits.peak)
+
+
+def cap_binds(rates: NDArray[np.float64], limits: Limits) -> bool:
+    """Whether some rate lies at the highest one that is allowed."""
+    return bool((rates >= limits.largest * (1.0 - 1e-9)).any())
 
 
 def read_limits(

@@ -95,7 +95,9 @@ class Problem:
         self.evaluations += 1
         found = self.objective.evaluate(self.layout.all_rates(rates), self.layout.all_lengths)
         loss = float(found.loss.mean())
-        return self._log(loss), self.layout.by_free(found.learning_rate.mean(axis=0)) / max(loss, self._least)
+        with np.errstate(invalid="ignore"):  # of a loss beyond all numbers the derivative is none
+            by_all = found.learning_rate.mean(axis=0) / max(loss, self._least)
+            return self._log(loss), self.layout.by_free(by_all)
 
 
 def _shape_matrix(count, peak):

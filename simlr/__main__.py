@@ -39,8 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"simlr: {unknown('command', name, [*COMMANDS], 'command')}")
         return BAD_INPUT
     _, module, before = COMMANDS[name]
-    if name == "verify" and rest and rest[0] in ("-h", "--help"):  # the file is the option's value
-        before = ()
+    if name == "verify":  # the file is the option's value
+        files = [argument for argument in rest if not argument.startswith("-")]
+        before = () if {"-h", "--help"} & set(rest) else before
+        rest = [*files, *(argument for argument in rest if argument.startswith("-"))]
     return importlib.import_module(module).main([*before, *rest])
 
 

@@ -10,16 +10,18 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .cli import progress
 from .cli.arguments import DONE, FAILED, Parser, answered, harmless
+from .cli.structured import as_json
 from .errors import DamageError, InputError
 from .store import file_format, lock
 from .store.metadata import survey
 from .store.run_file import opened, state_of_seal
 from .text import first_few, many, printable, shortened
 
+FORMAT = "simlr status 1"
 MOST_NAMED = 20
 HEADER = ("file", "grid", "shard", "blocks", "done", "missing", "damaged", "left", "state")
 # What tells one code from another, in few words.
@@ -53,6 +55,7 @@ def parser() -> Parser:
     options.add_argument("runs", nargs="+", metavar="FILE | FOLDER", help="run files; of a folder, all *.h5 in it")
     options.add_argument("--quick", action="store_true", help="go by the marks alone: do not read what is done")
     options.add_argument("--quiet", action="store_true", help="no progress while blocks are read")
+    options.add_argument("--json", action="store_true", help="print JSON (docs/json.md)")
     return options
 
 
@@ -74,7 +77,7 @@ def _run(options):
             tell(len(found), len(paths))
     if all(one.state == "no run" for one in found):
         raise InputError(first_few([one.fault for one in found[:MOST_NAMED]], MOST_NAMED, len(found)))
-    print(harmless(as_text(found)))
+    print(as_json({"format": FORMAT, **as_values(found)}) if options.json else harmless(as_text(found)))
     return DONE if all(one.state == "finished" for one in found if one.state != "no run") else FAILED
 
 
@@ -140,6 +143,16 @@ def as_text(found: Sequence[Status]) -> str:
     ]
     faults = [one.fault for one in found if one.fault]
     return "\n".join([table[0], "-" * max(map(len, table)), *table[1:], "", *_together(found), *faults[:MOST_NAMED]])
+
+
+def as_values(found: Sequence[Status]) -> dict[str, Any]:
+    """All of it for JSON; null where nobody knows how long the rest takes."""
+    files = []
+    for one in found:
+        told = one._asdict()
+        file, left = str(told.pop("path")), told.pop("left")
+        files.append({"file": file, **told, "seconds_left": left})
+    return {"files": files, "together": list(_together(found))}
 
 
 def _cells(one):

@@ -12,6 +12,7 @@ from ..claims.registry import is_paper, paper_names
 from ..cli import progress
 from ..cli.arguments import DONE, MOST_DIGITS, Parser, answered, harmless, one_line, positive, say, setting
 from ..cli.signals import is_command
+from ..cli.structured import as_json
 from ..config.grid import GridConfig
 from ..config.reading import read, read_paper
 from ..config.study import StudyConfig
@@ -20,7 +21,7 @@ from ..store import create, file_format
 from ..store.metadata import survey
 from ..store.target import make_lasting
 from ..text import first_few
-from . import catalogue, listing
+from . import catalogue, listing, values
 from .options import RunOptions
 from .pipeline import still_working
 from .startup import load_numba
@@ -65,6 +66,7 @@ def parser() -> Parser:
     _add_what_is_there(options)
     add("--dry-run", action="store_true", help="print cells, steps, bytes and memory; run nothing")
     add("--list", action="store_true", help="print papers, problems and schedules with their parameters")
+    add("--json", action="store_true", help="print JSON in place of text (docs/json.md)")
     add("--quiet", action="store_true", help="no progress, no table; errors only")
     return options
 
@@ -110,6 +112,8 @@ def grid_command(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     options = parser().parse_args(arguments)
     if options.list:
+        if options.json:
+            return catalogue.main(["--json"])
         return one_line("simlr", lambda: _print(catalogue.everything()))
     if options.verify is not None:
         return _verify(options)
@@ -129,12 +133,19 @@ def grid_command(arguments: list[str] | None = None) -> int:
 
 def _verify(options):
     """Check a run file, and say how it is."""
-    from ..store.verify import verify
+    from ..store.verify import check, faults_text, verify
 
     def work():
         with progress.shown("blocks", options.quiet) as tell:
-            verdict = verify(options.verify, tell)
-        return DONE if options.quiet else _print(verdict)
+            if not options.json:
+                verdict = verify(options.verify, tell)
+                return DONE if options.quiet else _print(verdict)
+            found = check(options.verify, tell)
+        told = found._asdict()
+        print(as_json({"format": values.VERIFY_FORMAT, "file": told.pop("path"), "sound": not found.faults, **told}))
+        if found.faults:
+            raise RunError(faults_text(found))
+        return DONE
 
     return answered(work, "interrupted")
 
@@ -195,7 +206,10 @@ def _run_grid(config, out, options):
 
     job = Job(as_recorded(config, out) if options.resume else config, options.shard)
     if options.dry_run:
-        return _print(listing.estimate(job.plan, create.bytes_needed(job.plan), out, job.data()))
+        needed = create.bytes_needed(job.plan)
+        if options.json:
+            return _print(as_json(values.estimate_values(job.plan, needed, out) | {"data": job.data()}))
+        return _print(listing.estimate(job.plan, needed, out, job.data()))
     _require_compiler()
     with _output(out, options), _workers(job, out, options) as (workers, origin):
         if options.resume and not options.quiet:
@@ -209,9 +223,7 @@ def _run_grid(config, out, options):
         if writer.lock.why_none and not options.quiet:
             say(f"{out}: is not locked ({writer.lock.why_none}): see to it that no other run writes to it")
         _execute(job, writer, list(blocks), out, options, workers)
-    if not options.quiet:
-        _print(listing.outcome(out))
-    return DONE
+    return _tell_outcome(out, options)
 
 
 def _run_study(config, out, options):
@@ -220,6 +232,10 @@ def _run_study(config, out, options):
         raise InputError(f"--shard: {config.name!r} is a study, which is measured whole")
     if options.dask:
         raise InputError(f"--dask: {config.name!r} is a study, which is measured on this machine")
+    if options.dry_run and options.json:
+        raise InputError(
+            f"--json: {config.name!r} is a study, whose --dry-run has no numbers; leave one of the two out"
+        )
     if options.dry_run:
         return _print(listing.study_estimate(config, out))
     from .study import run_study
@@ -235,9 +251,14 @@ def _run_study(config, out, options):
             run_study(config, out, RunOptions(*wanted))
     except KeyboardInterrupt:
         raise KeyboardInterrupt("of an unfinished study nothing is kept") from None
-    if not options.quiet:
-        _print(listing.outcome(out))
-    return DONE
+    return _tell_outcome(out, options)
+
+
+def _tell_outcome(out, options):
+    """What came out of a run, where it is wanted."""
+    if options.json:
+        return _print(as_json(values.outcome_values(out)))
+    return DONE if options.quiet else _print(listing.outcome(out))
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from ..config.settings import SETTINGS
 from ..config.study import StudyConfig
 from ..inputs.parameters import REQUIRED
 from ..plan.plan import Plan
-from ..plan.rate_tables import KEPT_BYTES
 from ..problems import registry
 from ..report import answer_text
 from ..report.terminal import ending, verdict_in_short, verdict_text
@@ -24,6 +23,7 @@ from ..schedules import checking
 from ..schedules.schedule import FLOW
 from ..store.read import load
 from ..text import WIDTH
+from .values import estimate_values
 
 ENGINE_MEANING = "auto skips steps where that is exact and pays, recurrence never, closed-form always; default auto"
 SCHEDULE_KEYS = {
@@ -156,29 +156,24 @@ def estimate(plan: Plan, needed: int, out: Path, data: Sequence[str] = ()) -> st
     data : sequence of str
         What the problems read from files, a line each.
     """
-    schedules, seeds = len(plan.schedules), plan.seeds
-    stop = plan.config.stop
-    most = max(stop["steps"]) if "steps" in stop and not plan.points else stop["max_steps"]
-    steps = sum(min(schedule.length, most) for schedule in plan.schedules) * seeds
-    # A block in the kernels, one that waits, one that is written; and the rate tables.
-    tables = min(KEPT_BYTES, 16 * sum(min(schedule.length, 1 << 20) for schedule in plan.schedules))
-    memory = 4 * plan.block_seeds * plan.bytes_a_seed + tables
+    told = estimate_values(plan, needed, out)
+    size = f"{told['schedules']:,} schedules x {told['seeds']:,} seeds"
     lines = [
         ("grid", plan.config.name),
         *(("data", text) for text in data),
-        ("cells", f"{plan.cells:,} ({schedules:,} schedules x {seeds:,} seeds), {plan.levels} levels each"),
-        ("stop", stopping.describe(stop)),
+        ("cells", f"{plan.cells:,} ({size}), {plan.levels} levels each"),
+        ("stop", stopping.describe(plan.config.stop)),
         *([("means", expectation.MEANING)] if plan.expects else []),
-        ("steps", f"at most {steps:,}; cells stop at their last level"),
+        ("steps", f"at most {told['most_steps']:,}; cells stop at their last level"),
         ("recorded", f"{plan.points} moments of {plan.recorded:,} seeds" if plan.points else "nothing"),
         *(
-            [("shard", f"seeds {plan.first:,} to {plan.first + seeds - 1:,} of {plan.all_seeds:,}")]
+            [("shard", f"seeds {plan.first:,} to {plan.first + plan.seeds - 1:,} of {plan.all_seeds:,}")]
             if plan.window
             else []
         ),
         ("blocks", f"{plan.blocks:,} of {plan.block_seeds:,} seeds"),
         ("file", f"{needed:,} bytes -> {out}"),
-        ("memory", f"about {memory:,} bytes beside the interpreter's"),
+        ("memory", f"about {told['memory_bytes']:,} bytes beside the interpreter's"),
     ]
     return "\n".join(f"{name:<9} {value}" for name, value in lines)
 

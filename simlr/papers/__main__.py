@@ -2,7 +2,6 @@
 
 from ..cli import signals  # noqa: I001 - first: it minds signals from then on
 
-import json
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -11,11 +10,14 @@ from pathlib import Path
 from ..claims.registry import is_paper, load_paper, paper_names
 from ..cli import progress
 from ..cli.arguments import DONE, FAILED, Parser, answered, positive, say
+from ..cli.structured import as_json
 from ..errors import unknown
 from ..grid.pipeline import still_working
 from ..report.terminal import as_text
 from ..store.target import make_folder
 from ._judging import ending, judge, table
+
+FORMAT = "simlr papers 1"
 
 
 def _parser():
@@ -44,6 +46,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _command(options):
     wanted = _names(options.papers)
+    if options.list and options.json:
+        papers = {name: load_paper(name) for name in wanted}
+        told = [{"paper": name, "source": one.SOURCE, "claim": one.CLAIM} for name, one in papers.items()]
+        print(as_json({"format": FORMAT, "papers": told}))
+        return DONE
     if options.list:
         print("\n".join(f"{name}\n    {load_paper(name).SOURCE}\n    {load_paper(name).CLAIM}" for name in wanted))
         return DONE
@@ -52,7 +59,7 @@ def _command(options):
         make_folder(folder)
         judged = [_judged(name, folder, options) for name in wanted]
     if options.json:
-        print(json.dumps({"papers": [one.record() for one in judged]}, indent=2))
+        print(as_json({"format": FORMAT, "papers": [one.record() for one in judged]}))
     else:
         print(f"{as_text(table(judged))}\n\n{ending(judged)}")
     return DONE if all(one.passed for one in judged) else FAILED

@@ -1,6 +1,5 @@
 """Run papers and their controls, judge them, and lay out one table of all: what the command and the proofs share."""
 
-import math
 import textwrap
 import time
 from collections.abc import Callable
@@ -9,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..analysis.verdict import verdict_of
+from ..claims.readings import reading
 from ..claims.registry import folder_of, load_paper
-from ..claims.verdict import HOLDS, UNDECIDED, Control, Finding, Verdict, measurement_text
+from ..claims.verdict import HOLDS, UNDECIDED, Control, Verdict
 from ..config.reading import read, read_paper
 from ..errors import InputError
 from ..report.tables import FINDING_HEADER, Table
@@ -46,14 +46,14 @@ class Judged:
             "claim": self.verdict.claim,
             "reconstruction": paper.RECONSTRUCTION,
             "verdict": self.verdict.outcome,
-            "findings": [_record(finding) for finding in self.verdict.findings],
+            "findings": [reading(finding) for finding in self.verdict.findings],
             "controls": [
                 {
                     "name": control.name,
                     "why": control.why,
                     "expected": control.expected,
                     "outcome": verdict.outcome,
-                    "findings": [_record(finding) for finding in verdict.findings],
+                    "findings": [reading(finding) for finding in verdict.findings],
                 }
                 for control, verdict in self.controls
             ],
@@ -61,15 +61,6 @@ class Judged:
             "seconds": round(self.seconds, 3),
             "file": self.file,
         }
-
-
-def _record(finding: Finding) -> dict[str, float | str]:
-    """A finding for JSON: numbers stay numbers, but infinities and NaN, which JSON lacks."""
-    cells = finding.record()
-    for key, value in cells.items():
-        if not isinstance(value, str):
-            cells[key] = float(value) if math.isfinite(value) else measurement_text(value)
-    return cells
 
 
 # ---- running ----

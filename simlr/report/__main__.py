@@ -9,12 +9,12 @@ a grid, before it is run, and what convex theory promises of them: schedules.htm
 from ..cli import signals  # noqa: I001 - first: it minds signals from then on
 
 from collections.abc import Sequence
-import json
 import sys
 from pathlib import Path
 
 from ..claims.registry import is_paper
 from ..cli.arguments import DONE, Parser, answered, say
+from ..cli.structured import as_json
 from ..config.reading import read, read_paper
 from ..config.study import StudyConfig
 from ..errors import InputError
@@ -33,6 +33,7 @@ from .output import remove_stale, write
 from .page import THEMES
 from .pages import schedules_as_html
 from .terminal import as_terminal, as_text
+from .values import headline_values
 
 SCHEDULE_FORMATS = ("html", "csv")
 JSON_FORMAT = "simlr report 1"
@@ -152,19 +153,8 @@ def _json(path, options):
     run = held(load(path))
     with of_file(path):
         analysis = analysis_of(run, options.baseline)
-        verdict, answer = analysis.verdict, None if run.is_study else analysis.answer
-        told = {
-            "format": JSON_FORMAT,
-            "file": str(path),
-            "name": run.config.name,
-            "complete": run.complete,
-            "claim": verdict.claim if verdict else None,
-            "verdict": verdict.outcome if verdict else None,
-            "question": answer.question if answer else None,
-            "answer": answer.short if answer else None,
-            "tables": json_tables(analysis),
-        }
-    print(json.dumps(told, indent=1))
+        told = {"format": JSON_FORMAT, **headline_values(analysis, path), "tables": json_tables(analysis)}
+    print(as_json(told))
     return DONE
 
 

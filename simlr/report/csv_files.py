@@ -44,15 +44,23 @@ def csv_files(analysis: Any) -> dict[str, str]:
     dict
         {name: text} of those of FILES that have rows.
     """
-    return {name: csv_text(*table) for name, table in _tables(analysis).items()}
+    return {name: csv_text(*table) for name, table in _tables(analysis, FILES).items()}
 
 
 def json_tables(analysis: Any) -> dict[str, list[dict[str, Any]]]:
     """The same for JSON: {"summary": [{column: value}, ...], ...}; null for what is not known or not finite."""
-    return {
-        name.removesuffix(".csv"): [dict(zip(header, map(json_value, line), strict=True)) for line in lines]
-        for name, (header, lines) in _tables(analysis).items()
-    }
+    return {name.removesuffix(".csv"): _json_lines(*table) for name, table in _tables(analysis, FILES).items()}
+
+
+def json_table(analysis: Any, name: str) -> list[dict[str, Any]]:
+    """The lines of one of the tables for JSON, such as "summary"; none where the run has no such rows."""
+    table = _tables(analysis, [f"{name}.csv"]).get(f"{name}.csv")
+    return _json_lines(*table) if table else []
+
+
+def _json_lines(header, lines):
+    """The lines of a table as {column: value}."""
+    return [dict(zip(header, map(json_value, line), strict=True)) for line in lines]
 
 
 def json_value(value: Any) -> Any:
@@ -62,9 +70,9 @@ def json_value(value: Any) -> Any:
     return None if value == "" or (isinstance(value, float) and not math.isfinite(value)) else value
 
 
-def _tables(analysis):
-    """{file: (header, lines)} of those that have rows."""
-    rows = {name: getattr(analysis, part) for name, (part, _) in FILES.items()}
+def _tables(analysis, names):
+    """{file: (header, lines)} of those that have rows, of the named ones."""
+    rows = {name: getattr(analysis, FILES[name][0]) for name in names}
     parameters = {} if analysis.run.is_study else _parameters(analysis.run)
     return {
         name: as_table(rows_of_file, SCHEDULES.get(name, {}), parameters)

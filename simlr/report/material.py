@@ -7,13 +7,9 @@ from typing import Any, NamedTuple
 from ..analysis.levels import WORDS, is_loss
 from ..analysis.verdict import paper_of
 from ..analysis.wording import begun
-<<<<<<< HEAD
-from ..problems import basis, losses
-=======
 from ..plugins.kinds import told
 from ..plugins.recorded import ATTRIBUTE
-from ..problems import losses
->>>>>>> 1c0a489 (Take schedules, problems and papers from a Python file that a grid names, or from an installed package)
+from ..problems import basis, losses
 from ..text import many, values_text
 from . import answer_text
 from .optima import optima

@@ -7,6 +7,7 @@ store has another process look at beforehand.
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,19 @@ from .run_file import opened, state_of_seal
 
 MOST_NAMED = 5
 NO_SEAL = "its metadata have no seal: it was cut off, or another program changed the file"
+
+
+class Verified(NamedTuple):
+    """What was checked of a run file, and what is wrong with it."""
+
+    path: str
+    faults: tuple[str, ...]  # none of a sound and finished run
+    study: str | None  # its name, where it is a study's run
+    blocks: int
+    seeds: int
+    datasets: int
+    bytes: int
+    accepted_other: tuple[str, ...]  # which seeds other code has computed
 
 
 def verify(path: str | Path, progress: Callable[[int, int], None] | None = None) -> str:
@@ -40,27 +54,50 @@ def verify(path: str | Path, progress: Callable[[int, int], None] | None = None)
     RunError
         Where it is damaged or unfinished, naming what is wrong.
     """
+    found = check(path, progress)
+    if found.faults:
+        raise RunError(faults_text(found))
+    if found.study is not None:
+        return (
+            f"{path}: sound: the run of study {found.study!r} has its seal over all {found.datasets:,} datasets; "
+            f"{found.bytes:,} bytes"
+        )
+    return (
+        f"{path}: sound: {found.blocks:,} blocks ({found.seeds:,} seeds) have their CRC-32, the metadata "
+        f"their seal, {found.datasets:,} datasets their shape, type and place; {found.bytes:,} bytes{_other(found)}"
+    )
+
+
+def faults_text(found: Verified) -> str:
+    """What is wrong, in one line."""
+    return found.faults[0] if not found.datasets else f"{found.path}: {'; '.join(found.faults)}"
+
+
+def check(path: str | Path, progress: Callable[[int, int], None] | None = None) -> Verified:
+    """What there is and what is wrong, as `verify` tells it; InputError where the file is no run that is known here."""
     try:
         faults = [NO_SEAL] if state_of_seal(path) == seal.UNSEALED else []
         description = survey(path)
         file = None if "study" in description.attributes else opened(path)
     except DamageError as damage:
-        raise RunError(str(damage)) from None
+        return Verified(str(path), (str(damage),), None, 0, 0, 0, os.path.getsize(path), ())
+    blocks_there = seeds = 0
     if file is not None:
         faults += [f"dataset {name} is not what its grid says" for name in _strange(path, file.plan)]
         with file.blocks() as blocks:
             faults += _faults(file.plan, blocks, *blocks.check(progress))
+        blocks_there, seeds = file.plan.blocks, file.plan.seeds
     elif not _is_study(description.attributes):  # the seal of a study's run covers all of it
         faults.append("it says that it is the run of a study, and is none that is known here")
-    if faults:
-        raise RunError(f"{path}: {'; '.join(faults)}")
-    datasets, size = len(description.places), os.path.getsize(path)
-    if file is None:
-        study = description.attributes["study"]
-        return f"{path}: sound: the run of study {study!r} has its seal over all {datasets:,} datasets; {size:,} bytes"
-    return (
-        f"{path}: sound: {file.plan.blocks:,} blocks ({file.plan.seeds:,} seeds) have their CRC-32, the metadata "
-        f"their seal, {datasets:,} datasets their shape, type and place; {size:,} bytes{_other(description)}"
+    return Verified(
+        str(path),
+        tuple(faults),
+        None if file is not None else str(description.attributes["study"]),
+        blocks_there,
+        seeds,
+        len(description.places),
+        os.path.getsize(path),
+        tuple(str(description.attributes.get(ACCEPTED, "")).splitlines()),
     )
 
 
@@ -84,9 +121,9 @@ def _strange(path, plan):
             yield "engine"
 
 
-def _other(description):
+def _other(found):
     """What other code has computed, in words."""
-    lines = str(description.attributes.get(ACCEPTED, "")).splitlines()
+    lines = found.accepted_other
     few = first_few([printable(line) for line in lines[:MOST_NAMED]], MOST_NAMED, len(lines))
     return f"; other code has computed {few}" if lines else ""
 

@@ -2,10 +2,10 @@
 
 import contextlib
 import importlib.util
-import json
 
 import pytest
 import runs
+from strict import parsed
 
 import simlr
 from simlr.__main__ import COMMANDS, main
@@ -75,7 +75,7 @@ def test_what_is_no_plain_kind_has_an_entry_too(name, said, capsys):
 
 def test_the_json_is_as_documented(capsys):
     assert main(["list", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    told = parsed(capsys.readouterr().out)
     assert told["format"] == catalogue.FORMAT and set(told) == {"format", "entries"}
     assert {"cosine", "gaussian", "momentum", "nakkiran2020", "record"} <= {entry["name"] for entry in told["entries"]}
     for entry in told["entries"]:

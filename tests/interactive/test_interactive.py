@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 import sys
 import threading
 import types
@@ -10,7 +9,6 @@ import warnings
 
 import numpy as np
 import pytest
-import runs
 
 import simlr
 from simlr.analysis.run_analysis import Analysis

@@ -1,9 +1,8 @@
 """`simlr fit`: curves from files as trainers write them, what is printed and written, and what is refused."""
 
-import json
-
 import numpy as np
 import pytest
+from strict import parsed
 
 from simlr.__main__ import main
 from simlr.errors import InputError
@@ -30,7 +29,8 @@ FEW = ["--law", "annealing", "--starts", "1", "--warmup", "40", "--resamples", "
 
 def test_a_fit_as_json(files, capsys):
     assert main(["fit", *files, *FEW, "--hold-out", "wsd", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    found = parsed(capsys.readouterr().out)
+    assert found["format"] == "simlr fit 1"
     assert found["parameters"]["L0"] == pytest.approx(2.6, rel=0.02)
     assert found["rmse_out_of_sample"] < 2e-3
     assert [one["held_out"] for one in found["errors"]] == [False, False, False, True]

@@ -4,7 +4,6 @@ import contextlib
 import csv
 import html
 import importlib
-import json
 import re
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 import runs
+from strict import parsed
 
 import simlr
 from simlr import papers
@@ -416,7 +416,7 @@ def test_the_command_judges_claims_and_controls(young, tmp_path, capsys):
 
 def test_the_command_speaks_json(young, capsys):
     assert __main__.main(["young1953", "--json", "--quiet"]) == 0
-    (found,) = json.loads(capsys.readouterr().out)["papers"]
+    (found,) = parsed(capsys.readouterr().out)["papers"]
     assert (found["paper"], found["verdict"], found["passed"], found["file"]) == ("young1953", "holds", True, "")
     assert found["findings"][0]["measured"] == pytest.approx(99 / 101)
     assert found["controls"][0]["outcome"] == "does not hold"

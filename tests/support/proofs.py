@@ -161,7 +161,7 @@ def tests():
 
 
 def laws():
-    """How often intervals of the laws hold what they are of, and what each law makes of exact curves: no outcome is due."""
+    """How often intervals of the laws hold what they are of, and what laws make of exact curves; no outcome is due."""
     write("coverage", law_proofs.HEADER, law_proofs.coverage(), LAWS)
     write("exact curves", *law_proofs.unseen(), LAWS)
     return []

@@ -1,0 +1,63 @@
+"""Findings for programs: the numbers of their texts beside the texts."""
+
+import re
+from typing import Any
+
+from .verdict import Finding, measurement_text
+
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+NUMBER = re.compile(rf"({_NUMBER})(?: \(\d+ sigma\))?")
+BOUND = re.compile(rf"(<=|>=|<|>) ({_NUMBER})")
+RELATIVE = re.compile(rf"({_NUMBER}) relative")
+SHARE = re.compile(r"(\d+) of (\d+)(?: seeds \([\d.]+\))?|(\d+)/(\d+)")
+P_VALUE = re.compile(rf"p = ({_NUMBER})(?:, .* against)?")
+
+
+def reading(finding: Finding) -> dict[str, Any]:
+    """A finding as {key: value} for JSON: numbers as numbers, None where the text has none; the texts beside them.
+
+    A number that stands in a text has the digits that it has there; "3 of 4" is 0.75, "all" is 1.
+    """
+    relation, paper = _bounded(finding.paper)
+    tolerance, is_relative = finding.tolerance, False
+    if isinstance(tolerance, str):
+        match = RELATIVE.fullmatch(tolerance)
+        tolerance, is_relative = (match.group(1), True) if match else (tolerance, False)
+    p_value = P_VALUE.fullmatch(finding.tolerance) if isinstance(finding.tolerance, str) else None
+    return {
+        "what": finding.what,
+        "measured": _value(finding.measured),
+        "measured_text": measurement_text(finding.measured),
+        "relation": relation,
+        "paper": paper,
+        "paper_text": measurement_text(finding.paper),
+        "tolerance": 0.0 if tolerance == "exactly" else _value(tolerance),
+        "tolerance_is_relative": is_relative,
+        "tolerance_text": measurement_text(finding.tolerance),
+        "p_value": float(p_value.group(1)) if p_value else None,
+        "outcome": finding.outcome,
+        "note": finding.note,
+    }
+
+
+def _bounded(paper):
+    """The relation that what is measured must have to a number, and the number; None and None of other texts."""
+    match = BOUND.fullmatch(paper) if isinstance(paper, str) else None
+    if match:
+        return match.group(1), float(match.group(2))
+    value = 1.0 if paper == "all" else _value(paper)
+    return (None, None) if value is None else ("=", value)
+
+
+def _value(cell):
+    """The number of a cell; None where it has none."""
+    if not isinstance(cell, str):
+        return float(cell)
+    match = NUMBER.fullmatch(cell)
+    if match:
+        return float(match.group(1))
+    match = SHARE.fullmatch(cell)
+    if not match:
+        return None
+    count, total = (int(group) for group in match.groups() if group is not None)
+    return count / total if total else None

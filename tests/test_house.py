@@ -43,7 +43,7 @@ MAY_LOAD_NUMBA = ("simlr.kernels", "simlr.engine", "simlr.grid.cluster", "simlr.
 # package -> the only folders or files that may import it.
 OWNED_PACKAGES = {
     "h5py": ("simlr.store", "simlr.inputs.arrays"),  # run files; and other people's
-    "numba": ("simlr.kernels",),
+    "numba": ("simlr.kernels", "simlr.engine.sweeps"),  # which counts what is compiled
     "llvmlite": ("simlr.kernels",),
     "tqdm": ("simlr.cli.progress",),
     "matplotlib": ("simlr.report.figures.style",),

@@ -24,7 +24,7 @@ from ..text import first_few
 from . import catalogue, listing, values
 from .options import RunOptions
 from .pipeline import still_working
-from .startup import load_numba
+from .startup import compiling_told, load_numba
 
 DEFAULT_PAPER = "nakkiran2020"
 LOCAL = "local"
@@ -248,7 +248,8 @@ def _run_study(config, out, options):
             if not options.quiet:
                 say(f"{config.name}: {config.definition.meaning} -> {out}")
             wanted = (options.threads, options.overwrite, options.resume, tell, options.accept_other)
-            run_study(config, out, RunOptions(*wanted))
+            with compiling_told(options.quiet):
+                run_study(config, out, RunOptions(*wanted))
     except KeyboardInterrupt:
         raise KeyboardInterrupt("of an unfinished study nothing is kept") from None
     return _tell_outcome(out, options)
@@ -314,6 +315,8 @@ def _require_compiler():
 
 def _execute(job, writer, blocks, out, options, workers):
     """Compute the blocks with progress; an interruption ends in one line that says how to go on."""
+    from ..engine.sweeps import expected_sweeps
+
     tell = (lambda text: None) if options.quiet else say
     if blocks:
         _announce(job, out, options, workers, tell)
@@ -330,13 +333,14 @@ def _execute(job, writer, blocks, out, options, workers):
         tell("stopping ...")
 
     try:
-        job.run(writer, blocks, options.threads, lambda seeds, _: display.update(seeds), on_interrupt, workers)
+        with compiling_told(options.quiet, [] if workers else expected_sweeps(job.plan)):
+            job.run(writer, blocks, options.threads, lambda seeds, _: display.update(seeds), on_interrupt, workers)
     finally:
         display.close()
 
 
 def _announce(job, out, options, workers, tell):
-    """Say what is computed, by what, and from which data; and that the kernels have to be compiled first."""
+    """Say what is computed, by what, and from which data; and that workers have to compile their kernels first."""
     from ..kernels import jit
 
     if workers:
@@ -354,5 +358,5 @@ def _announce(job, out, options, workers, tell):
     if job.recomputed:
         named = first_few(job.recomputed[:MOST_BLOCKS_NAMED], MOST_BLOCKS_NAMED, len(job.recomputed))
         tell(f"{out}: what is there is not what was written, and is computed again: {named}")
-    if (not workers or options.dask == LOCAL) and not jit.is_warm():
-        tell("compiling the kernels (once on this machine, up to a minute) ...")
+    if workers and options.dask == LOCAL and not jit.is_warm():
+        tell("the workers are compiling kernels, first run only ...")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from .. import resources
-from ..cli.progress import shown
+from ..cli.progress import shown as progress_shown
 from ..config import expectation, optimal
 from ..config.grid import GridConfig
 from ..config.reading import config_of, read_recorded
@@ -29,6 +29,7 @@ from .in_memory import MemoryWriter
 from .options import RunOptions
 from .pipeline import Pipeline
 from .provenance import environment_here, root_attributes
+from .startup import compiling_told
 from .study import run_study
 
 
@@ -81,18 +82,23 @@ def run(
         Of a run into a file, which has what was computed, and of a study, of which nothing is kept.
     """
     config = config_of(config)
-    with contextlib.ExitStack() as held:
-        tell = held.enter_context(shown("seeds", quiet=False)) if progress is True else progress or None
-        if isinstance(config, StudyConfig):
-            return run_study(config, out, RunOptions(threads, overwrite, resume, tell, accept_other))
-        job = Job(as_recorded(config, out) if resume else config)
-        writer, blocks = job.open(out, overwrite, resume, accept_other=accept_other)
-        if not isinstance(writer, MemoryWriter):
-            job.run(writer, blocks, threads, tell)
-            return load(writer.path)
-        with contextlib.suppress(KeyboardInterrupt):
-            job.run(writer, blocks, threads, tell)
-        return Run(writer.source)
+    if isinstance(progress, bool):
+        unit = "seeds" if isinstance(config, GridConfig) else "parts"
+        with compiling_told(not progress), progress_shown(unit, not progress) as tell:
+            return run(
+                config, out, threads=threads, overwrite=overwrite, resume=resume, progress=tell,
+                accept_other=accept_other,
+            )  # fmt: skip
+    if isinstance(config, StudyConfig):
+        return run_study(config, out, RunOptions(threads, overwrite, resume, progress, accept_other))
+    job = Job(as_recorded(config, out) if resume else config)
+    writer, blocks = job.open(out, overwrite, resume, accept_other=accept_other)
+    if not isinstance(writer, MemoryWriter):
+        job.run(writer, blocks, threads, progress)
+        return load(writer.path)
+    with contextlib.suppress(KeyboardInterrupt):
+        job.run(writer, blocks, threads, progress)
+    return Run(writer.source)
 
 
 def as_recorded(config: GridConfig, path: str | Path | None) -> GridConfig:

@@ -21,7 +21,7 @@ from ..report.terminal import as_text
 from ..schedules.export import FORMATS, check_lines, export
 from ..store.target import check_folder
 from ..text import number, printable
-from .startup import load_numba
+from .startup import compiling_told, load_numba
 
 FORMAT = "simlr optimise 1"
 SUFFIXES = {"torch": "_torch.py", "optax": "_optax.py", "csv": ".csv", "json": ".json"}
@@ -217,8 +217,9 @@ def _search(config, quiet):
 
     if not quiet:
         say(f"{config.name}: searching for the optimal rates ...")
-    job = Job(config)
-    return beside_shapes(job.config, job.sources, different_draws(job.sources, job.plan.sizes))
+    with compiling_told(quiet):
+        job = Job(config)
+        return beside_shapes(job.config, job.sources, different_draws(job.sources, job.plan.sizes))
 
 
 def _pieces(one):

@@ -3,6 +3,9 @@
 import contextlib
 import importlib
 import sys
+from collections.abc import Callable, Iterator, Sequence
+
+from ..cli import progress
 
 BLAS = "scipy.linalg"
 # What looks for SciPy's BLAS as it is loaded, which Numba does in the midst of the first call of a kernel.
@@ -31,3 +34,29 @@ def load_numba() -> None:
             importlib.import_module(LOOKS_FOR_BLAS)
     finally:
         sys.meta_path.remove(Hider)
+
+
+@contextlib.contextmanager
+def compiling_told(quiet: bool, sweeps: Sequence[Callable] = ()) -> Iterator[None]:
+    """Say how far the compiling of kernels is, for the duration, and leave its time out of what progress expects.
+
+    `sweeps` are those that will be called. Nothing is said where all comes from the cache.
+    """
+    from ..engine.sweeps import Watch
+
+    display, left_out = progress.Compiling(), 0.0
+
+    def tell(state):
+        nonlocal left_out
+        if not quiet:
+            display.update(state.done, state.total, state.left)
+        if not state.active:
+            progress.leave_out(state.seconds - left_out)
+            left_out = state.seconds
+            display.close()
+
+    try:
+        with Watch(tell, sweeps):
+            yield
+    finally:
+        display.close()

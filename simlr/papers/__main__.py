@@ -13,6 +13,7 @@ from ..cli.arguments import DONE, FAILED, Parser, answered, positive, say
 from ..cli.structured import as_json
 from ..errors import unknown
 from ..grid.pipeline import still_working
+from ..grid.startup import compiling_told
 from ..report.terminal import as_text
 from ..store.target import make_folder
 from ._judging import ending, judge, table
@@ -57,6 +58,7 @@ def _command(options):
     with ExitStack() as held:
         folder = Path(options.out or held.enter_context(tempfile.TemporaryDirectory()))
         make_folder(folder)
+        held.enter_context(compiling_told(options.quiet))
         judged = [_judged(name, folder, options) for name in wanted]
     if options.json:
         print(as_json({"format": FORMAT, "papers": [one.record() for one in judged]}))

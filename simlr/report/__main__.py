@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from ..claims.registry import is_paper
+from ..cli import progress
 from ..cli.arguments import DONE, Parser, answered, say
 from ..cli.structured import as_json
 from ..config.reading import read, read_paper
@@ -129,7 +130,8 @@ def _report(path, options):
     folder = folder_of(path, options.out, "report")
     wanted = wanted_formats(options.format, FORMATS, say)
     asked = Options(wanted, options.baseline, options.theme, options.figures or ())
-    report, files = contents(path, run, asked, say)
+    with progress.shown("parts", quiet=False, late=True) as tell:
+        report, files = contents(path, run, asked, say, tell)
     write(folder, files)
     remove_stale(folder, files, [*wanted, *(options.figures or [])])
     print(as_terminal(report))

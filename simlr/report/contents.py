@@ -62,9 +62,27 @@ def analysis_of(run: Run, baseline: str | None) -> Any:
     return StudyAnalysis(run) if run.is_study else Analysis(run, base)
 
 
+class Steps:
+    """Counts the parts of a report that are made: its numbers, its pictures, and each of its formats."""
+
+    def __init__(self, tell: Callable[[int, int], None]):
+        self._tell, self._done, self._total = tell, 0, len(FORMATS) + 2
+        tell(0, self._total)
+
+    def more(self, count: int) -> None:
+        """So many more are known to come."""
+        self._total += count
+
+    def done(self) -> None:
+        """One more is made."""
+        self._done += 1
+        self._tell(self._done, max(self._done, self._total))
+
+
 def contents(
-    path: Path | None, run: Run, options: Options, say: Callable[[str], None]
-) -> tuple[Material, dict[str, bytes]]:
+    path: Path | None, run: Run, options: Options, say: Callable[[str], None],
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Material, dict[str, bytes]]:  # fmt: skip
     """What a report says, and the contents of its files.
 
     Parameters
@@ -77,6 +95,8 @@ def contents(
         What is wanted.
     say
         Gets a line on what cannot be made.
+    tell
+        Called with (parts made, all of them) now and then.
 
     Returns
     -------
@@ -92,18 +112,23 @@ def contents(
     wanted, figures = options.formats, options.figures
     if figures and not style.available():
         raise InputError(f"--figures {','.join(figures)}: needs matplotlib; {INSTALL}")
-    name = path.name if path else run.config.name
+    name, steps = path.name if path else run.config.name, Steps(tell)
     with of_file(path) if path else nullcontext():
         analysis: Any = analysis_of(run, options.baseline)
         report = material(analysis, name)
-        pictures = cache(lambda: drawn(analysis, report))
+        steps.done()
+        pictures = cache(lambda: _counted(drawn(analysis, report), steps))
         makers = {
-            "html": lambda: _pages(run, name, (pictures(), report, options.theme)),
+            "html": lambda: _pages(run, name, (pictures(), report, options.theme), steps),
             "csv": lambda: csv_files(analysis),
             "md": lambda: {"report.md": as_markdown(report)},
         }
         # The page last: where all else can be made, the file is sound, and what fails is the drawing.
-        made = {wish: makers[wish]() for wish in ("csv", "md") if wish in wanted or wanted == ["html"]}
+        made = {}
+        for wish in ("csv", "md"):
+            if wish in wanted or wanted == ["html"]:
+                made[wish] = makers[wish]()
+            steps.done()
         if "html" in wanted:
             made["html"] = _page(makers["html"], wanted == ["html"], say)
         texts = {name: text for wish in wanted for name, text in made[wish].items()}
@@ -114,13 +139,20 @@ def contents(
         return report, files | (_page(lambda: _figures(pictures().all, figures), True, say) if figures else {})
 
 
-def _pages(run, name, parts):
+def _counted(pictures, steps):
+    """The pictures, each of which is still to be put into the page."""
+    steps.more(len(pictures.all))
+    steps.done()
+    return pictures
+
+
+def _pages(run, name, parts, steps):
     """The page and, of a run of two parameters that can be explored, the explorer, to which the page leads."""
     try:
         explorer = {EXPLORER: explorer_page(run, name)}
     except InputError:
         explorer = {}
-    return {"report.html": as_html(*parts, *explorer)} | explorer
+    return {"report.html": as_html(*parts, *explorer, told=steps.done)} | explorer
 
 
 def _figures(pictures, formats):

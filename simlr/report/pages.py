@@ -1,6 +1,6 @@
 """Pages: of a run, and of the schedules of a grid."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -54,7 +54,10 @@ def drawn(analysis: Any, material: Material) -> Drawn:
     return Drawn(view, run_pictures(analysis, material, view), paper_pictures(run))
 
 
-def as_html(pictures: Drawn, material: Material, theme: str = THEMES[0], explorer: str = "") -> str:
+def as_html(
+    pictures: Drawn, material: Material, theme: str = THEMES[0], explorer: str = "",
+    told: Callable[[], None] = lambda: None,
+) -> str:  # fmt: skip
     """The page of a run.
 
     Parameters
@@ -67,9 +70,17 @@ def as_html(pictures: Drawn, material: Material, theme: str = THEMES[0], explore
         One of `page.THEMES`.
     explorer
         The name of the explorer's file beside the page; "" where there is none.
+    told
+        Called after each picture.
     """
-    by_key = {key: inline(picture) for key, picture in pictures.pictures.items()}
-    own = [inline(picture) for picture in pictures.own]
+
+    def put(picture):
+        text = inline(picture)
+        told()
+        return text
+
+    by_key = {key: put(picture) for key, picture in pictures.pictures.items()}
+    own = [put(picture) for picture in pictures.own]
     sentence = f"{pictures.view.sentence()}." if pictures.view and by_key else ""
     return page(material, story(material, sentence, by_key, own), theme, explorer)
 

@@ -116,7 +116,7 @@ def test_progress_is_shown(capsys, monkeypatch):
         warnings.simplefilter("error")
         display = progress.show(10)
     display.update(4)
-    assert isinstance(display, progress.NotebookBar) and display._bar.n == 4
+    assert isinstance(display, progress.Bar) and display._bar.n == 4
     display.close()
 
 

@@ -16,7 +16,7 @@ WHOLE := $(shell test ! -e $(VENV)/unfinished && test "$$(cat $(VENV)/made-in 2>
 	&& version=$$($(RUN) -V 2>/dev/null) \
 	&& { test -z "$(NAMED_PYTHON)" || test "$$version" = "$$($(NAMED_PYTHON) -V 2>/dev/null)"; } && echo yes)
 
-.PHONY: help demo test test-all proofs soak bench docs pictures lint clean remake
+.PHONY: help demo test test-all proofs soak bench docs pictures lint release-check clean remake
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -30,6 +30,7 @@ help:
 	@echo "make docs     build the site docs/_site/index.html; every warning is an error (ARGS=-E: anew)"
 	@echo "make pictures make the pictures of the README and the gallery anew (ARGS='noise rows': some)"
 	@echo "make lint     check style and types"
+	@echo "make release-check  build sdist and wheel, check them, and run the wheel in clean environments"
 	@echo "make clean    remove .venv, caches, build products, and the runs and reports in data/"
 	@echo "Each sets up .venv when needed; PYTHON=... names the Python to use."
 
@@ -68,6 +69,10 @@ lint: $(VENV)/with-test
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+
+# Whether what would be released is whole; it uploads nothing.
+release-check: $(VENV)/with-release
+	bash .ci/release
 
 clean:
 	rm -rf $(VENV) build dist simlr.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache .coverage htmlcov

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from . import __version__
+from .cli import completion
 from .cli.arguments import BAD_INPUT, DONE, one_line, say
 from .errors import unknown
 
@@ -24,6 +25,16 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "verify": ("check a run file's layout and every block's CRC", "simlr.grid.__main__", ("--verify",)),
     "merge": ("join the shards of a grid into one run file", "simlr.merge", ()),
     "bench": ("measure how fast simlr is on this machine", "simlr.bench.__main__", ()),
+}
+
+
+# (command, argument) -> what gives the names that it may have, "module:function"; elsewhere files are completed.
+NAMES = {
+    ("list", "name"): "simlr.grid.catalogue:names",
+    ("run", "grid"): "simlr.claims.registry:paper_names",
+    ("optimise", "grid"): "simlr.claims.registry:paper_names",
+    ("papers", "papers"): "simlr.claims.registry:paper_names",
+    ("fit", "law"): "simlr.laws.law:names",
 }
 
 
@@ -59,6 +70,7 @@ def _print(text):
 
 def command() -> int:
     """The command as a process of its own; returns the exit status."""
+    completion.complete({name: (meaning, module) for name, (meaning, module, _) in COMMANDS.items()}, NAMES)
     return signals.finished(main)
 
 

@@ -46,6 +46,7 @@ OWNED_PACKAGES = {
     "numba": ("simlr.kernels", "simlr.engine.sweeps"),  # which counts what is compiled
     "llvmlite": ("simlr.kernels",),
     "tqdm": ("simlr.cli.progress",),
+    "argcomplete": ("simlr.cli.completion",),
     "matplotlib": ("simlr.report.figures.style",),
     "jax": ("simlr.bench",),
     "scipy": ("simlr.engine.optimal.search", "simlr.laws.fitting"),
@@ -317,7 +318,19 @@ def test_test_files_have_names_of_their_own():
     assert len(names) == len(set(names))
 
 
-BUILD_FILES = [Path(name) for name in ("Makefile", "setup.cfg", "pyproject.toml", ".ci/run", ".gitignore", "LICENSE")]
+BUILD_FILES = [
+    Path(name)
+    for name in (
+        "Makefile",
+        "setup.cfg",
+        "pyproject.toml",
+        "MANIFEST.in",
+        ".ci/run",
+        ".ci/release",
+        ".gitignore",
+        "LICENSE",
+    )
+]
 
 
 @pytest.mark.parametrize("path", [*CODE, *sources("tests"), *BUILD_FILES], ids=str)

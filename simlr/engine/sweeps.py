@@ -20,6 +20,7 @@ from ..plan.plan import Plan
 
 COMPILE = "numba:compile"
 PACKAGE = "simlr.kernels"
+LEAST_SHARE = 0.15  # of the work, which is done before anything is said of the rest: the first function takes long
 
 
 def run_sweep(sweep: Callable, *arguments: Any) -> None:
@@ -33,7 +34,7 @@ class State(NamedTuple):
     done: int  # functions compiled by this process
     total: int  # those and the ones that are known to come
     seconds: float  # that compiling has taken
-    left: float  # seconds for those that are known to come; NaN before the first is done
+    left: float  # seconds for those that are known to come; NaN before a share of them is done
     active: bool  # whether a function is being compiled
 
 
@@ -82,7 +83,7 @@ class Watch(event.Listener):
         roots = [*self._open, *(sweep.py_func for sweep in self._expected if not getattr(sweep, "overloads", True))]
         waiting = {function for one in roots for function in to_come(one)} | set(roots)
         rest = sum(map(weight_of, waiting))
-        left = rest * seconds / self._weight if self._weight else float("nan")
+        left = rest * seconds / self._weight if self._weight >= LEAST_SHARE * (self._weight + rest) else float("nan")
         self._tell(State(self._done, self._done + len(waiting), seconds, left, bool(self._open)))
 
 

@@ -4,6 +4,15 @@ from ..cli import signals  # noqa: I001 - first: it minds signals from then on
 
 import sys
 
+from ..cli.arguments import Parser
+
+
+def parser() -> Parser:
+    """The command's arguments."""
+    from .command import parser as grid_parser
+
+    return grid_parser()
+
 
 def main(arguments: list[str] | None = None) -> int:
     """The command `python -m simlr.grid`; returns the exit status."""

@@ -46,8 +46,8 @@ DRAWN = {
 }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command `simlr list`; returns the exit status."""
+def parser() -> Parser:
+    """The command's arguments."""
     meaning = "List what a grid may name, or describe one of it."
     options = Parser("list", meaning, "0 done, 2 no such name", program="simlr list")
     options.add_argument(
@@ -55,7 +55,12 @@ def main(arguments: list[str] | None = None) -> int:
         help="a schedule, problem, loss, optimiser, noise, table or paper; or a Python file, FILE.py[:NAME]",
     )  # fmt: skip
     options.add_argument("--json", action="store_true", help="print JSON (docs/json.md)")
-    given = options.parse_args(arguments)
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command `simlr list`; returns the exit status."""
+    given = parser().parse_args(arguments)
 
     def work():
         found = entries()
@@ -63,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
             name = checking.ALIASES.get(given.name, given.name)
             found = of_file(name) if name.partition(":")[0].endswith(".py") else [e for e in found if e["name"] == name]
             if not found:
-                raise unknown("list", given.name, [*(one["name"] for one in entries()), *checking.ALIASES], "name")
+                raise unknown("list", given.name, names(), "name")
         if given.json:
             print(as_json({"format": FORMAT, "entries": found}))
         else:
@@ -77,6 +82,11 @@ def everything() -> str:
     """All that there is, what installed packages offer last."""
     offered = "\n".join(map(described, of_packages()))
     return listing.everything() + (f"\n\nFROM INSTALLED PACKAGES  (docs/plugins.md)\n{offered}" if offered else "")
+
+
+def names() -> list[str]:
+    """All that `simlr list NAME` knows."""
+    return [*(one["name"] for one in entries()), *checking.ALIASES]
 
 
 def entries() -> list[dict[str, Any]]:

@@ -63,8 +63,8 @@ loss = {loss}       # of classes, docs/convex.md; the accuracy on the held-out r
 intercept = true"""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command `simlr new`; returns the exit status."""
+def parser() -> Parser:
+    """The command's arguments."""
     options = Parser(
         "new",
         "Write a commented grid for a table (CSV, NPY, NPZ, HDF5, Parquet), which runs as it is.",
@@ -74,7 +74,12 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("table", metavar="TABLE", help="the table; rows are examples")
     options.add_argument("--target", metavar="COLUMN", help="the column to predict (default: guessed, and said)")
     options.add_argument("--out", metavar="GRID.toml", help="the grid file (default: TABLE's name with .toml)")
-    given = options.parse_args(arguments)
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command `simlr new`; returns the exit status."""
+    given = parser().parse_args(arguments)
 
     def work():
         out = Path(given.out) if given.out else Path(given.table).with_suffix(".toml")

@@ -21,26 +21,27 @@ from ._judging import ending, judge, table
 FORMAT = "simlr papers 1"
 
 
-def _parser():
-    parser = Parser(
+def parser() -> Parser:
+    """The command's arguments."""
+    options = Parser(
         "papers",
         "Run published claims, and settings whose outcome is known, and judge them: one table.",
         "0 every claim holds and every control comes out as it must, 1 otherwise, 2 bad usage, 130 interrupted",
     )
-    parser.add_argument("papers", nargs="*", metavar="NAME", help="the papers to run (default: all)")
-    parser.add_argument("--controls", action="store_true", help="run all controls, not only the few of every time")
-    parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
-    parser.add_argument("--out", metavar="DIR", help="keep the run files, DIR/<name>.h5 (default: they are removed)")
-    parser.add_argument("--overwrite", action="store_true", help="replace run files in DIR")
-    parser.add_argument("--threads", metavar="N", type=positive, help="threads to compute with (default: all)")
-    parser.add_argument("--list", action="store_true", help="print the papers and their claims; run nothing")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
-    return parser
+    options.add_argument("papers", nargs="*", metavar="NAME", help="the papers to run (default: all)")
+    options.add_argument("--controls", action="store_true", help="run all controls, not only the few of every time")
+    options.add_argument("--json", action="store_true", help="print JSON in place of the table")
+    options.add_argument("--out", metavar="DIR", help="keep the run files, DIR/<name>.h5 (default: they are removed)")
+    options.add_argument("--overwrite", action="store_true", help="replace run files in DIR")
+    options.add_argument("--threads", metavar="N", type=positive, help="threads to compute with (default: all)")
+    options.add_argument("--list", action="store_true", help="print the papers and their claims; run nothing")
+    options.add_argument("--quiet", action="store_true", help="no progress")
+    return options
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     kept = "finished runs are kept in " + options.out if options.out else "nothing is kept"
     return answered(lambda: _command(options), f"interrupted; {kept}", still_working=still_working)
 

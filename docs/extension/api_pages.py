@@ -57,7 +57,11 @@ def page() -> str:
         "wrong with an argument is an `InputError`, which is a `ValueError`, with one line that names the key, the "
         "rule and the value. [From Python](../python.md) shows them at work.",
     ]
-    for title, meaning, names in SECTIONS:
+    listed = {name for _, _, names in SECTIONS for name in names}
+    public = [f"simlr.{name}" for name, owner in simlr._PUBLIC.items() if ":" in owner]
+    rest = [name for name in public if name not in listed]
+    more = [("More", "What is in none of the sections above.", rest)] if rest else []
+    for title, meaning, names in [*SECTIONS, *more]:
         parts += [f"## {title}", meaning, *(_entry(name, found(name)) for name in names)]
     return "\n\n".join(parts) + "\n"
 

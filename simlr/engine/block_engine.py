@@ -57,7 +57,7 @@ class Engine:
         self._exact = ExactDescent(plan, self.launch, self._workers)
         # Matrices are not made where nothing asks for them, and there may be no room for them.
         self._as_modes = (
-            set(plan.engines) == {EXPECTATION}
+            set(plan.grid.engines) == {EXPECTATION}
             and plan.dimension > LARGEST_MATRIX_AXES
             and all(source.modes for source in sources)
         )

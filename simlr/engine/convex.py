@@ -91,7 +91,7 @@ class RowDescent:
     ):  # fmt: skip
         self._plan, self._sources, self._exact, self._stops = plan, sources, exact, stops
         self._launch, self._workers = launch, workers
-        self._few = len(plan.schedules) <= FEW_SCHEDULES
+        self._few = len(plan.grid.schedules) <= FEW_SCHEDULES
 
     def block(self, first: int, last: int, buffers: Buffers) -> dict[str, NDArray]:
         """Compute the seeds first..last - 1 into arrays of `buffers`; as `Engine.block` gives them."""

@@ -90,13 +90,17 @@ def _add_what_is_there(options):
     existing.add_argument(
         "--resume", action="store_true", help="go on with the run file, or start it where there is none"
     )
+    existing.add_argument(
+        "--extend", action="store_true",
+        help="give the run file the seeds, schedules, levels and steps that the grid has more than it",
+    )  # fmt: skip
     existing.add_argument("--overwrite", action="store_true", help="replace the run file")
     existing.add_argument(
         "--verify", metavar="FILE", help="check a run file's layout and every block's CRC; nothing else is looked at"
     )
     options.add_argument(
         "--accept-other", action="store_true",
-        help="with --resume: go on with what other code, versions or processor began; the file says which seeds",
+        help="with --resume or --extend: go on with what other code, versions or processor began; the file says so",
     )  # fmt: skip
 
 
@@ -119,8 +123,11 @@ def grid_command(arguments: list[str] | None = None) -> int:
         return _verify(options)
     if options.dask_security is not None and options.dask is None:
         return one_line("simlr", lambda: _refuse("--dask-security goes with --dask"))
-    if options.accept_other and not options.resume:
-        return one_line("simlr", lambda: _refuse("--accept-other goes with --resume"))
+    if options.accept_other and not options.resume and not options.extend:
+        return one_line("simlr", lambda: _refuse("--accept-other goes with --resume or --extend"))
+    if options.extend and (options.shard or options.dask):
+        other = "--shard" if options.shard else "--dask"
+        return one_line("simlr", lambda: _refuse(f"--extend: goes with whole runs on this machine, not with {other}"))
     given = sys.argv[1:] if arguments is None else list(arguments)
 
     def interrupted(stopped):
@@ -153,7 +160,7 @@ def _verify(options):
 def resume_command(arguments: list[str]) -> str:
     """The command that goes on with what one of these arguments has left."""
     kept = [argument for argument in arguments if argument not in ("--overwrite", "--resume")]
-    return shlex.join([*PROGRAM.split(), *kept, "--resume"])
+    return shlex.join([*PROGRAM.split(), *kept, *([] if "--extend" in kept else ["--resume"])])
 
 
 def _refuse(text):
@@ -202,9 +209,13 @@ def _run(options):
 
 def _run_grid(config, out, options):
     """Compute a grid, and say what came out."""
+    from .extend import grows
     from .job import Job, as_recorded
 
     job = Job(as_recorded(config, out) if options.resume else config, options.shard)
+    if options.extend and grows(job, out):
+        return _extend(job, out, options)
+    options.resume |= options.extend  # where nothing is to be added, what is missing is
     if options.dry_run:
         needed = create.bytes_needed(job.plan)
         if options.json:
@@ -213,10 +224,7 @@ def _run_grid(config, out, options):
     _require_compiler()
     with _output(out, options), _workers(job, out, options) as (workers, origin):
         if options.resume and not options.quiet:
-            with suppress(OSError, ValueError):
-                size = os.path.getsize(out)
-                if size >= LONG_CHECK_BYTES:
-                    say(f"{out}: checking the CRCs of what is done ({size:,} bytes) ...")
+            _say_long_check(out, say)
         if is_command():
             load_numba()
         writer, blocks = job.open(out, options.overwrite, options.resume, origin, options.accept_other)
@@ -226,8 +234,49 @@ def _run_grid(config, out, options):
     return _tell_outcome(out, options)
 
 
+def _extend(job, out, options):
+    """Give a run file what the grid has more, and say beforehand how much of it is there."""
+    from ..engine.sweeps import expected_sweeps
+    from .extend import Extension
+
+    _require_compiler()
+    tell = (lambda text: None) if options.quiet else say
+    _say_long_check(out, tell)
+    extension = Extension(job, out, options.threads, options.accept_other)
+    plan = job.plan
+    told = f"{extension.reused:,} cells of {plan.cells:,} are there, {extension.computed:,} are computed"
+    if options.dry_run:
+        needed = create.bytes_needed(plan)
+        if options.json:
+            known = values.estimate_values(plan, needed, out) | {"data": job.data()}
+            return _print(as_json(known | {"reused": extension.reused, "computed": extension.computed}))
+        return _print(f"{listing.estimate(plan, needed, out, job.data())}\n{'extends':<9} {told}")
+    create.check_room(out.parent, create.bytes_needed(plan), out)
+    if is_command():
+        load_numba()
+    job.recomputed = extension.damaged
+    tell(f"{out}: extends: {told}; until it is whole, the file is as it was")
+    _announce(job, out, options, None, tell)
+    with (
+        _display(plan.seeds, 0, options, tell) as (display, on_interrupt),
+        compiling_told(options.quiet, expected_sweeps(plan)),
+    ):
+        extension.run(lambda seeds, _: display.update(seeds), on_interrupt, tell)
+    return _tell_outcome(out, options)
+
+
+def _say_long_check(out, tell):
+    """Say that a large file is read back first."""
+    with suppress(OSError, ValueError):
+        size = os.path.getsize(out)
+        if size >= LONG_CHECK_BYTES:
+            tell(f"{out}: checking the CRCs of what is done ({size:,} bytes) ...")
+
+
 def _run_study(config, out, options):
     """Check what is asked of a study, measure it, and say what came out."""
+    if options.extend:
+        raise InputError(f"--extend: {config.name!r} is a study, which is measured whole; use --overwrite")
     if options.shard:
         raise InputError(f"--shard: {config.name!r} is a study, which is measured whole")
     if options.dask:
@@ -324,17 +373,24 @@ def _execute(job, writer, blocks, out, options, workers):
         tell(f"{out}: nothing is missing")
     seeds, sizes = job.plan.seeds, job.plan.block_sizes
     done = seeds - sum(sizes[block] for block in blocks)
-    display = progress.show(seeds, done, quiet=options.quiet or not blocks)
-    if workers:
-        workers.tell = display.note
+    with _display(seeds, done, options, tell, hidden=not blocks) as (display, on_interrupt):
+        if workers:
+            workers.tell = display.note
+        with compiling_told(options.quiet, [] if workers else expected_sweeps(job.plan)):
+            job.run(writer, blocks, options.threads, lambda seeds, _: display.update(seeds), on_interrupt, workers)
+
+
+@contextmanager
+def _display(seeds, done, options, tell, hidden=False):
+    """(the progress, what is called at once where it is interrupted)."""
+    display = progress.show(seeds, done, quiet=options.quiet or hidden)
 
     def on_interrupt():
         display.close()
         tell("stopping ...")
 
     try:
-        with compiling_told(options.quiet, [] if workers else expected_sweeps(job.plan)):
-            job.run(writer, blocks, options.threads, lambda seeds, _: display.update(seeds), on_interrupt, workers)
+        yield display, on_interrupt
     finally:
         display.close()
 

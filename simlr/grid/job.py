@@ -42,6 +42,7 @@ def run(
     resume: bool = False,
     progress: Callable[[int, int], None] | bool | None = None,
     accept_other: bool = False,
+    extend: bool = False,
 ) -> Run:
     """Run a grid, or a paper's study.
 
@@ -63,8 +64,11 @@ def run(
         True shows a bar, that of the notebook in a notebook. A function is called with (seeds done, all seeds) now and
         then, by this thread.
     accept_other : bool
-        With resume: whether other code, versions or another processor may have begun the file. It then says which of
-        its seeds those have computed: `Run.accepted_other`.
+        With resume or extend: whether other code, versions or another processor may have begun the file. It then says
+        which of its seeds those have computed: `Run.accepted_other`.
+    extend : bool
+        Whether the file that is there, which has fewer seeds, schedules, levels or steps, is to have all of the grid's.
+        What it has already is taken over; see docs/grids.md.
 
     Returns
     -------
@@ -87,10 +91,13 @@ def run(
         with compiling_told(not progress), progress_shown(unit, not progress) as tell:
             return run(
                 config, out, threads=threads, overwrite=overwrite, resume=resume, progress=tell,
-                accept_other=accept_other,
+                accept_other=accept_other, extend=extend,
             )  # fmt: skip
+    options = RunOptions(threads, overwrite, resume, progress, accept_other, extend)
     if isinstance(config, StudyConfig):
-        return run_study(config, out, RunOptions(threads, overwrite, resume, progress, accept_other))
+        return run_study(config, out, options)
+    if extend:
+        return _extended(config, out, options)
     job = Job(as_recorded(config, out) if resume else config)
     writer, blocks = job.open(out, overwrite, resume, accept_other=accept_other)
     if not isinstance(writer, MemoryWriter):
@@ -99,6 +106,20 @@ def run(
     with contextlib.suppress(KeyboardInterrupt):
         job.run(writer, blocks, threads, progress)
     return Run(writer.source)
+
+
+def _extended(config, out, options):
+    """The run of a grid in the place of the file of a smaller one."""
+    from .extend import Extension, grows
+
+    options.check()
+    if out is None:
+        raise InputError("extend: needs out, the run file that grows")
+    job = Job(config)
+    if not grows(job, out):
+        return run(config, out, threads=options.threads, resume=True, progress=options.progress)
+    Extension(job, out, options.threads, options.accept_other).run(options.progress)
+    return load(out)
 
 
 def as_recorded(config: GridConfig, path: str | Path | None) -> GridConfig:
@@ -148,6 +169,8 @@ class Job:
         That the problem has fewer draws than seeds are asked for, in words; "" where it has enough.
     recomputed : list of str
         The blocks of such a file that were done, and whose bytes are not what was written.
+    kept : dict
+        Root attributes of the run file in the place of those that `attributes` would give it.
 
     Raises
     ------
@@ -194,6 +217,7 @@ class Job:
         whole = Plan.of_grid(config, sizes)
         self.plan = whole.part(*shard) if shard else whole
         self.recomputed: list[str] = []
+        self.kept: dict[str, Any] = {}
 
     def _check_population(self, kind):
         """Refuse new rows, and bins of axes, of a problem that is no population."""
@@ -287,7 +311,7 @@ class Job:
             others["shard"] = "{}/{}".format(*self.shard)
         identity = " ".join(source.identity for source in self.sources).strip()
         environment = origin.environment if origin else environment_here()
-        return root_attributes(self.config, identity, environment, **others)
+        return {**root_attributes(self.config, identity, environment, **others), **self.kept}
 
     def run(
         self,

@@ -14,10 +14,12 @@ class RunOptions(NamedTuple):
     resume: bool = False
     progress: Callable[[int, int], None] | None = None
     accept_other: bool = False
+    extend: bool = False
 
     def check(self) -> None:
         """InputError where two of them exclude each other."""
-        if self.resume and self.overwrite:
-            raise InputError("resume and overwrite cannot both be asked for")
-        if self.accept_other and not self.resume:
+        asked = [name for name in ("resume", "overwrite", "extend") if getattr(self, name)]
+        if len(asked) > 1:
+            raise InputError(f"{' and '.join(asked)} cannot both be asked for")
+        if self.accept_other and not self.resume and not self.extend:
             raise InputError("accept_other goes with resume: there is no other code where a run begins")

@@ -4,9 +4,10 @@ No input, no output, no compiled code: everything here is arithmetic on the desc
 of a schedule are taken, `recording` what is recorded, `block_size` how large a block is.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,6 +52,8 @@ class Plan:
         The grid's seeds that are this plan's, (first, one after the last); None for all.
     starts : int64 (B,) or None
         The first seed of every block, where they are not those that `block_seeds` gives.
+    whole : Plan or None
+        The plan with all schedules of the grid, where this one has only some; None where it has all.
     """
 
     config: GridConfig
@@ -62,6 +65,7 @@ class Plan:
     tables: RateTables
     window: tuple[int, int] | None = None
     starts: NDArray[np.int64] | None = None
+    whole: Self | None = None
 
     @classmethod
     def of_grid(cls, config: GridConfig, sizes: tuple[tuple[int, int], ...]) -> Self:
@@ -125,8 +129,13 @@ class Plan:
 
     @property
     def averages(self) -> bool:
-        """Whether some schedule carries an average of its iterates."""
-        return any("average" in optimizer for optimizer, _ in self.methods)
+        """Whether some schedule of the grid carries an average of its iterates."""
+        return any("average" in optimizer for optimizer, _ in self.grid.methods)
+
+    @property
+    def grid(self) -> Self:
+        """The plan with all schedules of the grid: how a cell is computed is a matter of all of them."""
+        return self.whole or self
 
     @property
     def expects(self) -> bool:
@@ -262,6 +271,14 @@ class Plan:
         starts = np.asarray(starts, dtype=np.int64)
         first = int(starts[0]) if starts.size else 0
         return replace(self, window=(first, first + seeds), starts=starts - first)
+
+    def some(self, indices: Sequence[int]) -> Self:
+        """The plan of some of the schedules, by their indices, with all seeds."""
+        chosen: dict[str, Any] = {
+            name: tuple(getattr(self, name)[s] for s in indices)
+            for name in ("schedules", "methods", "parameters", "engines")
+        }
+        return replace(self, **chosen, tables=RateTables(chosen["schedules"]), whole=self.grid)
 
     def part(self, index: int, count: int) -> Self:
         """The plan of shard `index` of `count`: consecutive whole blocks of this one.

@@ -3,7 +3,7 @@
 On the terminal the tables and the verdict; in a folder report.html (with matplotlib), report.md, summary.csv and the
 CSV files of the analysis; with --figures every figure as a file of its own, too. With --schedules the learning rates of
 a grid, before it is run, and what convex theory promises of them: schedules.html, schedules.csv and bounds.csv. With
---explore a page for a class, explorer.html.
+--explore a page for a class, explorer.html. Of several run files there is one report: what sets them apart is an axis.
 """
 
 from ..cli import signals  # noqa: I001 - first: it minds signals from then on
@@ -30,6 +30,7 @@ from .explorer.page import NAME as EXPLORER
 from .explorer.page import explorer_page
 from .figures.files import FORMATS as FIGURES
 from .figures.files import NUMBERS
+from .joined import joined
 from .output import remove_stale, write
 from .page import THEMES
 from .pages import schedules_as_html
@@ -38,13 +39,14 @@ from .values import headline_values
 
 SCHEDULE_FORMATS = ("html", "csv")
 JSON_FORMAT = "simlr report 1"
+LONGEST_STEM = 120  # of a folder named after several files
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit status."""
     command_line = parser()
     options = command_line.parse_args(arguments)
-    if (options.run is None) == (options.schedules is None):
+    if bool(options.run) == (options.schedules is not None):
         command_line.error("one of RUN.h5 and --schedules GRID.toml is required")
     if options.schedules is not None and options.baseline is not None:
         command_line.error("--baseline goes with a run file, not with --schedules")
@@ -57,13 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in ("baseline", "format", "figures", "json"):
             if getattr(options, name):
                 command_line.error(f"--{name} goes with a report, not with --explore")
-        return answered(lambda: _explore(Path(options.run), options), "interrupted")
+        if len(options.run) > 1:
+            command_line.error("--explore goes with one run file")
+        return answered(lambda: _explore(Path(options.run[0]), options), "interrupted")
     if options.json:
         for name in ("format", "figures", "out"):
             if getattr(options, name):
                 command_line.error(f"--{name} goes with a report, not with --json")
-        return answered(lambda: _json(Path(options.run), options), "interrupted")
-    return answered(lambda: _report(Path(options.run), options), "interrupted")
+        return answered(lambda: _json(options.run, options), "interrupted")
+    return answered(lambda: _report(options.run, options), "interrupted")
 
 
 def parser() -> Parser:
@@ -73,7 +77,7 @@ def parser() -> Parser:
         "Report on a run file, finished or not: tables, verdict, CSV, Markdown and a page with pictures.",
         "0 done, 1 failed, 2 bad usage or bad input, 130 interrupted",
     )
-    options.add_argument("run", nargs="?", metavar="RUN.h5", help="the run file")
+    options.add_argument("run", nargs="*", metavar="RUN.h5", help="the run file, or several that are reported as one")
     options.add_argument(
         "--schedules", metavar="GRID.toml | PAPER",
         help="draw the learning rates of a grid instead (default of --out: <grid>-schedules beside it)",
@@ -95,7 +99,9 @@ def parser() -> Parser:
     options.add_argument(
         "--theme", choices=THEMES, default=THEMES[0], help="the colours of a run's page (default: the reader's)"
     )
-    options.add_argument("--out", metavar="DIR", help="where to write (default: <run>-report beside the run file)")
+    options.add_argument(
+        "-o", "--out", metavar="DIR", help="where to write (default: <run>-report beside the first run file)"
+    )
     options.add_argument(
         "--format", metavar="html,csv,md", type=_formats(FORMATS), help="what to write (default: all that can be made)"
     )
@@ -123,10 +129,17 @@ def _formats(known):
     return names
 
 
-def _report(path, options):
+def _loaded(paths):
+    """(run, path) of a run file, or of several as one, under the name of all of them."""
+    if len(paths) == 1:
+        return held(load(paths[0])), Path(paths[0])
+    return joined(paths), Path(paths[0]).with_name(f"{'+'.join(Path(path).stem for path in paths)[:LONGEST_STEM]}.h5")
+
+
+def _report(paths, options):
     """Read everything, make everything, then write."""
-    _run_plugins(path, options.plugin)
-    run = held(load(path))
+    _run_plugins(paths, options.plugin)
+    run, path = _loaded(paths)
     folder = folder_of(path, options.out, "report")
     wanted = wanted_formats(options.format, FORMATS, say)
     asked = Options(wanted, options.baseline, options.theme, options.figures or ())
@@ -139,9 +152,10 @@ def _report(path, options):
     return DONE
 
 
-def _run_plugins(path, files):
-    """Run the files that somebody says to trust; InputError where one is not what the run was computed with."""
-    known = {one.digest for one in (kind.plugin for kind in load(path).config.plugins)} if files else set()
+def _run_plugins(paths, files):
+    """Run the files that somebody says to trust; InputError where one is not what a run was computed with."""
+    kinds = [kind for path in paths for kind in load(path).config.plugins] if files else []
+    known = {kind.plugin.digest for kind in kinds}
     for file in files:
         digest = formats.digest(file)
         if digest not in known:
@@ -149,10 +163,10 @@ def _run_plugins(path, files):
         run_file(file)
 
 
-def _json(path, options):
+def _json(paths, options):
     """The numbers of a report on standard output."""
-    _run_plugins(path, options.plugin)
-    run = held(load(path))
+    _run_plugins(paths, options.plugin)
+    run, path = _loaded(paths)
     with of_file(path):
         analysis = analysis_of(run, options.baseline)
         told = {"format": JSON_FORMAT, **headline_values(analysis, path), "tables": json_tables(analysis)}

@@ -10,11 +10,14 @@ from ..analysis.wording import begun
 from ..plugins.kinds import told
 from ..plugins.recorded import ATTRIBUTE
 from ..problems import basis, losses
-from ..text import many, values_text
+from ..text import first_few, many, values_text
 from . import answer_text
+from .joined import JOINED
 from .optima import optima
 from .sections import sections
 from .tables import describe, loss_tables, tables
+
+MOST_FILES = 4  # named in one line
 
 
 class Material(NamedTuple):
@@ -56,7 +59,8 @@ def material(analysis: Any, name: str) -> Material:
     else:
         kind = run.config.level_kind
         covers, compared = describe(rows), "At equal train loss" if is_loss(kind) else f"At the same {WORDS[kind].same}"
-        axes = [f"{key}: {values_text(values)}" for key, values in run.config.axes()]
+        axes = [f"files: {first_few(files, MOST_FILES, len(files))}"] if (files := _files_of(run)) else []
+        axes += [f"{key}: {values_text(values)}" for key, values in run.config.axes()]
     return Material(
         title=run.config.name + (f": {paper.SOURCE}" if paper else ""),
         covers=covers,
@@ -88,6 +92,11 @@ def _not_loaded(run):
     return [f"{told}is left out; --plugin FILE.py runs a file."] if names else []
 
 
+def _files_of(run):
+    """Of which files a run was joined, a line each; none of a file's own run."""
+    return str(run.attributes.get(JOINED, "")).splitlines()
+
+
 def _provenance(run, name):
     """What the numbers were made with: [(name, value), ...]."""
     attributes = run.attributes
@@ -98,6 +107,7 @@ def _provenance(run, name):
         ("versions", ", ".join(f"{key} {attributes.get(f'{key}_version', 'unknown')}" for key in versions)),
         ("kernel digest", attributes.get("kernel_digest", "unknown")),
         *(("plug-in", text) for text in told(str(attributes.get(ATTRIBUTE, "")))),
+        *(("joined from", text) for text in _files_of(run)),
         *(("other code, accepted", text) for text in run.accepted_other),
         ("processor", attributes.get("processor", "unknown")),
         ("root seed", run.config.seeds["root"]),
@@ -105,7 +115,7 @@ def _provenance(run, name):
         ("finished", _moment(float(run["finished_at"]))),
         ("computing took", f"{float(run['wall_seconds']):.3g} s"),
     ]
-    if not run.is_study:
+    if not run.is_study and JOINED not in attributes:
         done, crc = run["block_done"] == 1, run["block_crc32"]
         # Where all blocks are done, what tells these results from others.
         digest = f"; CRC-32 of their CRCs {zlib.crc32(crc.astype('<u4').tobytes()):08x}" if done.all() else ""

@@ -92,6 +92,7 @@ def test_one_rate_becomes_a_list(folder):
     assert grown(tables(schedule=[one]), tables(schedule=[two])) == 20
 
 
+@pytest.mark.slow
 def test_more_optimisers_and_noise(folder, cells):
     more = {"optimizer": [{"kind": "momentum", "momentum": 0.5, "average": "tail", "average_start": 5}, {"kind": "gd"}]}
     more["noise"] = [{"kind": "gradient", "sigma": [0.1, 0.2]}, {"kind": "none"}]
@@ -107,6 +108,7 @@ def test_more_levels_compute_what_was_not_at_its_end(folder, cells):
     assert 0 < reused <= ended
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [{"excess_train_loss": [0.5, 1e-3]}, {"train_loss_fraction": [0.5, 0.1]}])
 def test_levels_of_other_kinds(folder, levels):
     (kind, given), stop = *levels.items(), {"max_steps": 200}
@@ -158,6 +160,7 @@ WAYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_every_engine(folder, way):
     changes = WAYS[way]
@@ -171,6 +174,7 @@ def test_every_engine(folder, way):
     grown(small, large)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [BUDGETS, CHECKED], ids=["budgets", "validation"])
 def test_other_stops(folder, stop):
     small, large = tables(), tables(seeds={"count": 23})
@@ -186,6 +190,7 @@ def test_other_stops(folder, stop):
     grown(small, {**small, "seeds": {**small["seeds"], "count": 31}}, path="other.h5")
 
 
+@pytest.mark.slow
 def test_where_rows_are_gone_through_the_number_of_schedules_counts(folder, cells):
     """Beyond twelve schedules sums are added up in another order."""
 
@@ -283,6 +288,7 @@ def test_an_unfinished_and_damaged_run(folder, cells):
     runs.assert_same_bits(simlr.load("run.h5"), simlr.run(large))
 
 
+@pytest.mark.slow
 def test_a_block_that_is_damaged_meanwhile(small, folder):
     shutil.copy(small, "run.h5")
     extension = Extension(Job(config_of(tables(seeds={"count": 25}))), "run.h5")
@@ -321,6 +327,7 @@ def test_what_was_begun_is_gone_on_with(small, folder, cells):
     runs.assert_same_bits(simlr.load("run.h5"), simlr.run(large))
 
 
+@pytest.mark.slow
 def test_what_was_begun_for_another_grid_starts_again(small, folder):
     shutil.copy(small, "run.h5")
     simlr.run(tables(seeds={"count": 50}), "run.h5" + ENDING)
@@ -367,7 +374,7 @@ def test_the_plan_says_beforehand_how_much_is_there(folder):
     assert "--extend" in runs.assert_refused(runs.command("grid.toml", "--extend", "--shard", "0/2", cwd=folder))
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_kill_leaves_the_old_file_and_the_same_command_goes_on(folder, number):
     Path("grid.toml").write_text(runs.SMALL)
     more = "grid.toml", "--out", "run.h5", "--seeds", "200000", "--set", "run.block_seeds=1000", "--extend"

@@ -84,7 +84,12 @@ JOINS = {
 }
 
 
-@pytest.mark.parametrize("which", JOINS)
+QUICK = "problem", "two keys"  # the others look at one key each
+
+
+@pytest.mark.parametrize(
+    "which", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in JOINS if name not in QUICK)]
+)
 def test_a_joined_run_is_that_of_the_joined_grid(folder, which):
     grids, whole = JOINS[which]
     assert_is(joined(made(*grids)), simlr.run(whole))

@@ -16,6 +16,7 @@ from simlr.report import contents
 # A sample of the points of every stage; soak.py tries them all, in every mode.
 SAMPLES = ["create:kill:3", "resume:torn:2", "overwrite:kill:13", "merge:kill:17", "merge:full:23", "create:full:17"]
 SAMPLES += ["resume:full:13", "create:interrupt:37", "resume:terminate:23"]
+SAMPLES += ["extend:kill:11", "extend:torn:23", "extend:full:31"]
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,11 @@
 """Memory, room on the disk and limits of the process: refusing by arithmetic what takes more than there is."""
 
 import contextlib
-import os
-import resource
 import shutil
 from pathlib import Path
 
 from .errors import InputError
+from .platform import HERE
 
 MARGIN_BYTES = 1 << 20
 
@@ -16,9 +15,8 @@ _GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 def memory_limit() -> int:
     """Bytes of memory that this process may use: the machine's, or less where a limit is set on it or on its group."""
-    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_group_limits()]
-    address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return min(limits + ([address_space] if address_space != resource.RLIM_INFINITY else []))
+    address_space = HERE.limit("RLIMIT_AS")
+    return min([HERE.memory(), *_group_limits(), *([] if address_space is None else [address_space])])
 
 
 def _group_limits():
@@ -56,6 +54,6 @@ def check_room(folder: str | Path, needed: int, path: str | Path) -> None:
 
 def check_limit(size: int, path: str | Path) -> None:
     """Refuse a file of `size` bytes, more than this process may write: an InputError."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-    if limit != resource.RLIM_INFINITY and size > limit:
+    limit = HERE.limit("RLIMIT_FSIZE")
+    if limit is not None and size > limit:
         raise InputError(f"{path}: needs {size:,} bytes, and the limit on the size of a file is {limit:,} (ulimit -f)")

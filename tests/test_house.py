@@ -54,6 +54,16 @@ OWNED_PACKAGES = {
     "pyarrow": ("simlr.inputs.columnar",),
     "dask": ("simlr.grid.cluster",),
     "distributed": ("simlr.grid.cluster",),
+    # What not every system has.
+    "fcntl": ("simlr.platform",),
+    "resource": ("simlr.platform",),
+    "msvcrt": ("simlr.platform",),
+    "_winapi": ("simlr.platform",),
+}
+# Nor these; simlr.platform alone uses them.
+OF_ONE_SYSTEM = {
+    *("pread", "pwrite", "fsync", "fdatasync", "posix_fadvise", "sched_getaffinity", "sysconf", "major", "minor"),
+    *("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY", "st_blocks", "fork", "SIGTERM", "SIGKILL", "SIGBREAK"),
 }
 HEAVY = ("numba", "llvmlite", "tqdm", "matplotlib", "xarray", "jax")
 # What compiles, and how: kernels/jit.py alone says.
@@ -207,6 +217,17 @@ def test_packages_are_imported_by_their_owners(path):
         if package in OWNED_PACKAGES and not is_within(dotted(path), OWNED_PACKAGES[package])
     ]
     assert not wrong, "\n".join(wrong)
+
+
+@of_each_file
+def test_one_module_asks_which_system_it_is(path):
+    used = [
+        at(path, node.lineno, f"{node.attr} is not on every system: simlr.platform has it")
+        for node, _ in walk(tree_of(path))
+        if isinstance(node, ast.Attribute) and node.attr in OF_ONE_SYSTEM
+        if node.attr == "st_blocks" or ast.unparse(node.value) in ("os", "signal")
+    ]
+    assert path == Path("simlr/platform.py") or not used, "\n".join(used)
 
 
 LIGHT = [name for name in MODULES if not is_within(name, MAY_LOAD_NUMBA)]

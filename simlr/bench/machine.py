@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..platform import HERE
+
 PIECE = 1 << 20
 SYNC_SECONDS = 1.0
 FMA_ROUNDS = 200_000
@@ -49,7 +51,7 @@ def race(
 
 def cores() -> int:
     """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return HERE.cores()
 
 
 def processor_name() -> str:
@@ -79,10 +81,7 @@ def peak_bytes() -> int:
         for line in lines:
             if line.startswith("VmHWM"):
                 return int(line.split()[1]) * 1024
-    import resource
-
-    unit = 1 if platform.system() == "Darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return HERE.peak_memory()
 
 
 # ---- what it can do at most ----
@@ -139,7 +138,7 @@ def write(path: Path, pieces: Sequence[memoryview], total: int, checksum: bool) 
 
     With `checksum`, the CRC-32 of all bytes is computed on the way, as the store does. Returns `Written`.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    descriptor = HERE.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
         begin, processor = time.perf_counter(), time.thread_time()
         synced, offset, crc, turn = begin, 0, 0, 0
@@ -149,12 +148,12 @@ def write(path: Path, pieces: Sequence[memoryview], total: int, checksum: bool) 
                 crc = zlib.crc32(piece, crc)
             written = 0
             while written < len(piece):
-                written += os.pwrite(descriptor, piece[written:], offset + written)
+                written += HERE.pwrite(descriptor, piece[written:], offset + written)
             offset, turn = offset + written, turn + 1
             if time.perf_counter() - synced >= SYNC_SECONDS:
-                os.fdatasync(descriptor)
+                HERE.sync(descriptor)
                 synced = time.perf_counter()
-        os.fdatasync(descriptor)
+        HERE.sync(descriptor)
         return Written(time.perf_counter() - begin, time.thread_time() - processor)
     finally:
         os.close(descriptor)

@@ -11,6 +11,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
+from ..platform import HERE
+
 FAILED, INTERRUPTED = 1, 130
 LEAST_BYTES = 400 << 20  # of address space, for Python with NumPy and h5py
 
@@ -39,9 +41,8 @@ def _tame_blas():
     What then lacks a thread says so in one line.
     """
     end, threads = threading.Event(), []
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        for _ in range(cores):
+        for _ in range(HERE.cores()):
             threads.append(threading.Thread(target=end.wait, daemon=True))
             threads[-1].start()
     except RuntimeError:
@@ -54,13 +55,8 @@ def _tame_blas():
 
 def _check_memory():
     """End in one line where the limit on memory does not let NumPy be loaded, which would end in a traceback."""
-    try:
-        import resource
-
-        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    except ImportError:  # not every system has such limits
-        return
-    if limit != resource.RLIM_INFINITY and limit < LEAST_BYTES:
+    limit = HERE.limit("RLIMIT_AS")
+    if limit is not None and limit < LEAST_BYTES:
         try:
             os.write(2, f"simlr: the limit on memory is {limit:,} bytes, and {LEAST_BYTES:,} are needed\n".encode())
         finally:
@@ -70,7 +66,7 @@ def _check_memory():
 if is_command():
     _check_memory()
     _tame_blas()
-    for _number in (signal.SIGINT, signal.SIGTERM):
+    for _number in HERE.ending:
         # A shell that started it in the background may have it ignore them.
         if signal.getsignal(_number) is not signal.SIG_IGN:
             signal.signal(_number, _end)
@@ -82,7 +78,7 @@ def finished(main: Callable[[], int]) -> int:
     Signals count no more then: all is written and said, and the interpreter's own end needs no second word.
     """
     status = main()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in HERE.ending:
         signal.signal(number, signal.SIG_IGN)
     return status
 
@@ -97,7 +93,7 @@ def terminate_as_interrupt() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+    numbers = [n for n in HERE.ending if signal.getsignal(n) is not signal.SIG_IGN]
     before = [(number, signal.signal(number, interrupt)) for number in numbers]
     try:
         yield

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InputError
+from ..platform import HERE
 from ..schedules.export import EXPORT_MARK, EXPORTED, JSON_START
 from ..store.lock import is_being_made, working_file
 from ..store.target import make_lasting, sync_folder
@@ -96,7 +97,7 @@ def _replace(path, content):
         with open(descriptor, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(descriptor)
+            HERE.sync_all(descriptor)
             os.replace(new, path)  # while its lock is held
     except BaseException:
         with contextlib.suppress(OSError):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, RunError, show
 from ..plan.plan import Plan
+from ..platform import HERE
 from ..resources import check_limit, check_room
 from . import file_format, file_io, seal
 from .file_format import Field
@@ -111,7 +112,7 @@ def begin(
             file_io.pwrite(descriptor, bytes(places[field.name].bytes), places[field.name].start)
         # What is written later, or known and long, the seal does not cover.
         seal.write(descriptor, [places[field.name] for field in file_format.later_fields(plan)])
-        os.fsync(descriptor)
+        HERE.sync_all(descriptor)
         return places
 
     target, new, descriptor, lock, places = _begin(path, bytes_needed(plan), overwrite, fill)
@@ -145,7 +146,7 @@ def create_whole(
     def fill(new, descriptor):
         lay_out_whole(descriptor, attributes, sizes, datasets)
         seal.write(descriptor, [])
-        os.fsync(descriptor)
+        HERE.sync_all(descriptor)
 
     needed = sum(array.nbytes for _, array in datasets) + 1024 * len(datasets) + (1 << 16)
     target, new, descriptor, lock, _ = _begin(path, needed, overwrite, fill)
@@ -197,7 +198,7 @@ def _put_in_place(new: Path, path: Path, lock: FileLock, overwrite: bool, advice
     check_target(path, overwrite, advice)
     # A lock beside the file is that of whatever has its name.
     with kept_alone(path) if path.exists() and lock.kind == BYTE else contextlib.nullcontext():
-        os.rename(new, path)
+        os.replace(new, path)
         sync_folder(path.parent)
 
 

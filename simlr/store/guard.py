@@ -23,12 +23,12 @@ BYTES = 4 << 30
 PROBE = """
 import sys
 sys.path += sys.argv[2:]
-import contextlib, math, os, resource
+import contextlib, math, os
 from simlr.errors import DamageError
+from simlr.platform import HERE
 from simlr.store.metadata import try_out
 used = math.ceil(sum(os.times()[:2]))
-resource.setrlimit(resource.RLIMIT_CPU, (used + {seconds},) * 2)
-resource.setrlimit(resource.RLIMIT_AS, ({bytes}, {bytes}))
+HERE.set_limits(used + {seconds}, {bytes})
 with contextlib.suppress(DamageError):  # which is named where the file is looked at next
     try_out(sys.argv[1])
 """

@@ -7,22 +7,19 @@ told from what is still being made, and goes when the same output is made or gon
 
 import contextlib
 import errno
-import fcntl
 import functools
 import hashlib
 import os
 import random
 import secrets
 import stat
-import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import InputError, RunError
+from ..platform import HERE, OTHER, READER, WRITER
 
-LOCK_BYTE = 1 << 62
-LOCK = struct.Struct("hhqqi")  # type, from where, start, length, process
 # What a system says that has no lock of a kind, for this file or for any.
 NO_SUCH_LOCK = (errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP)
 # Where the flock that HDF5's readers take is a lock of the whole file's bytes, which ours would meet.
@@ -30,7 +27,6 @@ ONE_KIND_OF_LOCK = ("nfs", "nfs4", "cifs", "smb3", "9p")
 NONE, BYTE, BESIDE = "none", "a byte of the file", "a file beside it"
 # HDF5's own switch, for disks whose locks do harm: whoever sets it wants none.
 SWITCH = "HDF5_USE_FILE_LOCKING"
-NOT_FOLLOWED = os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 WORKING = ".simlr-", ".new"
 # Without locks nobody can say whether a working file is still being made; a day later it is not.
 STALE_SECONDS = 86400
@@ -89,6 +85,7 @@ class FileLock:
             with contextlib.suppress(OSError):
                 if not os.fstat(self._descriptor).st_size:  # ours is empty
                     os.unlink(self._beside)
+            HERE.unlock_file(self._descriptor)
             os.close(self._descriptor)
             self._beside = None
 
@@ -103,36 +100,28 @@ def _lock_byte(descriptor):
 
     BlockingIOError or PermissionError where another has it.
     """
-    device = os.fstat(descriptor).st_dev
-    if _switched_off() or not hasattr(fcntl, "F_OFD_SETLK") or _file_system(device) in ONE_KIND_OF_LOCK:
+    if _switched_off() or _file_system(os.fstat(descriptor).st_dev) in ONE_KIND_OF_LOCK:
         return False
     try:
-        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, LOCK_BYTE, 1, 0))
+        return HERE.lock_byte(descriptor)
     except OSError as error:
         if error.errno not in NO_SUCH_LOCK:
             raise
         return False
-    return True
 
 
 @functools.cache
 def _file_system(device):
     """The kind of file system that a device holds, as Linux calls it; "" where that is not known."""
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    with contextlib.suppress(OSError, ValueError):
-        for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            mount, _, system = line.partition(" - ")
-            if mount.split()[2] == wanted:
-                return system.split()[0]
-    return ""
+    return HERE.file_system(device)
 
 
 def _flocked(path):
     """A descriptor of an empty file of this name, which is made where it is missing, with its flock."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | NOT_FOLLOWED, 0o666)
+        descriptor = HERE.open(path, os.O_RDWR | os.O_CREAT | HERE.not_followed)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            HERE.lock_file(descriptor)
             # Its former owner may have removed it between the two.
             if os.path.samestat(os.fstat(descriptor), os.lstat(path)):
                 return descriptor
@@ -146,28 +135,23 @@ def _flocked(path):
 
 def _held_by(descriptor):
     """Who has the lock of a file: "another run is writing to it", or what else is at it."""
-    with contextlib.suppress(OSError, AttributeError):
-        request = LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, LOCK_BYTE, 1, 0)
-        kind, _, start, _, _ = LOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, request))
-        if kind == fcntl.F_RDLCK:
-            return f"a reader has it open and keeps writers out; close it there, or open it with {SWITCH}=FALSE"
-        if kind == fcntl.F_WRLCK and start != LOCK_BYTE:
-            return "another program has locked it"
+    holder = HERE.holder(descriptor)
+    if holder == READER:
+        return f"a reader has it open and keeps writers out; close it there, or open it with {SWITCH}=FALSE"
+    if holder == OTHER:
+        return "another program has locked it"
     return "another run is writing to it"
 
 
 def is_written(path: str | Path) -> bool:
     """Whether a run is writing to a file, as far as its lock says so; nothing is locked."""
     try:
-        descriptor = os.open(os.path.realpath(path), os.O_RDONLY | NOT_FOLLOWED)
+        descriptor = HERE.open(os.path.realpath(path), os.O_RDONLY | HERE.not_followed)
     except OSError:
         return False
     try:
-        request = LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, LOCK_BYTE, 1, 0)
-        kind, *_ = LOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, request))
-        return kind == fcntl.F_WRLCK
-    except (OSError, AttributeError):
-        return os.path.exists(_beside(path))
+        holder = HERE.holder(descriptor)
+        return os.path.exists(_beside(path)) if holder is None else holder in (WRITER, OTHER)
     finally:
         os.close(descriptor)
 
@@ -233,7 +217,7 @@ def locked(path: str | Path) -> tuple[int, FileLock]:
     OSError
         Where the file cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    descriptor = HERE.open(path, os.O_RDWR)
     lock = None
     try:
         lock = FileLock(path, descriptor)
@@ -316,7 +300,7 @@ def working_file(path: Path) -> tuple[Path, int]:
         token = secrets.token_hex(6)
         new = path.with_name(f"{WORKING[0]}{token}-{_digest(token, path.name)}{WORKING[1]}")
         try:
-            descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | NOT_FOLLOWED, 0o666)
+            descriptor = HERE.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | HERE.not_followed)
         except FileExistsError:
             continue
         try:
@@ -363,7 +347,7 @@ def is_being_made(path: Path, but: Path | None = None, kind: str = BYTE) -> bool
 def _remove_unless_made(path, kind):
     """Remove a working file that its maker has left; False where its maker is still at it. Links are not followed."""
     try:
-        descriptor = os.open(path, os.O_RDWR | NOT_FOLLOWED)
+        descriptor = HERE.open(path, os.O_RDWR | HERE.not_followed)
     except OSError:
         return True  # gone, or not ours
     try:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..errors import DamageError, InputError, RunError
 from ..inputs.files import reading
 from ..plan.plan import Plan
+from ..platform import HERE
 from ..resources import check_limit, check_room
 from ..text import first_few
 from . import create, file_format
@@ -70,7 +71,7 @@ def resume_file(
         raise DamageError(f"{path}: is damaged (dataset {wrong}); --overwrite starts anew")
     if before.st_size < size:
         raise InputError(f"{path}: is cut short: {before.st_size:,} bytes of {size:,}; --overwrite starts anew")
-    check_room(path.parent, max(0, size - before.st_blocks * 512), path)
+    check_room(path.parent, max(0, size - HERE.allocated(before)), path)
     check_limit(size, path)
     descriptor, lock = locked_output(path, path)
     try:

@@ -11,6 +11,7 @@ from ..config.reading import read_recorded
 from ..errors import DamageError, InputError
 from ..inputs.files import reading, size_of
 from ..plan.plan import Plan
+from ..platform import HERE
 from . import file_format, seal
 from .blocks import Blocks
 from .compatibility import misplaced
@@ -28,7 +29,7 @@ class Opened(NamedTuple):
     @contextlib.contextmanager
     def blocks(self) -> Iterator[Blocks]:
         """Its `Blocks`, for the duration."""
-        descriptor = os.open(self.path, os.O_RDONLY)
+        descriptor = HERE.open(self.path, os.O_RDONLY)
         try:
             yield Blocks(descriptor, self.plan, self.survey.places)
         finally:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from ..errors import InputError
+from ..platform import HERE
 from . import seal
 
 ADVICE = "--resume goes on with it, --overwrite replaces it"
@@ -69,8 +70,4 @@ def make_lasting(folder: Path) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make a rename last."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    HERE.sync_folder(folder)

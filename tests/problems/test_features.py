@@ -504,7 +504,7 @@ def test_limits_of_the_process_and_of_its_group_count_as_memory(tmp_path, monkey
     assert resources.memory_limit() >= machine
     (tmp_path / "memory.max").write_text("4096000\n")
     assert resources.memory_limit() == 4096000
-    monkeypatch.setattr(resources.resource, "getrlimit", lambda _: (2048000, 2048000))
+    monkeypatch.setattr(resources.HERE, "limit", lambda name: 2048000)
     assert resources.memory_limit() == 2048000
     with pytest.raises(InputError, match=r"^it takes 2,048,001 bytes, and there are 2,048,000; take less$"):
         resources.check_memory(2048001, "it takes", "; take less")

@@ -2,7 +2,7 @@
 
 The figures go to docs/reliability.md.
 
-    python tests/support/soak.py [PART ...]      all of crashes kills fuzz hostile merges workers arithmetic by default
+    python tests/support/soak.py [PART ...]      all of PARTS by default: crashes kills fuzz hostile ... platforms
 
 Exit status 1 where anything was lost or wrong; what, is printed. A part that was not run keeps its lines.
 """
@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import crashes
+import elsewhere
 import fuzz
 import hostile
 import numpy as np
@@ -34,7 +36,13 @@ from simlr.store.run import NOT_YET
 PAGE = runs.ROOT / "docs/reliability.md"
 BEGIN, END = "<!-- figures of make soak -->", "<!-- end of the figures -->"
 STEPS = {"kill": 1, "torn": 1, "full": 2, "interrupt": 4, "terminate": 4}
-STAGES = {"create": "a run", "overwrite": "a run over another", "resume": "`--resume`", "merge": "a merge"}
+STAGES = {
+    "create": "a run",
+    "overwrite": "a run over another",
+    "resume": "`--resume`",
+    "merge": "a merge",
+    "extend": "`--extend`",
+}
 MODES = {
     "kill": "ended before the n-th call",
     "torn": "ended in the middle of the n-th call",
@@ -42,6 +50,10 @@ MODES = {
     "interrupt": "SIGINT at the n-th call",
     "terminate": "SIGTERM at the n-th call",
 }
+SUITES = [f"tests/store/test_{name}.py" for name in ("resume", "store", "shards", "verify", "integrity", "other_code")]
+SUITES += ["tests/grid/test_extend.py"]
+# Tests of what only Linux has: limits of the process, locks on bytes, calls that are counted.
+LINUX_ALONE = ("room_for_both",)
 KILLS, WORKERS_KILLED, LONGEST_LIFE, SHORTEST_LIFE = 60, 30, 2.5, 0.3
 INPUTS = {"run": 1500}
 MOST_INPUTS = 5000
@@ -181,6 +193,21 @@ def merges(folder):
     return [("merged files compared bit by bit with one run", len(cuts), len(lost))], lost
 
 
+def platforms(folder):
+    """The suites of the store with simlr taking Linux for another system; what is Linux's own there is left out."""
+    lines, lost = [], []
+    for system in elsewhere.SYSTEMS:
+        command = [sys.executable, "-m", "pytest", "-q", *SUITES, "-k", f"not ({' or '.join(LINUX_ALONE)})"]
+        done = subprocess.run(
+            [*command, "-p", "no:cacheprovider", f"--basetemp={folder}/{system}"],
+            cwd=runs.ROOT, env=runs.environment(SIMLR_TEST_SYSTEM=system), capture_output=True, text=True,
+        )  # fmt: skip
+        passed, failed = (int((re.findall(rf"(\d+) {what}", done.stdout) or [0])[-1]) for what in ("passed", "failed"))
+        lines.append((f"tests of store, resume and extension as on {system}", passed + failed, failed))
+        lost += re.findall(r"^FAILED .*$", done.stdout, re.M)
+    return lines, lost
+
+
 def dying_workers(folder):
     """Runs on a Dask cluster of two workers, one of which is killed again and again while they compute."""
     from simlr.grid.cluster.connect import local_cluster, silence_dask
@@ -239,6 +266,7 @@ PARTS = {
     "fuzz": fuzzing,
     "hostile": hostile_files,
     "merges": merges,
+    "platforms": platforms,
     "workers": dying_workers,
     "arithmetic": arithmetic,
 }

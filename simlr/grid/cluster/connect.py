@@ -15,6 +15,7 @@ from typing import Any
 from ...errors import InputError, show
 from ...inputs import toml
 from ...inputs.files import size_of
+from ...platform import HERE
 from ..job import Job
 from .client import error_text
 from .pool import Pool
@@ -177,7 +178,7 @@ def local_cluster(threads: int | None, **settings: Any) -> Iterator[Any]:
     from distributed import LocalCluster
 
     threads = threads or 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = HERE.cores()
     # Deaths are counted by us. And Dask would give a worker up that dies again 15 s after it has died.
     dask.config.set(
         {"distributed.scheduler.allowed-failures": 1 << 20, "distributed.deploy.lost-worker-timeout": "52w"}

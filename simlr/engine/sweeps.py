@@ -20,7 +20,7 @@ from ..plan.plan import Plan
 
 COMPILE = "numba:compile"
 PACKAGE = "simlr.kernels"
-LEAST_SHARE = 0.15  # of the work, which is done before anything is said of the rest: the first function takes long
+LEAST_SHARE = 0.15  # of the functions, which is done before anything is said of the rest: the first function takes long
 
 
 def run_sweep(sweep: Callable, *arguments: Any) -> None:
@@ -47,7 +47,7 @@ class Watch(event.Listener):
     def __init__(self, tell: Callable[[State], None], expected: Iterable[Any] = ()):
         self._tell, self._expected = tell, tuple(expected)
         self._open: list[Callable] = []
-        self._done, self._seconds, self._weight = 0, 0.0, 0.0
+        self._done, self._seconds = 0, 0.0
         self._began = 0.0
 
     def __enter__(self):
@@ -72,7 +72,6 @@ class Watch(event.Listener):
         if function in self._open:
             self._open.remove(function)
             self._done += 1
-            self._weight += weight_of(function)
             if not self._open:
                 self._seconds += time.monotonic() - self._began
             self._say()
@@ -82,9 +81,9 @@ class Watch(event.Listener):
         seconds = self._seconds + (time.monotonic() - self._began if self._open else 0.0)
         roots = [*self._open, *(sweep.py_func for sweep in self._expected if not getattr(sweep, "overloads", True))]
         waiting = {function for one in roots for function in to_come(one)} | set(roots)
-        rest = sum(map(weight_of, waiting))
-        left = rest * seconds / self._weight if self._weight >= LEAST_SHARE * (self._weight + rest) else float("nan")
-        self._tell(State(self._done, self._done + len(waiting), seconds, left, bool(self._open)))
+        total = self._done + len(waiting)
+        left = len(waiting) * seconds / self._done if self._done > LEAST_SHARE * total else float("nan")
+        self._tell(State(self._done, total, seconds, left, bool(self._open)))
 
 
 def called_by(function: Any) -> list[Any]:
@@ -110,12 +109,6 @@ def to_come(function: Any) -> set[Any]:
             found.add(kernel.py_func)
             waiting += called_by(kernel.py_func)
     return found
-
-
-def weight_of(function: Any) -> int:
-    """How much there is to compile, in bytes of Python's code: its own, and that of what is inlined into it."""
-    inlined = {kernel.py_func: kernel for kernel in called_by(function) if not kernel.separate}
-    return len(function.__code__.co_code) + sum(weight_of(one) for one in inlined)
 
 
 def expected_sweeps(plan: Plan) -> list[Callable]:

@@ -20,16 +20,13 @@ from ..errors import InputError, RunError, show, unknown
 from ..store import create, file_format
 from ..store.metadata import survey
 from ..store.target import make_lasting
-from ..text import first_few
 from . import catalogue, listing, values
+from .execute import LOCAL, announce, display_of, execute
 from .options import RunOptions
 from .pipeline import still_working
 from .startup import compiling_told, load_numba
 
 DEFAULT_PAPER = "nakkiran2020"
-LOCAL = "local"
-MOST_DATA_LINES = 3  # at the beginning of a run
-MOST_BLOCKS_NAMED = 5
 PROGRAM = "python -m simlr.grid"
 # Reading so much back takes a second or more: it is said beforehand.
 LONG_CHECK_BYTES = 1 << 30
@@ -230,7 +227,7 @@ def _run_grid(config, out, options):
         writer, blocks = job.open(out, options.overwrite, options.resume, origin, options.accept_other)
         if writer.lock.why_none and not options.quiet:
             say(f"{out}: is not locked ({writer.lock.why_none}): see to it that no other run writes to it")
-        _execute(job, writer, list(blocks), out, options, workers)
+        execute(job, writer, list(blocks), out, options, workers)
     return _tell_outcome(out, options)
 
 
@@ -256,9 +253,9 @@ def _extend(job, out, options):
         load_numba()
     job.recomputed = extension.damaged
     tell(f"{out}: extends: {told}; until it is whole, the file is as it was")
-    _announce(job, out, options, None, tell)
+    announce(job, out, options, None, tell)
     with (
-        _display(plan.seeds, 0, options, tell) as (display, on_interrupt),
+        display_of(plan.seeds, 0, options, tell) as (display, on_interrupt),
         compiling_told(options.quiet, expected_sweeps(plan)),
     ):
         extension.run(lambda seeds, _: display.update(seeds), on_interrupt, tell)
@@ -360,59 +357,3 @@ def _require_compiler():
     wanted = os.environ.get("NUMBA_NUM_THREADS", "1").strip() or "1"
     if not (wanted.isascii() and wanted.isdecimal() and int(wanted[:MOST_DIGITS])):
         raise RunError(f"NUMBA_NUM_THREADS must be a whole number of 1 or more, got {show(wanted, 40)}; unset it")
-
-
-def _execute(job, writer, blocks, out, options, workers):
-    """Compute the blocks with progress; an interruption ends in one line that says how to go on."""
-    from ..engine.sweeps import expected_sweeps
-
-    tell = (lambda text: None) if options.quiet else say
-    if blocks:
-        _announce(job, out, options, workers, tell)
-    else:
-        tell(f"{out}: nothing is missing")
-    seeds, sizes = job.plan.seeds, job.plan.block_sizes
-    done = seeds - sum(sizes[block] for block in blocks)
-    with _display(seeds, done, options, tell, hidden=not blocks) as (display, on_interrupt):
-        if workers:
-            workers.tell = display.note
-        with compiling_told(options.quiet, [] if workers else expected_sweeps(job.plan)):
-            job.run(writer, blocks, options.threads, lambda seeds, _: display.update(seeds), on_interrupt, workers)
-
-
-@contextmanager
-def _display(seeds, done, options, tell, hidden=False):
-    """(the progress, what is called at once where it is interrupted)."""
-    display = progress.show(seeds, done, quiet=options.quiet or hidden)
-
-    def on_interrupt():
-        display.close()
-        tell("stopping ...")
-
-    try:
-        yield display, on_interrupt
-    finally:
-        display.close()
-
-
-def _announce(job, out, options, workers, tell):
-    """Say what is computed, by what, and from which data; and that workers have to compile their kernels first."""
-    from ..kernels import jit
-
-    if workers:
-        resources = f"Dask {workers.address}"
-    else:
-        jit.set_threads(options.threads)
-        resources = f"{jit.threads()} threads"
-    size = f"{len(job.plan.schedules)} schedules x {job.plan.seeds} seeds"
-    name = job.config.name + (", shard {}/{}".format(*job.shard) if job.shard else "")
-    tell(f"{name}: {size}, {resources} -> {out}")
-    if job.fewer:
-        tell(f"seeds: {job.fewer}")
-    for text in job.data()[:MOST_DATA_LINES]:
-        tell(f"data: {text}")
-    if job.recomputed:
-        named = first_few(job.recomputed[:MOST_BLOCKS_NAMED], MOST_BLOCKS_NAMED, len(job.recomputed))
-        tell(f"{out}: what is there is not what was written, and is computed again: {named}")
-    if workers and options.dask == LOCAL and not jit.is_warm():
-        tell("the workers are compiling kernels, first run only ...")

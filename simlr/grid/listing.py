@@ -18,7 +18,7 @@ from ..inputs.parameters import REQUIRED
 from ..plan.plan import Plan
 from ..problems import registry
 from ..report import answer_text
-from ..report.terminal import ending, verdict_in_short, verdict_text
+from ..report.plain.terminal import ending, verdict_in_short, verdict_text
 from ..schedules import checking
 from ..schedules.schedule import FLOW
 from ..store.read import load

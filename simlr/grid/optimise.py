@@ -16,8 +16,8 @@ from ..config.grid import GridConfig
 from ..errors import Faults, InputError
 from ..inputs import toml
 from ..report.output import is_ours, write
+from ..report.plain.terminal import as_text
 from ..report.tables import Table
-from ..report.terminal import as_text
 from ..schedules.export import FORMATS, check_lines, export
 from ..store.target import check_folder
 from ..text import number, printable

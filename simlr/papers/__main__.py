@@ -14,7 +14,7 @@ from ..cli.structured import as_json
 from ..errors import unknown
 from ..grid.pipeline import still_working
 from ..grid.startup import compiling_told
-from ..report.terminal import as_text
+from ..report.plain.terminal import as_text
 from ..store.target import make_folder
 from ._judging import ending, judge, table
 

@@ -34,7 +34,7 @@ from .joined import joined
 from .output import remove_stale, write
 from .page import THEMES
 from .pages import schedules_as_html
-from .terminal import as_terminal, as_text
+from .plain.terminal import as_terminal, as_text
 from .values import headline_values
 
 SCHEDULE_FORMATS = ("html", "csv")

@@ -16,10 +16,10 @@ from .explorer.page import NAME as EXPLORER
 from .explorer.page import explorer_page
 from .figures import style
 from .figures.files import HEADER, NUMBERS, figure_files, numbers
-from .markdown import as_markdown
 from .material import Material, material
 from .page import THEMES
 from .pages import as_html, drawn
+from .plain.markdown import as_markdown
 
 FORMATS = ("html", "csv", "md")
 INSTALL = 'pip install "simlr[report]"'

@@ -18,7 +18,7 @@ from simlr.analysis.statistics import quantiles, wilson
 from simlr.analysis.summary import baseline
 from simlr.analysis.verdict import verdict_of
 from simlr.papers import nakkiran2020
-from simlr.report.terminal import table
+from simlr.report.plain.terminal import table
 
 REACHED, OUT_OF_STEPS, DIVERGED, AT_FLOOR = 1, 2, 3, 4
 FLOW = {"kind": "flow"}

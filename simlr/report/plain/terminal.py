@@ -3,13 +3,13 @@
 import textwrap
 from collections.abc import Sequence
 
-from ..analysis.on_page import MOST_LINES
-from ..analysis.summary import Row
-from ..claims.verdict import Verdict
-from ..text import WIDTH, printable
-from . import answer_text
-from .material import Material
-from .tables import MARKS, Table, agreement, describe, short_table, tables
+from ...analysis.on_page import MOST_LINES
+from ...analysis.summary import Row
+from ...claims.verdict import Verdict
+from ...text import WIDTH, printable
+from .. import answer_text
+from ..material import Material
+from ..tables import MARKS, Table, agreement, describe, short_table, tables
 
 
 def verdict_text(verdict: Verdict) -> str:

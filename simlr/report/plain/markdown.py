@@ -2,9 +2,9 @@
 
 import re
 
-from ..text import printable
-from .material import Material
-from .tables import findings_table
+from ...text import printable
+from ..material import Material
+from ..tables import findings_table
 
 # ---- files ----
 

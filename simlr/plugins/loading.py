@@ -224,9 +224,9 @@ def _digest_of(top):
         return ""
     folders = [Path(folder) for folder in spec.submodule_search_locations or []]
     files = [(path.relative_to(folder).as_posix(), path) for folder in folders for path in folder.rglob("*.py")]
-    files = files[:MOST_FILES] if folders else [("", Path(spec.origin or ""))]
+    files = sorted(files)[:MOST_FILES] if folders else [("", Path(spec.origin or ""))]
     found = hashlib.sha256()
-    for name, path in sorted(files):
+    for name, path in files:
         data = path.read_bytes() if path.is_file() else b""
         found.update(f"{name}\n{len(data)}\n".encode() + data)
     return found.hexdigest()

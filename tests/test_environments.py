@@ -57,7 +57,8 @@ def test_a_run_in_odd_surroundings_has_the_same_bits(line, small, finished):
         pytest.skip("needs taskset")
     done = shell(line, small)
     assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr and len(done.stderr.splitlines()) <= 3
+    told = [one for one in done.stderr.splitlines() if not one.startswith("compiling kernels")]
+    assert "Traceback" not in done.stderr and len(told) <= 2
     runs.assert_same_bits(simlr.load(small / "run.h5"), simlr.load(finished))
 
 

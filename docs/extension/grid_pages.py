@@ -20,6 +20,7 @@ from simlr.config.settings import SETTINGS
 from simlr.errors import InputError
 from simlr.grid.catalogue import DRAWN
 from simlr.grid.listing import ENGINE_MEANING, SCHEDULE_KEYS
+from simlr.inputs import rules
 from simlr.inputs.parameters import REQUIRED
 from simlr.problems import losses, registry
 from simlr.schedules import checking
@@ -38,6 +39,8 @@ class _Nothing:
 
 def accepted(rule, default=REQUIRED) -> str:
     """What a rule takes, in the words with which it refuses what it does not take."""
+    if isinstance(rule, rules.ArrayRule):
+        return "an array of finite numbers"
     told = _refusal(rule, _Nothing()).removeprefix("KEY: each value must be ").removeprefix("KEY must be ")
     told = told.rpartition(", got ")[0]
     words = _refusal(rule, NO_WORD).partition("; valid are ")[2].split(", ")

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -17,7 +17,6 @@ from ..config.reading import config_of, read_recorded
 from ..config.settings import SETTINGS
 from ..config.study import StudyConfig
 from ..errors import DamageError, InputError
-from ..interactive.run import Run, load
 from ..plan.plan import Plan
 from ..problems import registry
 from ..problems.source import Source
@@ -32,6 +31,9 @@ from .provenance import environment_here, root_attributes
 from .startup import compiling_told
 from .study import run_study
 
+if TYPE_CHECKING:
+    from ..interactive.run import Run
+
 
 def run(
     config: GridConfig | StudyConfig | dict | str | Path,
@@ -43,7 +45,7 @@ def run(
     progress: Callable[[int, int], None] | bool | None = None,
     accept_other: bool = False,
     extend: bool = False,
-) -> Run:
+) -> "Run":
     """Run a grid, or a paper's study.
 
     Parameters
@@ -100,6 +102,9 @@ def run(
         return _extended(config, out, options)
     job = Job(as_recorded(config, out) if resume else config)
     writer, blocks = job.open(out, overwrite, resume, accept_other=accept_other)
+    # Late: it has the report with it, which the command that runs a grid does without.
+    from ..interactive.run import Run, load
+
     if not isinstance(writer, MemoryWriter):
         job.run(writer, blocks, threads, progress)
         return load(writer.path)
@@ -110,6 +115,7 @@ def run(
 
 def _extended(config, out, options):
     """The run of a grid in the place of the file of a smaller one."""
+    from ..interactive.run import load
     from .extend import Extension, grows
 
     options.check()

@@ -9,13 +9,13 @@ import os
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..claims.registry import load_paper
 from ..config.study import StudyConfig
-from ..interactive.run import Run, load
 from ..plugins.loading import told_as
 from ..store import create
 from ..store.compatibility import check_same
@@ -26,6 +26,9 @@ from .options import RunOptions
 from .pipeline import background_thread
 from .provenance import environment_here, root_attributes
 
+if TYPE_CHECKING:
+    from ..interactive.run import Run
+
 SEED = Field("seed", ("seed",), "<i8", "index")
 WAIT_SECONDS = 0.05
 ENDED = (
@@ -34,7 +37,7 @@ ENDED = (
 )
 
 
-def run_study(config: StudyConfig, out: str | Path | None, options: RunOptions) -> Run:
+def run_study(config: StudyConfig, out: str | Path | None, options: RunOptions) -> "Run":
     """Run a study.
 
     With resume, a file that is there is the finished run, of the same study and code, or it is refused.
@@ -55,6 +58,8 @@ def run_study(config: StudyConfig, out: str | Path | None, options: RunOptions) 
     InputError, RunError, KeyboardInterrupt
         As of `simlr.run`; of an interrupted study nothing is kept.
     """
+    from ..interactive.run import Run, load  # late: it has the report with it
+
     options.check()
     # The identity tells one state of the paper's code, and of the helpers beside it, from another.
     identity = "" if config.plugins else _digest_of_paper(config.paper)  # plug-ins have one of their own

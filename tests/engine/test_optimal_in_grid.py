@@ -109,7 +109,7 @@ def test_computed_rates_are_kept_and_not_computed_again(features, tmp_path, monk
     assert Job(config).config == config
     again = simlr.run(simlr.GridConfig.from_toml(FEATURES), out=path, resume=True)
     assert np.array_equal(again["test_loss"], run["test_loss"], equal_nan=True)
-    taken = worker._job(worker.order(config, 1))
+    taken, _ = worker._job(worker.order(config, 1))
     for ours, theirs in zip(Job(config).plan.schedules, taken.plan.schedules, strict=True):
         assert np.array_equal(ours.rates(0, 40), theirs.rates(0, 40))
     with pytest.raises(AssertionError, match="computed anew"):

@@ -104,7 +104,7 @@ def test_somebodys_matplotlibrc_decides_nothing(setting, copy, tmp_path):
 
 
 def test_what_cannot_be_drawn_is_no_damage(copy, monkeypatch, capsys):
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise RuntimeError("latex could\nnot be found")
 
     monkeypatch.setattr(contents, "as_html", fail)

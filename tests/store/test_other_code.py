@@ -67,7 +67,7 @@ def test_the_report_and_the_commands_say_so(begun, capsys):
     Path("grid.toml").write_text(runs.SMALL)
     arguments = ["grid.toml", "--out", begun, "--quiet"]
     assert grid_command.main([*arguments, "--accept-other"]) == 2
-    assert capsys.readouterr().err == "simlr: --accept-other goes with --resume\n"
+    assert capsys.readouterr().err == "simlr: --accept-other goes with --resume or --extend\n"
     assert grid_command.main([*arguments, "--resume"]) == 2
     assert "--accept-other" in capsys.readouterr().err
     assert grid_command.main([*arguments, "--resume", "--accept-other"]) == 0

@@ -87,15 +87,11 @@ def run(
     KeyboardInterrupt
         Of a run into a file, which has what was computed, and of a study, of which nothing is kept.
     """
-    config = config_of(config)
+    config, options = config_of(config), RunOptions(threads, overwrite, resume, progress, accept_other, extend)
     if isinstance(progress, bool):
         unit = "seeds" if isinstance(config, GridConfig) else "parts"
         with compiling_told(not progress), progress_shown(unit, not progress) as tell:
-            return run(
-                config, out, threads=threads, overwrite=overwrite, resume=resume, progress=tell,
-                accept_other=accept_other, extend=extend,
-            )  # fmt: skip
-    options = RunOptions(threads, overwrite, resume, progress, accept_other, extend)
+            return run(config, out, **options._replace(progress=tell)._asdict())
     if isinstance(config, StudyConfig):
         return run_study(config, out, options)
     if extend:

@@ -12,7 +12,7 @@ class RunOptions(NamedTuple):
     threads: int | None = None
     overwrite: bool = False
     resume: bool = False
-    progress: Callable[[int, int], None] | None = None
+    progress: Callable[[int, int], None] | bool | None = None
     accept_other: bool = False
     extend: bool = False
 

@@ -22,7 +22,7 @@ from ..report.plain.terminal import ending, verdict_in_short, verdict_text
 from ..schedules import checking
 from ..schedules.schedule import FLOW
 from ..store.read import load
-from ..text import WIDTH
+from ..text import WIDTH, many
 from .values import estimate_values
 
 ENGINE_MEANING = "auto skips steps where that is exact and pays, recurrence never, closed-form always; default auto"
@@ -161,7 +161,7 @@ def estimate(plan: Plan, needed: int, out: Path, data: Sequence[str] = ()) -> st
     lines = [
         ("grid", plan.config.name),
         *(("data", text) for text in data),
-        ("cells", f"{plan.cells:,} ({size}), {plan.levels} levels each"),
+        ("cells", f"{plan.cells:,} ({size}), {many(plan.levels, 'level')} each"),
         ("stop", stopping.describe(plan.config.stop)),
         *([("means", expectation.MEANING)] if plan.expects else []),
         ("steps", f"at most {told['most_steps']:,}; cells stop at their last level"),

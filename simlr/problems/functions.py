@@ -169,13 +169,15 @@ class FunctionRows(_Function):
     def __init__(self, where: str, function: Callable, parameters: dict[str, Any], folder: Path):
         super().__init__(where, function, parameters, folder)
         self._parameters, first = parameters, self.first()
-        d = first["x"].shape[-1] if first["x"].ndim else 0
+        if first["x"].ndim != 2:
+            raise InputError(f"{where}: x must have shape (rows, features), got {first['x'].shape}")
+        d = first["x"].shape[1]
         pairs = [("x", "y"), ("test_x", "test_y"), ("validation_x", "validation_y")]
         wanted: dict[str, tuple[int, ...]] = {}
         for x, y in pairs:
             if (x in first) != (y in first):
                 raise InputError(f"{where}: returns one of {x} and {y} without the other")
-            rows = len(first[y]) if y in first and first[y].ndim else 0
+            rows = len(first[x]) if x in first and first[x].ndim else 0
             wanted |= {x: (rows, d), y: (rows,)}
         self._check(first, wanted)
         self._outputs, loss = 1, parameters.get("loss", losses.SQUARED)

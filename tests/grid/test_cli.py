@@ -59,10 +59,11 @@ def without_numba(tmp_path_factory):
         (["--help"], "usage: python -m simlr.grid"),
         (["--list"], "nakkiran2020\n"),
         (["--dry-run"], "cells     49,152 "),
+        (["small.toml", "--dry-run", "--set", "stop.train_loss=[0.1]"], " 1 level each"),
         (["small.toml", "--dry-run", "--set", "seeds.count=100000000000000"], "cells     600,000,000,000,000 "),
         (["small.toml", "--dry-run", "--seeds", "100000000000000", "--set", "record.seeds=all"], "seeds"),
     ],
-    ids=["help", "list", "dry-run", "huge", "huge-recorded"],
+    ids=["help", "list", "dry-run", "one-level", "huge", "huge-recorded"],
 )
 def test_what_runs_nothing_needs_no_numba(arguments, expected, small, without_numba):
     process = runs.command(*arguments, cwd=small, PYTHONPATH=without_numba)

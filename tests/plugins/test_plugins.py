@@ -126,6 +126,15 @@ def changing(draw):
 
 def throwing(draw):
     return draw.root / 0
+
+
+def few_targets(draw):
+    x = np.ones((20, 3))
+    return {"x": x, "y": np.ones(19), "test_x": x, "test_y": np.ones(20)}
+
+
+def flat_rows(draw):
+    return {"x": np.ones(20), "y": np.ones(20), "test_x": np.ones(20), "test_y": np.ones(20)}
 """
 # Two classes on either side of a line, some of them mistaken.
 SIDES = """
@@ -228,6 +237,8 @@ def test_faults_of_a_schedule_are_one_line(copies, name, message):
         ("unlike", r"faults.py:unlike: returns curvature of shape \(2,\) in draw 4 and \(1,\) in the first"),
         ("changing", "faults.py:changing: residual of one draw differs the second time; take random numbers"),
         ("throwing", "faults.py:throwing: fails in draw 0 of root 0: line 61: ZeroDivisionError: division by zero"),
+        ("few_targets", r"faults.py:few_targets: y must have shape \(20,\), got \(19,\)"),
+        ("flat_rows", r"faults.py:flat_rows: x must have shape \(rows, features\), got \(20,\)"),
         ("nan", r"faults.py:nan: a problem is a function \(draw, parameters\)"),
     ],
 )

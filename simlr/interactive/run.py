@@ -210,7 +210,7 @@ def report(
     InputError
         Where something is unknown or missing, or the folder holds files of others.
     """
-    run = load(run) if isinstance(run, str | Path) else run
+    run = _run_of("report", run)
     path = run._source.path if isinstance(run._source, FileSource) else None
     if path is None and out is None:
         raise InputError("report: a run in memory needs a folder to write to: report(run, out)")
@@ -230,13 +230,21 @@ def _ignored(text):
     """What a command would say of what cannot be made; here the files show it."""
 
 
-def compare(run: store_run.Run, a: str | int, b: str | int) -> list[pairs.Pair]:
+def _run_of(what, run):
+    """A run that is given, or that of a path."""
+    run = load(run) if isinstance(run, str | Path) else run
+    if not isinstance(run, store_run.Run):
+        raise InputError(f"{what}: run must be a run or the path of a run file, got a {type(run).__name__}")
+    return run
+
+
+def compare(run: store_run.Run | str | Path, a: str | int, b: str | int) -> list[pairs.Pair]:
     """Two schedules of a run seed by seed: the rows of the report's pairs.csv, of this pair.
 
     Parameters
     ----------
-    run : Run
-        Of a grid, finished or not.
+    run : Run, str or Path
+        Of a grid, finished or not, or the path of its run file.
     a, b : str or int
         Names or places of schedules.
 
@@ -253,6 +261,7 @@ def compare(run: store_run.Run, a: str | int, b: str | int) -> list[pairs.Pair]:
     InputError
         For a schedule that is not there, and of a study.
     """
+    run = _run_of("compare", run)
     if run.is_study:
         raise InputError("compare: a study has no schedules")
     names = [str(name) for name in run["schedule"]]

@@ -199,6 +199,14 @@ def test_schedules_that_are_not_there_are_named(both):
         simlr.compare(both[0], "flow", "anealed")
 
 
+def test_what_is_no_run_is_told_in_one_line(both):
+    with pytest.raises(InputError, match="annealed: cannot be read: No such file"):
+        simlr.compare("annealed", "flow", both[0])
+    for call in (lambda: simlr.compare({}, "annealed", "flow"), lambda: simlr.report({}, "page")):
+        with pytest.raises(InputError, match="run must be a run or the path of a run file, got a dict"):
+            call()
+
+
 # ---- pictures ----
 
 

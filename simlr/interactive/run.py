@@ -230,7 +230,7 @@ def _ignored(text):
     """What a command would say of what cannot be made; here the files show it."""
 
 
-def _run_of(what, run):
+def _run_of(what: str, run: Any) -> store_run.Run:
     """A run that is given, or that of a path."""
     run = load(run) if isinstance(run, str | Path) else run
     if not isinstance(run, store_run.Run):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..claims import evidence
 from ..claims.verdict import Finding
+from ..errors import InputError
 from ..inputs import rules
 
 Judged = tuple[str, NDArray[np.float64], float, str, bool]
@@ -55,12 +56,21 @@ def spectrum(
     one they are multiplied by exp(jitter z), z normal of the stream (root, seed, SAMPLE), and the start is normal, of
     (root, seed, TARGET).
     """
-    found = np.array(own["curvature"] or np.arange(1.0, own["dimension"] + 1.0) ** -own["capacity"])
+    with np.errstate(all="ignore"):
+        found = np.array(own["curvature"] or np.arange(1.0, own["dimension"] + 1.0) ** -own["capacity"])
     if seed is None:
-        return found, np.ones_like(found)
+        return _checked(found), np.ones_like(found)
     from ..kernels.draws import SAMPLE, TARGET, fill_normal
 
     normal = np.empty((2, found.size))
     fill_normal(normal[0], root, seed, SAMPLE, 0)
     fill_normal(normal[1], root, seed, TARGET, 0)
-    return found * np.exp(own["jitter"] * normal[0]), normal[1]
+    with np.errstate(all="ignore"):
+        return _checked(found * np.exp(own["jitter"] * normal[0])), normal[1]
+
+
+def _checked(found):
+    """Curvatures as they are; refused where some are 0 or infinite as numbers."""
+    if not (np.isfinite(found) & (found > 0.0)).all():
+        raise InputError("study.capacity or study.jitter: too large, some curvatures are 0 or infinite as numbers")
+    return found

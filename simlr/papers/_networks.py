@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from ..inputs import rules
 
 LAUNCHES = 8  # of a training, between which progress is told
@@ -37,6 +38,8 @@ def split_rows(
     from ..kernels.draws import SPLIT, fill_order
     from ..kernels.papers.layers import Rows
 
+    if train_rows >= len(labels):
+        raise InputError(f"study.train_rows must be below the {len(labels)} rows that there are, got {train_rows}")
     orders = np.empty((seeds, len(labels)), np.int64)
     for seed, order in enumerate(orders):
         fill_order(order, root, seed, SPLIT, 0)
@@ -44,6 +47,12 @@ def split_rows(
     parts = orders[:, :train_rows].copy(), orders[:, train_rows:].copy()
     train, test = (Rows(inputs, part, labels[part], draws) for part in parts)
     return train, test
+
+
+def check_batch(batch: int, rows: int) -> None:
+    """InputError for a batch of more rows than there are: no epoch has one."""
+    if batch > rows:
+        raise InputError(f"study.batch must be at most study.train_rows, {rows}, got {batch}")
 
 
 def start(sizes: Sequence[int], root: int, seeds: int, schedules: int, scale: float = 1.0) -> tuple:
@@ -79,6 +88,7 @@ def train(
     from ..kernels import jit
     from ..kernels.papers import layers
 
+    check_batch(batch, rows.row.shape[1])
     own = layers.Rules(np.array(sizes), np.ascontiguousarray(rates), decay, root)
     workers = threads or jit.threads()
     scratch = layers.make_scratch(sizes, batch, workers)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from ..inputs import rules
 
 Array = NDArray[np.float64]
@@ -35,6 +36,17 @@ class PowerLaw(NamedTuple):
         return 0.5 * self.curvature * self.modes
 
 
+def problems_of(own: dict[str, Any]) -> list[tuple[float, float]]:
+    """(beta, s) of each problem of a study; InputError where it has more of the one than of the other."""
+    count = len(own["capacity"])
+    if len(own["source"]) != count:
+        raise InputError(
+            f"study.source must have as many numbers as study.capacity, {count}, got {len(own['source'])}: "
+            "a problem has one of each"
+        )
+    return list(zip(own["capacity"], own["source"], strict=True))
+
+
 def drawn(root: int, problems: int, capacity: float, source: float, modes: int, bins: int, spread: float) -> PowerLaw:
     """Problems near lam = j^-capacity, lam r^2 = j^-(1 + source capacity), j up to `modes`.
 
@@ -51,8 +63,15 @@ def drawn(root: int, problems: int, capacity: float, source: float, modes: int, 
         fill_uniform(factor[0, k], root, k, SAMPLE, 0)
         fill_uniform(factor[1, k], root, k, TARGET, 0)
     factor = spread ** (factor - 0.5)
-    lam = middle**-capacity * factor[0]
-    return PowerLaw(lam, np.sqrt(middle ** -(1.0 + source * capacity) * factor[1] / lam), count)
+    with np.errstate(all="ignore"):
+        lam = middle**-capacity * factor[0]
+        start = np.sqrt(middle ** -(1.0 + source * capacity) * factor[1] / lam)
+    if not (np.isfinite(lam) & (lam > 0.0) & np.isfinite(start)).all():
+        raise InputError(
+            f"study: capacity {capacity:g}, source {source:g} and spread {spread:g} make curvatures or a start that are "
+            f"0 or infinite as numbers, over {modes} modes"
+        )
+    return PowerLaw(lam, start, count)
 
 
 def losses_of(law: PowerLaw, sigma: float) -> Callable[[int, Array, Array], float]:

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
+
 Array = NDArray[np.float64]
 
 
@@ -36,6 +38,8 @@ def binned(curvature: Array, start: Array, noise: float, bins: int) -> Model:
     An axis counts in the first bin whose curvature is not above its own, as in the paper's code. Empty bins are left
     out, and E x_0^2 of a bin is the mean over its axes.
     """
+    if bins == 1 and np.ptp(curvature):
+        raise InputError("study.bins must be 2 or more for curvatures that differ, got 1")
     values = np.geomspace(curvature.max(), curvature.min(), bins) if np.ptp(curvature) else curvature[:1]
     place = np.searchsorted(-values, -curvature * (1.0 + 1e-12))
     count = np.bincount(place, minlength=values.size)

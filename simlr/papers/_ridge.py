@@ -15,6 +15,7 @@ from ..errors import InputError
 Array = NDArray[np.float64]
 # Made up: categories of 14 attributes, as a census has them, 122 in all.
 ATTRIBUTES = (5, 8, 5, 16, 5, 7, 14, 6, 5, 2, 2, 2, 5, 40)
+MOST_COLUMNS = 20_000  # the Hessian has their square: 3 GB
 
 
 class Ridge(NamedTuple):
@@ -70,6 +71,8 @@ def made_up(count: int, skew: float, noise: float, linear: bool, root: int) -> t
     fill_normal(weights, root, 0, TARGET, 0)
     fill_normal(misfit, root, 0, LABEL_NOISE, 0)
     score = np.einsum("ki,i->k", rows, weights, optimize=False)
+    if linear and not score.std() > 0.0:
+        raise InputError("study.labels: linear labels need rows that differ; study.rows or study.skew leaves none")
     if linear:
         return rows, score / score.std()
     score = score + noise * score.std() * misfit
@@ -93,6 +96,8 @@ def read_libsvm(path: str) -> tuple[Array, Array]:
             raise InputError(f"{path}, line {number}: must be a label, then index:value, ...") from None
         if not np.isfinite([labels[-1], *(value for _, value in found)]).all() or min(found, default=(1,))[0] < 1:
             raise InputError(f"{path}, line {number}: indices are from 1, and values finite")
+        if len({index for index, _ in found}) < len(found) or max(found, default=(1,))[0] > MOST_COLUMNS:
+            raise InputError(f"{path}, line {number}: every index is given once, and is at most {MOST_COLUMNS}")
         cells.append(found)
     if len(labels) < 2 or not any(cells):
         raise InputError(f"{path}: at least two rows with a value are needed")

@@ -77,7 +77,10 @@ def unit_of(x: Array, teacher: Array) -> float:
 def rates_of(own: dict[str, Any]) -> Array:
     """Learning rates (S, T): the large one for each share of the steps, then the small one; reversed where asked."""
     steps = own["steps"]
-    large = np.arange(steps) < np.array([round(share * steps) for share in own["shares"]])[:, None]
+    phases = [round(share * steps) for share in own["shares"]]
+    if len(set(phases)) < len(phases):
+        raise InputError(f"study.shares must be apart by a step at least, got {phases} of {steps} steps")
+    large = np.arange(steps) < np.array(phases)[:, None]
     rates = np.where(large, own["large"], own["small"])
     return np.ascontiguousarray(rates[:, ::-1]) if own["reverse"] else rates
 
@@ -116,6 +119,8 @@ def train(
 def measure(task: Task) -> dict[str, Any]:
     """Losses, sizes and counts of entries along the way, of every share and seed."""
     own = task.parameters
+    if own["nonzero"] > own["dimension"]:
+        raise InputError(f"study.nonzero must be at most study.dimension, {own['dimension']}, got {own['nonzero']}")
     problems = [problem_of(own, task.root, seed) for seed in range(task.seeds)]
     x, teacher = (np.stack(parts) for parts in zip(*problems, strict=True))
     y, unit = (x * teacher[:, None]).sum(axis=2), np.array([unit_of(*one) for one in problems])
@@ -188,7 +193,8 @@ def check(run: Run) -> Verdict:
     for i in range(len(shares) - 1):
         pair = f"{shares[i + 1]:g} of the steps at the large rate / {shares[i]:g}"
         judged.append((f"test loss, {pair}", test[i + 1] / test[i]))
-        judged.append((f"entries, {pair}", entries[i + 1] / np.maximum(entries[i], 1)))
+        fewer = np.where(entries[i + 1] == entries[i], 1.0, entries[i + 1] / np.maximum(entries[i], 1))  # 0 and 0 too
+        judged.append((f"entries, {pair}", fewer))
     shown = [evidence.of_share(int((ratio < 1.0).sum()), known.size, 0.5, lost) for _, ratio in judged]
     findings = []
     for (what, ratio), told, outcome in zip(judged, shown, evidence.outcomes(shown), strict=True):

@@ -78,6 +78,7 @@ PRINTED = 0.001  # half a digit of four terms
 def measure(task: Task) -> dict[str, Any]:
     """Train every classifier with and without noise, and take its gaps."""
     own, data = task.parameters, load_digits()
+    _networks.check_batch(own["batch"], own["train_rows"])
     each = (len(CLASSIFIERS), len(SCHEDULES), task.seeds)
     found = {field.name: np.full(each, np.nan) for field in ARRAYS if field.dims == _EACH}
     if data is not None:
@@ -194,6 +195,14 @@ def of_trials(
     }
 
 
+def _noise(key, value):
+    return rules.number(key, value, above=0.0, most=1.0, rule="a probability above 0")
+
+
+def _components(key, value):
+    return rules.count(key, value, most=PIXELS)
+
+
 _EACH = ("classifier", "schedule", "seed")
 ARRAYS = (
     Field("classifier", ("classifier",), "str", "what is trained"),
@@ -214,9 +223,9 @@ STUDY = Study(
     "simple classifiers and a network on the digits, with and without label noise",
     (
         Parameter("train_rows", rules.count, 320, "rows to train on; the others of the 1,797 test"),
-        Parameter("noise", rules.positive, 0.05, "probability of a corrupted label"),
+        Parameter("noise", _noise, 0.05, "probability of a corrupted label"),
         Parameter("trials", rules.count, 20, "trainings with noise"),
-        Parameter("components", rules.count, 16, "principal components"),
+        Parameter("components", _components, 16, "principal components"),
         Parameter("features", rules.count, 32, "random ReLU features"),
         Parameter("units", rules.count, 128, "of the network"),
         Parameter("batch", _networks.batch_size, 32, "rows of a batch"),

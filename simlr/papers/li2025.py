@@ -86,7 +86,7 @@ def law(rates: NDArray[np.float64], lengths: NDArray[np.int64], s: float, beta: 
 def measure(task: Task) -> dict[str, Any]:
     """The loss at the best peak of every schedule at every horizon, and that of the law at the same rates."""
     own = task.parameters
-    problems = list(zip(own["capacity"], own["source"], strict=False))
+    problems = laws.problems_of(own)
     horizons = [int(steps) for steps in own["horizons"]]
     found = np.full((3, len(problems), len(SCHEDULES), task.seeds, len(horizons)), np.nan)
     for i, (beta, s) in enumerate(problems):

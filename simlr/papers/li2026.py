@@ -97,7 +97,7 @@ def measure(task: Task) -> dict[str, Any]:
     own = task.parameters
     horizons = [int(steps) for steps in own["horizons"]]
     shaped = own["shape_capacity"], own["shape_source"]
-    problems = list(zip(own["capacity"], own["source"], strict=False))
+    problems = laws.problems_of(own)
     names = "peak", "loss", "gamma", "share", "gradient"
     found = {name: np.full((len(problems), task.seeds, len(horizons)), np.nan) for name in names}
     drawn_rates = np.full((len(problems), len(horizons), _most_pieces(horizons)), np.nan)

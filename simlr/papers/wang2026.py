@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ..claims import evidence
 from ..claims.verdict import FAILS, HOLDS, UNDECIDED, Control, Finding, Verdict, undecided, verdict
 from ..config.study import Study, Task
+from ..errors import InputError
 from ..inputs import rules
 from ..inputs.parameters import Parameter
 from ..store.file_format import Field
@@ -76,6 +77,7 @@ LARGE_BATCH, LARGE_LEFT = 2.0**20, 2.0**-4
 CONSTANTS, LOWEST, HIGHEST = 4.0, 0.5, 4.0  # limits ~ 1: of SGD over B, largest over smallest; of all at a large batch
 RATE_TOLERANCE, CAPACITY_TOLERANCE, TOLERANCE = 0.05, 0.1, 0.03
 LEAST_MOVE = 0.01  # of the best eta_rho times the steps
+MOST_LOG_BATCH = 900  # a batch beyond 2^900 has a square that is no number
 LEAST_LOG_STEPS, FROM_BORDER = 20, 0.03  # of the most steps; of b, within which two exponents cannot be told
 
 
@@ -102,7 +104,7 @@ def measure(task: Task) -> dict[str, Any]:
         for i, b in enumerate(own["batch_powers"]):
             for n in range(PLACES):
                 m = int(own["log_steps"][i]) + n * own["log_apart"]
-                batch = 2.0 ** (m * b / (1.0 - b))
+                batch = _batch(m, b)
                 setting = momentum.Setting(problem.curvature[k], (own["distance"] * problem.start[k]) ** 2,
                                            problem.modes, batch, own["sigma"], m, own["least_left"])  # fmt: skip
                 for j, name in enumerate(NAMES):
@@ -116,6 +118,16 @@ def measure(task: Task) -> dict[str, Any]:
     return found | {"optimizer": NAMES, "batch_power": list(own["batch_powers"]), "log_rows": log_rows,
                     "batch": SGD_BATCHES, "of_limit": [one[0] for one in LIMITS],
                     "of_floor": [one[0] for one in FLOORS]}  # fmt: skip
+
+
+def _batch(m, b):
+    """B = D^b where D = 2^m B; refused where it is beyond all numbers."""
+    power = m * b / (1.0 - b)
+    if power > MOST_LOG_BATCH:
+        raise InputError(
+            f"study.batch_powers: b = {b:g} takes batches of 2^{power:.0f} rows in 2^{m} steps; at most 2^{MOST_LOG_BATCH}"
+        )
+    return 2.0**power
 
 
 def _of_stability(found, k, lam, own):
@@ -156,6 +168,14 @@ def _log_steps(key, value):
     return found
 
 
+def _log_apart(key, value):
+    return rules.count(key, value, most=20)
+
+
+def _least_left(key, value):
+    return rules.number(key, value, above=0.0, most=1.0, rule="a number > 0, at most 1")
+
+
 _LOSSES = "b", "optimizer", "seed", "place"
 STUDY = Study(
     "wang2026",
@@ -171,11 +191,11 @@ STUDY = Study(
             "batch_powers", _batch_powers, (0.25, 0.65, 0.85), "b of B = D^b, one before, between, after borders"
         ),
         Parameter("log_steps", _log_steps, (16.0, 14.0, 10.0), "m of the fewest steps 2^m, for each b"),
-        Parameter("log_apart", rules.count, 4, "what m grows by, three times"),
+        Parameter("log_apart", _log_apart, 4, "what m grows by, three times"),
         Parameter("sigma", rules.not_negative, 1.0, "standard deviation of the labels' noise"),
         Parameter("spread", laws.at_least_one, 1.2, "largest over smallest factor on eigenvalues and coefficients"),
         Parameter("distance", rules.not_negative, 1.0, "of the start, in units of the nominal one"),
-        Parameter("least_left", rules.positive, 1e-12, "the least 1 - rho that is tried"),
+        Parameter("least_left", _least_left, 1e-12, "the least 1 - rho that is tried"),
         Parameter("own_noise", rules.flag, True, "limits with the rows' own noise; else with that of labels alone"),
         Parameter("polyak_alone", rules.flag, False, "run Polyak's momentum in Nesterov's place, floors apart"),
     ),

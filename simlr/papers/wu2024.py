@@ -111,9 +111,12 @@ def descend(rows: Array, rates: Array, recorded: NDArray[np.int64], decay: float
     return Course(loss, rises, last_rise, peak)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def measure(task: Task) -> dict[str, Any]:
     """Losses at constant rates, and at the end of horizons whose rates grow with them."""
     own, rates = task.parameters, np.array(task.parameters["rates"])
+    if own["wrong"] > own["rows"]:
+        raise InputError(f"study.wrong must be at most study.rows, {own['rows']}, got {own['wrong']}")
     horizons = np.array([int(one) for one in own["horizons"]])
     steps = np.unique(np.geomspace(1, horizons[-1], POINTS).round().astype(np.int64))
     recorded = np.union1d(np.union1d([0], steps), horizons)
@@ -147,6 +150,11 @@ def _rates(key, value):
     return found
 
 
+def _margin(key, value):
+    """Above 0, with a square that is a number."""
+    return rules.number(key, value, above=0.0, most=1e100, rule="a number > 0, at most 1e100")
+
+
 def _dimension(key, value):
     """Two or more."""
     found = rules.count(key, value)
@@ -159,7 +167,7 @@ STUDY = Study(
     (
         Parameter("rows", _dimension, 4, "n"),
         Parameter("dimension", _dimension, 3, "d"),
-        Parameter("margin", rules.positive, 0.1, "gamma, the largest margin"),
+        Parameter("margin", _margin, 0.1, "gamma, the largest margin"),
         Parameter("wrong", rules.count_or_none, 0, "rows of the wrong label, the last ones: then nothing separates"),
         Parameter("rates", _rates, (1.0, 4.0, 16.0, 64.0), "constant rates; the first is below 2 / smoothness"),
         Parameter("horizons", _horizons, (625, 1250, 2500, 5000, 10000), "numbers of steps T; the last is of all"),

@@ -123,6 +123,10 @@ def _batches(key, value):
     return found
 
 
+def _least_share(key, value):
+    return rules.number(key, value, above=0.0, most=1.0, rule="a number > 0, at most 1")
+
+
 _EACH = ("seed", "batch")
 STUDY = Study(
     "zhang2019",
@@ -138,7 +142,7 @@ STUDY = Study(
         Parameter("pieces", rules.count, 10, "pieces of constant rate"),
         Parameter("rates", rules.count, 100, "rates of a mesh"),
         Parameter("momenta", rules.count, 20, "momenta of the mesh"),
-        Parameter("least_share", rules.positive, 1e-5, "1 - the largest momentum"),
+        Parameter("least_share", _least_share, 1e-5, "1 - the largest momentum"),
         Parameter("bins", rules.count, 100, "that the axes are put into"),
         Parameter("most_steps", rules.count, 2**20, "steps beyond which a rate is given up"),
     ),

@@ -68,8 +68,8 @@ def drawn(root: int, problems: int, capacity: float, source: float, modes: int, 
         start = np.sqrt(middle ** -(1.0 + source * capacity) * factor[1] / lam)
     if not (np.isfinite(lam) & (lam > 0.0) & np.isfinite(start)).all():
         raise InputError(
-            f"study: capacity {capacity:g}, source {source:g} and spread {spread:g} make curvatures or a start that are "
-            f"0 or infinite as numbers, over {modes} modes"
+            f"study: capacity {capacity:g}, source {source:g} and spread {spread:g} make curvatures or a start that "
+            f"are 0 or infinite as numbers, over {modes} modes"
         )
     return PowerLaw(lam, start, count)
 

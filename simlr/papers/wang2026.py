@@ -125,7 +125,8 @@ def _batch(m, b):
     power = m * b / (1.0 - b)
     if power > MOST_LOG_BATCH:
         raise InputError(
-            f"study.batch_powers: b = {b:g} takes batches of 2^{power:.0f} rows in 2^{m} steps; at most 2^{MOST_LOG_BATCH}"
+            f"study.batch_powers: b = {b:g} takes batches of 2^{power:.0f} rows in 2^{m} steps; "
+            f"at most 2^{MOST_LOG_BATCH}"
         )
     return 2.0**power
 

@@ -7,7 +7,7 @@ import simlr
 from naive.diagonal import iterates
 from simlr.analysis.verdict import verdict_of
 from simlr.claims.registry import load_paper
-from simlr.claims.verdict import HOLDS, UNDECIDED
+from simlr.claims.verdict import FAILS, HOLDS, UNDECIDED
 from simlr.config.reading import read
 from simlr.errors import InputError
 
@@ -115,6 +115,8 @@ def test_a_tampered_run_fails(run):
     assert (
         PAPER.check(Tampered(lambda values: np.where(values == values.flat[-1], np.nan, values))).outcome == UNDECIDED
     )
+    nothing = PAPER.check(Tampered(lambda values: values * (values.dtype != np.int64)))
+    assert [one.outcome for one in nothing.findings] == [HOLDS, FAILS, HOLDS, FAILS]  # 0 entries are not fewer than 0
 
 
 @pytest.mark.parametrize("shares", [[0.1], [0.5, 0.1], [0.0, 1.5]])

@@ -139,6 +139,8 @@ def test_a_file_of_rows_takes_their_place(tmp_path):
         ("1 1:1\n-1 0:1\n", "line 2: indices are from 1"),
         ("1 1:1\n-1 2:nan\n", "line 2: indices are from 1, and values finite"),
         ("1 1:1\n\n", "line 2: must be a label"),
+        ("1 1:1 1:5\n-1 2:1\n", "line 1: every index is given once"),
+        ("1 1:1\n-1 999999999999:1\n", "line 2: every index is given once, and is at most 20000"),
     ],
 )
 def test_files_that_are_none_are_refused(tmp_path, text, message):

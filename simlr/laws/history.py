@@ -12,6 +12,7 @@ from ..inputs import rules
 Array = NDArray[np.float64]
 BLOCK = 1 << 20  # terms x losses that are held at a time
 MOST_STEPS = 10**8
+LEAST_SUM = 1e-30  # of rates: powers of less are beyond all numbers
 
 
 class Terms(NamedTuple):
@@ -63,6 +64,11 @@ class History(NamedTuple):
         total = np.cumsum(eta)
         if total[at[0] - 1] <= 0.0:
             raise InputError(f"rates: all are 0 up to step {at[0]:,}, where no law says anything")
+        if total[at[0] - 1] < LEAST_SUM:
+            raise InputError(
+                f"rates: they add up to {total[at[0] - 1]:g} at step {at[0]:,}; at least {LEAST_SUM:g} is needed, "
+                "since powers of less are no numbers"
+            )
         before = np.concatenate([[0.0], total[:-1]])
         count = np.arange(1.0, eta.size + 1.0)
 

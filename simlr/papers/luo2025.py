@@ -185,12 +185,23 @@ def _published(folder):
             continue
         each = []
         for name, file in zip(TESTED, files, strict=True):
-            rows = np.genfromtxt(file, delimiter=",", names=True)
-            steps = rows["step"].astype(np.int64) + 1  # counted from 0 there
+            steps, losses = _curve_of(file)
             rates = public_rates(name, int(steps[-1]))
-            each.append(errors(rows["loss"], predict("multi-power", size, rates, steps)))
+            each.append(errors(losses, predict("multi-power", size, rates, steps)))
         found[i] = np.mean(each, axis=0)
     return found
+
+
+def _curve_of(file):
+    """Steps (K,), counted from 1, and losses (K,) of a public curve; there they are counted from 0."""
+    try:
+        rows = np.genfromtxt(file, delimiter=",", names=True)
+        steps, losses = np.atleast_1d(rows["step"]), np.atleast_1d(rows["loss"])
+    except (ValueError, IndexError):
+        raise InputError(f"study.folder: {file} is no table with the columns step and loss") from None
+    if not (steps.size > 1 and np.isfinite(steps).all() and np.isfinite(losses).all() and steps[0] >= 0.0):
+        raise InputError(f"study.folder: {file} needs two rows of numbers at least, steps from 0")
+    return steps.astype(np.int64) + 1, losses
 
 
 @rules.ListRule

@@ -60,6 +60,7 @@ CLASSES, PIXELS = 10, 64
 GUESSING = 1.0 - 1.0 / CLASSES
 SCHEDULES = ["small", "large", "annealed", "cosine"]
 ROUNDING = 1e-9
+MEASURED = ("plain_bound", "rescaled_bound", "slope", "moved_plain", "moved_rescaled")
 MOST_HIDDEN = 0.1  # of the bounds, which may be 1: of networks that learnt nothing
 LEAST_GAIN = 0.02  # log of the ratio of widths: with less, nothing is gained
 LEAST_CHANGE = 1e-6  # relative, of the plain divergence by a random rescaling; only by a rare chance is it less
@@ -215,11 +216,10 @@ def check(run: Run) -> Verdict:
     if not int(run["rows"]):
         return verdict(CLAIM, [*findings, Finding("networks on the digits", INSTALL, "", "", NOT_RUN)])
     plain, rescaled = run["plain_bound"], run["rescaled_bound"]
-    known = np.isfinite(plain) & np.isfinite(rescaled)
+    known = np.isfinite([run[name] for name in MEASURED]).all(axis=0)
     if not known.all():
-        findings.append(
-            undecided(f"{int((~known).sum())} of {known.size} networks diverged", "their bounds are unknown")
-        )
+        what = f"{int((~known).sum())} of {known.size} networks diverged, or their divergence is no number"
+        findings.append(undecided(what, "their bounds are unknown"))
         return verdict(CLAIM, findings)
     findings += [
         _fall(plain, rescaled),

@@ -132,3 +132,9 @@ def test_batches_are_checked():
         predict("annealing", ANNEALING, [1.0, 2.0], batch=0.0)
     with pytest.raises(InputError, match="one of each of the 3 steps"):
         predict("annealing", ANNEALING, [1.0, 2.0, 3.0], batch=[1.0, 2.0])
+
+
+def test_rates_whose_powers_are_no_numbers_are_refused():
+    with pytest.raises(InputError, match="they add up to 2e-300 at step 2; at least 1e-30 is needed"):
+        History.of([1e-300, 1e-300])
+    assert np.isfinite(predict("annealing", ANNEALING, [1e-29, 1e-29])).all()

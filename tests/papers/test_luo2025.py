@@ -99,3 +99,10 @@ def test_what_is_refused(tmp_path):
         read(PAPER.GRID, [("study.fitted", ["linear"])])
     with pytest.raises(InputError, match="there is no folder"):
         PAPER._published(str(tmp_path / "nowhere"))
+    for name in PAPER.TESTED:
+        (tmp_path / f"25M-{name}.csv").write_text("a,b\n1,2\n2,3\n")
+    with pytest.raises(InputError, match=r"constant_72000\.csv is no table with the columns step and loss"):
+        PAPER._published(str(tmp_path))
+    (tmp_path / f"25M-{PAPER.TESTED[0]}.csv").write_text("step,loss\n1,2\n2,nan\n")
+    with pytest.raises(InputError, match="needs two rows of numbers at least"):
+        PAPER._published(str(tmp_path))

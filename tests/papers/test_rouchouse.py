@@ -222,9 +222,10 @@ def test_bounds_of_one_hide_what_rescaling_does():
 
 @needs_digits
 def test_a_network_that_diverged_leaves_it_undecided(claimed):
-    lost = claimed["plain_bound"].copy()
-    lost.flat[0] = np.nan
-    assert rouchouse2025.check(Tampered(claimed, plain_bound=lost)).outcome == UNDECIDED
+    for name in ("plain_bound", "moved_rescaled"):
+        lost = claimed[name].copy()
+        lost.flat[0] = np.nan
+        assert rouchouse2025.check(Tampered(claimed, **{name: lost})).outcome == UNDECIDED
 
 
 def test_without_the_digits_nothing_is_trained(monkeypatch):

@@ -176,7 +176,7 @@ def _json(paths, options):
 
 def _explore(path, options):
     """The explorer of a run."""
-    _run_plugins(path, options.plugin)
+    _run_plugins([path], options.plugin)
     run = load(path)
     folder = folder_of(path, options.out, "report")
     with of_file(path):

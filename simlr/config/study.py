@@ -28,7 +28,7 @@ from ..inputs import rules, toml
 from ..inputs.parameters import REQUIRED, Parameter, check_keys, read_parameters
 from ..plugins import recorded
 from ..plugins.kinds import STUDY, Plugin, PluginKind, plugin_of
-from ..plugins.loading import from_file, from_package, guarded, installed, is_in_file
+from ..plugins.loading import guarded, installed
 from ..plugins.signatures import rule_of_sort, sort_of
 from .settings import check_name, check_settings
 
@@ -150,12 +150,7 @@ def resolved(key: str, kind: Any, folder: str | Path) -> tuple[str, Study]:
     study = getattr(load_paper(kind), "STUDY", None) if kind in own_names() else None
     if study is not None:
         return study.kind, study
-    if recorded.is_reading_back():
-        found = recorded.from_record(STUDY, kind, _adopt, lambda shape: _stand_in(kind, shape))
-    else:
-        found = (
-            from_file(STUDY, key, kind, folder, _adopt) if is_in_file(kind) else from_package(STUDY, key, kind, _adopt)
-        )
+    found = recorded.kind_of(STUDY, key, kind, folder, _adopt, lambda shape: _stand_in(kind, shape))
     if found is None:
         raise unknown(key, kind, [*papers_having("STUDY"), *installed(STUDY)], "study")
     return found, found.plugin.entry

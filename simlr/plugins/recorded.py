@@ -4,11 +4,12 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
 from .kinds import Plugin, PluginKind
-from .loading import Adopt, adopted, digest_of, from_package, installed, is_in_file, package_of, run_before
+from .loading import Adopt, adopted, digest_of, from_file, from_package, installed, is_in_file, package_of, run_before
 
 ATTRIBUTE = "plugins"
 # What a parameter's value may be: one value; a vector, of which a list of lists is an axis; words or an array.
@@ -44,9 +45,31 @@ def reading_back(text: Any) -> Iterator[None]:
         _records.reset(token)
 
 
-def is_reading_back() -> bool:
-    """Whether a grid of a run file is read."""
-    return _records.get() is not None
+def kind_of(
+    role: str, key: str, kind: str, folder: str | Path, adopt: Adopt, stand_in: Callable[[dict], Any]
+) -> PluginKind | None:
+    """What a kind that is not simlr's own stands for; None where it is nobody's.
+
+    Where a grid of a run file is read, it is what that file describes; else it comes from the Python file that it
+    names, or from an installed package.
+
+    Parameters
+    ----------
+    role, key, kind, folder, adopt
+        As of `loading.from_file`.
+    stand_in
+        As of `from_record`.
+
+    Raises
+    ------
+    InputError
+        Where it cannot be loaded.
+    """
+    if _records.get() is not None:
+        return from_record(role, kind, adopt, stand_in)
+    if is_in_file(kind):
+        return from_file(role, key, kind, folder, adopt)
+    return from_package(role, key, kind, adopt)
 
 
 def from_record(role: str, kind: str, adopt: Adopt, stand_in: Callable[[dict], Any]) -> PluginKind | None:

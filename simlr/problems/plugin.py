@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..inputs.parameters import REQUIRED, Parameter
 from ..plugins import recorded
 from ..plugins.kinds import PROBLEM, Plugin, PluginKind
-from ..plugins.loading import file_of, from_file, from_package, guarded, is_in_file, told_as
+from ..plugins.loading import file_of, guarded, told_as
 from ..plugins.signatures import defaults_of, parameters_of, rule_of_sort, sort_of
 from . import losses
 from .functions import FunctionQuadratics, FunctionRows, _Function
@@ -40,11 +40,7 @@ def plugin_kind(key: str, kind: str, folder: str | Path) -> PluginKind | None:
     InputError
         Where it cannot be loaded.
     """
-    if recorded.is_reading_back():
-        return recorded.from_record(PROBLEM, kind, _adopt, lambda shape: _stand_in(kind, shape))
-    if is_in_file(kind):
-        return from_file(PROBLEM, key, kind, folder, _adopt)
-    return from_package(PROBLEM, key, kind, _adopt)
+    return recorded.kind_of(PROBLEM, key, kind, folder, _adopt, lambda shape: _stand_in(kind, shape))
 
 
 def _adopt(found: Any, plugin: Plugin) -> tuple[Problem, dict]:

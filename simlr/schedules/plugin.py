@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import InputError
 from ..plugins import recorded
 from ..plugins.kinds import SCHEDULE, Plugin, PluginKind, plugin_of
-from ..plugins.loading import from_file, from_package, guarded, is_in_file, told_as
+from ..plugins.loading import guarded, told_as
 from ..plugins.signatures import parameters_of, rule_of_sort, sort_of, source_of
 from .registry import ALIASES, GRID_KINDS, KINDS, Array, Kind
 from .rules import RULES
@@ -61,11 +61,7 @@ def _kind(key, kind, folder):
     """The plug-in's kind; None where it is simlr's own, or nobody's."""
     if not isinstance(kind, str) or isinstance(kind, PluginKind) or kind in OWN or kind in KINDS:
         return None
-    if recorded.is_reading_back():
-        return recorded.from_record(SCHEDULE, kind, _adopt, _stand_in)
-    if is_in_file(kind):
-        return from_file(SCHEDULE, key, kind, folder, _adopt)
-    return from_package(SCHEDULE, key, kind, _adopt)
+    return recorded.kind_of(SCHEDULE, key, kind, folder, _adopt, _stand_in)
 
 
 def _adopt(found: Any, plugin: Plugin) -> tuple[Kind, dict]:

@@ -20,7 +20,7 @@ from ..plan.engines import CLOSED_FORM, EXPECTATION, MIXED
 from ..plan.plan import Plan
 from ..schedules.schedule import Schedule
 from ..store import file_format
-from ..store.compatibility import first_difference
+from ..store.compatibility import first_difference, tables_without_axes
 
 GROWS = "--extend adds seeds, schedules, levels and steps, and leaves all else as it is"
 # Where losses end for good: at a stop, whatever number of steps would be left.
@@ -64,16 +64,9 @@ def check_grown(path: str | Path, there: GridConfig, here: GridConfig) -> None:
 
 def _fixed(config):
     """The tables of a grid without what may grow."""
-    tables = config.tables()
-    for key in ("name", "question", "run", "schedule", "optimizer", "noise"):
-        tables.pop(key, None)
+    tables = tables_without_axes(config)
     tables["seeds"].pop("count")
-    stop = tables["stop"]
-    stop.pop("max_steps")
-    if VALIDATION in stop:
-        stop[VALIDATION] = {key: value for key, value in stop[VALIDATION].items() if key != "patience"}
-    else:
-        stop[config.level_kind] = "levels"
+    tables["stop"].pop("max_steps")
     return tables
 
 

@@ -23,16 +23,14 @@ from ..plan.plan import Plan
 from ..problems import registry
 from ..schedules.schedule import PHASES
 from ..store import file_format
-from ..store.compatibility import PROBLEM, first_difference
+from ..store.compatibility import JOINED, LISTS, PROBLEM, first_difference, tables_without_axes
 from ..store.create import bytes_needed
 from ..store.read import load
 from ..store.run import Run
 from ..store.run_file import Opened, opened, state_of_seal
 from ..text import first_few
 
-JOINED = "joined"  # the attribute that says of which files a run was joined
 MOST_NAMED = 5
-LISTS = "schedule", "optimizer", "noise"
 LAST = "seeds of one number and root, one rule of stopping and its max_steps, and one [record] are wanted of all"
 
 
@@ -149,16 +147,7 @@ def joined_config(grids: Sequence[tuple[str, GridConfig]]) -> GridConfig:
 
 def _fixed(config):
     """The tables of a grid without what may be an axis."""
-    tables = config.tables()
-    for key in ("name", "question", "run", *LISTS):
-        tables.pop(key, None)
-    tables["problem"] = {"kind": config.problem["kind"]}
-    stop = tables["stop"]
-    if "validation" in stop:
-        stop["validation"] = {key: value for key, value in stop["validation"].items() if key != "patience"}
-    else:
-        stop[config.level_kind] = "levels"
-    return tables
+    return {**tables_without_axes(config), "problem": {"kind": config.problem["kind"]}}
 
 
 def _complete(problem):

@@ -10,9 +10,9 @@ from ..analysis.wording import begun
 from ..plugins.kinds import told
 from ..plugins.recorded import ATTRIBUTE
 from ..problems import basis, losses
+from ..store.compatibility import JOINED
 from ..text import first_few, many, values_text
 from . import answer_text
-from .joined import JOINED
 from .optima import optima
 from .sections import sections
 from .tables import describe, loss_tables, tables

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config.grid import GridConfig
+from ..config.stop import VALIDATION
 from ..errors import InputError, show
 from ..plan.plan import Plan
 from ..plugins.kinds import told
@@ -34,6 +36,23 @@ ACCEPT = "--accept-other takes them together all the same, and says so in the fi
 
 # The tables of a description that do not tell one grid from another.
 NOT_IDENTITY = ("name", "question", "run")
+# Those that are lists, of which one grid may have more than another that has the same cells.
+LISTS = ("schedule", "optimizer", "noise")
+# The attribute that says of which files a run was joined: a line each.
+JOINED = "joined"
+
+
+def tables_without_axes(config: GridConfig) -> dict[str, Any]:
+    """The tables of a grid without its lists and its levels, which two grids may have more or less of."""
+    tables = config.tables()
+    for key in (*NOT_IDENTITY, *LISTS):
+        tables.pop(key, None)
+    stop = tables["stop"]
+    if VALIDATION in stop:
+        stop[VALIDATION] = {key: value for key, value in stop[VALIDATION].items() if key != "patience"}
+    else:
+        stop[config.level_kind] = "levels"
+    return tables
 
 
 def check_same(

@@ -11,7 +11,8 @@ import simlr
 from simlr.errors import InputError
 from simlr.grid.job import Job
 from simlr.report import __main__ as report
-from simlr.report.joined import JOINED, joined
+from simlr.report.joined import joined
+from simlr.store.compatibility import JOINED
 
 GAUSSIAN = {"kind": "gaussian", "dimension": 3, "train_rows": 5}
 

@@ -137,7 +137,8 @@ def _run(options):
 
 def _given(options, names):
     """The options among these that were not left as they are, as they are typed."""
-    given = [name for name in vars(options) if name in names and getattr(options, name) != parser().get_default(name)]
+    default = parser().get_default
+    given = [name for name in vars(options) if name in names and getattr(options, name) != default(name)]
     return [f"--{'from' if name == 'begin' else name.replace('_', '-')}" for name in given]
 
 
@@ -173,8 +174,9 @@ def _read(options) -> tuple[list[Read], list[str], Run | None]:
         raise InputError(f"{runs[0]}: a run's curves are fitted by themselves; leave the other files out")
     if options.problem and not runs:
         raise InputError("--problem goes with a run file")
-    if runs and _given(options, OF_FILES):
-        raise InputError(f"{_given(options, OF_FILES)[0]} is of files of curves; a run file says it itself")
+    needless = _given(options, OF_FILES) if runs else []
+    if needless:
+        raise InputError(f"{needless[0]} is of files of curves; a run file says it itself")
     if runs:
         run = held(load(runs[0]))
         try:

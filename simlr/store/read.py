@@ -19,25 +19,7 @@ BYTES_HELD = 1 << 29  # of all datasets together; what has no room is read anew 
 
 
 def load(path: str | Path) -> Run:
-    """The run in a file, finished or not.
-
-    Parameters
-    ----------
-    path : str or Path
-        The run file. While it is loaded, it must not be replaced by another one.
-
-    Returns
-    -------
-    Run
-        Its datasets as attributes. The bytes of a block have to have their CRC-32 when they are first looked at.
-
-    Raises
-    ------
-    InputError
-        A ValueError: where the file is no simlr run. At any access: where it was replaced or removed meanwhile.
-    DamageError
-        An InputError: where what it says of itself, its end or, at the access, a block is not what was written.
-    """
+    """The run in a file, as `simlr.load` has it, without what draws and reports it."""
     return Run(FileSource(path))
 
 

@@ -194,3 +194,8 @@ class Analysis(_WithVerdict):
         # By problem combination first.
         groups = [problem for problem, _ in summary.problem_groups(self.run)]
         return sorted(rows, key=lambda row: groups.index(row.problem))
+
+
+def analysis_of(run: Any, base: int | None = None) -> Any:
+    """The `StudyAnalysis` of a study's run, else the `Analysis`, against schedule `base`."""
+    return StudyAnalysis(run) if run.is_study else Analysis(run, base)

@@ -4,9 +4,8 @@ import json
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from ..analysis.run_analysis import Analysis, StudyAnalysis
+from ..analysis.run_analysis import analysis_of
 from ..claims.registry import load_paper, own_names, papers_having
 from ..config import expectation, optimal, question
 from ..config import stop as stopping
@@ -197,7 +196,7 @@ def outcome(path: Path) -> str:
     The report has all tables, and the figures of the verdict; a study, which has no table, prints them here.
     """
     run = load(path)
-    analysis: Any = StudyAnalysis(run) if run.is_study else Analysis(run)
+    analysis = analysis_of(run)
     parts = [ending(analysis.rows)] if analysis.rows else []
     verdict = analysis.verdict
     if verdict:

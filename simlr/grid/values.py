@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ..analysis.run_analysis import Analysis, StudyAnalysis
+from ..analysis.run_analysis import analysis_of
 from ..claims.readings import reading
 from ..plan.plan import Plan
 from ..plan.rate_tables import KEPT_BYTES
@@ -17,7 +17,7 @@ RUN_FORMAT, DRY_RUN_FORMAT, VERIFY_FORMAT = "simlr run 1", "simlr dry-run 1", "s
 def outcome_values(path: Path) -> dict[str, Any]:
     """What came out of a run: which it is, its verdict with all findings, its answer, and the table of losses."""
     run = load(path)
-    analysis: Any = StudyAnalysis(run) if run.is_study else Analysis(run)
+    analysis = analysis_of(run)
     size = {} if run.is_study else {"schedules": int(run["schedule"].size), "seeds": int(run["seed"].size)}
     verdict = analysis.verdict
     return {

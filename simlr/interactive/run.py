@@ -11,7 +11,7 @@ import numpy as np
 from ..analysis import pairs
 from ..analysis.comparison import outcome
 from ..analysis.outcomes import Answer
-from ..analysis.run_analysis import Analysis, StudyAnalysis
+from ..analysis.run_analysis import Analysis, analysis_of
 from ..analysis.verdict import paper_of
 from ..claims.verdict import Verdict
 from ..errors import InputError, unknown
@@ -121,8 +121,7 @@ class Run(store_run.Run):
     def _analysis(self):
         """The analysis; of a finished run it is made once."""
         if not self._kept.get("complete"):
-            run = held(self)
-            self._kept = {"complete": self.complete, "analysis": StudyAnalysis(run) if run.is_study else Analysis(run)}
+            self._kept = {"complete": self.complete, "analysis": analysis_of(held(self))}
         return self._kept["analysis"]
 
     def _said(self):

@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..analysis import run_analysis
 from ..analysis.pairs import index_of
-from ..analysis.run_analysis import Analysis, StudyAnalysis
 from ..errors import InputError, RunError
 from ..store.run import Run
 from ..store.target import check_folder
@@ -59,7 +59,7 @@ def analysis_of(run: Run, baseline: str | None) -> Any:
     if run.is_study and baseline is not None:
         raise InputError("--baseline: a study has no schedules to compare")
     base = None if baseline is None else index_of(run, baseline, "--baseline")
-    return StudyAnalysis(run) if run.is_study else Analysis(run, base)
+    return run_analysis.analysis_of(run, base)
 
 
 class Steps:

@@ -5,13 +5,11 @@ Of what a run has no rows of, there is no file.
 
 import csv
 import io
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..analysis.families import parameters_of
+from ..cli.structured import strict
 
 # What a cell of a spreadsheet begins with that is computed.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -65,9 +63,7 @@ def _json_lines(header, lines):
 
 def json_value(value: Any) -> Any:
     """A cell for JSON, which has no numbers that are not finite: null in their place, and for an empty field."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if value == "" or (isinstance(value, float) and not math.isfinite(value)) else value
+    return None if isinstance(value, str) and not value else strict(value)
 
 
 def _tables(analysis, names):

@@ -10,6 +10,7 @@ NAME_WIDTH, WIDTH = 44, 110
 MOST_VALUES = 12  # of an axis, in one line
 # In the names of schedules: a whole number as a float, and the kind of noise that is none.
 PARAMETER = re.compile(r"\b[\w.]+=")
+POWER = re.compile(r"(?<=\de)\+?(-?)0*(?=\d)")  # of ten, in a number of Python's
 WHOLE, NO_NOISE = re.compile(r"(?<=[=,\[])(-?\d+)\.0(?=[,\]])"), re.compile(r", none$")
 
 
@@ -62,6 +63,11 @@ def number(value: float) -> str:
     return f"{value:.3f}" if abs(value) < 100.0 else f"{value:.1f}"
 
 
+def powers(text: str) -> str:
+    """A text in which powers of ten are as people write them: 1e-6 for 1e-06, 1e6 for 1e+06."""
+    return POWER.sub(r"\1", text)
+
+
 def some(values: Sequence, most: int) -> Sequence:
     """At most so many of a list of values, evenly chosen, the first and the last among them."""
     if len(values) <= most:
@@ -87,7 +93,7 @@ def first_few(names: Sequence[str], most: int, count: int | None = None, between
 
 def value_text(value: Any) -> str:
     """A value of a parameter: 20, 0.1, text."""
-    return f"{value:g}" if isinstance(value, float) else shortened(value, 24)
+    return powers(f"{value:g}") if isinstance(value, float) else shortened(value, 24)
 
 
 def values_text(values: Sequence[Any]) -> str:

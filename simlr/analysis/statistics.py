@@ -291,7 +291,7 @@ def wilson(successes: NDArray, trials: NDArray) -> tuple[NDArray[np.float64], ND
             inside = z2 - 2.0 * side - 1.0 / trials + 4.0 * share * (trials * (1.0 - share) + side)
             end = (2.0 * successes + z2 - side * (1.0 + NORMAL_975 * np.sqrt(inside))) / (2.0 * (trials + z2))
             ends.append(np.where(share == last, last, end))
-        low, high = np.clip(ends[0], 0.0, share), np.clip(ends[1], share, 1.0)
+        low, high = np.minimum(np.maximum(ends[0], 0.0), share), np.maximum(np.minimum(ends[1], 1.0), share)
     return share, np.where(trials > 0, low, np.nan), np.where(trials > 0, high, np.nan)
 
 

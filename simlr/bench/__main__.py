@@ -13,14 +13,13 @@ import tempfile
 import time
 from collections.abc import Sequence
 
-from ..cli.arguments import DONE, FAILED, Parser, answered, say
+from ..cli.arguments import DONE, FAILED, Parser, answered, called, say
 from ..errors import RunError, unknown
 from . import basics, closed_forms, harness, jax_peers, layers, networks, streaming, twins
 from . import machine as limits
 from .checks import CHECKS
 from .output import as_json, as_text, machine
 
-PROGRAM = "python -m simlr.bench"
 BUSY = 0.5
 SECTIONS = {**basics.SECTIONS, **closed_forms.SECTIONS, **networks.SECTIONS, **layers.SECTIONS, **streaming.SECTIONS}
 
@@ -53,9 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     options = parser().parse_args(arguments)
     try:
-        return answered(lambda: _run(options), "interrupted", name=PROGRAM)
+        return answered(lambda: _run(options), "interrupted", name=called("bench"))
     except twins.Mismatch as mismatch:
-        say(f"{PROGRAM}: check failed: {mismatch}")
+        say(f"{called('bench')}: check failed: {mismatch}")
         return FAILED
 
 

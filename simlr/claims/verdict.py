@@ -8,6 +8,8 @@ import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from ..text import powers
+
 HOLDS, FAILS, UNDECIDED, NOT_RUN = "holds", "does not hold", "undecided", "not run"
 
 
@@ -81,12 +83,17 @@ def verdict(claim: str, findings: Iterable[Finding], finished: bool = True) -> V
     Verdict
         UNDECIDED of a run that is not finished, or without a finding that counts.
     """
-    findings = tuple(findings)
+    findings = tuple(map(_written, findings))
     outcomes = {finding.outcome for finding in findings} - {NOT_RUN}
     if not finished or not outcomes:
         return Verdict(UNDECIDED, claim, findings)
     outcome = next((outcome for outcome in (FAILS, UNDECIDED) if outcome in outcomes), HOLDS)
     return Verdict(outcome, claim, findings)
+
+
+def _written(finding):
+    """A finding whose texts have powers of ten as people write them."""
+    return Finding(*(powers(value) if isinstance(value, str) else value for value in finding))
 
 
 def near(what: str, measured: float, paper: float, tolerance: float, relative: bool = False, note: str = "") -> Finding:
@@ -142,4 +149,4 @@ def measurement_text(value: float | str) -> str:
     if isinstance(value, str):
         return value
     number = float(value)
-    return f"{int(number)}" if number.is_integer() and abs(number) < 1e6 else f"{number:.6g}"
+    return f"{int(number)}" if number.is_integer() and abs(number) < 1e6 else powers(f"{number:.6g}")

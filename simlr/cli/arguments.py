@@ -7,6 +7,7 @@ import sys
 import tomllib
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import InputError, RunError, show
@@ -15,19 +16,28 @@ from .signals import is_command, terminate_as_interrupt
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 MOST_DIGITS = 18
+OTHERWISE = {"grid": "run", "laws": "fit"}  # module -> what `simlr` calls its command
 NO_THREAD = "can't start new thread"  # as Python says it, where the system gives this user no more
 # Of an error, which may name what somebody else has written: as much of its beginning and its end.
 LONGEST_LINE, LAST_SHOWN = 1500, 300
 
 
+def called(module: str) -> str:
+    """What a module's command is called: `simlr run` where `simlr` has handed over, else `python -m simlr.grid`."""
+    script = Path(sys.argv[0] if sys.argv else "")
+    if script.stem == "simlr" or script.parts[-2:] == ("simlr", "__main__.py"):
+        return f"simlr {OTHERWISE.get(module, module)}"
+    return f"python -m simlr.{module}"
+
+
 class Parser(argparse.ArgumentParser):
-    """The parser of the command `python -m simlr.COMMAND`; its errors are one line, with exit status 2.
+    """The parser of the command of a module; its errors are one line, with exit status 2.
 
     `statuses` says what the exit statuses mean; `program` is what the command is called, where it has no module.
     """
 
-    def __init__(self, command: str, description: str, statuses: str, program: str = ""):
-        program, epilog = program or f"python -m simlr.{command}", f"exit status: {statuses}"
+    def __init__(self, module: str, description: str, statuses: str, program: str = ""):
+        program, epilog = program or called(module), f"exit status: {statuses}"
         super().__init__(prog=program, description=description, epilog=epilog, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:

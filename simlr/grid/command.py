@@ -10,7 +10,7 @@ from typing import Any
 
 from ..claims.registry import is_paper, paper_names
 from ..cli import progress
-from ..cli.arguments import DONE, MOST_DIGITS, Parser, answered, harmless, one_line, positive, say, setting
+from ..cli.arguments import DONE, MOST_DIGITS, Parser, answered, called, harmless, one_line, positive, say, setting
 from ..cli.signals import is_command
 from ..cli.structured import as_json
 from ..config.grid import GridConfig
@@ -27,7 +27,6 @@ from .pipeline import still_working
 from .startup import compiling_told, load_numba
 
 DEFAULT_PAPER = "nakkiran2020"
-PROGRAM = "python -m simlr.grid"
 # Reading so much back takes a second or more: it is said beforehand.
 LONG_CHECK_BYTES = 1 << 30
 
@@ -157,7 +156,7 @@ def _verify(options):
 def resume_command(arguments: list[str]) -> str:
     """The command that goes on with what one of these arguments has left."""
     kept = [argument for argument in arguments if argument not in ("--overwrite", "--resume")]
-    return shlex.join([*PROGRAM.split(), *kept, *([] if "--extend" in kept else ["--resume"])])
+    return shlex.join([*called("grid").split(), *kept, *([] if "--extend" in kept else ["--resume"])])
 
 
 def _refuse(text):

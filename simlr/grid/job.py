@@ -25,7 +25,7 @@ from ..store.metadata import survey
 from ..store.resume import resume_file
 from ..store.writer import Writer
 from .in_memory import MemoryWriter
-from .options import RunOptions
+from .options import RunOptions, out_as_argument
 from .pipeline import Pipeline
 from .provenance import environment_here, root_attributes
 from .startup import compiling_told
@@ -87,26 +87,27 @@ def run(
     KeyboardInterrupt
         Of a run into a file, which has what was computed, and of a study, of which nothing is kept.
     """
-    config, options = config_of(config), RunOptions(threads, overwrite, resume, progress, accept_other, extend)
-    if isinstance(progress, bool):
-        unit = "seeds" if isinstance(config, GridConfig) else "parts"
-        with compiling_told(not progress), progress_shown(unit, not progress) as tell:
-            return run(config, out, **options._replace(progress=tell)._asdict())
+    with out_as_argument():
+        return _run(config_of(config), out, RunOptions(threads, overwrite, resume, progress, accept_other, extend))
+
+
+def _run(config, out, options):
+    if isinstance(options.progress, bool):
+        unit, quiet = "seeds" if isinstance(config, GridConfig) else "parts", not options.progress
+        with compiling_told(quiet), progress_shown(unit, quiet) as tell:
+            return _run(config, out, options._replace(progress=tell))
     if isinstance(config, StudyConfig):
         return run_study(config, out, options)
-    if extend:
+    if options.extend:
         return _extended(config, out, options)
-    job = Job(as_recorded(config, out) if resume else config)
-    writer, blocks = job.open(out, overwrite, resume, accept_other=accept_other)
-    # Late: it has the report with it, which the command that runs a grid does without.
-    from ..interactive.run import Run, load
+    job = Job(as_recorded(config, out) if options.resume else config)
+    writer, blocks = job.open(out, options.overwrite, options.resume, accept_other=options.accept_other)
+    from ..interactive.run import Run, load  # late: with it comes the report, which the grid command does without
 
-    if not isinstance(writer, MemoryWriter):
-        job.run(writer, blocks, threads, progress)
-        return load(writer.path)
-    with contextlib.suppress(KeyboardInterrupt):
-        job.run(writer, blocks, threads, progress)
-    return Run(writer.source)
+    in_memory = isinstance(writer, MemoryWriter)
+    with contextlib.suppress(*[KeyboardInterrupt] if in_memory else []):
+        job.run(writer, blocks, options.threads, options.progress)
+    return Run(writer.source) if in_memory else load(writer.path)
 
 
 def _extended(config, out, options):
@@ -119,7 +120,7 @@ def _extended(config, out, options):
         raise InputError("extend: needs out, the run file that grows")
     job = Job(config)
     if not grows(job, out):
-        return run(config, out, threads=options.threads, resume=True, progress=options.progress)
+        return _run(config, out, options._replace(extend=False, resume=True, accept_other=False))
     Extension(job, out, options.threads, options.accept_other).run(options.progress)
     return load(out)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..analysis.run_analysis import analysis_of
 from ..claims.registry import load_paper, own_names, papers_having
+from ..cli.arguments import called
 from ..config import expectation, optimal, question
 from ..config import stop as stopping
 from ..config.grid import ENGINES
@@ -40,7 +41,7 @@ def everything() -> str:
     papers = {name: load_paper(name) for name in own_names()}
     parts = [
         (
-            "PAPERS  (python -m simlr.grid NAME runs one)",
+            "PAPERS  (simlr run NAME runs one)",
             [f"  {name}\n      {paper.SOURCE}\n      {paper.CLAIM}" for name, paper in papers.items()],
         ),
         (
@@ -203,5 +204,5 @@ def outcome(path: Path) -> str:
         parts.append(verdict_text(verdict) if run.is_study else verdict_in_short(verdict))
     if analysis.answer:
         parts.append(answer_text.in_short(analysis.answer))
-    parts.append(f"{path}\npython -m simlr.report {path}")
+    parts.append(f"{path}\n{called('report')} {path}")
     return "\n\n".join(parts)

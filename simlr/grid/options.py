@@ -1,9 +1,13 @@
 """What a run is told beside what is run, and where to."""
 
-from collections.abc import Callable
+import contextlib
+import re
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ..errors import InputError
+
+OUT = re.compile(r"^--out (?=\S)")
 
 
 class RunOptions(NamedTuple):
@@ -23,3 +27,13 @@ class RunOptions(NamedTuple):
             raise InputError(f"{' and '.join(asked)} cannot both be asked for")
         if self.accept_other and not self.resume and not self.extend:
             raise InputError("accept_other goes with resume: there is no other code where a run begins")
+
+
+@contextlib.contextmanager
+def out_as_argument() -> Iterator[None]:
+    """Errors within that begin with the command's --out begin with out, the argument of `simlr.run`."""
+    try:
+        yield
+    except InputError as error:
+        error.args = (OUT.sub("out: ", str(error)), *error.args[1:])
+        raise

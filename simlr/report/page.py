@@ -3,6 +3,7 @@
 Its policy lets a browser apply one style and run one script, both told by their hashes; pictures are SVG within it.
 """
 
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -17,6 +18,7 @@ from .tables import Table
 FILES = Path(__file__).parent / "page"
 THEMES = ("auto", "light", "dark")
 WIDE = 600.0  # a picture of more units is not squeezed into a phone
+OF_PROBLEM = re.compile(r" \[[^\[\]]*\]$")  # at the end of a title
 WORDS, LONG = 28, ' class="words"'  # cells of more letters are broken into lines
 
 
@@ -119,7 +121,9 @@ def _folded(tables, notes=()):
     if not tables and not notes:
         return ""
     listed = "".join(f"<li>{_text(note)}</li>" for note in notes)
-    name = f"{many(len(tables), 'table')}: {'; '.join(_text(table.title) for table in tables)}" if tables else "Notes"
+    titles = dict.fromkeys(OF_PROBLEM.sub("", table.title) for table in tables)  # each once, of many problems too
+    each = ", by problem" if len(titles) < len(tables) else ""
+    name = f"{many(len(tables), 'table')}{each}: {'; '.join(map(_text, titles))}" if tables else "Notes"
     body = "".join(map(_table, tables)) + (f'<ul class="notes">{listed}</ul>' if listed else "")
     return f"<details><summary>{name}</summary>{body}</details>"
 

@@ -22,6 +22,7 @@ from .view import View
 
 MOST_RANKS = 8
 RATE = "learning_rate"
+SPREAD = "How much of the error is bias, how much variance?"
 
 
 class Section(NamedTuple):
@@ -327,11 +328,14 @@ def mechanism(analysis: Any) -> list[Section]:
     spread = [row for row in analysis.spread_of(places) if row.problem in problems and row.level == view.last]
     # By problem combination first, as the colours of the picture go.
     spread.sort(key=lambda row: problems.index(row.problem))
-    if spread:
+    if spread and not any(row.seeds for row in spread):
+        why = f"Bias and variance over seeds are not known: {spread[0].note}."
+        parts.append(Section("spread", SPREAD, (), [], why))
+    elif spread:
         tables = [
             _spread_table(view, problem, [row for row in spread if row.problem == problem]) for problem in problems
         ]
-        parts.append(Section("spread", "How much of the error is bias, how much variance?", tuple(tables), spread))
+        parts.append(Section("spread", SPREAD, tuple(tables), spread))
     return parts
 
 

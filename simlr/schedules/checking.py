@@ -63,6 +63,8 @@ def rule_of(kind: str, name: str) -> Rule:
 
 def check_kind(key: str, kind: Any, others: tuple[str, ...] = ()) -> str:
     """Refuse a kind that does not exist; `others` are those of the grid alone, which a message may propose."""
+    if callable(kind):
+        raise InputError(f"{key}.kind is a function; simlr.schedules.from_callable(function, steps) makes its schedule")
     if not isinstance(kind, str):
         rules.refuse(f"{key}.kind", "a string", kind)
     if isinstance(kind, PluginKind):

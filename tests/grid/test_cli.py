@@ -321,7 +321,7 @@ def test_a_folder_that_may_not_be_written_to():
     """As a user who is not root: one line, and nothing is left."""
     program = """
 import os, sys
-import simlr.grid.command, simlr.engine.block_engine, simlr.grid
+import simlr.grid.command, simlr.papers.nakkiran2020, simlr.engine.block_engine, simlr.grid
 os.getuid() or os.setuid(65534)
 sys.exit(simlr.grid.main(["nakkiran2020", "--out", "closed/run.h5"]))
 """

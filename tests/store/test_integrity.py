@@ -203,7 +203,7 @@ def test_only_runs_are_replaced(name, folder):
     for other, content in contents.items():
         Path(other).write_bytes(content)
     before = Path(name).read_bytes()
-    with pytest.raises(InputError, match=f"--out {name}: is no simlr run, so it is not replaced"):
+    with pytest.raises(InputError, match=f"out: {name}: is no simlr run, so it is not replaced"):
         simlr.run(runs.grid(), name, overwrite=True)
     assert Path(name).read_bytes() == before
 

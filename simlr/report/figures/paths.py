@@ -11,6 +11,7 @@ from .style import Picture
 
 PIXELS = 160
 PANEL_INCHES = 4.6
+DARKEST = 0.3  # of 1: the shade of the largest losses
 
 
 def trajectories(view: View) -> Picture | None:
@@ -45,9 +46,14 @@ def trajectories(view: View) -> Picture | None:
     caption = (
         f"Paths of one seed in the plane of its two parameters, over contours of the train loss{both[0]}{both[1]}. "
         f"Thick line: where the train loss is {level_text(level)}; large markers: the stops; cross: the train "
-        f"minimum.{both[2]}{view.problem}"
+        f"minimum.{both[2]}{_why(view, level)}{view.problem}"
     )
     return style.Picture("paths", caption, figure)
+
+
+def _why(view, level):
+    """Why the level is not the lowest one, where it is not."""
+    return "" if level == view.last else f" At {level_text(view.last)} the stops would lie on the minimum, to the eye."
 
 
 def _paths(view):
@@ -117,7 +123,8 @@ def _contours(panel, loss, title):
     if not largest > smallest:
         return
     heights = smallest + (largest - smallest) * np.linspace(0.0, 1.0, 12)[1:] ** 2
-    panel.contourf(x, y, values, levels=[smallest, *heights], cmap="Greys", alpha=0.35, zorder=0)
+    shades = [(0.0, 0.0, 0.0, shade) for shade in np.linspace(0.0, DARKEST, len(heights))]  # of ink
+    panel.contourf(x, y, values, levels=[smallest, *heights], colors=shades, zorder=0)
     panel.contour(x, y, values, levels=heights, colors="#9a9a9a", linewidths=0.7, zorder=1)
 
 

@@ -243,6 +243,7 @@ def title(figure: Any, text: str) -> None:
 def legend(figure: Any, panel: Any) -> None:
     """One legend for the figure, that of a panel, below the panels."""
     handles, labels = panel.get_legend_handles_labels()
+    handles = [one[0] or one if hasattr(one, "has_yerr") else one for one in handles]  # the line, not its bars
     figure.legend(
         handles, labels, loc="outside lower center", frameon=False, handlelength=3.2, ncols=_columns(figure, labels)
     )

@@ -9,6 +9,7 @@ from strict import parsed
 
 import simlr
 from simlr.__main__ import COMMANDS, main
+from simlr.cli import arguments
 from simlr.config.grid import GridConfig
 from simlr.errors import InputError
 from simlr.grid import catalogue, listing, new
@@ -56,6 +57,22 @@ def test_the_help_names_a_command_that_there_is(command, capsys):
     told = capsys.readouterr().out.split()[1:]
     module = told[2] if told[0] == "python" else told[0]
     assert importlib.util.find_spec(module) is not None and (told[0] == "python" or told[1] == command)
+
+
+@pytest.mark.parametrize(
+    ("started", "module", "called"),
+    [
+        ("/usr/bin/simlr", "grid", "simlr run"),
+        ("C:/Scripts/simlr.exe", "laws", "simlr fit"),
+        ("/lib/simlr/__main__.py", "report", "simlr report"),
+        ("/lib/simlr/grid/__main__.py", "grid", "python -m simlr.grid"),
+        ("notebook.py", "report", "python -m simlr.report"),
+    ],
+)
+def test_a_command_is_called_as_it_was(started, module, called, monkeypatch):
+    """In its help and in what it advises: `simlr run` goes on with `simlr run ... --resume`."""
+    monkeypatch.setattr("sys.argv", [started, "run"])
+    assert arguments.called(module) == called
 
 
 def test_another_name_and_a_wrong_one(capsys):

@@ -19,6 +19,7 @@ import simlr
 from simlr.analysis.run_analysis import Analysis
 from simlr.report import __main__ as report
 from simlr.report.figures import style
+from simlr.report.figures.inline import legend_entries
 
 pytest.importorskip("matplotlib")
 KEYS = {"against", "annealing", "course", "distribution", "paths", "ratio", "test-against-train"}
@@ -163,6 +164,25 @@ def test_a_long_title_and_legend_do_not_squash_the_panels_of_a_file():
     height = struct.unpack(">II", image[16:24])[1] / style.PIXELS_AN_INCH
     assert panel.get_position().height * height > 0.6 * page_height
     assert figure.get_figheight() == page_height
+
+
+def test_a_legend_has_dashes_and_marker_of_a_line_with_intervals():
+    with style.applied():
+        figure, (panel,) = style.figure()
+        panel.errorbar([1, 2], [1, 2], yerr=0.5, label="a line", **style.line(1))
+        style.legend(figure, panel)
+    (entry,) = legend_entries(figure)
+    assert (entry.label, entry.marker) == ("a line", style.MARKERS[1]) and entry.dashes
+
+
+def test_contours_are_shades_of_ink_which_a_dark_page_turns_to_light(made):
+    """The ink is what a page fills with where nothing is said; a colour of its own would be one of the light page."""
+    page = (made[1] / "report.html").read_text(encoding="utf-8")
+    picture = page[page.index('class="plot"', page.index('id="paths"')) :]
+    areas = re.findall(r'<path [^>]*fill-opacity="[^"]*"[^>]*>', picture[: picture.index("</svg>")])
+    shades = {re.search(r'fill-opacity="([^"]*)"', area)[1] for area in areas if " fill=" not in area}
+    assert len(shades) > 5
+    assert not re.search(r'<path [^>]*fill="var\(--line\)"', picture[: picture.index("</svg>")])
 
 
 @pytest.mark.parametrize("span", [4.0, 30.0, 700.0])

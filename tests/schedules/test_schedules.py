@@ -315,6 +315,7 @@ REFUSED = [
     ("phases", {"steps": 3, "phases": [{"kind": "flow"}]}, "a flow has no steps to tabulate"),
     ("phases", {"steps": 3, "phases": [{"learning_rate": 1.0}]}, "kind is missing"),
     ("phases", {"steps": 3, "phases": [{"kind": 3}]}, "kind must be a string, got 3"),
+    ("phases", {"steps": 3, "phases": [{"kind": abs}]}, r"kind is a function; simlr.schedules.from_callable\(function"),
     ("phases", {"steps": 3, "phases": [{"kind": "flow"}], "gamma": 1.0}, "unknown key 'gamma'"),
     ("phases", {"steps": 3, "phases": [5]}, "must be a table, got 5"),
     ("phases", {"steps": 3, "phases": 5}, "must be a list of at least one phase, got 5"),

@@ -50,11 +50,12 @@ COVARIANCES, MEANS = 6, 3
 
 
 class Methods(NamedTuple):
-    """How every schedule's steps are taken, (S,) each."""
+    """How every schedule's steps are taken, (S,) each but where it says otherwise."""
 
     kind: np.ndarray  # of noise, as `expectation` numbers them
     sigma: np.ndarray
-    batch: np.ndarray  # rows a step
+    batch: np.ndarray  # (S, K) rows a step, one size after another
+    batch_until: np.ndarray  # (S, K) after how many steps each ends; the last never does
     b: np.ndarray
     c1: np.ndarray
     c2: np.ndarray
@@ -125,6 +126,14 @@ def noise_of(launch, s, n):
     if kind == FRESH and floor[n] > 0.0:
         sigma = math.sqrt(sigma * sigma + floor[n])
     return Noise(kind, sigma, z, rho)
+
+
+@inline
+def batch_at(methods, s, step):
+    """The rows of a step after `step` others."""
+    if methods.batch.shape[1] == 1:
+        return methods.batch[s, 0]
+    return methods.batch[s, np.searchsorted(methods.batch_until[s], step, side="right")]
 
 
 @cell
@@ -296,7 +305,7 @@ def follow_modes(launch, s, m, first, tasks):
                 break
             past, present = weights_of_average(steps, t + 1)
             eta = rates.eta[s, t - first] / unit
-            batch = launch.methods.batch[s]
+            batch = batch_at(launch.methods, s, t)
             if plain:
                 step_plain_modes(covariance[P], mean[X_MEAN], lam, energy, eta, batch, noise)
             else:
@@ -321,7 +330,7 @@ def follow_pairs(launch, s, m, first, tasks):
     size, unit = launch.setting.dimension[n], launch.setting.unit[n] if rates.unit[s] else 1.0
     lam, covariance = launch.landscape.curvature[n, :size], launch.moments.covariance[s, m, :, :size, :size].copy()
     mean, steps, noise = launch.moments.mean[s, m, :, :size].copy(), steps_of(launch, s), noise_of(launch, s, n)
-    last, average, batch = min(first + rates.eta.shape[1], rates.length[s]), steps.average, launch.methods.batch[s]
+    last, average = min(first + rates.eta.shape[1], rates.length[s]), steps.average
     spread, second, misfits = np.empty((size, size)), np.empty((size, size)), np.empty(noise.rho.shape[1])
     slot, moment = 0, NEVER
     if launch.cells.row[n] >= 0:
@@ -331,7 +340,7 @@ def follow_pairs(launch, s, m, first, tasks):
             if is_done(launch.cells, rates, launch.found.decided, s, n, t) or tasks[1] != 0:
                 break
             set_second(second, mean[X_MEAN], covariance[P])
-            set_noise(spread, second, mean[X_MEAN], lam, batch, noise, 0, misfits)
+            set_noise(spread, second, mean[X_MEAN], lam, batch_at(launch.methods, s, t), noise, 0, misfits)
             past, present = weights_of_average(steps, t + 1)
             step_pairs(covariance, mean, lam, rates.eta[s, t - first] / unit, steps, spread, past, present)
         energy = energy_of_pairs(lam, mean[X_MEAN], covariance[P])

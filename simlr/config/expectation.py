@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..inputs.parameters import read_parameters
+from ..schedules.batch_sizes import GROWTH, grows
 from .settings import SETTINGS, table_at
 from .stop import VALIDATION, lands
 
@@ -41,6 +42,8 @@ def check_grid(config: Any) -> None:
     if config.expectation is None:
         if any(noise["kind"] == "fresh" for noise in noises):
             raise InputError("noise 'fresh': has exact means alone, and no seeds; add a table [expectation]")
+        if any(map(grows, noises)):
+            raise InputError(f"noise 'minibatch': {GROWTH} has exact means alone; add a table [expectation]")
         return
     if VALIDATION in config.stop:
         raise InputError(

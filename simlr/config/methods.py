@@ -5,15 +5,25 @@ line to NOISES. Noise is drawn by address, from the root, the
 draw and the step, so all schedules and optimisers meet the same.
 """
 
+import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from ..errors import Faults, InputError, unknown
 from ..inputs import rules
 from ..inputs.parameters import REQUIRED, Parameter, missing_kind, read_parameters
+from ..schedules.batch_sizes import EVERY, GROWTH, MOST
 from .axes import check_axis, check_combinations, count_combinations, expand
 from .optimizers import AVERAGING, BATCH, OPTIMIZERS, Method, parameters_of, said_of, without_defaults
 
+_growth = partial(rules.number, least=1.0, most=1e6, rule="a number from 1 to 1000000")
+RAMP = (
+    Parameter(GROWTH, _growth, 1.0, "the batch size grows by this factor; with [expectation] alone"),
+    Parameter(EVERY, rules.count_or_none, 0, "each time after so many steps; goes with batch_growth"),
+    Parameter(MOST, rules.count_or_none, 0, "the largest batch size that it grows to; 0 = any"),
+)
+RAMP_UNSAID = {GROWTH: 1.0, EVERY: 0, MOST: 0}
 NOISES = {
     "none": Method("the exact gradient of the train loss"),
     "gradient": Method(
@@ -23,12 +33,13 @@ NOISES = {
             Parameter("covariance", rules.one_of("isotropic", "hessian", noun="covariance"), "isotropic", "its shape"),
         ),
     ),
-    "minibatch": Method("mean gradient of batch_size train rows, with replacement or in shuffled epochs", BATCH),
+    "minibatch": Method("mean gradient of batch_size train rows, with replacement or in shuffled epochs", BATCH + RAMP),
     "fresh": Method(
         "mean gradient of batch_size new rows, Gaussian inputs: one-pass SGD; with [expectation] alone",
         (
             Parameter("batch_size", rules.count, REQUIRED, "rows a step"),
             Parameter("sigma", rules.not_negative, 0.0, "standard deviation of the labels"),
+            *RAMP,
         ),
     ),
 }
@@ -114,8 +125,29 @@ def _check_noise(index, entry):
     if "kind" not in entry:
         raise missing_kind(f"noise[{index}]", entry, NOISES)
     kind = check_kind("noise", index, entry, NOISES, None)
-    parameters = NOISES[kind].parameters
-    return {"kind": kind, **read_parameters(f"noise {kind!r}", entry, parameters, others=("kind",), cast=check_axis)}
+    key, parameters = f"noise {kind!r}", NOISES[kind].parameters
+    checked = {"kind": kind, **read_parameters(key, entry, parameters, others=("kind",), cast=check_axis)}
+    return _with_ramp(key, checked)
+
+
+def _with_ramp(key, checked):
+    """A noise with the keys of a growing batch size only where it grows, as it was before there were any."""
+    given = {name: value for name, value in checked.items() if name not in RAMP_UNSAID or value != RAMP_UNSAID[name]}
+    if GROWTH not in given:
+        if extra := [name for name in (EVERY, MOST) if name in given]:
+            raise InputError(f"{key}: {extra[0]} goes with {GROWTH}, a number above 1")
+        return given
+    if not all(_values(given.get(EVERY, 0))):
+        raise InputError(f"{key}: {GROWTH} goes with {EVERY}, after how many steps the batch size grows: at least 1")
+    least, largest = min(filter(None, _values(given.get(MOST, 0))), default=math.inf), max(_values(given["batch_size"]))
+    if least < largest:
+        raise InputError(f"{key}.{MOST} must be at least the batch size {largest}, which grows to it, got {least}")
+    return given
+
+
+def _values(value):
+    """The values of an axis, or the one value."""
+    return value if isinstance(value, list) else [value]
 
 
 def noise_of(optimizer: dict, noise: dict) -> dict:

@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..inputs import rules
 from ..inputs.parameters import REQUIRED, Parameter, read_parameters
 from ..schedules import checking
+from ..schedules.batch_sizes import GROWTH, grows
 from ..schedules.registry import Array
 from ..schedules.schedule import Phase, Piece, Schedule
 from .axes import check_axis, count_combinations, expand
@@ -125,6 +126,8 @@ def check_methods(tables: tuple[dict, ...], methods: list[tuple[dict, dict, str]
                 "schedule kind 'optimal': goes with noise 'none', 'gradient' and 'fresh', not with mini-batches of the "
                 "rows; use simlr.run with schedules that are given"
             )
+        if grows(noise):
+            raise InputError(f"schedule kind 'optimal': is of one batch size, and the noise has {GROWTH}; leave it out")
         if optimizer.get("average", "none") != "none":
             raise InputError(
                 f"schedule kind 'optimal': is of the last iterate, and optimizer.average is {optimizer['average']!r}; "

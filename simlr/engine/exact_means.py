@@ -13,6 +13,7 @@ from ..kernels.stochastic import expectation, mean_curves
 from ..plan.engines import MOST_PAIRED_AXES
 from ..plan.plan import Plan
 from ..plan.rate_tables import chunks_of
+from ..schedules import batch_sizes
 from . import bins
 from .block_inputs import BlockSeeds
 from .deterministic import any_stepping
@@ -78,7 +79,7 @@ class ExactMeans:
         cells, landscape = seeds.cells, seeds.landscape
         if self._budgets.size:
             cells = cells._replace(threshold=np.full((cells.row.size, self._budgets.size), -1.0))
-        methods = self._methods(indices)
+        methods = self._methods(indices, int(rates.length.max(initial=0)))
         work = _Work(seeds, indices, cells, rates, methods, self._rows(seeds, methods))
         found = self._nothing_found(work)
         if self._plan.bin_error:
@@ -125,15 +126,15 @@ class ExactMeans:
             for first in range(0, chosen.size, most):
                 yield chosen[first : first + most]
 
-    def _methods(self, indices):
-        """The `Methods` of some schedules."""
+    def _methods(self, indices, steps):
+        """The `Methods` of some schedules, of which none has more steps."""
         chosen = [self._plan.methods[s] for s in indices]
         kinds = [NOISE[noise["kind"], noise.get("covariance", noise.get("sampling"))] for _, noise in chosen]
         b, c1, c2 = (np.array(column) for column in zip(*(coefficients(one) for one, _ in chosen), strict=True))
         return mean_curves.Methods(
             np.array(kinds, np.int64),
             np.array([noise.get("sigma", 0.0) for _, noise in chosen]),
-            np.array([float(noise.get("batch_size", 1)) for _, noise in chosen]),
+            *_batches([batch_sizes.pieces(noise, steps) for _, noise in chosen]),
             *(b, c1, c2),
             np.array([AVERAGE[one.get("average", "none")] for one, _ in chosen], np.int64),
             np.array([one.get("average_start", 0) for one, _ in chosen], np.int64),
@@ -216,6 +217,13 @@ class _Work(NamedTuple):
     rates: arrays.Rates
     methods: mean_curves.Methods
     rows: arrays.Rows
+
+
+def _batches(pieces):
+    """(S, K) batch sizes and where each ends, of schedules with fewer sizes the last one again."""
+    count = max(sizes.size for sizes, _ in pieces)
+    sizes = [np.pad(sizes, (0, count - sizes.size), mode="edge") for sizes, _ in pieces]
+    return np.array(sizes), np.array([np.pad(until, (0, count - until.size), mode="edge") for _, until in pieces])
 
 
 def _cell_bytes(dimension, pairs):

@@ -12,6 +12,7 @@ from ..config import optimal
 from ..errors import InputError, unknown
 from ..inputs import rules
 from ..problems import registry
+from ..schedules import batch_sizes
 from ..store.run import Run
 from .curve import Curve
 from .files import MOST_STEPS, Read
@@ -54,7 +55,10 @@ def curves_of_run(run: Run, problem: Mapping[str, Any] | None = None, loss: str 
     if run.is_study or "recorded_step" not in run.names:
         raise InputError("no trajectories are recorded: a law is fitted to the losses along the way; use record.points")
     cells, moments = run.config.combinations(), run["recorded_step"]
-    batch = float(_method(run)[1].get("batch_size", 1))
+    _, noise = _method(run)
+    if batch_sizes.grows(noise):
+        raise InputError("a law of a run is of one batch size, and here it grows; take losses from CSV files")
+    batch = float(noise.get("batch_size", 1))
     seeds = _seeds(run, problem or {})
     rows = np.flatnonzero(np.isin(run.recorded_rows, seeds))
     if not rows.size:

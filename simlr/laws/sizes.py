@@ -13,6 +13,7 @@ from ..claims.evidence import slope, student_tail
 from ..config.methods import label
 from ..errors import InputError, unknown
 from ..inputs import rules
+from ..schedules import batch_sizes
 from ..store.run import Run
 from .exponents import Exponent, exponent
 from .of_run import LOSSES
@@ -131,14 +132,15 @@ def _families(run, loss, size):
         rest = tuple(one for one in problem if one[0] != size)
         own = dict(problem).get(size, fixed.get(size, 1.0)) if size else 1.0
         for s, (schedule, _, optimizer, noise) in enumerate(cells):
-            batch = float(noise.get("batch_size", 1))
-            method = label(optimizer), label({key: value for key, value in noise.items() if key != "batch_size"})
+            sizes = ("batch_size", *batch_sizes.KEYS)
+            method = label(optimizer), label({key: value for key, value in noise.items() if key not in sizes})
             points = found.setdefault((names[s], method, repr(rest)), [(names[s], rest)])
             for e in np.flatnonzero(made[s]):
                 losses = np.asarray(values[s, seeds, e], np.float64)
                 if np.isfinite(losses).all():
                     steps = int(levels[e])
-                    points.append(Point(steps, steps * batch, float(own), schedule.name, losses, floors[seeds]))
+                    rows = batch_sizes.rows_used(noise, steps)
+                    points.append(Point(steps, rows, float(own), schedule.name, losses, floors[seeds]))
     for (family, method, _), (head, *points) in found.items():
         several = len({key[1] for key in found if key[0] == family}) > 1
         if points:

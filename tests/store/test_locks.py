@@ -15,8 +15,10 @@ import runs
 import simlr
 from simlr.errors import RunError
 from simlr.grid.job import Job
+from simlr.platform import HERE
 from simlr.store import lock
 
+of_linux = pytest.mark.skipif(HERE.name != "linux", reason="is about what Linux alone has")
 REFUSALS = [errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP]
 
 
@@ -81,9 +83,8 @@ def test_on_a_network_disk_readers_are_not_met(system, folder, monkeypatch):
     assert not [one for one in locked if one[1] == fcntl.F_OFD_SETLK]
 
 
+@of_linux
 def test_the_disk_of_a_folder_is_known(folder):
-    if sys.platform != "linux":
-        pytest.skip("says it in /proc")
     assert lock._file_system(os.stat("/proc").st_dev) == "proc"
     assert lock._file_system(os.makedev(4000, 7)) == ""
 
@@ -98,6 +99,7 @@ def test_hdf5s_switch_is_honoured_and_said(value, folder):
     assert sorted(os.listdir()) == ["grid.toml", "run.h5"]
 
 
+@of_linux
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES + 0])
 def test_a_lock_that_fails_leaves_nothing(number, folder, monkeypatch):
     refuse(monkeypatch, "fcntl", number)
@@ -120,7 +122,7 @@ sys.stdin.read()
     ("kind", "said"),
     [("F_RDLCK", "a reader has it open and keeps writers out"), ("F_WRLCK", "another program has locked it")],
 )
-@pytest.mark.skipif(not hasattr(fcntl, "F_OFD_SETLK"), reason="needs such locks")
+@of_linux
 def test_who_keeps_a_run_out_is_named(kind, said, half, folder):
     """What flock of HDF5 is on a network disk: a lock of all bytes."""
     shutil.copy(half, "run.h5")

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import simlr
 from simlr.errors import InputError, RunError
 from simlr.grid.job import Job
+from simlr.platform import HERE
 from simlr.store import create, file_format, layout, lock, merging, writer
 from simlr.store.lock import locked
 
@@ -490,7 +491,9 @@ def test_a_link_or_pipe_under_a_working_name_is_not_followed(folder):
         os.close(descriptor)
     assert len({name, first, second, third}) == 4
     assert not lock.is_being_made(Path("run.h5"))
-    assert Path("mine").read_text() == "mine" and os.path.islink(first) and second.is_fifo() and not third.exists()
+    assert Path("mine").read_text() == "mine" and os.path.islink(first) and second.is_fifo()
+    # Its maker is gone, which a lock of a byte tells; without one it takes time to be sure.
+    assert third.exists() == (HERE.name != "linux")
 
 
 def test_two_creations_at_once(folder, monkeypatch):

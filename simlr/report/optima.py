@@ -1,16 +1,19 @@
 """The section on how far the schedules of a grid end from the optimum, where the grid has one."""
 
+import re
 from typing import Any
 
 from ..analysis.answer_words import digits
 from ..analysis.levels import heading
 from ..analysis.on_page import MOST_LINES
 from ..analysis.wording import begun, joined, told_apart
+from ..schedules import export
 from ..text import number, shortened
 from .sections import Section
 from .tables import Table, label
 
-MOST_NAMED = 4
+MOST_NAMED = MOST_FILES = 4
+FILE_NAME = re.compile(r"[^A-Za-z0-9.=_]+")  # what a name of a schedule has, and that of a file has not
 
 
 def optima(analysis: Any) -> list[Section]:
@@ -22,7 +25,15 @@ def optima(analysis: Any) -> list[Section]:
     kind = analysis.run.config.level_kind
     tables = tuple(_table(kind, problem, [row for row in rows if row.problem == problem]) for problem in shown)
     title = "How far from the optimum does each shape end?"
-    return [Section("optima", title, tables, rows, headline=_headline(rows))]
+    return [Section("optima", title, tables, rows, headline=_headline(rows), files=_to_take_away(analysis.run, rows))]
+
+
+def _to_take_away(run, rows):
+    """The rates of the first few optima, for training with torch."""
+    names = list(dict.fromkeys(row.schedule for row in rows if row.is_optimum))[:MOST_FILES]
+    places, cells = list(run["schedule"]), run.config.combinations()
+    chosen = {name: cells[places.index(name)][0] for name in names}
+    return tuple((f"{FILE_NAME.sub('-', name).strip('-')}.py", export(one, "torch")) for name, one in chosen.items())
 
 
 def _headline(rows):

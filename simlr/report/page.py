@@ -4,6 +4,7 @@ Its policy lets a browser apply one style and run one script, both told by their
 """
 
 import re
+from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -46,6 +47,7 @@ def page(material: Any, story: Story, theme: str = THEMES[0], explorer: str = ""
         f'<p class="covers">{_text(story.details)}</p>' if story.details else "",
         f'<p><a class="opens" href="{escape(explorer)}">Try other rates, steps and samples</a></p>' if explorer else "",
         "</header>",
+        _files([file for section in material.sections for file in section.files]),
         "" if drawn else "<p>This run holds nothing to draw yet.</p>",
         _folded(story.tables, story.notes),
         _axes(material.axes),
@@ -126,6 +128,16 @@ def _folded(tables, notes=()):
     name = f"{many(len(tables), 'table')}{each}: {'; '.join(map(_text, titles))}" if tables else "Notes"
     body = "".join(map(_table, tables)) + (f'<ul class="notes">{listed}</ul>' if listed else "")
     return f"<details><summary>{name}</summary>{body}</details>"
+
+
+def _files(files):
+    """Links to files that the page holds itself."""
+    links = ", ".join(
+        f'<a download="{escape(name)}" href="data:text/plain;base64,{b64encode(text.encode()).decode()}">'
+        f"{_text(name)}</a>"
+        for name, text in files
+    )
+    return f'<p class="covers">The optimal rates, for torch: {links}</p>' if links else ""
 
 
 def _axes(lines):

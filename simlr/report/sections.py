@@ -34,6 +34,7 @@ class Section(NamedTuple):
     rows: list  # what its picture draws
     note: str = ""  # in place of tables, or before them
     headline: str = ""  # what it says
+    files: tuple[tuple[str, str], ...] = ()  # (name, text) of what a reader may take away
 
 
 def sections(analysis: Any) -> list[Section]:

@@ -1,5 +1,8 @@
 """How far schedules end from the optimum: rows, exponents, and the report's section, picture and file."""
 
+import base64
+import re
+
 import numpy as np
 import pytest
 
@@ -103,3 +106,19 @@ def test_a_grid_without_an_optimum_has_no_rows():
     text = GRID.replace('[[schedule]]\nkind = "optimal"\ncap = 0.5\n', "")
     run = simlr.run(simlr.GridConfig.from_toml(text))
     assert distances(run) == []
+
+
+def test_the_page_holds_the_optimal_rates_as_a_file_for_torch(saved, tmp_path):
+    """Each is a Python file, whose rates are the run's at every step."""
+    pytest.importorskip("matplotlib")
+    run, path = saved
+    assert report.main([str(path), "--out", str(tmp_path / "made"), "--format", "html"]) == 0
+    page = (tmp_path / "made/report.html").read_text(encoding="utf-8")
+    links = re.findall(r'<a download="([^"]+)" href="data:text/plain;base64,([^"]+)">', page)
+    rates = [one[0].rates(0, one[0].length).tolist() for one in run.config.combinations()]
+    assert links and len({name for name, _ in links}) == len(links)
+    for name, text in links:
+        made = {}
+        exec(base64.b64decode(text).decode(), made)
+        assert name.endswith(".py") and "/" not in name
+        assert [made["learning_rate"](t) for t in range(made["STEPS"])] in rates

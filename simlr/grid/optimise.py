@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..claims.registry import load_paper, paper_names
+from ..claims.registry import folder_of, is_paper, load_paper
 from ..cli.arguments import DONE, Parser, answered, harmless, positive, say, setting
 from ..cli.signals import is_command
 from ..cli.structured import as_json
@@ -149,8 +149,9 @@ def posed(source: str, overrides: list[tuple[str, Any]], asked: dict[str, Any]) 
     InputError
         As reading such a grid does.
     """
-    given = load_paper(source).GRID if source in paper_names() else Path(source)
+    given = load_paper(source).GRID if is_paper(source) else Path(source)
     tables, folder = toml.read(given)
+    folder = folder_of(source) if is_paper(source) else folder
     for key, value in overrides:
         toml.override(tables, key, value)
     faults = Faults()

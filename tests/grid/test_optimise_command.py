@@ -169,3 +169,14 @@ def test_a_paper_has_a_problem_too(folder, capsys):
     assert main(["optimise", "nakkiran2020", "--quiet", *given]) == 0
     (one,) = parsed(capsys.readouterr().out)["optima"]
     assert len(one["learning_rate"]) <= 3 and one["asked"]["draws"] == 2
+
+
+def test_a_python_file_is_a_paper_here_too(folder, capsys):
+    text = f'SOURCE = CLAIM = RECONSTRUCTION = "mine"\nGRID = """{PROBLEM}"""\ncheck = controls = lambda *_: ()\n'
+    (folder / "mine.py").write_text(text)
+    assert main(["optimise", "mine.py", *LIMITED, "--json", "--quiet"]) == 0
+    (found,) = parsed(capsys.readouterr().out)["optima"]
+    (folder / "small.toml").write_text(PROBLEM)
+    assert main(["optimise", "small.toml", *LIMITED, "--json", "--quiet"]) == 0
+    (same,) = parsed(capsys.readouterr().out)["optima"]
+    assert found == {**same, "file": found["file"]} and found["expected_loss"] > 0.0

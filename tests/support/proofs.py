@@ -1,6 +1,6 @@
 """`make proofs`: what takes too long for a test, run by hand; its figures go to docs.
 
-    python tests/support/proofs.py [PART ...]      roots coverage laws noise tests; all of them by default
+    python tests/support/proofs.py [PART ...]      roots coverage laws noise means tests; all of them by default
     SIMLR_PROOF_ROOTS=5 SIMLR_PROOF_CONTROLS=2 SIMLR_PROOF_PAPERS="wu2021 li2019" python tests/support/proofs.py roots
 
 A small member of each part is among the tests (tests/papers, tests/analysis). Exit status 1 where a verdict is not what
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 
+import expectation_proofs
 import law_proofs
 import noise_order
 import numpy as np
@@ -28,6 +29,7 @@ from simlr.papers._judging import judge_control
 
 PAGE, ANALYSIS = runs.ROOT / "docs/proofs.md", runs.ROOT / "docs/analysis.md"
 LAWS, NOISE = runs.ROOT / "docs/laws.md", runs.ROOT / "docs/li-wei-ma.md"
+EXPECTATION = runs.ROOT / "docs/expectation.md"
 ROOTS = range(int(os.environ.get("SIMLR_PROOF_ROOTS", "20")))
 PAPERS = os.environ.get("SIMLR_PROOF_PAPERS", "").split() or paper_names()
 # At most so many of them: the controls are many.
@@ -175,7 +177,16 @@ def noise():
     return []
 
 
-PARTS = {"roots": roots, "coverage": coverage, "laws": laws, "noise": noise, "tests": tests}
+def means():
+    """Exact means beside drawn runs, and mean losses on both sides of the limit of stability."""
+    beside, off = expectation_proofs.sampled()
+    write("sampled", expectation_proofs.SAMPLED_HEADER, beside, EXPECTATION)
+    lines, wrong = expectation_proofs.bounded()
+    write("bounded", expectation_proofs.BOUNDED_HEADER, lines, EXPECTATION)
+    return off + wrong
+
+
+PARTS = {"roots": roots, "coverage": coverage, "laws": laws, "noise": noise, "means": means, "tests": tests}
 
 
 def write(part, header, lines, page=PAGE):

@@ -25,6 +25,7 @@ AGAINST = 1e-2  # of all tests against it together: how often at most one that i
 POWER = 0.99
 EXACT_TRIALS = 512  # of a fair coin up to which whole numbers are added
 REACH = 20  # standard deviations, and terms more, beyond which nothing is left to add
+ROUNDING = 1e-12  # of draws, in units of 1 or of the largest: below it they are equal, and a mean is at its bound
 
 
 class Evidence(NamedTuple):
@@ -140,27 +141,34 @@ def student_tail(t: float, degrees: int) -> float:
 def of_mean(values: ArrayLike, bound: float = 0.0, overlap: float = 0.0, error: float = 0.0) -> Evidence:
     """The evidence that the mean of a law is above a bound, by a t-test on draws (n,); unknown for less than two.
 
+    Draws that are equal, up to `ROUNDING`, have no spread to compare their distance from the bound with. They show what
+    a sign test makes of n draws on one side, 2^-n, whatever the law; at the bound itself nothing.
+
     Parameters
     ----------
     values : (n,)
-        The draws; one that is NaN makes all of it unknown.
+        The draws: logarithms, exponents, shares, counts. One that is NaN makes all of it unknown.
     bound
         What the mean is compared to.
     overlap
         The correlation of any two draws, as of splits that share this part of their rows: the variance of the mean is
         s^2 (1/n + overlap). With overlap = n_test / n_train that is Nadeau and Bengio's correction (2003, Machine
-        Learning 52, 239-281).
+        Learning 52, 239-281). Equal draws count as 1 / (1/n + overlap).
     error
         A standard error on top, of what all draws share.
     """
     known = np.asarray(values, dtype=np.float64)
     if known.size < 2 or not np.isfinite(known).all() or not math.isfinite(error):
         return UNKNOWN
-    off = float(known.mean()) - bound
-    spread = math.sqrt(float(known.var(ddof=1)) * (1.0 / known.size + overlap) + error**2)
-    if spread == 0.0:
-        return Evidence(float(off <= 0.0), float(off >= 0.0))
-    tail = student_tail(abs(off) / spread, known.size - 1)
+    scale = max(float(np.abs(known).max()), 1.0)  # in units of it no square is infinite
+    known, error = known / scale, error / scale
+    off, of_one = float(known.mean()) - bound / scale, 1.0 / known.size + overlap
+    spread, equal = float(known.std(ddof=1)), float(np.ptp(known)) <= ROUNDING
+    if equal and abs(off) <= ROUNDING:
+        return Evidence(1.0, 1.0)
+    deviation = math.sqrt(spread**2 * of_one + error**2)
+    tail = student_tail(abs(off) / deviation, known.size - 1) if deviation > 0.0 else 0.0
+    tail = max(tail, 2.0 ** (-1.0 / of_one)) if equal else tail
     return Evidence(tail, 1.0 - tail) if off > 0.0 else Evidence(1.0 - tail, tail)
 
 

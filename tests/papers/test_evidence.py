@@ -70,8 +70,33 @@ def test_so_many_draws_have_the_power():
 def test_means_of_nothing_are_unknown():
     for values in ([], [1.0], [1.0, math.nan], [1.0, math.inf]):
         assert all(map(math.isnan, evidence.of_mean(values)))
-    assert evidence.of_mean([2.0, 2.0]) == (0.0, 1.0)
     assert evidence.of_mean([0.0, 0.0]) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("apart", [0.0, 1e-15])
+@pytest.mark.parametrize("draws", [2, 9, 10, 40])
+def test_equal_draws_are_a_sign_test(draws, apart):
+    """As of a fair coin, however far from the bound; overlapping ones count as fewer, and a shared error counts."""
+    values = 2.0 + apart * np.arange(draws) / draws
+    assert evidence.of_mean(values) == (pytest.approx(0.5**draws), pytest.approx(1.0 - 0.5**draws))
+    assert evidence.of_mean(values, 3.0) == (pytest.approx(1.0 - 0.5**draws), pytest.approx(0.5**draws))
+    assert evidence.of_mean(values, overlap=1.0).below == pytest.approx(0.5 ** (draws / (draws + 1.0)))
+    assert evidence.of_mean(values, error=4.0).below == pytest.approx(evidence.student_tail(0.5, draws - 1))
+    assert (evidence.outcomes([evidence.of_mean(values)]) == [HOLDS]) == (draws >= 10)
+
+
+def test_draws_at_their_bound_up_to_rounding_show_nothing():
+    rounded = np.array([1e-16, 3e-16, 2e-16, 1e-16])
+    assert evidence.of_mean(rounded) == evidence.of_mean(1.0 + 4.0 * rounded, 1.0) == (1.0, 1.0)
+    assert evidence.of_mean(1e9 * (1.0 + 4.0 * rounded), 1e9) == (1.0, 1.0)
+
+
+def test_two_draws_with_a_spread_are_a_t_test_of_one_degree():
+    """P(T >= t) = 1/2 - atan(t) / pi; in any unit, and with squares that no number holds."""
+    for unit in (1e-3, 1.0, 1e300):
+        shown = evidence.of_mean([unit, 2.0 * unit])
+        assert shown.below == pytest.approx(0.5 - math.atan(3.0) / math.pi)
+        assert shown.above == pytest.approx(0.5 + math.atan(3.0) / math.pi)
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.5])

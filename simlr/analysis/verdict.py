@@ -3,6 +3,8 @@
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
+
 from ..claims.registry import paper_behind
 from ..claims.verdict import Verdict
 from ..plugins.kinds import plugin_of
@@ -23,5 +25,6 @@ def verdict_of(run: Run) -> Verdict | None:
     # nothing that is claimed of that.
     can = check and (run.is_study or ("shard" not in run.attributes and is_loss(run.config.level_kind)))
     plugin = plugin_of(run.config.paper)
-    with told_as(plugin.where, "check fails", file_of(plugin)) if plugin else nullcontext():
+    told = told_as(plugin.where, "check fails", file_of(plugin)) if plugin else nullcontext()
+    with told, np.errstate(all="ignore"):  # a finding of what is no number is undecided
         return check(run) if can else None

@@ -139,6 +139,21 @@ def outcome_of(holds: bool, measured: float = 0.0) -> str:
     return HOLDS if holds else FAILS
 
 
+def outside(finding: Finding, why: str) -> Finding:
+    """A finding of settings that the claim is not about, which do not refute it: undecided where it does not hold.
+
+    Parameters
+    ----------
+    finding
+        What was found at these settings.
+    why
+        Where they lie; "" where they are the claim's own.
+    """
+    if finding.outcome == HOLDS or not why:
+        return finding
+    return finding._replace(outcome=UNDECIDED, note="; ".join(filter(None, (finding.note, why))))
+
+
 def undecided(why: str, note: str = "") -> Finding:
     """The finding that something cannot be judged."""
     return Finding(why, "", "", outcome=UNDECIDED, note=note)

@@ -100,7 +100,8 @@ def _measure(config, options):
 
     def work():
         try:
-            outcome["arrays"] = config.definition.measure(config.task(options.threads, tell))
+            with np.errstate(all="ignore"):  # what is no number is undecided in the check
+                outcome["arrays"] = config.definition.measure(config.task(options.threads, tell))
         except BaseException as error:
             outcome["error"] = error
 

@@ -7,7 +7,7 @@ binned: a bin of n modes is one mode that counts n times. The label noise sigma^
 variance sigma^2 lam_j.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,8 @@ GOLDEN = 0.5 * (5.0**0.5 - 1.0)
 CLOSE = 0.03  # of the logarithm of a best peak: the loss is then within 1e-3 of its least, since it is flat there
 LEAST_PEAK = 1e-18  # of the largest one, that is looked at
 STAIRS = 256  # pieces of constant rate that a decay is taken in
+LEAST_BINS = 8  # for a factor of ten in modes: with wider ones the spectrum has gaps
+WIDEST = 4.0  # spread with which the exponents of one problem are within the tolerances
 
 
 class PowerLaw(NamedTuple):
@@ -111,6 +113,16 @@ def best_peak(loss: Callable[[float], float], largest: float, least: float = LEA
             at[right] = loss(float(np.exp(right)))
     best = min(at, key=at.__getitem__)
     return float(np.exp(best)), at[best]
+
+
+def cannot_tell(own: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Settings of a study whose draws show nothing of a power law, as (what, why)."""
+    if own["spread"] == 1.0:
+        yield "draws that are all one", "study.spread is 1, and copies of one problem tell nothing of others"
+    if own["spread"] > WIDEST:
+        yield "draws that are no power laws", f"study.spread is above {WIDEST:g}, which moves the exponents of each"
+    if own.get("bins", own["modes"]) < min(own["modes"], LEAST_BINS * np.log10(own["modes"])):
+        yield "bins that are too coarse", f"study.bins has less than {LEAST_BINS} for a factor of ten in study.modes"
 
 
 def slopes(budgets: Array, losses: Array) -> Array:

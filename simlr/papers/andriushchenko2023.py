@@ -251,10 +251,10 @@ def controls() -> list[Control]:
 
 
 def pictures(run: Run) -> list:
-    """Medians over the draws: test loss and entries along the way."""
+    """Medians over the draws: test loss and entries along the way; none where at some moment all have diverged."""
     from ..report.figures import style
 
-    if not np.isfinite(run["test_loss"]).any():
+    if not np.isfinite(run["test_loss"]).any(axis=1).all():
         return []
     figure, (left, right) = style.figure(2, width=12.0)
     step = run["step"][1:]

@@ -40,6 +40,7 @@ from ..claims.verdict import (
     at_least,
     at_most,
     near,
+    outside,
     undecided,
     verdict,
 )
@@ -288,7 +289,7 @@ def theorem_findings(run: Run) -> list[Finding]:
     if alpha <= SMALL_LEVEL and not any(_still_falling(run["level"], values) for values in off.values()):
         return findings
     why = "the train loss is not small enough for the theorem: the error is still turning to its direction"
-    return [one if one.outcome == HOLDS else one._replace(outcome=UNDECIDED, note=why) for one in findings]
+    return [outside(one, why) for one in findings]
 
 
 def _still_falling(levels, impure):

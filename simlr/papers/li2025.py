@@ -210,6 +210,7 @@ def check(run: Run) -> Verdict:
 def _cannot_tell(run, easy):
     """What keeps the exponents from being measured, [(what, why), ...]."""
     horizons, own = run["horizon"], run.config.study
+    yield from laws.cannot_tell(own)
     if horizons[-1] < LEAST_HORIZON or horizons[-1] < LEAST_RANGE * horizons[0]:
         yield (
             "horizons that are too short",
@@ -252,6 +253,8 @@ def controls() -> list[Control]:
          (("horizons", [10**9, 2 * 10**9, 3 * 10**9]),)),
         ("a rate beyond 2/lam_1", "losses grow without end", UNDECIDED, (("tuned", False), ("cap", 4.0))),
         ("a start at the minimiser", "there is nothing to learn", UNDECIDED, (("distance", 0.0),)),
+        ("copies of one problem", "they tell no more of others than one does", UNDECIDED, (("spread", 1.0),)),
+        ("20 bins", "each is a factor 2.2 of modes", UNDECIDED, (("bins", 20),)),
         ("the easy regime alone", "half of the claim is not looked at", UNDECIDED,
          (("capacity", [2.0]), ("source", [1.5]))),
         ("another pair of problems", "the exponents are those of any beta and s", HOLDS,

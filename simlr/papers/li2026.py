@@ -300,6 +300,7 @@ def _of_optimum(run, i, beta, s, horizons):
 def _cannot_tell(run, easy, no_search):
     """What keeps the claim from being judged, (what, why)."""
     horizons = run["horizon"]
+    yield from laws.cannot_tell(run.config.study)
     if horizons[-1] < LEAST_HORIZON or horizons[-1] < LEAST_RANGE * horizons[0]:
         yield (
             "horizons that are too short",

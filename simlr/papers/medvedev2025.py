@@ -35,6 +35,7 @@ from ..claims.verdict import (
     at_least,
     at_most,
     near,
+    outside,
     undecided,
     verdict,
 )
@@ -250,9 +251,8 @@ def check(run: Run) -> Verdict:
     ]
     of_powers.append(("linear", *linear, LINEAR_EXPONENT - LINEAR_ROOM, LINEAR_EXPONENT + LINEAR_ROOM))
     findings = _powers_found(of_powers)
-    if run["linear_dimension"].min() < LEAST_LINEAR_DIMENSION and findings[-1].outcome == FAILS:
-        why = f"a power of large d: judged against from d = {LEAST_LINEAR_DIMENSION} on"
-        findings[-1] = findings[-1]._replace(outcome=UNDECIDED, note=why)
+    if run["linear_dimension"].min() < LEAST_LINEAR_DIMENSION:
+        findings[-1] = outside(findings[-1], f"a power of large d: judged against from d = {LEAST_LINEAR_DIMENSION} on")
     teacher, student, converged, unfollowed = (
         np.concatenate([run[name][fitted], run[f"linear_{name}"].ravel()])
         for name in ("teacher_loss", "student_loss", "converged_loss", "unfollowed")
@@ -328,7 +328,8 @@ def controls() -> list[Control]:
 
 def pictures(run: Run) -> list:
     """Student against teacher loss, and the student's loss in time."""
-    return [powers_picture(run), courses_picture(run)]
+    losses = np.concatenate([run[name].ravel() for name in ("teacher_loss", "linear_teacher_loss")])
+    return [powers_picture(run), courses_picture(run)] if (losses > 0.0).all() else []
 
 
 def powers_picture(run: Run) -> Any:

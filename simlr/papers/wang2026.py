@@ -293,6 +293,7 @@ def _of_losses(run):
 def _cannot_tell(run):
     """What keeps the claim from being judged, (what, why)."""
     own = run.config.study
+    yield from laws.cannot_tell(own)
     b1, b2, b3 = borders(own["source"], own["capacity"])
     low, middle, high = run["batch_power"].tolist()
     if not (low < b1 < middle < min(b2, b3) and high > max(b2, b3)):
@@ -317,7 +318,8 @@ def controls() -> list[Control]:
         ("no momentum", "it cannot do better than SGD at large batches", FAILS, (("study.least_left", 1.0),)),
         ("Polyak's in Nesterov's place", "its limits are other powers", FAILS, (("study.polyak_alone", True),)),
         ("one seed", "one draw tells nothing of others", UNDECIDED, (("seeds.count", 1),)),
-        ("label noise alone", "momentum is then stable at any batch size", FAILS, (("study.own_noise", False),)),
+        ("label noise alone", "momentum is then stable at any batch size", FAILS,
+         (("study.own_noise", False), ("seeds.count", 12))),
         ("momentum of a half at most", "it gains a factor of 2, no power", FAILS, (("study.least_left", 0.5),)),
         ("a spectrum that ends", "sixteen axes are learnt at exponential speed", FAILS,
          (("study.modes", 16), ("study.bins", 16))),

@@ -118,8 +118,8 @@ def problem(own: dict[str, Any], root: int = 0, seed: int | None = None) -> mode
 def _batches(key, value):
     """Batch sizes, ascending."""
     found = rules.vector()(key, value)
-    if len(found) < 3 or found[0] < 1.0 or any(b <= a for a, b in itertools.pairwise(found)):
-        raise InputError(f"{key} must be a list of ascending numbers >= 1, at least three")
+    if len(found) < 3 or found[0] < 1.0 or found[-1] > 1e15 or any(b <= a for a, b in itertools.pairwise(found)):
+        raise InputError(f"{key} must be a list of ascending numbers from 1 to 1e15, at least three")
     return found
 
 
@@ -260,8 +260,9 @@ def controls() -> list[Control]:
 
 
 def pictures(run: Run) -> list:
-    """Steps against batch size, of the paper's problem and of drawn ones."""
-    return [steps_picture(run)]
+    """Steps against batch size, of the paper's problem and of drawn ones; none where some do not get there."""
+    own = np.concatenate([run["own_fixed"], run["own_by_momentum"].min(axis=0)])
+    return [steps_picture(run)] if (np.isfinite(own) & (own > 0.0)).all() else []
 
 
 def steps_picture(run: Run) -> Any:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..analysis.verdict import paper_of
 from ..config.grid import GridConfig
 from .figures import analysis as figures_of_analysis
@@ -137,5 +139,5 @@ def run_pictures(analysis: Any, material: Material, view: Any) -> dict[str, Pict
 def paper_pictures(run: Any) -> list[Picture]:
     """The pictures of the run's paper."""
     draw = getattr(paper_of(run), "pictures", None)
-    with style.applied():
+    with style.applied(), np.errstate(all="ignore"):
         return list(draw(run)) if draw else []

@@ -72,7 +72,8 @@ def _interval_steps(steps, curvature, interval_ratio):
     """Steps of each interval of the spectrum, int64, the flattest first: all of them together."""
     values = np.sort(as_array(curvature))
     count = int(np.ceil(np.log(values[-1] / values[0]) / np.log(interval_ratio))) + 2
-    edges = values[0] * interval_ratio ** np.arange(count)
+    with np.errstate(over="ignore"):  # the last edge lies above all curvatures, infinite or not
+        edges = values[0] * interval_ratio ** np.arange(count)
     inside = np.bincount(np.searchsorted(edges, values, side="right") - 1, minlength=count)
     share = np.sqrt(inside) / np.sqrt(inside).sum()
     lengths = np.where(inside > 0, np.floor((steps - np.count_nonzero(inside)) * share).astype(np.int64) + 1, 0)

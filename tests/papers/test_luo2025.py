@@ -16,7 +16,7 @@ from simlr.laws.law import PUBLISHED as PARAMETERS
 
 pytest.importorskip("scipy")
 PAPER = load_paper("luo2025")
-FEW = (("seeds.count", 4), ("study.modes", 60), ("study.losses", 15), ("study.starts", 1), ("study.steps", 1000))
+FEW = (("seeds.count", 5), ("study.modes", 60), ("study.losses", 15), ("study.starts", 1), ("study.steps", 1000))
 CONTROLS = {control.name: control for control in PAPER.controls()}
 
 
@@ -82,7 +82,7 @@ def test_errors_are_those_of_their_definitions():
 def test_a_tampered_run_does_not_pass(run):
     for name, value, outcome in (("r2", 0.98, FAILS), ("r2", math.nan, UNDECIDED), ("public", 0.9, FAILS)):
         arrays = {key: np.array(run[key]) for key in run.names}
-        arrays[name][0] = value
+        arrays[name][0] = value - 1e-6 * np.arange(len(arrays[name][0]))  # equal draws would show nothing
         assert PAPER.check(Tampered(arrays, run.config)).outcome == outcome, name
 
 

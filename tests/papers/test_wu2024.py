@@ -8,7 +8,7 @@ import pytest
 import simlr
 from simlr.analysis.verdict import verdict_of
 from simlr.claims.registry import load_paper
-from simlr.claims.verdict import HOLDS
+from simlr.claims.verdict import FAILS, HOLDS, UNDECIDED
 from simlr.config.reading import read
 from simlr.errors import InputError
 from simlr.papers._judging import judge_control
@@ -98,6 +98,34 @@ def test_a_tampered_run_fails(run):
             return 2.0 * run[name] if name == "loss" else run[name]
 
     assert PAPER.check(Tampered()).outcome != HOLDS
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"study.horizons": [50, 100, 200]}, PAPER.EARLY),
+        ({"study.rows": 16, "study.horizons": [250, 500, 1000]}, PAPER.EARLY),
+        ({"study.rates": [0.5, 1.0]}, PAPER.QUIET),
+        ({"study.rates": [64.0, 128.0]}, PAPER.NOT_SMALL),
+    ],
+)
+def test_what_is_not_the_claims_own_setting_refutes_nothing(change, why):
+    """Every finding that does not hold says why it does not count."""
+    settings = {"seeds.count": 12, "study.horizons": [250, 500, 1000]} | change
+    found = verdict_of(simlr.run(read(PAPER.GRID, [*settings.items()])))
+    assert found.outcome == UNDECIDED
+    assert any(why in one.note for one in found.findings)
+    assert FAILS not in {one.outcome for one in found.findings}
+
+
+@pytest.mark.parametrize(
+    ("rate", "steps", "margin", "settled"),
+    [(1.0, 5000, 0.1, False), (1.0, 6000, 0.1, True), (64.0, 6000, 0.1, False), (64.0, 7000, 0.1, True),
+     (1e4, 10**7, 0.1, False), (1.0, 10**6, 0.005, False), (1.0, 3 * 10**6, 0.005, True)],
+)  # fmt: skip
+def test_the_limit_is_settled_beyond_the_papers_time(rate, steps, margin, settled):
+    """Of 4 rows: 10 * 4 log 4 / gamma^2 at a rate of 1, eta / gamma^2 at a large one, and never soon at 1e4."""
+    assert PAPER.has_settled({"rows": 4, "margin": margin}, rate, steps) == settled
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 from ..analysis.statistics import generator
 from ..errors import InputError
 from ..inputs import rules
+from .noise import noise_of
 
 Array = NDArray[np.float64]
 LEAST, MOST = 1e-3, 10.0  # the exponents that are looked at
+FLAT = 1e-12  # of the losses, below which nothing falls
 SCANNED, NARROWED, REFINED = 200, 9, 21  # exponents at first, rounds, and exponents in each later one
 
 
@@ -20,7 +22,7 @@ class Exponent(NamedTuple):
     exponent: float
     floor: float
     amplitude: float
-    exponent_interval: tuple[float, float]
+    exponent_interval: tuple[float, float]  # (0, inf) where the losses do not determine it
     floor_interval: tuple[float, float]
     rmse: float  # of the relative differences
     at_bound: bool  # the exponent is the least or the most that was looked at
@@ -32,10 +34,13 @@ def exponent(
     """The exponent p of loss = floor + amplitude budget^-p, by least squares of the relative differences.
 
     For each p the floor and the amplitude, both >= 0, are linear; p is looked for from 0.001 to 10. Intervals are
-    quantiles over resamples: of the seeds where there are several, all budgets of a seed together; of one curve, of its
-    differences, which are taken to be independent, larger by sqrt(K / (K - 3)). On exact means they tell of the misfit
-    of a single power law, not of chance. A floor below all losses and an exponent are told apart only where the losses
-    come near the floor: look at `floor_interval`, and give `floor` where it is known.
+    quantiles of fits to curves as they might have been. Of several seeds these are their mean and normal sums of how
+    each seed is off it, all budgets of a seed together, over a chi-squared deviation: of what is linear in the losses
+    the interval is Student's t. Of one curve they are the fit and normal noise like its differences, correlated along
+    the logarithm of the budgets (`simlr.laws.noise`); on exact means it tells of the misfit of a single power law, not
+    of chance. An end that is at an end of the search is 0 or infinite: from flat losses follows no exponent, (0, inf).
+    A floor below all losses and an exponent are told apart only where the losses come near the floor: look at
+    `floor_interval`, and give `floor` where it is known.
 
     Parameters
     ----------
@@ -74,24 +79,29 @@ def exponent(
     outside = 0.5 * (1.0 - rules.number("level", level, above=0.0, most=0.999, rule="a number between 0 and 0.999"))
     mean = seeds.mean(axis=0)
     p, base, amplitude, fitted = _fitted(n, mean, known)
-    drawn = np.array([_fitted(n, one, known)[:2] for one in _resampled(seeds, fitted, draws)])
+    drawn = np.array([_fitted(n, one, known)[:2] for one in _as_might_be(n, seeds, (base, fitted), known, draws)])
     low, high = np.quantile(drawn, [outside, 1.0 - outside], axis=0)
     rmse = float(np.sqrt((((fitted - mean) / mean) ** 2).mean()))
-    ends = [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
-    return Exponent(p, base, amplitude, ends[0], ends[1], rmse, not 1.001 * LEAST < p < 0.999 * MOST)
+    is_flat = float(np.ptp(fitted)) <= FLAT * float(mean.mean())
+    ends = (0.0 if is_flat or low[0] < 1.001 * LEAST else float(low[0]),
+            np.inf if is_flat or high[0] > 0.999 * MOST else float(high[0]))  # fmt: skip
+    is_at_bound = not 1.001 * LEAST < p < 0.999 * MOST
+    return Exponent(p, base, amplitude, ends, (float(low[1]), float(high[1])), rmse, is_at_bound)
 
 
-def _resampled(seeds, fitted, draws):
-    """Curves (K,) as they might have been."""
-    random = generator(draws)
-    count, size = seeds.shape
+def _as_might_be(n, seeds, found, known, draws):
+    """Curves (K,) as they might have been, of seeds (R, K) and (floor, fitted (K,)) of their mean."""
+    random, count, mean = generator(draws), len(seeds), seeds.mean(axis=0)
+    base, fitted = found
+    power = (fitted - base) / fitted
+    slopes = np.stack([power, -power * np.log(n / n[-1]), *([] if known is not None else [base / fitted])], axis=1)
+    noise = noise_of(slopes, [mean / fitted - 1.0], [np.log(n)]) if count == 1 else None
     for _ in range(draws):
-        if count > 1:
-            yield seeds[random.integers(0, count, count)].mean(axis=0)
+        if noise is None:
+            off = random.standard_normal(count) @ (seeds - mean) / np.sqrt(count * random.chisquare(count - 1))
+            yield np.maximum(mean + off, 1e-3 * mean)
         else:
-            share = seeds[0] / fitted - 1.0
-            noise = share[random.integers(0, size, size)] * np.sqrt(size / max(size - 3, 1))
-            yield fitted * np.maximum(1.0 + noise, 1e-3)
+            yield fitted * np.maximum(1.0 + noise.drawn(random), 1e-3)
 
 
 def _fitted(n, losses, known):

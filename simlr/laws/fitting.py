@@ -1,4 +1,4 @@
-"""Fits of the laws to loss curves: robust, from several starts, with intervals by resampled blocks of residuals."""
+"""Fits of the laws to loss curves: robust, from several starts, with intervals from noise like their residuals'."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ from ..errors import InputError, unknown
 from ..inputs import rules
 from .curve import Curve, CurveError, Observed, error_of, observed
 from .law import Law, law_of
+from .noise import UNDETERMINED, noise_of
 
 Array = NDArray[np.float64]
 SCREENED = 64  # starts of which the best are followed
@@ -19,7 +20,6 @@ CORRECTIONS, CORRECT = 6, 1e-7  # rounds, and the share of a loss that groups of
 PARTS = 2  # groups of steps an octave of steps to the next loss
 BEYOND = 30.0  # times the range of its starts is where a parameter may go
 LEAST_SHARE = 1e-9  # of the losses' scale: a coefficient is above it
-UNDETERMINED = 1e-9  # of the largest singular value
 REWEIGHTED = 12
 
 
@@ -28,13 +28,13 @@ class Fit(NamedTuple):
 
     law: str
     parameters: dict[str, float]
-    intervals: dict[str, tuple[float, float]]  # (0, inf) of a parameter that the curves do not determine; {} without
+    intervals: dict[str, tuple[float, float]]  # (0, inf) of one that is not determined; {} without
     level: float  # of the intervals
     errors: tuple[CurveError, ...]  # of every curve, in the order given
     objective: float  # mean Huber loss of the log residuals, in units of delta^2
     start_gap: float  # the same of the second-best start over the best, less 1: near 0 where starts agree
     grouping_error: float  # largest change of a loss by the groups of steps, as a share
-    blocks: dict[str, int]  # losses in a row that were resampled together, of each curve
+    correlation: float  # of the noise of neighbouring losses that were fitted, the likeliest; NaN without intervals
     at_bounds: tuple[str, ...]  # parameters that ended where the search was bounded
 
     def error(self, held_out: bool) -> float:
@@ -173,10 +173,11 @@ def fit(
     at the minimum and the fit repeated; `grouping_error` says by what share of itself a loss is off at the end.
     Errors are those of all losses and single steps.
 
-    Intervals: residuals along a curve are correlated, so blocks of them, in circles, are drawn anew within each curve
-    and added to the fitted curve; their length is Carlstein's (1986) for the first autocorrelation r, (sqrt(6) r / (1 -
-    r^2))^(2/3) K^(1/3), at most K/4. The refit is one of the model made linear at the fit. The ends are quantiles of
-    the parameters. They hold what chance does if the law is true: where it is not, its misfit counts as noise.
+    Intervals: residuals along a curve are correlated, so noise is drawn that is as slow and as large as they say of it
+    (`simlr.laws.noise`: its likelihood once what the parameters take of it is out; Patterson and Thompson 1971) and
+    added to the fitted curve. The refit is one of the model made linear at the fit. The ends are quantiles of the
+    parameters. They hold what chance does if the law is true: where it is not, its misfit counts as noise. There is
+    none, (0, inf), of a parameter that the curves do not determine, or that ended where the search was bounded.
 
     Parameters
     ----------
@@ -216,12 +217,13 @@ def fit(
     residuals = _Residuals(found, [_thinned(one, MOST_LOSSES) for one in fitted])
     at, objective, change = _corrected(residuals, place, space, delta)
     values = space.values(at)
-    intervals, blocks = _intervals(residuals, space, at, delta, draws, level) if draws else ({}, {})
-    names = {one.name for one in fitted}
-    errors = [error_of(one, found.losses(one.history, values), one.name not in names) for one in everything]
     edge = np.minimum(at - space.low, space.high - at) < 1e-6
     at_bounds = tuple(name for name, is_there in zip(found.parameters, edge, strict=True) if is_there)
-    return Fit(law, values, intervals, level, tuple(errors), objective, gap, change, blocks, at_bounds)
+    intervals, related = _intervals(residuals, space, at, delta, draws, level) if draws else ({}, np.nan)
+    names = {one.name for one in fitted}
+    errors = [error_of(one, found.losses(one.history, values), one.name not in names) for one in everything]
+    intervals |= {name: (0.0, np.inf) for name in at_bounds if name in intervals}
+    return Fit(law, values, intervals, level, tuple(errors), objective, gap, change, related, at_bounds)
 
 
 def _thinned(one, most):
@@ -288,41 +290,24 @@ def _slopes(residuals, space, at):
 
 
 def _intervals(residuals, space, at, delta, draws, level):
-    """{name: (low, high)} and {curve: length of its blocks}."""
+    """{name: (low, high)}, and the likeliest correlation of the noise of neighbouring losses."""
     slopes, left = _slopes(residuals, space, at), residuals.logs - residuals.predicted(space.values(at))
     ends = np.cumsum([one.losses.size for one in residuals.curves])
-    parts = np.split(left, ends[:-1])
-    blocks = [_block_length(part) for part in parts]
-    inflated = np.sqrt(left.size / (left.size - at.size))
+    places = [one.history.steps.astype(np.float64) for one in residuals.curves]
+    noise = noise_of(slopes, np.split(left, ends[:-1]), places)
     _, singular, right = np.linalg.svd(slopes, full_matrices=False)
     null = right[singular < UNDETERMINED * singular[0]]
     is_open = (null**2).sum(axis=0) > 1e-6
     random = generator(draws)
-    places = np.empty((draws, at.size))
-    for k in range(draws):
-        noise = inflated * np.concatenate([_resampled(*one, random) for one in zip(parts, blocks, strict=True)])
-        places[k] = np.clip(at + _robust_step(slopes, noise, delta), space.low, space.high)
+    drawn = np.array([at + _robust_step(slopes, noise.drawn(random), delta) for _ in range(draws)])
     outside = 0.5 * (1.0 - level)
-    low, high = (space.values(x) for x in np.quantile(places, [outside, 1.0 - outside], axis=0))
+    low, high = (
+        space.values(np.clip(x, space.low, space.high)) for x in np.quantile(drawn, [outside, 1.0 - outside], axis=0)
+    )
     intervals = {
         name: (0.0, np.inf) if is_open[j] else (low[name], high[name]) for j, name in enumerate(space.law.parameters)
     }
-    return intervals, {one.name: block for one, block in zip(residuals.curves, blocks, strict=True)}
-
-
-def _block_length(left):
-    """Carlstein's length of blocks for residuals (K,) along a curve."""
-    centred = left - left.mean()
-    power = float(centred @ centred)
-    r = min(max(float(centred[1:] @ centred[:-1]) / power, 0.0), 0.99) if power > 0.0 else 0.0
-    length = (np.sqrt(6.0) * r / (1.0 - r * r)) ** (2.0 / 3.0) * left.size ** (1.0 / 3.0)
-    return int(np.clip(np.ceil(length), 1, max(left.size // 4, 1)))
-
-
-def _resampled(left, block, random):
-    """Residuals (K,) put together of blocks that begin anywhere, the end joined to the beginning."""
-    starts = random.integers(0, left.size, -(-left.size // block))
-    return left[(starts[:, None] + np.arange(block)) % left.size].reshape(-1)[: left.size]
+    return intervals, noise.correlation
 
 
 def _robust_step(slopes, noise, delta):

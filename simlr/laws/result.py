@@ -33,9 +33,9 @@ def tables(found: Fit, best: Best | None, exact: Exact | None = None) -> list[Ta
     notes = [f"loss = {law.formula}", law.source, f"starts agree to {found.start_gap:.1e} of the objective"]
     if found.at_bounds:
         notes.append(f"at the bound of the search: {', '.join(found.at_bounds)}")
-    if found.blocks:
+    if found.intervals:
         notes.append(
-            f"residuals resampled in blocks of {min(found.blocks.values())} to {max(found.blocks.values())} losses"
+            f"intervals: the noise of neighbouring losses has a correlation of {found.correlation:.2g}, likeliest"
         )
     made: list[Table] = [
         Table("Parameters", ("parameter", "value", f"{found.level:.0%} interval"), tuple(lines), tuple(notes))
@@ -93,7 +93,7 @@ def as_values(found: Fit, best: Best | None, read: Sequence[Read], exact: Exact 
         "rmse_out_of_sample": found.error(True),
         "start_gap": found.start_gap,
         "grouping_error": found.grouping_error,
-        "blocks": found.blocks,
+        "correlation": found.correlation if found.intervals else None,
         "at_bounds": list(found.at_bounds),
         "notes": {one.curve.name: list(one.notes) for one in read if one.notes},
     }

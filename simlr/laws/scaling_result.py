@@ -18,6 +18,8 @@ from .sizes import Line
 BUDGETS = {"steps": "steps", "rows": "rows seen", "work": "steps x batch size x size"}
 COLUMNS = ("family", "problem", "against", "budget", "loss", "schedule", "steps", "rows", "size")
 MOST_LINES = len(style.COLOURS)
+UNDETERMINED = "not determined"
+FEW = 6  # budgets of one seed, of which intervals are too short
 
 
 def tables(lines: Sequence[Line]) -> list[Table]:
@@ -27,14 +29,18 @@ def tables(lines: Sequence[Line]) -> list[Table]:
         found = line.exponent
         told = ("-", "-", line.why) if found is None else (
             f"{found.exponent:.4g}" + (" (at the bound of the search)" if found.at_bound else ""),
-            "{:.4g} to {:.4g}".format(*found.exponent_interval), number(found.floor),
+            UNDETERMINED if found.exponent_interval == (0.0, math.inf) else "{:.4g} to {:.4g}".format(
+                *found.exponent_interval), number(found.floor),
         )  # fmt: skip
         rows.append((line.family, _problem(line), BUDGETS[line.against], str(len(line.points)), *told))
     header = ("schedules", "problem", "against", "budgets", "exponent p", "95 % interval", "floor")
-    notes = (
+    notes: tuple[str, ...] = (
         "loss = floor + amplitude budget^-p, of the best schedule of each budget",
         "intervals are of the seeds or, of one seed, of the misfit; a power law that bends over these budgets has none",
+        "an end of 0 or inf lies beyond the exponents that are looked at, 0.001 to 10",
     )
+    if any(line.exponent and len(line.points) < FEW and line.points[0].losses.size == 1 for line in lines):
+        notes = (*notes, f"of fewer than {FEW} budgets of one seed they are too short: of four they held 4 times in 5")
     made = [Table("Exponents of the tuned loss", header, tuple(rows), notes)]
     for line in lines:
         if line.against == "work":

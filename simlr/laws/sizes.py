@@ -178,6 +178,10 @@ def _line(family, problem, against, points, told, tried=()):
         why = f"{len(points)} budgets, and {needed} are needed"
         return Line(family, problem, against, tuple(points), None, why, sizes)
     budgets = np.array([getattr(point, against) for point in points], np.float64)
+    least = min(points, key=lambda point: point.loss)
+    if is_known and not known.mean() < least.loss:
+        why = f"floor {known.mean():g} is not below the loss {least.loss:g} after {least.steps:,} steps"
+        return Line(family, problem, against, tuple(points), None, why, sizes)
     losses = _above([point.losses - (known if is_known else 0.0) for point in points])
     try:
         found = exponent(budgets, losses, floor=0.0 if is_known else None, resamples=resamples)

@@ -29,6 +29,26 @@ def test_intervals_hold_the_truth_over_seeds():
     assert missed <= 5
 
 
+@pytest.mark.parametrize("seeds", [1, 4])
+def test_intervals_hold_the_truth_of_few(seeds):
+    """Of 12 sets of one curve or four seeds, 95 % intervals: at most 4 miss, which chance passes once in 5,000."""
+    missed = 0
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        losses = (0.3 + 2.0 * BUDGETS**-0.5) * (1.0 + 0.01 * random.normal(size=(seeds, 12)))
+        low, high = exponent(BUDGETS, losses, resamples=60).exponent_interval
+        missed += not low <= 0.5 <= high
+    assert missed <= 4
+
+
+@pytest.mark.parametrize("losses", [np.ones(12), np.ones((3, 12))])
+def test_flat_losses_have_no_exponent(losses):
+    assert exponent(BUDGETS, losses, resamples=20).exponent_interval == (0.0, np.inf)
+    noisy = losses * (1.0 + 0.01 * np.random.default_rng(0).normal(size=losses.shape))
+    low, high = exponent(BUDGETS, noisy, resamples=100).exponent_interval
+    assert low < 0.01 and high == np.inf
+
+
 def test_gradient_flow_on_a_power_law_has_its_exponent():
     """Without noise the excess of sources 0.5 on a spectrum j^-2 falls as steps^-0.5, away from both ends."""
     rank = np.arange(1.0, 5001.0)

@@ -71,6 +71,29 @@ def best_by(run, cost):
     return {key: [(b, min(losses)) for b, losses in sorted(own.items())] for key, own in found.items()}
 
 
+def test_exponents_are_those_of_least_squares(path):
+    """Of the relative differences, p by SciPy, of what lies above the floors, along steps at each size."""
+    least_squares = pytest.importorskip("scipy.optimize").least_squares
+    run, found = simlr.load(path), scaling(simlr.load(path), resamples=20, floor=0.0)
+    for (family, size), points in best_by(run, "steps").items():
+        budgets, losses = (np.array(one, np.float64) for one in zip(*points, strict=True))
+        scaled = np.log(budgets / budgets[-1])
+
+        def off(v, scaled=scaled, losses=losses):
+            return np.exp(v[0] - v[1] * scaled) / losses - 1.0
+
+        line = next(
+            one for one in found if one.against == "steps" and one.family.startswith(family)
+            and dict(one.problem)["random_features"] == size
+        )  # fmt: skip
+        assert line.exponent.exponent == pytest.approx(least_squares(off, [np.log(losses[-1]), 0.5]).x[1], rel=1e-4)
+
+
+def test_a_floor_above_losses_is_named(path):
+    found = [line for line in scaling(simlr.load(path), floor=10.0, resamples=20) if line.against == "steps"]
+    assert found and all(line.exponent is None and "floor 10 is not below the loss" in line.why for line in found)
+
+
 @pytest.mark.parametrize("against", ["steps", "rows", "work"])
 def test_the_points_are_the_best_of_all_that_was_tried(path, lines, against):
     run = simlr.load(path)

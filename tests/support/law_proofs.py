@@ -6,7 +6,7 @@ from typing import NamedTuple
 import exact_curves
 import numpy as np
 
-from simlr.laws import PUBLISHED, Curve, fit, leave_one_out, predict
+from simlr.laws import PUBLISHED, Curve, exponent, fit, leave_one_out, predict
 
 SETS = int(os.environ.get("SIMLR_PROOF_SETS", "25"))
 HEADER = ("law", "noise", "held", "sets")
@@ -23,16 +23,38 @@ class Noise(NamedTuple):
 
     name: str
     correlation: float
+    losses: int = LOSSES  # along each curve
+    fresh: float = 0.0  # the share that is drawn anew at every loss
+    window: int = 1  # losses over which it is a moving mean
 
     def drawn(self, random, size):
         """So many values of it."""
-        values = random.normal(size=size)
-        for k in range(1, size):
+        values = random.normal(size=size + self.window - 1)
+        for k in range(1, values.size):
             values[k] = self.correlation * values[k - 1] + np.sqrt(1.0 - self.correlation**2) * values[k]
-        return SPREAD * values
+        values = np.convolve(values, np.full(self.window, self.window**-0.5), "valid")
+        return SPREAD * (np.sqrt(1.0 - self.fresh) * values + np.sqrt(self.fresh) * random.normal(size=size))
 
 
-NOISES = (Noise("independent", 0.0), Noise("correlation 0.7 from loss to loss", 0.7))
+DENSE = 190  # a loss every ten steps
+INDEPENDENT = Noise("independent", 0.0)
+NOISES = (
+    INDEPENDENT,
+    Noise("correlation 0.7 from loss to loss", 0.7),
+    Noise("0.95, a loss every ten steps", 0.95, DENSE),
+    Noise("0.95 and as much fresh noise, every ten steps", 0.95, DENSE, 0.5),
+    Noise("means of 20 losses, every ten steps", 0.0, DENSE, 0.0, 20),
+)
+
+
+EXPONENT_HEADER = ("losses", "noise", "held")
+EXPONENTS = (  # name, budgets, seeds, relative spread, noise
+    ("12 budgets, 1 curve, 2 %", 12, 1, 0.02, INDEPENDENT),
+    ("60 budgets, 1 curve, 1 %", 60, 1, 0.01, Noise("correlation 0.9 from budget to budget", 0.9)),
+    ("4 budgets, 1 curve, 0.5 %", 4, 1, 0.005, INDEPENDENT),
+    ("12 budgets, 3 seeds, 2 %", 12, 3, 0.02, INDEPENDENT),
+    ("12 budgets, 30 seeds, 10 %", 12, 30, 0.1, INDEPENDENT),
+)
 
 
 def synthetic(law, parameters, noise, seed):
@@ -41,7 +63,7 @@ def synthetic(law, parameters, noise, seed):
     found = []
     for name in FITTED:
         rates = SCHEDULES[name]
-        at = np.unique(np.round(np.linspace(exact_curves.WARMUP + 1, rates.size, LOSSES)).astype(int))
+        at = np.unique(np.round(np.linspace(exact_curves.WARMUP + 1, rates.size, noise.losses)).astype(int))
         losses = predict(law, parameters, rates, at) * np.exp(noise.drawn(random, at.size))
         found.append(Curve(name, rates, at, losses))
     return found
@@ -63,6 +85,22 @@ def coverage():
             hits, total = np.sum(own, axis=0)
             lines.append((f"`{law}`", noise.name, f"{hits} of {total} ({100 * hits / total:.0f} %)", str(SETS)))
             print(*lines[-1], sep=" | ", flush=True)
+    return lines
+
+
+def exponents():
+    """The lines of the table of exponents: of 0.3 + 2 n^-0.5 with relative noise."""
+    lines = []
+    for name, budgets, seeds, spread, noise in EXPONENTS:
+        n = np.geomspace(100.0, 10_000.0, budgets)
+        hits = 0
+        for seed in range(SETS):
+            random = np.random.default_rng(seed)
+            off = np.stack([noise.drawn(random, budgets) for _ in range(seeds)]) / SPREAD
+            low, high = exponent(n, (0.3 + 2.0 * n**-0.5) * (1.0 + spread * off), resamples=200).exponent_interval
+            hits += low <= 0.5 <= high
+        lines.append((name, noise.name, f"{hits} of {SETS} ({100 * hits / SETS:.0f} %)"))
+        print(*lines[-1], sep=" | ", flush=True)
     return lines
 
 

@@ -165,6 +165,7 @@ def tests():
 def laws():
     """How often intervals of the laws hold what they are of, and what laws make of exact curves; no outcome is due."""
     write("coverage", law_proofs.HEADER, law_proofs.coverage(), LAWS)
+    write("exponents", law_proofs.EXPONENT_HEADER, law_proofs.exponents(), LAWS)
     write("exact curves", *law_proofs.unseen(), LAWS)
     return []
 

@@ -353,7 +353,7 @@ def test_every_paper_has_a_table_of_controls():
 
 def test_a_finding_reads_as_a_line():
     found = near("ratio", 1.9999996, 2.0, 1e-6, note="at level 1e-6")
-    assert str(found) == "ratio: 2; theory 2; tolerance 1e-06; at level 1e-6"
+    assert str(found) == "ratio: 2; theory 2; tolerance 1e-6; at level 1e-6"
     assert str(found._replace(outcome=FAILS)).endswith(": does not hold")
     assert str(Finding("no schedule", "", "", outcome=UNDECIDED)) == "no schedule: undecided"
     assert at_most("x", 0.25, 1 / 3).cells() == ("x", "0.25", "<= 0.333333", "", "holds")

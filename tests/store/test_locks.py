@@ -11,14 +11,13 @@ from pathlib import Path
 import h5py
 import pytest
 import runs
+from systems import of_linux, of_unix
 
 import simlr
 from simlr.errors import RunError
 from simlr.grid.job import Job
-from simlr.platform import HERE
 from simlr.store import lock
 
-of_linux = pytest.mark.skipif(HERE.name != "linux", reason="is about what Linux alone has")
 REFUSALS = [errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP]
 
 
@@ -57,6 +56,7 @@ def test_a_file_beside_it_is_locked_where_bytes_cannot_be(number, folder, monkey
     assert runs_on(folder) == ["first.h5", "run.h5"]
 
 
+@of_unix
 @pytest.mark.parametrize("number", REFUSALS)
 def test_without_any_lock_a_run_goes_on(number, folder, monkeypatch):
     refuse(monkeypatch, "fcntl", number)
@@ -137,6 +137,7 @@ def test_who_keeps_a_run_out_is_named(kind, said, half, folder):
     assert os.listdir() == ["run.h5"]
 
 
+@of_unix
 def test_somebodys_file_of_the_name_of_a_lock_is_kept(folder, monkeypatch):
     monkeypatch.delattr(fcntl, "F_OFD_SETLK")
     writer, _ = Job(runs.grid()).open("run.h5")

@@ -19,11 +19,13 @@ import pytest
 import runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from systems import of_unix
 
 import simlr
 from simlr.engine import block_engine
 from simlr.errors import InputError, RunError
 from simlr.grid.job import Job
+from simlr.platform import HERE
 from simlr.store import compatibility, file_format, file_io, lock, seal, writer
 from simlr.store import resume as resume_module
 from simlr.store.metadata import places_of, survey
@@ -441,6 +443,7 @@ def room_for(bytes_):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@of_unix
 def test_a_limit_on_the_size_of_a_file(folder, whole):
     with room_for(20_000), pytest.raises(InputError, match=r"needs \d+,\d+ bytes, and the limit .* is 20,000 \(ulimit"):
         resume()
@@ -462,7 +465,7 @@ def test_a_disk_that_fails(after, error, folder, whole, monkeypatch):
     """Every write from the n-th on fails, those at the end of the run too."""
     job = Job(runs.grid())
     file, blocks = job.open("run.h5")
-    before, left = os.pwrite, [after]
+    before, left = HERE.pwrite, [after]
 
     def pwrite(*arguments):
         left[0] -= 1
@@ -471,7 +474,7 @@ def test_a_disk_that_fails(after, error, folder, whole, monkeypatch):
         return before(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "pwrite", pwrite)
+        patch.setattr(HERE, "pwrite", pwrite)
         with pytest.raises(
             RunError, match=f"writing failed: {os.strerror(error)}; what was committed is kept; .*--resume"
         ):
@@ -590,7 +593,7 @@ def test_a_file_that_cannot_be_mended_is_let_go_of(finished, folder, whole, monk
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "pwrite", fail)
+        patch.setattr(HERE, "pwrite", fail)
         with pytest.raises(RunError, match=r"run\.h5: writing failed: No space left on device; what was committed is"):
             resume()
     if open_before:

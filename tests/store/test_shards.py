@@ -13,6 +13,7 @@ import pytest
 import runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from systems import with_sigterm
 
 import simlr
 from simlr.analysis import summary
@@ -361,7 +362,7 @@ def test_a_killed_merge_leaves_no_file_and_does_not_hinder(write, copies, finish
     assert sorted(os.listdir()) == [*copies, "run.h5"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=with_sigterm)])
 def test_an_interrupted_merge_leaves_nothing(number, copies):
     ended = merge_until(50, number, copies)
     assert (ended.returncode, ended.stderr) == (130, "interrupted; no file is left\n")

@@ -16,6 +16,7 @@ import pytest
 import runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from systems import of_unix
 
 import simlr
 from simlr.errors import InputError, RunError
@@ -581,6 +582,7 @@ for limit in {limits}:
 """
 
 
+@of_unix
 @pytest.mark.parametrize("limits", [[0, 48, 1000, 3000, 8000, 20_000, 60_000], [48] * 12])
 def test_a_disk_that_is_full_when_the_file_is_laid_out(limits, folder):
     """Not a word of h5py's, which prints through its destructors, and no end by SIGSEGV when HDF5 is unloaded.

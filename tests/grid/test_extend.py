@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import runs
+from systems import of_unix
 
 import simlr
 from simlr.config.reading import config_of
@@ -347,6 +348,7 @@ def test_two_at_a_time(small, folder):
     assert os.listdir() == ["run.h5"]
 
 
+@of_unix
 def test_no_room_for_both(small, folder, monkeypatch):
     shutil.copy(small, "run.h5")
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10, 5, 5))

@@ -223,7 +223,8 @@ class Patience(NamedTuple):
     """The rule that all cells of a launch are stopped by."""
 
     patience: np.ndarray  # (E,) checks in a row without an improvement, ascending
-    min_delta: float  # an improvement is larger than this
+    min_delta: float  # an improvement is larger than this, 0 where min_share is what counts
+    min_share: float  # and larger than this share of the best loss, in [0, 1)
     restore: int  # 1: a stopped cell is what it was at its best check; 0: at the check that stopped it
 
 

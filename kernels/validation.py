@@ -3,11 +3,12 @@
 Check k of a cell has the loss v_k, the start being check 0. With b the best loss so far (infinite before the start), a
 check improves on it where
 
-    v_k + min_delta < b,
+    v_k + min_delta < b    or, by a share of the best,    v_k < b (1 - min_share),
 
-which neither NaN nor infinity does. A cell with patience p stops at the first check at which the last p checks have not
-improved on the best; the best check is then the same for every patience that is still waiting, so one count of waiting
-decides all of them. The start does not count as waiting, whatever its loss.
+which neither NaN nor infinity does. The share is one of |b|: where b < 0 the bound is b (1 + min_share). A cell with
+patience p stops at the first check at which the last p checks have not improved on the best; the best check is then the
+same for every patience that is still waiting, so one count of waiting decides all of them. The start does not count as
+waiting, whatever its loss.
 
 The losses are quadratics of what the cells are carried as, x = sqrt(lam) r or r itself:
 
@@ -16,6 +17,7 @@ The losses are quadratics of what the cells are carried as, x = sqrt(lam) r or r
 Checks lie side by side in SIMD lanes; the sums are in one order whatever their number.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +46,7 @@ class Scratch(NamedTuple):
 
 
 @cell
-def follow_losses(losses, count, patience, min_delta, best, wait, decided, best_at, stopped_at):
+def follow_losses(losses, count, patience, min_delta, min_share, best, wait, decided, best_at, stopped_at):
     """Follow the losses of the first `count` checks; return best, wait, decided, and the last check that improved.
 
     best, wait and decided are what the checks before left (infinity, -1 and 0 before the start). For every patience
@@ -52,7 +54,7 @@ def follow_losses(losses, count, patience, min_delta, best, wait, decided, best_
     """
     improved = EARLIER
     for k in range(count):
-        if losses[k] + min_delta < best:
+        if losses[k] + min_delta < best * (1.0 - math.copysign(min_share, best)):
             best, wait, improved = losses[k], 0, k
             continue
         wait += 1
@@ -146,7 +148,7 @@ def check_cell(checks, validation, rule, watch, runs, s, n, scratch):
     else:
         validation_losses(checks, validation, s, n, count, scratch)
     watch.best_loss[s, n], watch.wait[s, n], after, improved = follow_losses(
-        scratch.losses, count, rule.patience, rule.min_delta,
+        scratch.losses, count, rule.patience, rule.min_delta, rule.min_share,
         watch.best_loss[s, n], watch.wait[s, n], before, scratch.best_at, scratch.stopped_at,
     )  # fmt: skip
     end_patiences(checks, rule, watch, s, n, before, after, scratch)

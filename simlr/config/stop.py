@@ -17,6 +17,7 @@ LARGEST_BUDGET = 2**53
 DEFAULT_MAX_STEPS = 1_000_000
 LANDINGS = STEP, EXACT = "step", "exact"
 VALIDATION, PATIENCE = "validation", "validation_patience"
+DELTA_MODES = ABSOLUTE, RELATIVE = "absolute", "relative"  # of stop.validation.min_delta
 # rule -> its meaning, for a list of them.
 RULES = {
     "train_loss": "first step, or moment of a flow, with train loss <= level",
@@ -24,7 +25,8 @@ RULES = {
     "train_loss_fraction": "the same with train loss <= level * the seed's train loss at the start",
     "steps": "after exactly so many discrete steps",
     VALIDATION: "{ patience = [5, 20], every = 10, min_delta = 0.0, restore = true }: once the validation loss, looked "
-    "at every so many steps, has not fallen by more than min_delta for `patience` looks in a row",
+    "at every so many steps, has not fallen by more than min_delta, a loss or, with min_delta_mode = 'relative', "
+    "a share of the best, for `patience` looks in a row",
 }
 # What a run of these stops at is a train loss; of the first ones the same for every seed, but for its floor.
 SAME_LOSS_KINDS = ("train_loss", "excess_train_loss")
@@ -34,7 +36,8 @@ LOSS_KINDS = (*SAME_LOSS_KINDS, "train_loss_fraction")
 def check(table: dict) -> dict:
     """The rule and the largest number of steps: {rule: levels or its table, "max_steps": ...}.
 
-    `landing` is there only where it is EXACT, so that a grid of whole steps is the one that it was without such a key.
+    `landing` is there only where it is EXACT, and `min_delta_mode` where it is RELATIVE, so that other grids are what
+    they were without such keys.
     """
     check_keys("stop", table, (*RULES, "landing", "max_steps"))
     given = [rule for rule in RULES if rule in table]
@@ -49,7 +52,7 @@ def check(table: dict) -> dict:
         check_keys("stop.validation", table[rule], (parameter.name for parameter in VALIDATION_PARAMETERS))
         if "patience" not in table[rule]:
             raise InputError("stop.validation.patience is missing: looks in a row without an improvement, e.g. [5, 20]")
-        checked = read_parameters("stop.validation", table[rule], VALIDATION_PARAMETERS)
+        checked = _checked_validation(table[rule])
     # Where there are budgets, by default and at least the largest of them.
     largest = max(checked) if rule == "steps" else None
     given_steps = table.get("max_steps", largest or DEFAULT_MAX_STEPS)
@@ -83,7 +86,8 @@ def describe(stop: dict) -> str:
     if kind != PATIENCE:
         return f"{kind} {given}{', steps shortened to land on it' if lands(stop) else ''}"
     rule = stop[VALIDATION]
-    return f"validation with patience {given}, a look every {rule['every']} steps, min_delta {rule['min_delta']:g}"
+    least = f"{rule['min_delta']:g}{' of the best' if 'min_delta_mode' in rule else ''}"
+    return f"validation with patience {given}, a look every {rule['every']} steps, min_delta {least}"
 
 
 def check_schedule(stop: dict, schedule: Schedule) -> None:
@@ -106,6 +110,17 @@ def check_schedule(stop: dict, schedule: Schedule) -> None:
                 f"stop.validation.every must be at most the steps of every schedule, "
                 f"{schedule.length} of {schedule.name!r}, got {stop[VALIDATION]['every']}"
             )
+
+
+def _checked_validation(table):
+    """The table of stop.validation, cast."""
+    checked = read_parameters("stop.validation", table, VALIDATION_PARAMETERS)
+    if checked["min_delta_mode"] == ABSOLUTE:
+        del checked["min_delta_mode"]
+    elif checked["min_delta"] >= 1.0:
+        rule = "a share of the best loss where min_delta_mode is 'relative': a number >= 0, below 1"
+        rules.refuse("stop.validation.min_delta", rule, checked["min_delta"])
+    return checked
 
 
 def _levels(key, value, rule):
@@ -138,5 +153,11 @@ VALIDATION_PARAMETERS = (
     ),
     Parameter("every", _budget, 10, "steps from look to look"),
     Parameter("min_delta", rules.not_negative, 0.0, "the least fall of the loss that counts"),
+    Parameter(
+        "min_delta_mode",
+        rules.one_of(*DELTA_MODES, noun="mode"),
+        ABSOLUTE,
+        "whether that is a loss, or a share of the best loss so far",
+    ),
     Parameter("restore", rules.flag, True, "whether the losses are those of the best look"),
 )

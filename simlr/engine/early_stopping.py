@@ -104,7 +104,8 @@ class EarlyStopping:
         self.every, self.course = stop["every"], course
         self._validation, self._launch = validation, launch
         patience = np.sort(np.array(stop["patience"]))
-        self._rule = arrays.Patience(patience, stop["min_delta"], int(stop["restore"]))
+        fall, share = (0.0, stop["min_delta"]) if "min_delta_mode" in stop else (stop["min_delta"], 0.0)
+        self._rule = arrays.Patience(patience, fall, share, int(stop["restore"]))
         self._watch = arrays.empty_watch(iterate, average, patience.size)
 
     def check(

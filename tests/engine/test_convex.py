@@ -298,13 +298,13 @@ def test_bits_do_not_depend_on_blocks_threads_or_a_resume(tmp_path):
     assert_same_bits(simlr.run(config, path, resume=True), whole)
 
 
-def test_validation_stops_a_run(tmp_path):
+@pytest.mark.parametrize(("least", "mode"), [(1e-6, "absolute"), (0.001, "relative")])
+def test_validation_stops_a_run(tmp_path, least, mode):
     """At the best check of a twin."""
     x, y = table_of("logistic", rows=90)
     write_table(tmp_path, x, y)
-    text = GRID.replace(
-        "steps = [1, 7, 10000]", "validation = { patience = [2], every = 3, min_delta = 1e-6 }\nmax_steps = 300"
-    )
+    rule = f"patience = [2], every = 3, min_delta = {least}, min_delta_mode = {mode!r}"
+    text = GRID.replace("steps = [1, 7, 10000]", f"validation = {{ {rule} }}\nmax_steps = 300")
     text = text.replace("steps = 10000", "steps = 300").replace("test_rows", "validation_rows = 20\ntest_rows")
     config = grid_of(tmp_path, text, problem__loss="logistic", problem__ridge=0.01)
     run = simlr.run(config)
@@ -319,7 +319,7 @@ def test_validation_stops_a_run(tmp_path):
             best, wait, at = math.inf, -1, 0
             for step in range(0, 301, 3):
                 found = naive.loss("logistic", held, rest[:, 3], wanted[step][None])
-                if found + 1e-6 < best:
+                if (found + least < best) if mode == "absolute" else (found < best * (1.0 - least)):
                     best, wait, at = found, 0, step
                 elif (wait := wait + 1) == 2:
                     break

@@ -13,6 +13,7 @@ import simlr
 from naive import descent as naive
 from naive import stochastic as naive_stochastic
 from naive import stopping as naive_stopping
+from simlr.config import stop as stop_rules
 from simlr.errors import InputError
 from simlr.inputs import toml
 from simlr.kernels import validation
@@ -25,22 +26,26 @@ RULES = {
     "fraction": {"train_loss_fraction": [0.5, 0.01], "max_steps": 3000},  # noisy runs end there
     "steps": {"steps": [70, 3, 200], "max_steps": 300},
     "validation": {"validation": {"patience": [5, 1], "every": 4, "min_delta": 1e-4}, "max_steps": 300},
+    "relative": {
+        "validation": {"patience": [5, 1], "every": 4, "min_delta": 0.01, "min_delta_mode": "relative"},
+        "max_steps": 300,
+    },
 }
 
 
 # ---- the rule alone ----
 
 
-def followed(curve, patiences, min_delta, window):
+def followed(curve, patiences, min_delta, window, relative=False):
     """The kernel's rule on a curve, a window of checks at a time: [(best check, stop check or None), ...]."""
-    patience = np.array(patiences)
+    patience, least = np.array(patiences), (0.0, min_delta) if relative else (min_delta, 0.0)
     best_at, stopped_at = np.empty(patience.size, np.int64), np.empty(patience.size, np.int64)
     best, wait, decided, best_check = np.inf, -1, 0, 0
     found = [None] * patience.size
     for first in range(0, len(curve), window):
         part, before = np.array(curve[first : first + window]), decided
         best, wait, decided, improved = validation.follow_losses(
-            part, part.size, patience, min_delta, best, wait, decided, best_at, stopped_at
+            part, part.size, patience, *least, best, wait, decided, best_at, stopped_at
         )
         for k in range(before, decided):
             found[k] = best_check if best_at[k] == validation.EARLIER else first + best_at[k], first + stopped_at[k]
@@ -66,6 +71,24 @@ LOSSES = st.one_of(
 def test_every_patience_ends_where_a_loop_for_it_alone_does(curve, patiences, min_delta, window):
     wanted = [naive_stopping.early_stopping(curve, p, min_delta) for p in patiences]
     assert followed(curve, patiences, min_delta, window) == wanted
+
+
+@settings(max_examples=1000)
+@given(
+    st.lists(st.one_of(LOSSES, st.sampled_from([-1.0, -1.01, 0.99, 0.9801])), min_size=1, max_size=60),
+    st.lists(st.integers(1, 12), min_size=1, max_size=4, unique=True).map(sorted),
+    st.sampled_from([0.0, 0.25, 0.01, 1e-12]),
+    st.integers(1, 20),
+)
+def test_a_share_of_the_best_loss_ends_patiences_where_a_loop_does(curve, patiences, share, window):
+    wanted = [naive_stopping.early_stopping(curve, p, share, True) for p in patiences]
+    found = followed(curve, patiences, share, window, True)
+    assert found == wanted
+    # Relative to the best, a power of two in all losses changes nothing; that is what it is for.
+    small = [loss for loss in curve if not 0.0 < abs(loss) < 1e-280 and not abs(loss) > 1e280]
+    assert followed([8.0 * loss for loss in small], patiences, share, window, True) == followed(
+        small, patiences, share, window, True
+    )
 
 
 def test_a_thousand_random_curves():
@@ -149,6 +172,7 @@ def check_validation(run, rule, rates, s=0):
             outcome, step, end = naive_stopping.validated(
                 lambda t: naive.test_loss(held_out, path[t]), len(path) - 1, diverged,  # noqa: B023 - used at once
                 rule["every"], patience, rule["min_delta"], rule.get("restore", True),
+                rule.get("min_delta_mode") == "relative",
             )  # fmt: skip
             losses = (lambda r: naive.train_loss(problem, r)), (lambda r: naive.test_loss(problem, r))  # noqa: B023
             check_cell(run, s, n, e, path, outcome, step, *losses)
@@ -180,6 +204,7 @@ def test_validation_stops_every_kind_of_schedule_where_a_loop_does(run_arrays, k
         "patience": data.draw(st.sampled_from([[1], [7, 2], [3, 30, 1]])),
         "every": data.draw(st.integers(1, min(steps, 25))),
         "min_delta": data.draw(st.sampled_from([1e-6, 1e-2])),
+        "min_delta_mode": data.draw(st.sampled_from(["absolute", "relative"])),
         "restore": data.draw(st.booleans()),
     }
     schedule = schedule_of(kind, steps, parameters)
@@ -235,16 +260,17 @@ def test_jumps_to_budgets_and_looks_end_where_steps_do(run_arrays):
         np.testing.assert_array_equal(run.status, found["recurrence"].status)
         np.testing.assert_allclose(run.test_loss, found["recurrence"].test_loss, rtol=1e-9)
         np.testing.assert_allclose(run.stop_time, found["recurrence"].stop_time, rtol=1e-12)
-    rule = {"patience": [2, 40], "every": 70, "min_delta": 1e-7}
-    stop = {"validation": rule, "max_steps": 12000}
-    found = {engine: run_arrays(ARRAYS, given, None, stop=stop, engine=engine) for engine in ("auto", "recurrence")}
-    assert found["auto"].engine.tolist() == [2, 2, 2, 2, 1, 2]
-    for run in found.values():
-        for s, rate in enumerate([0.02, 2.0, 2.4]):
-            check_validation(run, rule, [rate] * 12000, s)
-        for name in ("status", "stop_step", "stop_look_step"):
-            np.testing.assert_array_equal(run[name], found["recurrence"][name])
-        np.testing.assert_allclose(run.test_loss, found["recurrence"].test_loss, rtol=1e-9)
+    for mode in ("absolute", "relative"):
+        rule = {"patience": [2, 40], "every": 70, "min_delta": 1e-7, "min_delta_mode": mode}
+        stop = {"validation": rule, "max_steps": 12000}
+        found = {engine: run_arrays(ARRAYS, given, None, stop=stop, engine=engine) for engine in ("auto", "recurrence")}
+        assert found["auto"].engine.tolist() == [2, 2, 2, 2, 1, 2]
+        for run in found.values():
+            for s, rate in enumerate([0.02, 2.0, 2.4]):
+                check_validation(run, rule, [rate] * 12000, s)
+            for name in ("status", "stop_step", "stop_look_step"):
+                np.testing.assert_array_equal(run[name], found["recurrence"][name])
+            np.testing.assert_allclose(run.test_loss, found["recurrence"].test_loss, rtol=1e-9)
 
 
 def test_budgets_far_beyond_what_one_steps_through(run_arrays):
@@ -305,8 +331,10 @@ def noisy_momentum(sigma, rates):
 
 
 @pytest.mark.parametrize("restore", [True, False])
-def test_stochastic_steps_stop_where_loops_do(run_arrays, restore):
-    rates, rule = [0.05] * 150, {"patience": [4, 12], "every": 5, "min_delta": 1e-6, "restore": restore}
+@pytest.mark.parametrize(("least", "relative"), [(1e-6, False), (0.02, True)])
+def test_stochastic_steps_stop_where_loops_do(run_arrays, restore, least, relative):
+    rates, rule = [0.05] * 150, {"patience": [4, 12], "every": 5, "min_delta": least, "restore": restore}
+    rule["min_delta_mode"] = "relative" if relative else "absolute"
     schedule = [{"kind": "constant", "learning_rate": 0.05, "steps": 150}]
     run = run_arrays(ARRAYS, schedule, None, stop={"validation": rule}, **STOCHASTIC)
     spent = run_arrays(ARRAYS, schedule, None, stop={"steps": [60, 150, 500]}, **STOCHASTIC)
@@ -318,7 +346,7 @@ def test_stochastic_steps_stop_where_loops_do(run_arrays, restore):
             losses = (lambda r: naive.train_loss(problem, r)), (lambda r: naive.test_loss(problem, r))  # noqa: B023
             for e, patience in enumerate(rule["patience"]):
                 outcome, step, end = naive_stopping.validated(
-                    lambda t: naive.test_loss(held_out, path[t]), 150, False, 5, patience, 1e-6, restore  # noqa: B023
+                    lambda t: naive.test_loss(held_out, path[t]), 150, False, 5, patience, least, restore, relative  # noqa: B023
                 )  # fmt: skip
                 outcomes.add(outcome)
                 check_cell(run, s, n, e, path, outcome, step, *losses)
@@ -416,7 +444,7 @@ def test_bits_depend_on_neither_threads_nor_blocks_nor_interruptions(tmp_path, r
         runs.assert_same_bits(simlr.run(bits_grid(rule, methods, block_seeds), threads=threads), whole)
     path = tmp_path / "run.h5"
     runs.run_blocks(bits_grid(rule, methods, 6), path, [1, 4])
-    if rule == "validation":
+    if "validation" in RULES[rule]:
         assert np.isnan(simlr.load(path).validation_loss[:, :6]).all()
         assert (simlr.load(path).stop_look_step[:, :6] == -1).all()
     runs.assert_same_bits(simlr.run(bits_grid(rule, methods, 6), path, resume=True), whole)
@@ -456,12 +484,22 @@ def test_the_file_says_what_the_levels_and_outcomes_are(tmp_path):
     assert simlr.GridConfig.from_toml(run.config.to_toml()) == run.config
 
 
+def test_the_mode_is_told_and_the_default_leaves_grids_as_they_are():
+    absolute, relative = bits_grid("validation", ""), bits_grid("relative", "")
+    said = dict(absolute.stop["validation"], min_delta_mode="absolute")
+    assert absolute.replace(stop={**absolute.stop, "validation": said}) == absolute
+    assert "min_delta_mode" not in absolute.to_toml()
+    assert "min_delta 0.01 of the best" in stop_rules.describe(relative.stop)
+    assert "min_delta 0.0001" in stop_rules.describe(absolute.stop)
+    assert simlr.GridConfig.from_toml(relative.to_toml()) == relative
+
+
 # ---- bad input ----
 
 NAKKIRAN = {"kind": "nakkiran2020"}
 CONSTANT = {"kind": "constant", "learning_rate": 0.1}
 LATE_FLOW = {"name": "late", "phases": [{**CONSTANT, "steps": 50}, {"kind": "flow"}]}
-WITH = {"patience": 3}
+WITH, RELATIVE = {"patience": 3}, {"min_delta_mode": "relative"}
 REFUSED = [
     ({"steps": [10], "train_loss": [0.1]}, CONSTANT, "stop must have exactly one of", "got train_loss and steps"),
     ({"max_steps": 5}, CONSTANT, "stop must have exactly one of train_loss, excess_train_loss", "got none"),
@@ -483,6 +521,8 @@ REFUSED = [
     ({"validation": {"patience": [2, 2]}}, CONSTANT, "stop.validation.patience must be a list of different", ""),
     ({"validation": WITH | {"every": 0}}, CONSTANT, "stop.validation.every must be a whole number >= 1, got 0", ""),
     ({"validation": WITH | {"min_delta": -1.0}}, CONSTANT, "stop.validation.min_delta must be a finite number", ""),
+    ({"validation": WITH | {"min_delta_mode": "relativ"}}, CONSTANT, "unknown mode 'relativ'", "'relative'"),
+    ({"validation": WITH | RELATIVE | {"min_delta": 1.0}}, CONSTANT, "min_delta must be a share of the best loss", ""),
     ({"validation": WITH | {"restore": 1}}, CONSTANT, "stop.validation.restore must be true or false, got 1", ""),
     ({"validation": WITH}, LATE_FLOW, "stop.validation looks between steps, and schedule 'late' has a flow", ""),
     ({"validation": WITH | {"every": 60}}, {**CONSTANT, "steps": 50}, "every must be at most the steps of every", "60"),
@@ -520,6 +560,7 @@ TOLD = {
     "fraction": ("when the train loss reaches each share of that at the start", "0.5 of start"),
     "steps": ("after each number of steps", "steps 70"),
     "validation": ("where validation stops with each patience", "patience 5"),
+    "relative": ("where validation stops with each patience", "patience 5"),
 }
 
 
@@ -532,5 +573,5 @@ def test_the_report_tells_levels_by_what_they_are(tmp_path, rule):
     assert __main__.main([str(path), "--out", str(tmp_path / "report")]) == 0
     text = (tmp_path / "report" / "report.md").read_text()
     assert all(words in text for words in TOLD[rule])
-    kind = {"fraction": "train_loss_fraction", "steps": "steps", "validation": "validation_patience"}[rule]
+    kind = {"fraction": "train_loss_fraction", "steps": "steps"}.get(rule, "validation_patience")
     assert f",{kind}," in (tmp_path / "report" / "summary.csv").read_text()

@@ -39,7 +39,8 @@ class Table(NamedTuple):
     kind: int  # of the losses above
     outputs: int  # scores of a row: the classes of softmax, else 1
     delta: float  # of Huber's loss
-    ridge: np.ndarray  # (outputs d,) what half the square of each parameter is multiplied with and added
+    ridge: np.ndarray  # (outputs d,) what half the square of each weight is multiplied with and added
+    model: int  # of `models`: what the parameters make of the weights
 
 
 # ---- one row: (slope, loss) at its score z ----

@@ -1,8 +1,9 @@
-"""Passes over rows: scores, losses and gradients of many parameters (outputs d, width) side by side in lanes.
+"""Passes over rows: scores, losses and gradients of many parameters (p, width) side by side in lanes.
 
-Score c of a row is <x, theta_c>, theta_c the c-th d of the parameters. Sums run over features and rows in their order,
-QUAD of each at a time, which changes no bits. Where a table has `columns`, its rows lie in lanes in the place of the
-parameters, and only as many of these are gone through as are busy: see `in_lanes`.
+Score c of a row is <x, theta_c>, theta_c the c-th d of the weights, which `models` makes of the parameters. Sums run
+over features and rows in their order, QUAD of each at a time, which changes no bits. Where a table has `columns`, its
+rows lie in lanes in the place of the parameters, and only as many of these are gone through as are busy: see
+`in_lanes`.
 """
 
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from ..pool import whole_lanes
 from ..stochastic.gradients import gradient_axis, misfit_axis
 from .in_lanes import Lanes, make_lanes, pass_one
 from .losses import apply_loss, count_hits
+from .models import LINEAR, fold, room_of, unfold
 
 
 class Scratch(NamedTuple):
@@ -28,6 +30,8 @@ class Scratch(NamedTuple):
     own: np.ndarray  # (W,)
     rest: np.ndarray  # (W,)
     gap: np.ndarray  # (W,)
+    weights: np.ndarray  # (outputs d, W) and the gradient in them, where they are not the parameters themselves
+    slope: np.ndarray  # (outputs d, W)
     lanes: Lanes  # where rows lie in lanes
 
 
@@ -37,7 +41,8 @@ def make_scratch(table, width):
     outputs = table.outputs
     return Scratch(
         np.zeros((QUAD * outputs, width)), np.zeros(width), np.zeros(width), np.zeros(width), np.zeros(width),
-        np.zeros(width), np.zeros(width), make_lanes(table.ridge.size),
+        np.zeros(width), np.zeros(width), np.zeros((room_of(table), width)), np.zeros((room_of(table), width)),
+        make_lanes(table.ridge.size),
     )  # fmt: skip
 
 
@@ -94,45 +99,51 @@ def ridge_loss(table, theta, total, filled):
 @cell
 def batch_pass(table, x, y, weight, rows, theta, scratch, gradient, filled):
     """gradient = that of the loss of the first `rows` gathered rows x (b, d), y and weight (b,), with the ridge."""
-    ridge_gradient(table, theta, gradient, filled)
+    weights, slope = fold(table, theta, scratch.weights, filled), gradient if table.model == LINEAR else scratch.slope
+    ridge_gradient(table, weights, slope, filled)
     for j in range(0, rows, QUAD):
-        score_rows(x, j, table.outputs, theta, scratch.misfit, filled)
+        score_rows(x, j, table.outputs, weights, scratch.misfit, filled)
         apply_loss(table, y, weight, j, scratch, filled, False)
-        gather_gradient(x, j, table.outputs, scratch.misfit, gradient, filled)
+        gather_gradient(x, j, table.outputs, scratch.misfit, slope, filled)
+    unfold(table, theta, slope, gradient, filled)
 
 
 @cell
 def full_pass(table, n, theta, scratch, gradient, count):
     """scratch.total = the train loss of seed n with the ridge, gradient its gradient, of the first `count` lanes."""
+    filled, slope = whole_lanes(count), gradient if table.model == LINEAR else scratch.slope
+    weights = fold(table, theta, scratch.weights, filled)
     if table.columns.shape[1] > 0:
         for lane in range(count):
-            scratch.total[lane] = pass_one(table, n, lane, theta, scratch.lanes, gradient, True, False)[0]
+            scratch.total[lane] = pass_one(table, n, lane, weights, scratch.lanes, slope, True, False)[0]
+        unfold(table, theta, slope, gradient, count)
         return
-    filled = whole_lanes(count)
     x, y = table.x[n], table.y[n]
-    ridge_gradient(table, theta, gradient, filled)
-    ridge_loss(table, theta, scratch.total, filled)
+    ridge_gradient(table, weights, slope, filled)
+    ridge_loss(table, weights, scratch.total, filled)
     for j in range(0, x.shape[0], QUAD):
-        score_rows(x, j, table.outputs, theta, scratch.misfit, filled)
+        score_rows(x, j, table.outputs, weights, scratch.misfit, filled)
         apply_loss(table, y, table.weight, j, scratch, filled, True)
-        gather_gradient(x, j, table.outputs, scratch.misfit, gradient, filled)
+        gather_gradient(x, j, table.outputs, scratch.misfit, slope, filled)
+    unfold(table, theta, slope, gradient, filled)
 
 
 @inline
 def add_losses(table, n, theta, scratch, count, with_hits):
     """scratch.total as of `full_pass`, to the same bits, and, where it is asked for, scratch.hits."""
+    filled = whole_lanes(count)
+    weights = fold(table, theta, scratch.weights, filled)
     if table.columns.shape[1] > 0:
         for lane in range(count):
-            found = pass_one(table, n, lane, theta, scratch.lanes, theta, False, with_hits)
+            found = pass_one(table, n, lane, weights, scratch.lanes, weights, False, with_hits)
             scratch.total[lane], scratch.hits[lane] = found
         return
-    filled = whole_lanes(count)
     for lane in range(filled):
         scratch.hits[lane] = 0.0
     x, y = table.x[n], table.y[n]
-    ridge_loss(table, theta, scratch.total, filled)
+    ridge_loss(table, weights, scratch.total, filled)
     for j in range(0, x.shape[0], QUAD):
-        score_rows(x, j, table.outputs, theta, scratch.misfit, filled)
+        score_rows(x, j, table.outputs, weights, scratch.misfit, filled)
         if with_hits:
             count_hits(table, y, table.middle[n], table.weight, j, scratch, filled)
         apply_loss(table, y, table.weight, j, scratch, filled, True)
@@ -148,13 +159,3 @@ def loss_pass(table, n, theta, scratch, count):
 def hits_pass(table, n, theta, scratch, count):
     """The same, and scratch.hits = how many rows there are whose class is told."""
     add_losses(table, n, theta, scratch, count, True)
-
-
-@inline
-def norms(theta, out, filled):
-    """out = |theta|^2 of every lane."""
-    for lane in range(filled):
-        out[lane] = 0.0
-    for i in range(theta.shape[0]):
-        for lane in range(filled):
-            out[lane] = fma(theta[i, lane], theta[i, lane], out[lane])

@@ -21,12 +21,14 @@ import numpy as np
 from numba import prange
 
 from ..arrays import ENDED
-from ..intrinsics import claim
+from ..draws import LABEL_NOISE, fill_normal
+from ..intrinsics import claim, fma
 from ..jit import cell, inline, sweep, worker
 from ..matrices.block_products import QUAD
 from ..pool import LANES, bar_of, is_done, raise_alarms, whole_lanes
 from ..stochastic.averages import average_lanes
 from ..stochastic.gradients import (
+    ALL_ROWS,
     SHUFFLED,
     WITH_REPLACEMENT,
     make_drawn,
@@ -54,10 +56,11 @@ from ..stochastic.lanes import (
 from ..stochastic.steps import SEGMENT, pool_width, segment_end
 from ..tasks import NONE_LEFT, claim_cells
 from .landing import keep_before, land_lane, make_trial
+from .models import fold, norms, parameters_of
 from .optimizers import fill_numbers, is_elsewhere, make_memory, step_lanes
-from .passes import batch_pass, full_pass, hits_pass, loss_pass, make_scratch, norms
+from .passes import batch_pass, full_pass, hits_pass, loss_pass, make_scratch
 
-# Where |theta|^2 times the largest |x|^2 is below it, no loss is near the limit of 1e100.
+# Where |beta|^2 times the largest |x|^2 is below it, beta the weights, no loss is near the limit of 1e100.
 SAFE_REACH = 1e90
 
 
@@ -85,12 +88,16 @@ def gather_batch(table, n, drawn, batch, count):
 @inline
 def batch_gradient(pool, at, drawn, batch, scratch, launch, n, step, filled):
     """pool.gradient = that of the mini-batch of a step, at the parameters `at`."""
-    table, count = launch.rows, drawn.picked.size
-    if launch.noise.kind == WITH_REPLACEMENT:
-        rows_with_replacement(drawn, launch.noise, n, table.count[n], step)
-    else:
+    table, noise, count = launch.rows, launch.noise, drawn.picked.size
+    if noise.kind == WITH_REPLACEMENT:
+        rows_with_replacement(drawn, noise, n, table.count[n], step)
+    elif noise.kind == SHUFFLED:
         count = rows_of_epoch(drawn, step)
     rows = gather_batch(table, n, drawn, batch, count)
+    if drawn.normal.size > 0:
+        fill_normal(drawn.normal, noise.root, noise.draw[n], LABEL_NOISE, step + 1)
+        for j in range(count):
+            batch.y[j] = fma(noise.sigma[0], drawn.normal[j], batch.y[j])
     batch_pass(table, batch.x, batch.y, batch.weight, rows, at, scratch, pool.gradient, filled)
 
 
@@ -104,7 +111,7 @@ def take_losses(pool, scratch, count):
 @inline
 def guard(pool, scratch, table, n, count):
     """energy = 0 where the loss cannot be near the limit, else 2 loss."""
-    norms(pool.r, pool.energy, count)
+    norms(fold(table, pool.r, scratch.weights, count), pool.energy, count)
     far = 0
     for lane in range(count):
         far += not pool.energy[lane] * table.reach[n] <= SAFE_REACH
@@ -183,14 +190,16 @@ def take_segment(pool, memory, drawn, batch, trial, scratch, count, launch, n, s
 def step_pool(launch, rules, members, first_step, width):
     """Take one chunk of steps with one pool."""
     noise, n, table = launch.noise, members.other, launch.rows
-    batches = noise.kind >= WITH_REPLACEMENT
-    shuffled = noise.kind == SHUFFLED
-    pool = make_pool(table.ridge.size, launch.state.velocity.shape[2], launch.state.average.shape[2], SEGMENT, width)
+    batches, shuffled, parameters = noise.kind >= WITH_REPLACEMENT, noise.kind == SHUFFLED, parameters_of(launch.rows)
+    pool = make_pool(parameters, launch.state.velocity.shape[2], launch.state.average.shape[2], SEGMENT, width)
     kind = launch.method.optimizer
-    memory = make_memory(kind, pool.velocity, table.ridge.size, rules.prepares)
+    memory = make_memory(kind, pool.velocity, parameters, rules.prepares)
     scratch = make_scratch(table, width)
-    trial = make_trial(table.ridge.size, width if launch.passages.stop_fraction.shape[2] > 0 else 0)
-    drawn = make_drawn(0, 0, noise.batch if batches else 0, table.count[n] if shuffled else 0, 0)
+    trial = make_trial(parameters, width if launch.passages.stop_fraction.shape[2] > 0 else 0)
+    size = (table.count[n] if noise.kind == ALL_ROWS else noise.batch) if batches else 0
+    drawn = make_drawn(0, size if noise.sigma[0] > 0.0 else 0, size, table.count[n] if shuffled else 0, 0)
+    for j in range(size):
+        drawn.picked[j] = j  # of all rows; others are drawn
     padded = (drawn.picked.size + QUAD - 1) // QUAD * QUAD
     batch = Batch(np.zeros((padded, table.x.shape[2])), np.zeros(padded), np.zeros(padded))
     step, last_step = first_step, first_step + launch.rates.eta.shape[1]
@@ -232,7 +241,7 @@ def start_cells(pool, scratch, members, launch):
 def convex_worker(launch, rules, first_step, tasks):
     """Claim tasks, one pool each, until none is left or a stop is asked for."""
     schedules, seeds = launch.passages.decided.shape
-    parameters = launch.rows.ridge.size
+    parameters = parameters_of(launch.rows)
     width = pool_width(parameters, schedules)
     while tasks[1] == 0:
         n, first, last = claim_cells(tasks, seeds, schedules, width)
@@ -253,7 +262,8 @@ def convex_sweep(cells, rates, method, rules, noise, rows, state, passages, firs
     eigenvalues of what bounds the Hessian, whose largest one is the unit of rates; threshold (N, E) is twice the level,
     below 0 where out of reach. rules are `optimizers.Rules`, and state.velocity (S, N, rows) holds what the optimiser
     carries, as many rows as `optimizers.room` says. rows is a `losses.Table`. State, Passages hold the p parameters in
-    the place of r; every schedule starts at the same ones. Noise is none or of mini-batches.
+    the place of r; every schedule starts at the same ones. Noise is none, of mini-batches, or of labels: sigma, one for
+    all schedules, times normals that are drawn for every step and added to the labels of its rows.
     """
     for _ in prange(workers):
         convex_worker(Launch(cells, rates, method, noise, rows, state, passages), rules, first_step, tasks)

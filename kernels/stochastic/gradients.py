@@ -32,7 +32,8 @@ from ..intrinsics import fma
 from ..jit import cell, inline, worker
 from ..matrices.block_products import QUAD, add_block
 
-NO_NOISE, ISOTROPIC, HESSIAN, WITH_REPLACEMENT, SHUFFLED = 0, 1, 2, 3, 4
+# The last one takes all rows in their order, for the noise of their labels: see `convex.steps`.
+NO_NOISE, ISOTROPIC, HESSIAN, WITH_REPLACEMENT, SHUFFLED, ALL_ROWS = 0, 1, 2, 3, 4, 5
 
 
 class Drawn(NamedTuple):

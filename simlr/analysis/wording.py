@@ -14,7 +14,13 @@ _LISTED = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]")
 _PARAMETER = re.compile(r"(?:phase(\d+)[._])?([^\W\d]\w*)=(.+)", re.DOTALL)
 _SPLIT = re.compile(r",\s*(?=[\w.]+=)")
 # Optimisers and noise, where their names are no words.
-METHODS = {"gd": "gradient descent", "nesterov": "Nesterov", "minibatch": "mini-batches", "none": "no noise"}
+METHODS = {
+    "gd": "gradient descent",
+    "nesterov": "Nesterov",
+    "minibatch": "mini-batches",
+    "none": "no noise",
+    "labels": "label noise",
+}
 LONGEST_SPOKEN = 160  # of a name; a longer one stays as the grid has it, cut to fit
 
 

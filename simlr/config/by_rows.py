@@ -4,7 +4,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..problems import losses
-from .optimizers import depends_on_axes, first_by_rows
+from .optimizers import depends_on_axes, first_by_rows, goes_by_rows
 
 
 def check_grid(config: Any) -> None:
@@ -29,12 +29,9 @@ def check_grid(config: Any) -> None:
         return
     if config.record.get("sharpness") and not config.record["points"]:
         raise InputError("record.sharpness is recorded at the moments of record.points, which are 0")
-    if losses.is_plain(config.problem):
-        here = first_by_rows(config.optimizer)
-    else:
-        asked = "problem.loss" if "loss" in config.problem else "problem.ridge"
-        here = f"{asked} = {config.problem.get('loss', config.problem.get('ridge'))!r}"
+    here = _asked(config)
     _check_axes(config, here)
+    _check_labels(config)
     if config.engine == "closed-form":
         raise InputError(f"engine 'closed-form': {here} has no closed form; use 'auto'")
     if config.expectation is not None:
@@ -43,22 +40,44 @@ def check_grid(config: Any) -> None:
         raise InputError(f"record.stop_residual: {here} has no residuals; record.iterates keeps the parameters")
     flowing = next((schedule.name for schedule, _ in config.schedules() if schedule.flows), None)
     if flowing is not None:
-        goes = "exact gradient descent" if here.startswith("optimizer") else "the plain squared loss"
+        goes = "the plain squared loss" if here.startswith("problem") else "exact gradient descent"
         raise InputError(
             f"schedule {flowing!r}: a flow goes with {goes}, not with {here}; a constant of a small learning rate "
             "comes near to it"
         )
     other = next(
-        (noise["kind"] for _, noise, _ in config.methods() if noise["kind"] not in ("none", "minibatch")), None
+        (noise["kind"] for _, noise, _ in config.methods() if noise["kind"] not in ("none", "minibatch", "labels")),
+        None,
     )
     if other is not None:
         raise InputError(f"noise {other!r} goes with the plain squared loss, not with {here}; use noise 'minibatch'")
+
+
+def _asked(config):
+    """What makes a grid go through rows, in words."""
+    for key in ("loss", "ridge", "model"):
+        if key in config.problem:  # where it is not the default
+            return f"problem.{key} = {config.problem[key]!r}"
+    return first_by_rows(config.optimizer) if goes_by_rows(config.optimizer) else "noise 'labels'"
+
+
+def _check_labels(config):
+    """Refuse noise of labels that are classes."""
+    kinds = config.problem.get("loss", losses.SQUARED)
+    of_classes = [kind for kind in (kinds if isinstance(kinds, list) else [kinds]) if kind in losses.OF_CLASSES]
+    if of_classes and any(noise["kind"] == "labels" for noise in config.noise):
+        raise InputError(f"noise 'labels' is added to numbers, and loss = {of_classes[0]!r} has classes; leave it out")
 
 
 def _check_axes(config, here):
     """Refuse optimisers that act axis by axis where the axes are not the features' own, and a start that is not 0."""
     kinds = config.problem.get("features", "linear")
     other = next((kind for kind in (kinds if isinstance(kinds, list) else [kinds]) if kind != "linear"), None)
+    if other is not None and losses.has_diagonal(config.problem):
+        raise InputError(
+            f"problem.model = 'diagonal' acts axis by axis, and features = {other!r} have no axes of their own; use "
+            "features = 'linear'"
+        )
     acting = next((table["kind"] for table in config.optimizer if depends_on_axes(table)), None)
     if other is not None and acting is not None:
         raise InputError(

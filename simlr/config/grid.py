@@ -191,12 +191,14 @@ class GridConfig:
     @property
     def draws_rows(self) -> bool:
         """Whether some schedule draws mini-batches."""
-        return any(noise["kind"] == "minibatch" for _, noise, _ in self.methods())
+        return any(noise["kind"] in ("minibatch", "labels") for _, noise, _ in self.methods())
 
     @property
     def by_rows(self) -> bool:
-        """Whether rows are gone through: for a loss but the squared one, a ridge, or an optimiser that asks for it."""
-        return not losses.is_plain(self.problem) or goes_by_rows(self.optimizer)
+        """Whether rows are gone through: for a loss but the squared one, a ridge, a network, an optimiser or a noise
+        that asks for it."""
+        noisy = any(noise["kind"] == "labels" for noise in self.noise)
+        return noisy or not losses.is_plain(self.problem) or goes_by_rows(self.optimizer)
 
     def check_count(self) -> None:
         """Refuse, by arithmetic, more schedules than anybody can have meant."""

@@ -34,6 +34,14 @@ NOISES = {
         ),
     ),
     "minibatch": Method("mean gradient of batch_size train rows, with replacement or in shuffled epochs", BATCH + RAMP),
+    "labels": Method(
+        "mean gradient of batch_size train rows, 0 = all, with sigma xi, fresh at every step, added to their labels",
+        (
+            Parameter("sigma", rules.not_negative, REQUIRED, "of the noise of labels"),
+            Parameter("batch_size", rules.count_or_none, 0, "train rows a step; 0 = all"),
+            BATCH[1],
+        ),
+    ),
     "fresh": Method(
         "mean gradient of batch_size new rows, Gaussian inputs: one-pass SGD; with [expectation] alone",
         (

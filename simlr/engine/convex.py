@@ -2,7 +2,7 @@
 
 Every combination of problem parameters is a part by itself, of one loss and one number of parameters; what is computed
 of it is put into the block's arrays, NaN along the axes that it lacks. The parameters theta start at 0, class after
-class for softmax.
+class for softmax; those of a diagonal network are u, then v, and start at `Terms.start`.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config.grid import GridConfig
 from ..config.stop import LOSS_KINDS, VALIDATION
 from ..kernels import arrays
 from ..kernels.convex import optimizers as by_rows
@@ -25,7 +24,7 @@ from ..kernels.stochastic import averages
 from ..plan.plan import Plan
 from ..plan.stages import batches
 from ..problems import lapack
-from ..problems.losses import LOSSES, OF_CLASSES, Objective, Terms
+from ..problems.losses import DIAGONAL, LOSSES, MODELS, OF_CLASSES, Objective, Terms, has_diagonal, weights_of
 from ..problems.minimum import Minimum, curvature_bound, minimum, train_loss
 from ..problems.sharpness import sharpness
 from ..problems.source import Samples, Source
@@ -36,7 +35,7 @@ from .early_stopping import EarlyStopping
 from .step_budgets import without_levels
 from .stochastic import OF_METHOD, Stochastic, carried, column, kind_of, numbers_of
 from .stop_rules import StopRules
-from .thresholds import highest_first
+from .thresholds import of_rows
 
 Floats = NDArray[np.float64]
 
@@ -55,16 +54,22 @@ class Part(NamedTuple):
     validation: Table | None
     test: Table
     tells_classes: bool  # whether the targets are classes, or two numbers
-    bound: Floats  # (N, p) eigenvalues, the largest first, of what the Hessian is nowhere above
-    minimiser: Floats  # (N, p) NaN where there is none
+    start: Floats  # (p,)
+    # (N, p) eigenvalues, the largest first, of what the Hessian is nowhere above; of a network that of its weights
+    bound: Floats
+    minimiser: Floats  # (N, p) NaN where there is none, or no single one
     floor: Floats  # (N,)
     initial: Floats  # (N,) the train loss at the start
-    target: Floats | None  # (N, p) theta_star, where the labels come from one
+    target: Floats | None  # (N, outputs d) theta_star, where the labels come from one
 
     @property
     def unit(self) -> Floats:
         """1 / unit is what rates in units of 1/sharpness are multiplied by, (N,)."""
         return np.where(self.bound[:, 0] > 0.0, self.bound[:, 0], 1.0)
+
+    def weights(self, theta: Floats) -> Floats:
+        """The weights of the scores at parameters (..., p)."""
+        return weights_of(MODELS[self.train.model], theta)
 
 
 class RowDescent:
@@ -132,6 +137,7 @@ class RowDescent:
                 None if sets.validation is None else _table(bare, sets.validation, middles),
                 _table(bare, sets.test, middles),
                 not np.isnan(middles).any(),
+                terms.start,
                 *(bound, minimiser, floor, initial, sets.target),
             )
 
@@ -145,7 +151,11 @@ class RowDescent:
 
         with lapack.one_thread(), ThreadPool(self._workers) as pool:
             found = pool.map(of_seed, range(len(train.x)))
-        return tuple(np.ascontiguousarray(np.array(column)) for column in zip(*found, strict=True))
+        bound, minimiser, floor, initial = (np.array(column) for column in zip(*found, strict=True))
+        if terms.model == DIAGONAL:  # whose minimisers are many
+            bound = np.hstack([bound, np.zeros_like(bound)])
+            minimiser = np.full_like(bound, np.nan)
+        return bound, minimiser, floor, initial
 
     def _describe(self, part, problem):
         """Put what is known of the problems of a part into the block's arrays."""
@@ -155,7 +165,7 @@ class RowDescent:
         problem["train_floor"][part.place] = part.floor
         problem["initial_train_loss"][part.place] = part.initial
         if part.target is not None:
-            problem["target"][own] = part.target
+            problem["target"][part.place, : part.target.shape[1]] = part.target
 
     def _batches(self):
         """The schedules in batches of one kind of steps each."""
@@ -166,7 +176,7 @@ class RowDescent:
 
     def _run(self, part, indices, results):
         """Take the steps of some schedules with the seeds of a part, and write what comes of it."""
-        order, threshold = _thresholds(self._plan.config, part)
+        order, threshold = of_rows(self._plan.config, part.floor, part.initial)
         row = np.full(part.draws.size, -1, np.int64)
         row[part.recorded] = np.arange(part.recorded.size)
         scale = np.stack([part.bound, part.bound / part.unit[:, None]])
@@ -199,7 +209,7 @@ class RowDescent:
         known["stop_time"] = np.where(in_sharpness & (time > 0.0), time / part.unit[:, None], time)
         everyone = np.arange(part.draws.size)
         known |= self._losses(part, everyone, stops["stop_r"], stops["stop_average"])
-        known["margin"] = margins(part.train, stops["stop_r"])
+        known["margin"] = margins(part.train, part.weights(stops["stop_r"]))
         if "validation_loss" in results:
             known["validation_loss"] = measure(part.validation, everyone, stops["stop_r"], self._launch)[0]
         for name, values in known.items():
@@ -224,6 +234,8 @@ class RowDescent:
         known = {"train_loss": measure(part.train, seeds, theta, self._launch)[0]}
         known["test_loss"], accuracy = measure(part.test, seeds, theta, self._launch)
         known["test_accuracy"] = accuracy if part.tells_classes else np.full_like(accuracy, np.nan)
+        if has_diagonal(self._plan.config.problem):
+            known["l1_norm"], known["effective_entries"] = sizes(part.weights(theta))
         if self._plan.averages:
             for name, table in (("train", part.train), ("test", part.test)):
                 found = np.full(theta.shape[:3], np.nan)
@@ -241,21 +253,21 @@ class RowSteps(Stochastic):
     ):  # fmt: skip
         self._plan, self._indices, self._cells, self._launch = plan, indices, cells, launch
         methods = [plan.methods[s] for s in indices]
-        optimizer, average, source, batch = kind_of(*methods[0])
+        optimizer, average, source, batch, sigma = kind_of(*methods[0])
         self._method = arrays.Method(optimizer, average, *(column(methods, 0, key) for key in OF_METHOD))
         parameters, seeds = part.bound.shape[1], part.draws.size
         counts = np.full(seeds, parameters, np.int64)
-        sigma = np.zeros(indices.size)
-        self._noise = arrays.Noise(source, plan.config.seeds["root"], batch, sigma, part.draws, counts)
+        labels = np.full(indices.size, sigma)
+        self._noise = arrays.Noise(source, plan.config.seeds["root"], batch, labels, part.draws, counts)
         self._rows: Any = part.train
         averaging = average != averages.NO_AVERAGE
         levels, recorded = cells.threshold.shape[1], int((cells.row >= 0).sum())
-        start = np.zeros((indices.size, seeds, parameters))
+        start = np.tile(part.start, (indices.size, seeds, 1))
         state, self.passages = arrays.empty_passages(
             start, levels, recorded, points, moving=False, averaging=averaging, landing=plan.landing
         )
         own = [method[0] for method in methods]
-        velocity = carried(own, optimizer, parameters)[:, None].repeat(seeds, axis=1)
+        velocity = carried(own, optimizer, part.start)[:, None].repeat(seeds, axis=1)
         self.state = state._replace(velocity=velocity)
         numbers = np.array([numbers_of(one) for one in own])
         limits = numbers[:, [by_rows.CLIP_NORM, by_rows.CLIP_VALUE]]
@@ -313,11 +325,21 @@ def sharpness_along(part: Part, theta: Floats, workers: int) -> Floats:
     def of_seed(r):
         n = part.recorded[r]
         rows = table.x[n, : table.count[n]], table.y[n, : table.count[n]]
-        objective = Objective(LOSSES[table.kind], *rows, table.outputs, table.delta, table.ridge)
+        about = table.outputs, table.delta, table.ridge, MODELS[table.model]
+        objective = Objective(LOSSES[table.kind], *rows, *about)
         return sharpness(objective, theta[:, r].reshape(-1, theta.shape[3])).reshape(theta.shape[0], theta.shape[2])
 
     with lapack.one_thread(), ThreadPool(workers) as pool:
         return np.stack(pool.map(of_seed, range(theta.shape[1])), axis=1)
+
+
+def sizes(weights: Floats) -> tuple[Floats, Floats]:
+    """|beta|_1 of weights (..., d), and |beta|_1^2 / |beta|_2^2: of k entries of one size k."""
+    with np.errstate(all="ignore"):
+        length = np.abs(weights).sum(axis=-1)
+        largest = np.abs(weights).max(axis=-1, keepdims=True)
+        shares = np.abs(weights) / largest
+        return length, shares.sum(axis=-1) ** 2 / (shares**2).sum(axis=-1)
 
 
 def margins(table: Table, theta: Floats) -> Floats:
@@ -327,8 +349,8 @@ def margins(table: Table, theta: Floats) -> Floats:
     ----------
     table : Table
         The train rows of N seeds.
-    theta : (S, N, M, p) float64
-        Parameters at M moments of S schedules.
+    theta : (S, N, M, outputs d) float64
+        Weights at M moments of S schedules.
 
     Returns
     -------
@@ -375,18 +397,4 @@ def _table(terms: Terms, rows: Samples, middles: list[float], side: int = QUAD) 
         reach = (x**2).sum(axis=2).max(axis=1)
     counts, kind = np.full(seeds, count, np.int64), LOSSES.index(terms.kind)
     about = counts, reach, np.array(middles), kind, terms.outputs, terms.delta, terms.ridge
-    return Table(x, columns, y, weight, *about)
-
-
-def _thresholds(config: GridConfig, part: Part) -> tuple[NDArray[np.int64], Floats]:
-    """The kernels' order (E,) of the levels, and twice the train loss (N, E) of each, -1 where it is out of reach."""
-    levels = np.array(config.levels, np.float64)
-    if config.level_kind not in LOSS_KINDS:
-        return np.argsort(levels, kind="stable"), np.empty((part.floor.size, 0))
-    order = highest_first(levels)
-    wanted = np.broadcast_to(levels[order], (part.floor.size, levels.size))
-    if config.level_kind == "train_loss_fraction":
-        wanted = wanted * part.initial[:, None]
-    if config.level_kind == "excess_train_loss":
-        wanted = wanted + part.floor[:, None]
-    return order, np.where(wanted > part.floor[:, None], 2.0 * wanted, -1.0)
+    return Table(x, columns, y, weight, *about, MODELS.index(terms.model))

@@ -44,10 +44,12 @@ NOISE = {
     ("gradient", "hessian"): gradients.HESSIAN,
     ("minibatch", "replacement"): gradients.WITH_REPLACEMENT,
     ("minibatch", "epochs"): gradients.SHUFFLED,
+    ("labels", "replacement"): gradients.WITH_REPLACEMENT,
+    ("labels", "epochs"): gradients.SHUFFLED,
 }
 
 
-def kind_of(optimizer: dict[str, Any], noise: dict[str, Any]) -> tuple[int, int, int, int]:
+def kind_of(optimizer: dict[str, Any], noise: dict[str, Any]) -> tuple[int, int, int, int, float]:
     """What schedules of one launch have in common.
 
     Parameters
@@ -57,15 +59,18 @@ def kind_of(optimizer: dict[str, Any], noise: dict[str, Any]) -> tuple[int, int,
 
     Returns
     -------
-    (optimiser, average, noise, batch size), the first three as numbers of the kernels.
+    (optimiser, average, noise, batch size, sigma of the labels' noise), the first three as numbers of the kernels.
     """
-    source = NOISE[noise["kind"], noise.get("covariance", noise.get("sampling"))]
+    source, of_labels = NOISE[noise["kind"], noise.get("covariance", noise.get("sampling"))], noise["kind"] == "labels"
+    if of_labels and not noise["batch_size"]:
+        source = gradients.ALL_ROWS
     kind = OPTIMIZER[optimizer["kind"]]
     if "dampening" in optimizer:
         kind = by_rows.DAMPED
     elif kind == by_rows.NADAM_TORCH and optimizer["convention"] == OPTAX:
         kind = by_rows.NADAM_OPTAX
-    return kind, AVERAGE[optimizer.get("average", "none")], source, noise.get("batch_size", 1)
+    average = AVERAGE[optimizer.get("average", "none")]
+    return kind, average, source, noise.get("batch_size", 1), noise["sigma"] if of_labels else 0.0
 
 
 def numbers_of(optimizer: dict[str, Any]) -> list[float]:
@@ -91,7 +96,7 @@ def numbers_of(optimizer: dict[str, Any]) -> list[float]:
     return found
 
 
-def carried(optimizers_of: list[dict[str, Any]], kind: int, parameters: int) -> NDArray[np.float64]:
+def carried(optimizers_of: list[dict[str, Any]], kind: int, start: NDArray[np.float64]) -> NDArray[np.float64]:
     """What the optimisers of one kind carry before the first step, (S, rows): see `kernels.convex.optimizers`.
 
     Parameters
@@ -100,13 +105,15 @@ def carried(optimizers_of: list[dict[str, Any]], kind: int, parameters: int) -> 
         The optimiser of every schedule.
     kind : int
         The kernels' number of what they have in common.
-    parameters : int
-        Parameters of the problem, all 0 at the start.
+    start : (p,) float64
+        The problem's parameters at the start.
     """
-    first, second, point, scalars = by_rows.room(kind, parameters)
+    first, second, point, scalars = by_rows.room(kind, start.size)
     found = np.zeros((len(optimizers_of), first + second + point + scalars))
     initial = [optimizer.get("initial_accumulator", 0.0) for optimizer in optimizers_of]
     found[:, first : first + second] = np.array(initial)[:, None]
+    if point:
+        found[:, :first] = found[:, first + second : first + second + point] = start
     if scalars:
         found[:, [first + second + point + row for row in by_rows.ONES]] = 1.0
     return found
@@ -139,7 +146,7 @@ class Stochastic:
     ):  # fmt: skip
         self._plan, self._indices, self._cells, self._launch = plan, indices, cells, launch
         methods = [plan.methods[s] for s in indices]
-        optimizer, average, source, batch = kind_of(*methods[0])
+        optimizer, average, source, batch, _ = kind_of(*methods[0])
         self._method = arrays.Method(optimizer, average, *(column(methods, 0, key) for key in OF_METHOD))
         self._noise = arrays.Noise(
             source, plan.config.seeds["root"], batch, column(methods, 1, "sigma"), seeds.draws, seeds.dimension

@@ -58,3 +58,32 @@ def initial_train_loss(batch: Batch) -> NDArray[np.float64]:
         for lam, r in zip(batch.curvature.T, batch.initial_residual.T, strict=True):
             total += lam * r * r
         return batch.train_floor + 0.5 * total
+
+
+def of_rows(
+    config: GridConfig, floor: NDArray[np.float64], initial: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The same where rows are gone through.
+
+    Parameters
+    ----------
+    config : GridConfig
+        With its levels.
+    floor, initial : (N,) float64
+        The smallest train loss, and the one at the start.
+
+    Returns
+    -------
+    (E,) and (N, E)
+        The kernels' order of the levels, and twice the train loss of each, -1 where it is out of reach.
+    """
+    levels = np.array(config.levels, np.float64)
+    if config.level_kind not in LOSS_KINDS:
+        return np.argsort(levels, kind="stable"), np.empty((floor.size, 0))
+    order = highest_first(levels)
+    wanted = np.broadcast_to(levels[order], (floor.size, levels.size))
+    if config.level_kind == "train_loss_fraction":
+        wanted = wanted * initial[:, None]
+    if config.level_kind == "excess_train_loss":
+        wanted = wanted + floor[:, None]
+    return order, np.where(wanted > floor[:, None], 2.0 * wanted, -1.0)

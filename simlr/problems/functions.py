@@ -158,7 +158,7 @@ class _OneDraw(TableRows):
         features = len(self._columns) - 1
         if not self._is_plain:
             self.terms = losses.terms_of(parameters, features, outputs, False)
-        self.dimension = features * (1 if self._is_plain else outputs)
+        self.dimension = features if self._is_plain else self.terms.start.size
 
 
 class FunctionRows(_Function):

@@ -116,6 +116,7 @@ class _Gaussian(Source):
         if self._start.any():
             raise InputError(f"problem.start goes with the plain squared loss, not with loss = {given['loss']!r}")
         self.terms = losses.terms_of(self._parameters, self.dimension, 1, False)
+        self.dimension = self.terms.start.size
 
     @property
     def samples(self) -> SamplesOf | None:
@@ -132,8 +133,8 @@ class _Gaussian(Source):
         counts = self._rows, self._held_out, self._tested or HELD_OUT_ROWS
         is_class, found = self.terms.kind in losses.OF_CLASSES, []
         for population, step, count in zip((self._population, self._population, test), steps, counts, strict=True):
-            x, y = np.empty((draws.size, count, self.dimension)), np.empty((draws.size, count))
-            target, tasks = np.empty((draws.size, self.dimension)), np.zeros(2, np.int64)
+            x, y = np.empty((draws.size, count, self._target.size)), np.empty((draws.size, count))
+            target, tasks = np.empty((draws.size, self._target.size)), np.zeros(2, np.int64)
             launch(gaussian.samples_sweep, population, root, draws, step, is_class, target, x, y, tasks, workers)
             found.append(Samples(x, y))
         sets = Sets(found[0], found[1] if self._held_out else None, found[2], target)
@@ -154,15 +155,16 @@ class _Gaussian(Source):
         from ..kernels.problems.gaussian import Population
 
         power = self._parameters["target_source"] / 2.0
-        prior = np.ones((1, self.dimension)) if not power else self._train_power(power)
+        inputs = self._target.size
+        prior = np.ones((1, inputs)) if not power else self._train_power(power)
         word, norm = self._parameters["target"], self._parameters["target_norm"]
         if self._target_given:
-            vector, prior = self._target, np.empty((0, self.dimension))
+            vector, prior = self._target, np.empty((0, inputs))
         elif word == RANDOM:
             vector, prior = self._target, prior * (norm / _length(prior))
         else:
-            vector = np.array([math.fsum(row) for row in prior]) if len(prior) == self.dimension else prior[0]
-            vector, prior = vector * (norm / _length(vector)), np.empty((0, self.dimension))
+            vector = np.array([math.fsum(row) for row in prior]) if len(prior) == inputs else prior[0]
+            vector, prior = vector * (norm / _length(vector)), np.empty((0, inputs))
         return Population(
             self._train_power(0.5), self._test, vector, prior, self._start, self._parameters["label_noise"]
         )

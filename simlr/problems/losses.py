@@ -10,6 +10,9 @@ With z = <x, theta> the score of a row, u = y z where y is +-1, and z_c = <x, th
 
 Train loss: the mean over the train rows, and with a ridge 1/2 ridge |theta|^2, without the intercept's parameter. Test
 and validation loss: the mean over their rows, without the ridge.
+
+The weights of the scores are theta itself, or, in a diagonal linear network, beta = u * v entry by entry of theta =
+(u, v), which starts at u = initial_scale, v = 0.
 """
 
 from typing import NamedTuple
@@ -30,12 +33,25 @@ SQUARED, LOGISTIC, SOFTMAX, HUBER, SQUARED_HINGE = LOSSES = (
 OF_TWO_CLASSES, OF_CLASSES = (LOGISTIC, SQUARED_HINGE), (LOGISTIC, SQUARED_HINGE, SOFTMAX)
 # The second derivative in z is never above it, nor is the largest eigenvalue of softmax's.
 MOST_CURVATURE = {SQUARED: 2.0, LOGISTIC: 0.25, SOFTMAX: 0.5, HUBER: 1.0, SQUARED_HINGE: 2.0}
+LINEAR, DIAGONAL = MODELS = "linear", "diagonal"  # each at its number in kernels.convex.models
 # What an entry of the table [problem] is where it is left out, and then it is not kept either.
-DEFAULTS = {"loss": SQUARED, "ridge": 0.0, "huber_delta": 1.0, "held_out_rows": 0, "basis": "features"}
+DEFAULTS = {
+    "loss": SQUARED,
+    "ridge": 0.0,
+    "huber_delta": 1.0,
+    "model": LINEAR,
+    "initial_scale": 0.1,
+    "held_out_rows": 0,
+    "basis": "features",
+}
 PARAMETERS = (
     Parameter("loss", rules.one_of(*LOSSES, noun="loss"), SQUARED, f"{', '.join(LOSSES)}; docs/convex.md"),
     Parameter("ridge", rules.not_negative, 0.0, "1/2 ridge |theta|^2 is added to the train loss"),
     Parameter("huber_delta", rules.positive, 1.0, "of loss = 'huber': errors beyond it count linearly"),
+    Parameter(
+        "model", rules.one_of(*MODELS, noun="model"), LINEAR, "linear, or diagonal: <u * v, x>; docs/diagonal.md"
+    ),
+    Parameter("initial_scale", rules.positive, 0.1, "of model = 'diagonal': every entry of u at the start; v is 0"),
 )
 
 
@@ -55,7 +71,16 @@ class Terms(NamedTuple):
     kind: str = SQUARED  # of LOSSES
     outputs: int = 1  # scores of a row: the number of classes for softmax
     delta: float = 1.0  # of Huber's loss
-    ridge: Floats = np.zeros(1)  # (outputs d,) what half the square of each parameter is multiplied with and added
+    ridge: Floats = np.zeros(1)  # (outputs d,) what half the square of each weight is multiplied with and added
+    model: str = LINEAR  # of MODELS
+    scale: float = 0.1  # u at the start of a diagonal network
+
+    @property
+    def start(self) -> Floats:
+        """The parameters at the start, (p,)."""
+        if self.model == LINEAR:
+            return np.zeros(self.ridge.size)
+        return np.repeat([self.scale, 0.0], self.ridge.size)
 
 
 class Objective(NamedTuple):
@@ -67,9 +92,10 @@ class Objective(NamedTuple):
     outputs: int  # scores of a row: the number of classes for softmax, else 1
     delta: float  # of Huber's loss
     ridge: Floats  # (outputs d,)
+    model: str = LINEAR  # of MODELS
 
     def scores(self, theta: Floats) -> Floats:
-        """z (n, outputs) at parameters (outputs d,), class after class."""
+        """z (n, outputs) at weights (outputs d,), class after class."""
         return self.x @ theta.reshape(self.outputs, -1).T
 
 
@@ -81,12 +107,31 @@ def told(table: dict) -> list[str]:
     kinds = kinds if isinstance(kinds, list) else [kinds]
     said = [f"Test loss under loss = {kind!r}: {MEANINGS[kind]}, over the held-out rows." for kind in kinds]
     ridge = ["The train loss has 1/2 ridge |theta|^2 beside it, the test loss has not."] if "ridge" in table else []
-    return [*said, *ridge]
+    scales = table.get("initial_scale", DEFAULTS["initial_scale"])
+    network = [
+        "With model = 'diagonal' the score of a row is <u * v, x>, and training starts at v = 0 and u = "
+        f"{' or '.join(f'{scale:g}' for scale in (scales if isinstance(scales, list) else [scales]))}."
+    ] * has_diagonal(table)
+    return [*said, *network, *ridge]
 
 
 def is_plain(table: dict) -> bool:
-    """Whether a problem's table asks for the squared loss alone, without a ridge: for what quadratics solve."""
-    return all(table.get(key, DEFAULTS[key]) == DEFAULTS[key] for key in ("loss", "ridge"))
+    """Whether a problem's table asks for linear models of the squared loss, without a ridge: what quadratics solve."""
+    return all(table.get(key, DEFAULTS[key]) == DEFAULTS[key] for key in ("loss", "ridge", "model"))
+
+
+def has_diagonal(table: dict) -> bool:
+    """Whether a problem's table asks for diagonal networks, among others."""
+    chosen = table.get("model", LINEAR)
+    return DIAGONAL in (chosen if isinstance(chosen, list) else [chosen])
+
+
+def weights_of(model: str, theta: Floats) -> Floats:
+    """The weights (..., outputs d) of the scores, of parameters (..., p) of a model."""
+    if model == LINEAR:
+        return theta
+    u, v = np.split(theta, 2, axis=-1)
+    return u * v
 
 
 def without_defaults(table: dict) -> dict:
@@ -100,20 +145,29 @@ def terms_of(parameters: dict, features: int, outputs: int, intercept: bool) -> 
     ridge = np.full((outputs, features), given["ridge"])
     if intercept:
         ridge[:, -1] = 0.0
-    return Terms(given["loss"], outputs, given["huber_delta"], ridge.reshape(-1))
+    about = given["model"], given["initial_scale"]
+    return Terms(given["loss"], outputs, given["huber_delta"], ridge.reshape(-1), *about)
 
 
 def check_quadratic(terms: Terms) -> None:
     """Refuse to make quadratics of a train loss that is none, or is another one."""
-    if terms.kind != SQUARED or terms.ridge.any():
+    if terms.kind != SQUARED or terms.ridge.any() or terms.model != LINEAR:
         raise InputError(f"problem: loss {terms.kind!r} with its ridge has no quadratics; `samples` gives its rows")
 
 
 def check(table: dict) -> None:
-    """Refuse a problem's table whose Huber's delta nothing asks for."""
+    """Refuse a problem's table with a number that nothing asks for, or a ridge of a network."""
     chosen = table["loss"] if isinstance(table["loss"], list) else [table["loss"]]
     if table["huber_delta"] != DEFAULTS["huber_delta"] and HUBER not in chosen:
         raise InputError(f"problem.huber_delta goes with loss = 'huber', got {chosen[0]!r}")
+    if not has_diagonal(table):
+        if table["initial_scale"] != DEFAULTS["initial_scale"]:
+            raise InputError("problem.initial_scale goes with model = 'diagonal', got 'linear'")
+    elif table["ridge"] != DEFAULTS["ridge"]:
+        raise InputError(
+            f"problem.ridge goes with model = 'linear', got {table['ridge']!r} with 'diagonal'; weight_decay of an "
+            "[[optimizer]] shrinks u and v"
+        )
 
 
 def values(objective: Objective, z: Floats) -> Floats:

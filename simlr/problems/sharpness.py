@@ -1,7 +1,9 @@
 """The sharpness at some parameters: the largest eigenvalue of the train loss's Hessian there, by Lanczos' method.
 
 H v = (1/n) sum_i x_i l''(z_i) <x_i, v> + ridge v, and for softmax, with p the classes' shares and u_c = <x, v_c>,
-the row's part of class c is p_c (u_c - sum_k p_k u_k) x. No Hessian is made. All parameters at once: after j products
+the row's part of class c is p_c (u_c - sum_k p_k u_k) x. Of a diagonal network with weights u * v, G that product of
+the weights and g the gradient in them, H (a, b) = (v * q + g * b, u * q + g * a), q = G (v * a + u * b). No Hessian is
+made. All parameters at once: after j products
 there are j orthonormal vectors v_1, ..., v_j and a tridiagonal T of theirs, whose largest eigenvalue theta with its
 eigenvector s has a residual of beta_j |s_j|, within which the Hessian has an eigenvalue. It is refined until that is
 TOLERANCE theta, by at most p steps, where T is the Hessian itself.
@@ -13,7 +15,7 @@ can be missed but by a chance of measure 0; every vector is made orthogonal to a
 import numpy as np
 from numpy.typing import NDArray
 
-from .losses import HUBER, LOGISTIC, SOFTMAX, SQUARED, Objective
+from .losses import HUBER, LINEAR, LOGISTIC, SOFTMAX, SQUARED, Objective, slopes, weights_of
 
 Floats = NDArray[np.float64]
 
@@ -32,8 +34,8 @@ def sharpness(objective: Objective, theta: Floats) -> Floats:
     ----------
     objective : Objective
         The train loss: n rows of d features, k outputs.
-    theta : (M, k d) float64
-        Parameters, class after class.
+    theta : (M, p) float64
+        Parameters, class after class; of a diagonal network u, then v.
 
     Returns
     -------
@@ -52,16 +54,16 @@ def sharpness(objective: Objective, theta: Floats) -> Floats:
 
 
 def _largest(objective, theta):
-    """The sharpness at finite parameters (M, k d)."""
+    """The sharpness at finite parameters (M, p)."""
     many, parameters = theta.shape
-    weight = second_derivatives(objective, _scores(objective, theta))
+    product = _product_at(objective, theta)
     vectors = np.empty((many, 0, parameters))
     diagonal, beside = np.empty((many, 0)), np.empty((many, 0))
     start = np.random.Generator(np.random.Philox(key=0)).standard_normal(parameters)
     v = np.broadcast_to(start / np.linalg.norm(start), theta.shape)
     for step in range(1, min(parameters, MOST_STEPS) + 1):
         vectors = np.concatenate([vectors, v[:, None]], axis=1)
-        w = _product(objective, weight, v)
+        w = product(v)
         diagonal = np.column_stack([diagonal, (v * w).sum(axis=1)])
         for _ in range(2):
             w -= np.einsum("mjp,mj->mp", vectors, np.einsum("mjp,mp->mj", vectors, w))
@@ -98,8 +100,27 @@ def second_derivatives(objective: Objective, z: Floats) -> Floats:
     return np.where(y * z < 1.0, 2.0, np.where(np.isfinite(z), 0.0, np.nan))
 
 
+def _product_at(objective, theta):
+    """The function that gives H v (M, p) of v (M, p), at parameters (M, p)."""
+    weights = weights_of(objective.model, theta)
+    z = _scores(objective, weights)
+    curved = second_derivatives(objective, z)
+    if objective.model == LINEAR:
+        return lambda v: _product(objective, curved, v)
+    gradient = np.stack([slopes(objective, each.T)[0].T @ objective.x for each in z]).reshape(weights.shape)
+    gradient /= objective.y.size
+    first, second = np.split(theta, 2, axis=1)
+
+    def product(v):
+        a, b = np.split(v, 2, axis=1)
+        along = _product(objective, curved, second * a + first * b)
+        return np.hstack([second * along + gradient * b, first * along + gradient * a])
+
+    return product
+
+
 def _product(objective, weight, v):
-    """H v, (M, k d)."""
+    """What the Hessian in the weights makes of v, (M, k d)."""
     u = _scores(objective, v)
     if objective.kind == SOFTMAX:
         u = u - (weight * u).sum(axis=1, keepdims=True)

@@ -116,7 +116,7 @@ class TableRows(Source):
             self._intercept = "no intercept (intercept = true adds one)"
         inputs = self.dimension + has_one
         self.terms = losses.terms_of(parameters, inputs, outputs, has_one)
-        self.dimension = outputs * inputs
+        self.dimension = self.terms.start.size
 
     def _add_intercept(self, kind_of_features):
         """A column of ones behind the features, standardised over all rows beforehand where that is asked for.
@@ -139,6 +139,7 @@ class TableRows(Source):
         """What was read, how it is scaled, and whether there is an intercept, in one line."""
         alike = "; nothing is drawn: one seed, but for noise" if self.is_same else ""
         told = "" if self._is_plain else f"; loss {self.terms.kind}"
+        told += "; a diagonal linear network" * (self.terms.model == losses.DIAGONAL)
         if self.terms.kind not in losses.OF_CLASSES:
             told += self._looks_like_classes()
         if self.terms.kind in losses.OF_TWO_CLASSES:

@@ -11,6 +11,7 @@ from ..errors import show
 from ..kernels import status as outcomes
 from ..plan.engines import CLOSED_FORM, MIXED
 from ..plan.plan import Plan
+from ..problems.losses import has_diagonal
 
 FORMAT = "simlr"
 FORMAT_VERSION = 1
@@ -95,18 +96,8 @@ RESULTS = (
     Field("stop_time", CELL, "<f8", "sum of absolute learning rates plus flow time", "1/curvature"),
 )
 AVERAGES = (
-    Field(
-        "average_train_loss",
-        ("schedule", "seed", "level"),
-        "<f8",
-        "train loss of the averaged iterate there; NaN without one",
-    ),
-    Field(
-        "average_test_loss",
-        ("schedule", "seed", "level"),
-        "<f8",
-        "test loss of the averaged iterate there; NaN without one",
-    ),
+    Field("average_train_loss", CELL, "<f8", "train loss of the averaged iterate there; NaN without one"),
+    Field("average_test_loss", CELL, "<f8", "test loss of the averaged iterate there; NaN without one"),
 )
 # Where losses are means over the noise.
 SPREAD = (
@@ -142,6 +133,11 @@ INITIAL = (Field("initial_train_loss", ("seed",), "<f8", "train loss at the star
 TOLD = "share of the test rows whose class is told; NaN where the target has no classes"
 LEAST = "least y <x, theta> / |theta| of a train row; NaN where the loss has no classes"
 ACCURACY = Field("test_accuracy", CELL, "<f8", TOLD), Field("margin", CELL, "<f8", LEAST)
+# Where some model is a diagonal network.
+SIZES = (
+    Field("l1_norm", CELL, "<f8", "sum of |beta|, beta the weights of the scores"),
+    Field("effective_entries", CELL, "<f8", "(sum of |beta|)^2 / sum of beta^2, from 1 to the number of weights"),
+)
 # What is wanted, in the test metric, of the residuals at the stops.
 RESIDUALS = (
     Field(
@@ -169,14 +165,14 @@ STATUS = Field("status", ("schedule", "seed", "level"), "|u1", "outcome; what is
 TRAJECTORIES = (
     *("trajectory_train_loss", "trajectory_test_loss", "trajectory_iterate"),
     *("trajectory_average_train_loss", "trajectory_average_test_loss", "trajectory_test_accuracy"),
-    "trajectory_sharpness",
+    *("trajectory_sharpness", "trajectory_l1_norm", "trajectory_effective_entries"),
 )
 # What is worth nothing where a block is not done.
 BLOCK_DATASETS = frozenset(
     (
         *TRAJECTORIES,
         *(f.name for f in (*RESULTS, *FRACTIONS, *SPREAD, *BINS, *AVERAGES, *RESIDUALS, *CHECKS)),
-        *(f.name for f in (*PROBLEM, *OFFSET, *MATRICES, *INITIAL, *ACCURACY, STATUS)),
+        *(f.name for f in (*PROBLEM, *OFFSET, *MATRICES, *INITIAL, *ACCURACY, *SIZES, STATUS)),
     )
 )
 
@@ -186,7 +182,7 @@ _STEP, _TEXTS_OR_NUMBERS = ("schedule", "record"), ("str", "<f8", "<i8")
 KNOWN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     **{
         field.name: (field.dims, (field.dtype,))
-        for field in (*RESULTS, *SPREAD, *BINS, *AVERAGES, *CHECKS, *ACCURACY, *RESIDUALS, STATUS)
+        for field in (*RESULTS, *SPREAD, *BINS, *AVERAGES, *CHECKS, *ACCURACY, *SIZES, *RESIDUALS, STATUS)
     },
     **{field.name: (field.dims, (field.dtype,)) for field in (*PROBLEM, *INITIAL, *OFFSET, *MATRICES)},
     **dict.fromkeys(TRAJECTORIES, (("schedule", "recorded_seed", "record"), ("<f8", "<f4"))),
@@ -225,6 +221,8 @@ def trajectory_fields(plan: Plan) -> tuple[Field, ...]:
     )
     if plan.config.by_rows:
         fields += (Field("trajectory_test_accuracy", dims, dtype, TOLD),)
+    if has_diagonal(plan.config.problem):
+        fields += tuple(Field(f"trajectory_{one.name}", dims, dtype, one.meaning) for one in SIZES)
     if plan.sharpness:
         fields += (Field("trajectory_sharpness", dims, dtype, "largest eigenvalue of the train loss's Hessian there"),)
     if plan.averages:
@@ -244,7 +242,8 @@ def result_fields(plan: Plan) -> tuple[Field, ...]:
     averages, residuals = AVERAGES if plan.averages else (), RESIDUALS if plan.stop_residual else ()
     fractions, spread = FRACTIONS if plan.landing else (), SPREAD if plan.expects else ()
     bins, accuracy = BINS if plan.bin_error else (), ACCURACY if plan.config.by_rows else ()
-    others = *fractions, *spread, *bins, *accuracy, *averages, *residuals, *checks
+    sizes = SIZES if has_diagonal(plan.config.problem) else ()
+    others = *fractions, *spread, *bins, *accuracy, *sizes, *averages, *residuals, *checks
     return (*trajectory_fields(plan), *RESULTS, *others, STATUS)
 
 

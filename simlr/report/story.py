@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..claims.verdict import FAILS, HOLDS, NOT_RUN
 from .figures.inline import Inline
-from .figures.progress import ACCURACY, SHARPNESS
+from .figures.progress import ACCURACY, SHARPNESS, SPARSITY
 from .tables import Table, agreement, findings_table
 
 # Sections of the analysis that explain, before those that list.
@@ -118,6 +118,7 @@ def _chapters(material, pictures, own):
     chapters += of_keys("How do the losses fall, and the learning rate with them?", COURSE)
     chapters += of_keys("How many test rows are told right along the way?", ACCURACY)
     chapters += of_keys("How sharp is the train loss along the way?", SHARPNESS)
+    chapters += of_keys("How many weights does the network use along the way?", SPARSITY)
     chapters += [chapter for key in MECHANISM for chapter in of_section(key)]
     chapters += of_keys(material.compared, MAIN, RATIO, tables=material.tables)
     chapters += [chapter for key in ("against", "annealing") for chapter in of_section(key)]

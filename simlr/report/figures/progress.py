@@ -1,4 +1,4 @@
-"""Pictures of what is recorded along a run beside its losses: accuracy and sharpness against the steps."""
+"""Pictures of what is recorded along a run beside its losses: accuracy, sharpness and sparsity against the steps."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from ..view import View, most_medians
 from . import style
 from .style import Picture
 
-ACCURACY, SHARPNESS = "accuracy", "sharpness"
+ACCURACY, SHARPNESS, SPARSITY = "accuracy", "sharpness", "sparsity"
 HEADROOM = 3.0  # above the sharpness, and 2 / eta at the start of every schedule
 
 
@@ -66,6 +66,27 @@ def sharpness(view: View) -> Picture | None:
         f"{view.left_out.strip()}{view.problem}"
     )
     return Picture(SHARPNESS, caption, figure)
+
+
+def sparsity(view: View) -> Picture | None:
+    """How many weights a diagonal network has in effect against the steps, over the recorded seeds."""
+    drawn = _drawn(view, "trajectory_effective_entries", lambda name, values: values)
+    if drawn is None:
+        return None
+    figure, panel, seeds = drawn
+    style.log_where_wide(panel, [line.get_ydata() for line in panel.get_lines()])
+    panel.set_ylabel("effective entries")
+    style.legend(figure, panel)
+    names = [name for name in dict.fromkeys((view.base, view.rival)) if name in view.shown]
+    last = {name: _medians(view, name, "trajectory_effective_entries") for name in names}
+    ends = {name: found[np.isfinite(found)][-1] for name, found in last.items() if np.isfinite(found).any()}
+    told = " and ".join(f"{count:.3g} ({view.spoken(name)})" for name, count in ends.items())
+    style.title(figure, f"Effective entries at the end: {told}")
+    caption = (
+        "Effective entries of the weights u * v = beta, (sum of |beta|)^2 / sum of beta^2: k of k of one size. Against "
+        f"steps, median over the {seeds} recorded seeds. {view.left_out.strip()}{view.problem}"
+    )
+    return Picture(SPARSITY, caption, figure)
 
 
 def _edge_told(view):

@@ -18,7 +18,7 @@ from ...text import number
 from ..view import GRID_POINTS, View, most_medians
 from . import style
 from .paths import trajectories
-from .progress import ACCURACY, SHARPNESS, accuracy, sharpness
+from .progress import ACCURACY, SHARPNESS, SPARSITY, accuracy, sharpness, sparsity
 from .style import Picture
 
 MAIN = "test-against-train"
@@ -302,4 +302,5 @@ MAKERS: dict[str, Callable[[View], Picture | None]] = {
     "course": course,
     ACCURACY: accuracy,
     SHARPNESS: sharpness,
+    SPARSITY: sparsity,
 }

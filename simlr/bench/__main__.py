@@ -15,13 +15,20 @@ from collections.abc import Sequence
 
 from ..cli.arguments import DONE, FAILED, Parser, answered, called, say
 from ..errors import RunError, unknown
-from . import basics, closed_forms, harness, jax_peers, layers, networks, streaming, twins
+from . import basics, closed_forms, convex, harness, jax_peers, layers, networks, streaming, twins
 from . import machine as limits
 from .checks import CHECKS
 from .output import as_json, as_text, machine
 
 BUSY = 0.5
-SECTIONS = {**basics.SECTIONS, **closed_forms.SECTIONS, **networks.SECTIONS, **layers.SECTIONS, **streaming.SECTIONS}
+SECTIONS = {
+    **basics.SECTIONS,
+    **closed_forms.SECTIONS,
+    **convex.SECTIONS,
+    **networks.SECTIONS,
+    **layers.SECTIONS,
+    **streaming.SECTIONS,
+}
 
 
 def parser() -> Parser:

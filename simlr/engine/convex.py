@@ -133,9 +133,9 @@ class RowDescent:
                 rows,
                 recorded[rows] - place.start,
                 draws,
-                _table(terms, sets.train, middles, BLOCK if self._few and terms.outputs == 1 else QUAD),
-                None if sets.validation is None else _table(bare, sets.validation, middles),
-                _table(bare, sets.test, middles),
+                table_of(terms, sets.train, middles, BLOCK if self._few and terms.outputs == 1 else QUAD),
+                None if sets.validation is None else table_of(bare, sets.validation, middles),
+                table_of(bare, sets.test, middles),
                 not np.isnan(middles).any(),
                 terms.start,
                 *(bound, minimiser, floor, initial, sets.target),
@@ -384,7 +384,7 @@ def _middle(terms, y):
     return 0.5 * (low + high) if low < high and ((y == low) | (y == high)).all() else np.nan
 
 
-def _table(terms: Terms, rows: Samples, middles: list[float], side: int = QUAD) -> Table:
+def table_of(terms: Terms, rows: Samples, middles: list[float], side: int = QUAD) -> Table:
     """Rows as the kernels want them, padded to a multiple of QUAD, and where `side` is BLOCK with rows in lanes."""
     seeds, count, inputs = rows.x.shape
     padded, wide = (-(-count // size) * size for size in (QUAD, side))

@@ -20,6 +20,8 @@ from simlr.analysis.run_analysis import Analysis
 from simlr.report import __main__ as report
 from simlr.report.figures import style
 from simlr.report.figures.inline import legend_entries
+from simlr.report.figures.run import course
+from simlr.report.view import View
 
 pytest.importorskip("matplotlib")
 KEYS = {"against", "annealing", "course", "distribution", "paths", "ratio", "test-against-train"}
@@ -164,6 +166,18 @@ def test_a_long_title_and_legend_do_not_squash_the_panels_of_a_file():
     height = struct.unpack(">II", image[16:24])[1] / style.PIXELS_AN_INCH
     assert panel.get_position().height * height > 0.6 * page_height
     assert figure.get_figheight() == page_height
+
+
+def test_the_panels_of_the_course_have_one_axis_of_time():
+    """Where the losses of a panel span little its axis is linear, and that of time, which all share, is not."""
+    run = simlr.run(runs.grid(runs.ROOT / "data/diabetes.toml", seeds__count=30, record__seeds=30, record__points=30))
+    found = Analysis(run)
+    with style.applied():
+        figure = course(View(run, found.rows, found.lead)).figure
+        figure.canvas.draw()
+    scales = {panel.get_yscale() for panel in figure.axes}
+    places = [[panel.transData.transform((time, 1.0))[0] for time in (0.1, 1.0, 10.0)] for panel in figure.axes]
+    assert scales == {"linear", "log"} and places[0] == places[1] == places[2] and places[0][0] < places[0][1]
 
 
 def test_a_legend_has_dashes_and_marker_of_a_line_with_intervals():

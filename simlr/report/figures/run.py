@@ -23,6 +23,7 @@ from .style import Picture
 
 MAIN = "test-against-train"
 MOST_STAIRS = 500
+LEAST_RATE = 1e-4  # of the largest: a decay to almost nothing would press all others to the edge
 
 
 def pictures(view: View) -> list[style.Picture]:
@@ -235,10 +236,11 @@ def course(view: View) -> Picture | None:
     drawn = [name for name in view.shown if _draw_course(view, name, panels)]
     if not drawn:
         return None
-    style.logarithmic(panels[0], "x")
-    for panel in panels:
+    for panel in panels[1:]:
         if not panels[0].get_shared_x_axes().joined(panels[0], panel):
             panel.sharex(panels[0])
+    style.logarithmic(panels[0], "x")  # once shared: a panel that joins later keeps the scale that it had
+    for panel in panels:
         style.log_where_wide(panel, [line.get_ydata() for line in panel.get_lines()])
     labels = ("train loss" + " above its floor" * view.excess, "test loss", "learning rate")
     for panel, label in zip(panels, labels, strict=True):
@@ -247,6 +249,9 @@ def course(view: View) -> Picture | None:
     axis = "time: sum of learning rates, plus flow time" if view.has_flow else "step"
     panels[-1].set_xlabel(axis)
     _limit(view, panels[:2], drawn)
+    if panels[-1].get_yscale() == "log":
+        bottom, top = panels[-1].get_ylim()
+        panels[-1].set_ylim(max(bottom, LEAST_RATE * top), top)
     for level in view.levels if view.by_loss else ():
         panels[0].axhline(level, color="#7f7f7f", linewidth=0.8, linestyle=(0, (2, 3)), zorder=0)
     style.legend(figure, panels[0])

@@ -175,7 +175,10 @@ def _numpy(training) -> Callable[[], np.ndarray]:
 
 
 def _slopes(np, loss, z, y):
-    """Slopes (b, S, outputs), and a function that gives losses (b, S), at scores (b, S, outputs) of rows, in NumPy or in JAX's NumPy."""
+    """Slopes (b, S, outputs), and a function that gives losses (b, S), at scores (b, S, outputs) of rows.
+
+    `np` is NumPy, or JAX's.
+    """
     if loss == "softmax":
         top = z.max(axis=2, keepdims=True)
         e = np.exp(z - top)

@@ -132,6 +132,9 @@ def _check_side(key, side, entries, config, measure):
     if not picked:
         wanted = ", ".join(f"{name} = {value}" for name, value in checked.items() if name not in ("name", "at"))
         raise InputError(f"{key}: no schedule has {wanted}")
+    flowing = [entries[s].name for s in picked if entries[s].flows]
+    if measure == "stop_step" and flowing:
+        raise InputError(f"{key}: schedule {flowing[0]!r} has a flow, which takes no steps; use measure = 'stop_time'")
     if checked.get("at") == END and any(entries[s].flows for s in picked):
         raise InputError(f"{key}.at = 'end': schedule {entries[picked[0]].name!r} has a flow, which has no last step")
     return checked

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..analysis.answer_words import times
 from ..analysis.comparison import APART, BETTER, EVEN, FEWEST, NEITHER, NOTHING, OPEN, TIE, WORSE
-from ..analysis.families import NO_EDGE
+from ..analysis.families import NO_EDGE, likely
 from ..analysis.levels import place
 from ..analysis.wording import at_value, begun, joined, noun, spoken
 from ..text import many, shortened, value_text
@@ -86,8 +86,7 @@ def _of_one(kind, pair, margin):
     if pair.outcome == EVEN:
         return f"At {where}, {a} and {b} differ by less than {100 * margin:g} %"
     if pair.outcome == APART:
-        gap = f"{100 * pair.train_gap:.2g} %"
-        return f"{a} cannot be compared with {b}: at {where} their train losses are {gap} apart"
+        return f"{a} cannot be compared with {b}: at {where} their train losses are {gap_text(pair)} apart"
     if pair.outcome == NEITHER:
         return f"In most seeds neither {a} nor {b} gets to {where}"
     if pair.outcome == NOTHING:
@@ -139,9 +138,10 @@ def annealing(kind: str, pairs: Sequence[Any], steady: Sequence[str] = (), quest
 def best(families: Sequence[Sequence[Any]], margin: float, where: str = "", plain: bool = True) -> str:
     """The best values of some families of `Choice`s; one at the edge of what was tried is said to be.
 
-    Where no two values of a family end over a share `margin` of test loss apart, none of them is called the best. They
-    are of one combination of problem parameters; `where` says which, where the run has others. Where it is not `plain`
-    what is best, the headline says that it is the test loss.
+    Where no two values of a family end over a share `margin` of test loss apart, none of them is called the best; where
+    resamples of the seeds have others, too, those that are best in 95 % of them are told. They are of one combination of
+    problem parameters; `where` says which, where the run has others. Where it is not `plain` what is best, the headline
+    says that it is the test loss.
     """
     chosen = [rows for rows in families if any(row.best for row in rows)]
     if not chosen:
@@ -155,7 +155,7 @@ def best(families: Sequence[Sequence[Any]], margin: float, where: str = "", plai
             values.append(f"any from {tried}, {100 * margin:g} % apart at most ({spoken(row.family)})")
             continue
         edge = f", the {row.edge} tried: a better one may lie beyond" if row.edge != NO_EDGE else ""
-        values.append(f"{value_text(row.value)} ({spoken(row.family)}{edge})")
+        values.append(f"{_undecided_among(rows, row)} ({spoken(row.family)}{edge})")
     while len(values) > 1 and sum(map(len, values)) > LONGEST:
         values.pop()
     left = len(chosen) - len(values)
@@ -163,3 +163,22 @@ def best(families: Sequence[Sequence[Any]], margin: float, where: str = "", plai
     of = noun(chosen[0][0].parameter).name + (f" at {where}" if where else "")
     of = of if plain else f"{of} for the test loss"
     return f"The best {of}: {joined(values) if not more else ', '.join(values)}{more}"
+
+
+def gap_text(pair: Any) -> str:
+    """How far the train losses of a pair are apart, in percent: two digits, or as many as a whole number has."""
+    percent = 100.0 * pair.train_gap
+    return f"{percent:.2g} %" if percent < 100.0 else f"{percent:,.0f} %"
+
+
+def _undecided_among(rows, row):
+    """The best value; the ends of those that it cannot be told from, and of how many that can be compared it is."""
+    sure = likely(rows)
+    ends = [value_text(sure[0].value), value_text(sure[-1].value)] if sure else []
+    text = value_text(row.value)
+    if len(sure) == 2:
+        text = f"{ends[0]} or {ends[1]}, not told apart"
+    elif len(sure) > 2:
+        text = f"one of {len(sure)} from {ends[0]} to {ends[1]}, not told apart"
+    left = sum(other.below_level for other in rows)
+    return text + (f", {left} of {len(rows)} left out that end at less train loss" if left else "")

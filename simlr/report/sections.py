@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..analysis import directions
 from ..analysis.comparison import APART, SAYS
-from ..analysis.families import STEADY, SURE, shapes_and_methods
+from ..analysis.families import STEADY, likely, shapes_and_methods
 from ..analysis.levels import heading, last, place
 from ..analysis.on_page import MOST_GROUPS, MOST_LINES, Group
 from ..analysis.summary import is_exact
@@ -147,7 +147,7 @@ def apart_table(kind: str, pairs: Sequence[Any], where: str) -> Table:
             told[pair.a],
             others[pair.b],
             heading(kind, pair.level),
-            f"{100 * pair.train_gap:.2g} %",
+            headlines.gap_text(pair),
             f"{pair.apart} of {pair.seeds}",
             number(pair.ratio_apart),
         )
@@ -211,24 +211,14 @@ def _after_lead(analysis, key, at_last):
     return key[0] != analysis.lead.problem, not members & set(analysis.lead.sides)
 
 
-def likely(rows: Sequence[Any]) -> Sequence[Any]:
-    """The values of a family, in their order, that are best in 95 % of the resamples together: the fewest there are."""
-    chosen: list[Any] = []
-    total = 0.0
-    for row in sorted(rows, key=lambda row: -row.win_share):
-        if total >= SURE or not row.win_share > 0.0:
-            break
-        chosen, total = [*chosen, row], total + row.win_share
-    return [row for row in rows if row in chosen]
-
-
 def _best_table(kind, problem, families):
     """The table of the families of one problem combination."""
     header = ("schedules", "parameter", "tried", "at", "best", "in % of resamples", "95 % of them", "test loss")
     lines, told = [], told_apart([rows[0].family for rows in families[:MOST_LINES]])
     for rows in families[:MOST_LINES]:
         tried = f"{len(rows)}: {value_text(rows[0].value)} to {value_text(rows[-1].value)}"
-        outcome = ("none reached it", "-", "-", "-")
+        some = any(row.reached for row in rows)
+        outcome = ("none at equal train loss" if some else "none reached it", "-", "-", "-")
         winner = next((row for row in rows if row.best), None)
         if winner is not None:
             value = value_text(winner.value) + (f" ({winner.edge} tried)" if winner.edge else "")

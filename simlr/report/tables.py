@@ -61,7 +61,8 @@ def describe(rows: Sequence[Row]) -> str:
 
 def agreement(verdict: Verdict) -> str:
     """How many of the figures that could be measured agree with the paper's."""
-    counted = [finding for finding in verdict.findings if finding.outcome != NOT_RUN]
+    known = (finding for finding in verdict.findings if finding.measured != "" or finding.outcome == HOLDS)
+    counted = [finding for finding in known if finding.outcome != NOT_RUN]
     agree = sum(finding.outcome == HOLDS for finding in counted)
     return f"{agree} of {many(len(counted), 'figure')} measured agree with the paper's" if counted else "none measured"
 
@@ -166,7 +167,11 @@ def _accuracy_table(group, label):
     """Median share of the test rows whose class is told."""
     lines, told = [], told_apart(group.shown)
     for name in group.shown:
-        values = (f"{100 * row.test_accuracy:.1f}" + _marks(row).replace(BELOW, "") for row in group.of(name))
+        values = (
+            "-" if row.test_accuracy != row.test_accuracy
+            else f"{100 * row.test_accuracy:.1f}" + _marks(row).replace(BELOW, "")
+            for row in group.of(name)
+        )  # fmt: skip
         lines.append((told[name], *values))
     title = f"Test rows whose class is told, in %, {WORDS[group.kind].when}, median over seeds{label}"
     header = ("schedule", *(heading(group.kind, level) for level in group.levels))

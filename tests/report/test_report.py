@@ -517,8 +517,8 @@ def test_the_page_answers_with_the_rows_of_the_analysis(folder):
 
 def test_the_likely_best_are_the_fewest_that_make_up_95_percent():
     rows = [SimpleNamespace(win_share=share) for share in (0.02, 0.5, 0.4, 0.06, 0.02)]
-    assert [row.win_share for row in sections.likely(rows)] == [0.5, 0.4, 0.06]
-    assert sections.likely([SimpleNamespace(win_share=float("nan"))]) == []
+    assert [row.win_share for row in families.likely(rows)] == [0.5, 0.4, 0.06]
+    assert families.likely([SimpleNamespace(win_share=float("nan"))]) == []
 
 
 def test_another_baseline(folder, finished, capsys):

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from ...analysis.comparison import APART, MARGIN
+from ...analysis.families import likely
 from ...analysis.levels import place
 from ...analysis.on_page import MOST_GROUPS
 from ...analysis.wording import at_value, noun, spoken, told_apart
 from ...text import MOST_NAMES, first_few, shortened, some
-from ..sections import RATE, Section, likely, ranks_shown
+from ..sections import RATE, Section, ranks_shown
 from ..view import View
 from . import style
 from .optima import optima

@@ -36,6 +36,9 @@ class Rates(NamedTuple):
     last_record: np.ndarray  # (S,) step to which a recorded cell goes on
     # (S,) the largest learning rate of the whole schedule; only exact descent asks for it.
     peak: np.ndarray = np.empty(0)
+    # (S, N) learning rate of every cell through the whole chunk, in the place of eta; (0, 0) where a schedule has one
+    # for all seeds. Times are then not those of the steps.
+    own: np.ndarray = np.empty((0, 0))
 
 
 class Pieces(NamedTuple):

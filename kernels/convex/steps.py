@@ -165,7 +165,7 @@ def answer_alarms(pool, trial, scratch, count, launch, step, t):
 def take_segment(pool, memory, drawn, batch, trial, scratch, count, launch, n, step, end, first_step):
     """Take the steps from `step` to `end`, first_step that of the chunk; return how many cells left the pool."""
     method, filled = launch.method, whole_lanes(count)
-    lay_out_rates(pool, count, launch.rates.eta, step - first_step, end - step)
+    lay_out_rates(pool, count, launch.rates, step - first_step, end - step)
     moment = first_moment(pool, count)
     left = 0
     at = memory.point if is_elsewhere(method.optimizer) else pool.r

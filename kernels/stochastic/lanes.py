@@ -188,13 +188,15 @@ def store_cells(pool, count, state):
 
 
 @inline
-def lay_out_rates(pool, count, eta, t, steps):
+def lay_out_rates(pool, count, rates, t, steps):
     """Row k of the pool's rates = the absolute rate of step t + k of the chunk in every lane that holds a cell."""
+    by_cell = rates.own.shape[0] > 0
     for lane in range(count):
         s = pool.schedule[lane]
         if s != IDLE:
             for k in range(steps):
-                pool.rates[k, lane] = eta[s, t + k] / pool.unit[lane]
+                rate = rates.own[s, pool.seed[lane]] if by_cell else rates.eta[s, t + k]
+                pool.rates[k, lane] = rate / pool.unit[lane]
 
 
 @inline

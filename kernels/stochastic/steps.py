@@ -68,7 +68,7 @@ def segment_end(pool, count, launch, n, step, last_step):
 def take_segment(pool, drawn, count, launch, n, step, end, first_step):
     """Take the steps from `step` to `end`, first_step that of the chunk; return how many cells left the pool."""
     method, filled = launch.method, whole_lanes(count)
-    lay_out_rates(pool, count, launch.rates.eta, step - first_step, end - step)
+    lay_out_rates(pool, count, launch.rates, step - first_step, end - step)
     moment = first_moment(pool, count)
     left = 0
     for now in range(step, end):

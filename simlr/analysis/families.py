@@ -244,8 +244,10 @@ def shape_of(schedule: Schedule) -> str:
 
     Annealed: a large rate, then a small one. The last rate is at most half the largest, which comes before it; a flow
     at the end counts as a rate of 0. Steady: all rates equal, or a flow from the start. Looked at in every constant
-    stretch and at 256 moments of every other one.
+    stretch and at 256 moments of every other one. Rates that follow each seed's loss are "other": some may never fall.
     """
+    if schedule.plateau:
+        return OTHER
     sampled = [np.zeros(0)]
     for first, steps, rate in schedule.pieces():
         if rate is not None:

@@ -50,6 +50,11 @@ def check_grid(config: Any) -> None:
             "stop.validation looks at single runs, and [expectation] has only their mean; use stop.train_loss, or "
             "stop.steps"
         )
+    if plateau := next((schedule for schedule, _ in config.schedules() if schedule.plateau), None):
+        raise InputError(
+            f"schedule {plateau.name!r}: its rates follow the loss of a single run, and [expectation] has only the "
+            "mean; leave [expectation] out"
+        )
     if lands(config.stop):
         raise InputError(
             "stop.landing = 'exact' shortens the step of a single run, and [expectation] has only their mean; "

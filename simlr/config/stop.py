@@ -99,6 +99,11 @@ def check_schedule(stop: dict, schedule: Schedule) -> None:
                 f"stop.steps: a budget of {min(beyond)} steps falls into the flow of schedule {schedule.name!r}, "
                 f"which begins after {schedule.length}"
             )
+    if schedule.plateau and schedule.plateau["every"] > schedule.length:
+        raise InputError(
+            f"schedule {schedule.name!r}: every must be at most its {schedule.length} steps, else no look is taken, "
+            f"got {schedule.plateau['every']}"
+        )
     if VALIDATION in stop:
         if schedule.flows:
             raise InputError(

@@ -22,7 +22,7 @@ from .buffers import Buffers
 from .convex import RowDescent
 from .deterministic import ExactDescent
 from .exact_means import STOPS, ExactMeans
-from .stochastic import Stochastic, kind_of, losses
+from .stochastic import Stochastic, launched_as, losses
 from .stop_rules import StopRules
 
 
@@ -146,8 +146,8 @@ class Engine:
             yield self._sources[index], draws, slice(begin - first, begin - first + draws.size)
 
     def _validation(self, first, last, batch):
-        """The validation quadratics of these seeds, whose problems are given; None where none stops a run."""
-        if VALIDATION not in self._plan.config.stop:
+        """The validation quadratics of these seeds, whose problems are given; None where nothing looks at them."""
+        if not self._plan.looks_at_validation:
             return None
         parts = []
         for source, draws, place in self._parts(first, last):
@@ -166,7 +166,7 @@ class Engine:
             weights = [1 if engine == RECURRENCE else longest_table(self._plan.schedules[s]) for s in indices]
             yield from batches(indices, weights)
         stochastic = np.flatnonzero(engines == STOCHASTIC)
-        kinds = [kind_of(*self._plan.methods[s]) for s in stochastic]
+        kinds = [launched_as(self._plan, s) for s in stochastic]
         for kind in dict.fromkeys(kinds):
             indices = stochastic[[other == kind for other in kinds]]
             yield from batches(indices, np.ones(indices.size, np.int64))
@@ -193,20 +193,18 @@ class Engine:
             self.launch(losses_sweep, seeds.landscape, seeds.recorded, moments, iterates, indices, *along)
             if iterates:
                 self._write_iterates(seeds, indices, moments, True, results)
+            if self._plan.has_plateaus:
+                known = ~np.isnan(results["trajectory_train_loss"][indices])
+                rates = self._plan.recorded_rates(indices)[:, None]
+                results["trajectory_learning_rate"][indices] = np.where(known, rates, np.nan)
 
     def _write_stops(self, seeds, indices, stops, residual, results):
         """What is known at the stops but for the losses, with residuals (S, N, E, d); levels in the grid's order."""
         known = {name: stops[name] for name in ("stop_step", "status", "stop_look_step") if name in stops}
         known["stop_time"] = seeds.absolute_time(indices, stops["stop_time"])
-        if seeds.validation is not None:
-            held_out, landscape = seeds.validation, seeds.landscape
-            landscape = landscape._replace(
-                offset=held_out.offset,
-                test_matrix=held_out.matrix,
-                test_floor=held_out.floor,
-                test_slope=held_out.slope,
-            )
-            known["validation_loss"] = losses(landscape, np.arange(seeds.dimension.size), residual, self.launch)[1]
+        if VALIDATION in self._plan.config.stop:
+            everyone = np.arange(seeds.dimension.size)
+            known["validation_loss"] = losses(seeds.held_out, everyone, residual, self.launch)[1]
         if self._plan.stop_residual:
             known["stop_residual"] = residual
         if self._plan.landing:
@@ -224,9 +222,10 @@ class Engine:
         recorded = self._plan.points and seeds.recorded.size
         if self._by_loss or recorded:
             rates, _ = self._exact.rates(indices)
-            passages = Stochastic(
+            steps = Stochastic(
                 self._plan, seeds, indices, seeds.cells, self._plan.points, self._train_rows, self.launch
-            ).run(rates)
+            )
+            passages = steps.run(rates)
             mark_out_of_reach(seeds.cells, passages)
         stops = passages._asdict() if self._by_loss else self._stops.of_stochastic(seeds, indices, self._train_rows)
         self._write_stops(seeds, indices, stops, stops["stop_r"], results)
@@ -237,6 +236,8 @@ class Engine:
             moments = passages.record_r, passages.record_average
             for name, values in self._stochastic_losses(seeds, seeds.recorded, "trajectory_", *moments).items():
                 results[name][indices] = values
+            if self._plan.has_plateaus:
+                results["trajectory_learning_rate"][indices] = steps.recorded_rates(seeds.recorded)
             if self._plan.config.record["iterates"]:
                 self._write_iterates(seeds, indices, passages.record_r, False, results)
 

@@ -50,7 +50,7 @@ class BlockSeeds:
     batch : Batch
         The problems of the N seeds, d axes each.
     validation : Sloped or None
-        Their validation losses, where a validation set stops runs.
+        Their validation losses, where they are looked at.
     first, last : int
         The seeds are first..last - 1.
     buffers : Buffers
@@ -94,6 +94,15 @@ class BlockSeeds:
         self.landscape = arrays.Landscape(
             *(batch.curvature, batch.initial_residual, batch.offset, batch.test_matrix),
             *(batch.train_floor, batch.test_floor, batch.test_slope),
+        )
+
+    @property
+    def held_out(self) -> arrays.Landscape:
+        """The landscape with the validation loss in the place of the test loss."""
+        assert self.validation is not None
+        held_out = self.validation
+        return self.landscape._replace(
+            offset=held_out.offset, test_matrix=held_out.matrix, test_floor=held_out.floor, test_slope=held_out.slope
         )
 
     def start(self, schedules: int) -> arrays.Course:

@@ -7,7 +7,7 @@ class for softmax; those of a diagonal network are u, then v, and start at `Term
 
 from collections.abc import Callable, Iterator
 from multiprocessing.pool import ThreadPool
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +28,13 @@ from ..problems.losses import DIAGONAL, LOSSES, MODELS, OF_CLASSES, Objective, T
 from ..problems.minimum import Minimum, curvature_bound, minimum, train_loss
 from ..problems.sharpness import sharpness
 from ..problems.source import Samples, Source
+from ..schedules.plateau import VALIDATION_LOSS, Plateaus
 from ..store import file_format
 from .buffers import Buffers
 from .deterministic import ExactDescent
 from .early_stopping import EarlyStopping
 from .step_budgets import without_levels
-from .stochastic import OF_METHOD, Stochastic, carried, column, kind_of, numbers_of
+from .stochastic import OF_METHOD, Stochastic, carried, column, kind_of, launched_as, numbers_of
 from .stop_rules import StopRules
 from .thresholds import of_rows
 
@@ -169,7 +170,7 @@ class RowDescent:
 
     def _batches(self):
         """The schedules in batches of one kind of steps each."""
-        kinds = [kind_of(*method) for method in self._plan.methods]
+        kinds = [launched_as(self._plan, s) for s in range(len(self._plan.schedules))]
         for kind in dict.fromkeys(kinds):
             indices = np.flatnonzero([other == kind for other in kinds])
             yield from batches(indices, np.ones(indices.size, np.int64))
@@ -183,9 +184,10 @@ class RowDescent:
         cells, (rates, _) = arrays.Cells(scale, threshold, row), self._exact.rates(indices)
         by_loss = self._plan.config.level_kind in LOSS_KINDS
         if by_loss or (self._plan.points and part.recorded.size):
-            passages = RowSteps(self._plan, part, indices, cells, self._plan.points, self._launch).run(rates)
+            steps = RowSteps(self._plan, part, indices, cells, self._plan.points, self._launch)
+            passages = steps.run(rates)
             mark_out_of_reach(cells, passages)
-            self._write_moments(part, indices, passages, results)
+            self._write_moments(part, indices, steps, results)
         stops = passages._asdict() if by_loss else self._other_stops(part, indices, cells, rates)
         self._write_stops(part, indices, stops, np.argsort(order), results)
 
@@ -215,11 +217,14 @@ class RowDescent:
         for name, values in known.items():
             results[name][indices, part.place] = values[:, :, given]
 
-    def _write_moments(self, part, indices, passages, results):
+    def _write_moments(self, part, indices, steps, results):
         """What is known at the recorded moments."""
         if not (self._plan.points and part.recorded.size):
             return
+        passages = steps.passages
         known = self._losses(part, part.recorded, passages.record_r, passages.record_average)
+        if self._plan.has_plateaus:
+            known["learning_rate"] = steps.recorded_rates(part.recorded)
         for name, values in known.items():
             results[f"trajectory_{name}"][indices, part.rows] = values
         if self._plan.sharpness:
@@ -252,15 +257,14 @@ class RowSteps(Stochastic):
         self, plan: Plan, part: Part, indices: NDArray[np.int64], cells: arrays.Cells, points: int, launch: Callable
     ):  # fmt: skip
         self._plan, self._indices, self._cells, self._launch = plan, indices, cells, launch
+        self.plateaus, self._part = Plateaus.of([plan.schedules[s] for s in indices], part.draws.size), part
         methods = [plan.methods[s] for s in indices]
         optimizer, average, source, batch, sigma = kind_of(*methods[0])
         self._method = arrays.Method(optimizer, average, *(column(methods, 0, key) for key in OF_METHOD))
-        parameters, seeds = part.bound.shape[1], part.draws.size
-        counts = np.full(seeds, parameters, np.int64)
-        labels = np.full(indices.size, sigma)
-        self._noise = arrays.Noise(source, plan.config.seeds["root"], batch, labels, part.draws, counts)
-        self._rows: Any = part.train
-        averaging = average != averages.NO_AVERAGE
+        parameters, seeds, root = part.bound.shape[1], part.draws.size, plan.config.seeds["root"]
+        counts, labels = np.full(seeds, parameters, np.int64), np.full(indices.size, sigma)
+        self._noise = arrays.Noise(source, root, batch, labels, part.draws, counts)
+        self._rows, averaging = part.train, average != averages.NO_AVERAGE
         levels, recorded = cells.threshold.shape[1], int((cells.row >= 0).sum())
         start = np.tile(part.start, (indices.size, seeds, 1))
         state, self.passages = arrays.empty_passages(
@@ -273,8 +277,13 @@ class RowSteps(Stochastic):
         limits = numbers[:, [by_rows.CLIP_NORM, by_rows.CLIP_VALUE]]
         self._rules = by_rows.Rules(numbers, int(np.isfinite(limits).any() or numbers[:, by_rows.COUPLED].any()))
 
-    def take(self, rates: arrays.Rates, first: int) -> None:
-        """Take the steps of `rates`, of which `first` come before."""
+    def _monitored(self):
+        """The losses (S, N) that rates depend on, of the last iterates."""
+        table = self._part.validation if self.plateaus.monitor == VALIDATION_LOSS else self._part.train
+        return measure(table, np.arange(self._part.draws.size), self.state.r[:, :, None], self._launch)[0][:, :, 0]
+
+    def _step(self, rates, first):
+        """Take the steps of `rates`, as they are."""
         given = self._cells, rates, self._method, self._rules, self._noise, self._rows
         self._launch(convex_sweep, *given, self.state, self.passages, first)
 

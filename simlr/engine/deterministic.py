@@ -70,7 +70,8 @@ class ExactDescent:
     def _peak(self, s):
         """The largest rate of schedule s; where it varies over very many steps, of evenly spaced ones."""
         if s not in self._peaks:
-            self._peaks[s] = largest_rate(self._plan.schedules[s])
+            schedule = self._plan.schedules[s]
+            self._peaks[s] = schedule.plateau.get("learning_rate") or largest_rate(schedule)
         return self._peaks[s]
 
     def run(

@@ -14,6 +14,7 @@ from ..kernels.stochastic import averages, gradients, optimizers
 from ..kernels.stochastic.steps import stochastic_sweep
 from ..plan.plan import Plan
 from ..plan.rate_tables import chunks_of
+from ..schedules.plateau import VALIDATION_LOSS, Plateaus, look_of
 from .block_inputs import BlockSeeds
 from .deterministic import any_stepping
 
@@ -71,6 +72,19 @@ def kind_of(optimizer: dict[str, Any], noise: dict[str, Any]) -> tuple[int, int,
         kind = by_rows.NADAM_OPTAX
     average = AVERAGE[optimizer.get("average", "none")]
     return kind, average, source, noise.get("batch_size", 1), noise["sigma"] if of_labels else 0.0
+
+
+def launched_as(plan: Plan, s: int) -> tuple:
+    """What schedules of one launch have in common: `kind_of`, and where rates follow a loss which one, looked at when.
+
+    Parameters
+    ----------
+    plan : Plan
+        The grid's plan.
+    s : int
+        Which of its schedules.
+    """
+    return (*kind_of(*plan.methods[s]), *look_of(plan.schedules[s].plateau))
 
 
 def numbers_of(optimizer: dict[str, Any]) -> list[float]:
@@ -145,6 +159,7 @@ class Stochastic:
         train_rows: Callable[[BlockSeeds], arrays.Rows], launch: Callable,
     ):  # fmt: skip
         self._plan, self._indices, self._cells, self._launch = plan, indices, cells, launch
+        self.plateaus, self._seeds = Plateaus.of([plan.schedules[s] for s in indices], seeds.dimension.size), seeds
         methods = [plan.methods[s] for s in indices]
         optimizer, average, source, batch, _ = kind_of(*methods[0])
         self._method = arrays.Method(optimizer, average, *(column(methods, 0, key) for key in OF_METHOD))
@@ -152,7 +167,7 @@ class Stochastic:
             source, plan.config.seeds["root"], batch, column(methods, 1, "sigma"), seeds.draws, seeds.dimension
         )
         if source >= gradients.WITH_REPLACEMENT:
-            self._rows = train_rows(seeds)
+            self._rows: Any = train_rows(seeds)
         else:
             count = np.zeros(seeds.dimension.size, np.int64)
             self._rows = arrays.Rows(np.zeros((1, 0, plan.dimension)), np.zeros((1, 0)), count)
@@ -169,7 +184,44 @@ class Stochastic:
         return self._cells
 
     def take(self, rates: arrays.Rates, first: int) -> None:
-        """Take the steps of `rates`, of which `first` come before."""
+        """Take the steps of `rates`, of which `first` come before; where cells have their own rates, look at losses."""
+        if self.plateaus is None:
+            self._step(rates, first)
+            return
+        for begin, end in self.plateaus.windows(first, first + rates.eta.shape[1]):
+            if not any_stepping(self._cells, self.passages, rates, begin):
+                return
+            # Neither is read.
+            eta, time = (np.zeros((self._indices.size, end - begin + more)) for more in (0, 1))
+            self._step(rates._replace(eta=eta, time=time, own=self.plateaus.rate), begin)
+            if end % self.plateaus.every == 0:
+                self.plateaus.look(end, self._monitored())
+
+    def _monitored(self):
+        """The losses (S, N) that rates depend on, of the last iterates."""
+        looks_apart = self.plateaus.monitor == VALIDATION_LOSS
+        landscape = self._seeds.held_out if looks_apart else self._seeds.landscape
+        everyone = np.arange(self._seeds.dimension.size)
+        return losses(landscape, everyone, self.state.r[:, :, None], self._launch)[int(looks_apart)][:, :, 0]
+
+    def timed(self, stops: dict[str, NDArray]) -> dict[str, NDArray]:
+        """Stops with the times of the rates that the cells had."""
+        return stops if self.plateaus is None else stops | {"stop_time": self.plateaus.stop_times(stops)}
+
+    def recorded_rates(self, recorded: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The rates (S, R, K) at the recorded moments of some seeds, counted from the first."""
+        if self.plateaus is None:
+            return np.repeat(self._plan.recorded_rates(self._indices)[:, None], recorded.size, axis=1)
+        steps = self._plan.record_step[self._indices]
+        # At the end the rate is that of the last step.
+        last = np.array([self._plan.schedules[s].length - 1 for s in self._indices])[:, None]
+        cells = self._indices.size, self.plateaus.rate.shape[1], steps.shape[1]
+        found = self.plateaus.rates_at(np.broadcast_to(np.minimum(steps, last)[:, None], cells))
+        ended = np.isnan(self.passages.record_r).any(axis=3)
+        return np.where(ended, np.nan, found[:, recorded])
+
+    def _step(self, rates, first):
+        """Take the steps of `rates`, as they are."""
         self._launch(
             stochastic_sweep,
             self._cells,
@@ -200,7 +252,7 @@ class Stochastic:
         passages.stop_r[left] = state.r[schedule, seed]
         if state.average.shape[2]:
             passages.stop_average[left] = state.average[schedule, seed]
-        return passages
+        return passages._replace(**self.timed(passages._asdict()))
 
 
 OF_METHOD = {"momentum": np.float64, "average_start": np.int64, "average_decay": np.float64}

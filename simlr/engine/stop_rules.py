@@ -100,7 +100,8 @@ class StopRules:
         cells, (rates, _) = step_budgets.without_levels(seeds.cells), self._exact.rates(indices)
         steps = Stochastic(self._plan, seeds, indices, cells, self.moments, train_rows, self._launch)
         stopping = None
-        if seeds.validation is not None:  # given where, and only where, it stops runs
+        if VALIDATION in self._stop:
+            assert seeds.validation is not None
             rule, quadratic, state = self._stop[VALIDATION], losses_of_r(seeds.validation), steps.state
             stopping = EarlyStopping(rule, quadratic, steps.passages, state.r, state.average, self._launch)
         return self.of_steps(steps, indices, rates, stopping)
@@ -131,10 +132,11 @@ class StopRules:
         if stopping is None:
             steps.run(step_budgets.rates_to(rates, self._budgets()))
             recorded = {"stop_r": passages.record_r, "stop_average": passages.record_average}
-            return self._at_budgets(indices, rates.length, passages, end, recorded)
+            return steps.timed(self._at_budgets(indices, rates.length, passages, end, recorded))
         spans = self._plan.tables.spans(indices, chunks_of(rates.length), ahead=True)
         step_and_check(spans, steps.cells, rates, stopping, steps.take, (passages.record_r, passages.record_average))
-        return self._where_stopped(indices, rates, stopping, {"stop_r": state.r, "stop_average": state.average}, end)
+        left = {"stop_r": state.r, "stop_average": state.average}
+        return steps.timed(self._where_stopped(indices, rates, stopping, left, end))
 
     def _budgets(self):
         """The budgets of steps, ascending."""

@@ -21,7 +21,7 @@ from ..problems import losses, registry
 from ..problems.source import Problem
 from ..schedules import checking
 from ..schedules.plugin import with_plugins
-from ..schedules.registry import KINDS, Kind
+from ..schedules.registry import KINDS, PLATEAU, Kind
 from ..schedules.schedule import FLOW
 from ..schedules.tabulation import tabulate
 from . import listing
@@ -217,6 +217,8 @@ def drawing(kind: str) -> str:
     needed = [name for name, default in checking.parameters(kind).items() if default is None]
     if not set(needed) <= DRAWN.keys():
         return ""
+    if kind == PLATEAU:
+        return "  no drawing: its rates depend on the loss of each seed; docs/stopping.md"
     try:
         rates = tabulate(kind, steps=3 if kind == "table" else STEPS, **{name: DRAWN[name] for name in needed})
     except InputError:

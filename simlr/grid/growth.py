@@ -160,6 +160,8 @@ class Growth:
         if before.phases == now.phases:
             return EVERYTHING
         binned = engine == EXPECTATION and self.here.bin_error > 0.0
+        if now.plateau or before.plateau:
+            return NOTHING
         if engine == MIXED or binned or VALIDATION in self.here.config.stop or self._new_levels:
             return NOTHING
         from ..engine.deterministic import largest_rate
@@ -218,7 +220,8 @@ def _ways(plan):
         from ..engine.convex import FEW_SCHEDULES
 
         few = len(plan.schedules) <= FEW_SCHEDULES
-    return plan.config.by_rows, few, set(plan.engines) == {EXPECTATION}, plan.dimension
+    means = set(plan.engines) == {EXPECTATION}
+    return plan.config.by_rows, few, means, plan.dimension, plan.has_plateaus  # of which rates are recorded
 
 
 def _steps_taken_alike(before: Schedule, now: Schedule) -> int:

@@ -17,7 +17,7 @@ from ..config.reading import config_of, read_recorded
 from ..config.settings import SETTINGS
 from ..config.study import StudyConfig
 from ..errors import DamageError, InputError
-from ..plan.plan import Plan
+from ..plan.plan import Plan, what_looks_at_validation
 from ..problems import registry
 from ..problems.source import Source
 from ..store import create, file_format
@@ -199,10 +199,9 @@ class Job:
                 f"clipping, go with problems that have rows, such as 'dataset', not with {config.problem['kind']!r}"
             )
         blind = next((source for source in self.sources if source.validation is None), None)
-        if "validation" in config.stop and blind:
-            raise InputError(
-                f"stop.validation needs a validation set of problem {kind.kind!r}, {blind.validation_needs}"
-            )
+        looks = what_looks_at_validation(config) if blind else ""
+        if blind and looks:
+            raise InputError(f"{looks} needs a validation set of problem {kind.kind!r}, {blind.validation_needs}")
         self._check_population(kind)
         wanted, noises = config.seeds["count"], {noise["kind"] for _, noise, _ in config.methods()}
         is_noisy = noises != {"none"} and config.expectation is None

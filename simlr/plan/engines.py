@@ -46,7 +46,11 @@ def engine_of(config: GridConfig, seeds: int, schedule: Schedule, optimizer: dic
     """
     if config.by_rows:
         return ROWS
-    if not is_plain(optimizer, noise):
+    if schedule.plateau and config.engine == "closed-form":
+        raise InputError(
+            f"engine 'closed-form': the rates of schedule {schedule.name!r} are known as steps are taken; use 'auto'"
+        )
+    if schedule.plateau or not is_plain(optimizer, noise):
         if config.engine == "closed-form":
             raise InputError(
                 f"engine 'closed-form': schedule {schedule.name!r} has no closed form with optimizer "

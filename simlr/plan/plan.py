@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..config.grid import GridConfig
 from ..config.methods import method_parameters
-from ..config.stop import lands
+from ..config.stop import VALIDATION, lands
 from ..errors import InputError
+from ..schedules.plateau import VALIDATION_LOSS
 from ..schedules.schedule import Schedule
 from . import block_size
 from .engines import MOST_PAIRED_AXES, engine_of
@@ -23,6 +24,15 @@ from .rate_tables import RateTables
 from .recording import RecordedSeeds, recorded_moments
 
 MOST_CELLS = 1 << 52
+
+
+def what_looks_at_validation(config: GridConfig) -> str:
+    """The key of a grid that asks for validation losses, "" where none does."""
+    if VALIDATION in config.stop:
+        return "stop.validation"
+    looking = (s.name for s, _ in config.schedules() if s.plateau.get("monitor") == VALIDATION_LOSS)
+    name = next(looking, None)
+    return "" if name is None else f"schedule {name!r}: monitor = {VALIDATION_LOSS!r}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +143,16 @@ class Plan:
         return any("average" in optimizer for optimizer, _ in self.grid.methods)
 
     @property
+    def has_plateaus(self) -> bool:
+        """Whether some schedule of the grid has rates of its own for every seed."""
+        return any(schedule.plateau for schedule in self.grid.schedules)
+
+    @cached_property
+    def looks_at_validation(self) -> bool:
+        """Whether a stop rule or a schedule of the grid looks at validation losses."""
+        return bool(what_looks_at_validation(self.config))
+
+    @property
     def grid(self) -> Self:
         """The plan with all schedules of the grid: how a cell is computed is a matter of all of them."""
         return self.whole or self
@@ -213,6 +233,11 @@ class Plan:
     def record_step(self) -> NDArray[np.int64]:
         """(S, K): discrete steps taken at each recorded moment; -1 in slots that are not used."""
         return self._moments[0]
+
+    def recorded_rates(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(S, K): the learning rates at the recorded moments of some schedules, in their units; 0 in a flow."""
+        rates = np.array([self.tables.at(s, self.record_step[s])[0] for s in indices])
+        return np.where(np.isnan(self.record_flow_time[indices]), rates, 0.0)
 
     @property
     def record_flow_time(self) -> NDArray[np.float64]:

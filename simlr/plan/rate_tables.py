@@ -41,7 +41,7 @@ class RateTables:
         """eta (T,) and time (T + 1,) of one schedule's chunk, T the steps that it has there."""
         last = self._last
         if last is None or last[0] != (s, chunk):
-            eta = self._schedules[s].rates(chunk * CHUNK, (chunk + 1) * CHUNK)
+            eta = self._rates(s, chunk * CHUNK, (chunk + 1) * CHUNK)
             time = np.empty(eta.size + 1)
             time[0] = self._elapsed_before(s, chunk)
             with np.errstate(over="ignore"):
@@ -49,6 +49,13 @@ class RateTables:
                 time[1:] += time[0]
             last = self._last = (s, chunk), (eta, time)
         return last[1]
+
+    def _rates(self, s, first, last):
+        """The rates of steps first..last - 1 of a schedule, NaN where every seed has its own."""
+        schedule = self._schedules[s]
+        if schedule.plateau:
+            return np.full(max(0, min(last, schedule.length) - first), np.nan)
+        return schedule.rates(first, last)
 
     def _elapsed_before(self, s, chunk):
         """The sum of the learning rates before a chunk: constant pieces by a product, others by sums in order."""
@@ -63,9 +70,9 @@ class RateTables:
                 whole, rest = divmod(taken, CHUNK)
                 while len(sums) <= whole:
                     start = first + (len(sums) - 1) * CHUNK
-                    sums.append(sums[-1] + float(np.sum(self._schedules[s].rates(start, start + CHUNK))))
+                    sums.append(sums[-1] + float(np.sum(self._rates(s, start, start + CHUNK))))
                 start = first + whole * CHUNK
-                rates = self._schedules[s].rates(start, start + rest)
+                rates = self._rates(s, start, start + rest)
                 times.append(sums[whole] + float(np.sum(rates)) if rest else sums[whole])
         return sum(times, 0.0)
 

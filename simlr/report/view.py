@@ -12,6 +12,7 @@ from ..analysis.levels import is_loss, last_shared, place
 from ..analysis.schedule_parts import ScheduleParts
 from ..analysis.summary import Row, is_exact, problem_groups
 from ..analysis.wording import at, at_value, begun, joined, spoken, told_apart
+from ..schedules.registry import PLATEAU
 from ..store.file_format import is_own
 from ..text import MOST_NAMES, first_few, many
 
@@ -287,8 +288,17 @@ class View:
         return np.where(steps < 0, np.nan, steps)
 
     def rates(self, name: str) -> NDArray[np.float64]:
-        """Learning rates (K,) at the recorded moments, absolute; 0 in a flow."""
+        """Learning rates (K,) at the recorded moments, absolute; 0 in a flow, and the median of those of the seeds."""
+        own = self.own_rates(name)
+        if own is not None:
+            return most_medians(own)
         return self.run["learning_rate"][self.index(name)] / self._unit(name)
+
+    def own_rates(self, name: str) -> NDArray[np.float64] | None:
+        """Learning rates (R, K) of the recorded seeds, absolute, of a schedule whose rates depend on their losses."""
+        if self.run["schedule_kind"][self.index(name)] != PLATEAU or "trajectory_learning_rate" not in self.run.names:
+            return None
+        return self.run["trajectory_learning_rate"][self.index(name)] / self._unit(name)
 
     def _unit(self, name):
         """What rates and times are divided by: the median sharpness for those in its units, else 1."""

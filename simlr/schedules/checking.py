@@ -16,9 +16,9 @@ from ..inputs.parameters import check_keys as refuse_unknown_keys
 from ..inputs.rules import Rule
 from ..plugins.kinds import SCHEDULE, PluginKind
 from ..plugins.loading import installed
-from . import optimal  # optimal and shapes enter their kinds
+from . import optimal, plateau  # which enter their kinds, as shapes do
 from .plugin import try_out
-from .registry import ALIASES, KINDS, kind_of
+from .registry import ALIASES, KINDS, PLATEAU, kind_of
 from .rules import RULES, rate_list
 from .schedule import FLOW, Phase, Schedule
 
@@ -31,7 +31,8 @@ FILE_KEYS = ("file", "column", "header")  # of a table, in place of its rates
 def kinds() -> list[str]:
     """The names of all schedule kinds that a phase can have, the flow included."""
     # The usual ones first, whatever was imported first.
-    return [*sorted(KINDS, key=lambda kind: KINDS[kind].function.__module__ == optimal.__name__), FLOW]
+    later = optimal.__name__, plateau.__name__
+    return [*sorted(KINDS, key=lambda kind: KINDS[kind].function.__module__ in later), FLOW]
 
 
 def parameters(kind: str) -> dict[str, Any]:
@@ -217,6 +218,8 @@ def build(key: str, name: str, unit: str, tables: list[dict], max_steps: int) ->
     discrete = tables[:-1] if flows else tables
     if any(table["kind"] == FLOW for table in discrete):
         raise InputError(f"{key}: a flow ends by itself and must be the last phase")
+    if len(tables) > 1 and any(table["kind"] == PLATEAU for table in tables):
+        raise InputError(f"{key}: a {PLATEAU} is a whole schedule, and no phase beside others")
     if any("steps" not in table for table in discrete[:-1]):
         raise InputError(f"{key}: steps is missing in a phase that is not the last")
     discrete = [table for table in discrete if table.get("steps") != 0]

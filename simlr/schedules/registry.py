@@ -37,12 +37,13 @@ class Kind:
     length: Callable | None = None  # (**parameters) -> its own number of steps, which holds where none is given
     rules: Mapping[str, Rule] = field(default_factory=dict)  # of parameters that `rules.RULES` has no rule of
     is_known: bool = True  # whether the function is there; of a plug-in that is not loaded it is not, and then
-    defaults: Mapping[str, Any] = field(default_factory=dict)  # those of its parameters that have one
+    # Those of its parameters that have one, where these are no arguments of the function but all names of `rules`.
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def parameters(self) -> dict[str, Any]:
         """Name -> default, or None where it must be given."""
-        if not self.is_known:
+        if self.defaults or not self.is_known:
             return {name: self.defaults.get(name) for name in self.rules}
         _, _, *signature = inspect.signature(self.function).parameters.values()
         return {p.name: None if p.default is p.empty else p.default for p in signature}
@@ -58,6 +59,7 @@ ALIASES = {
     "poly": "polynomial",
 }
 GRID_KINDS = ("optimal",)  # which a grid alone has
+PLATEAU = "reduce_on_plateau"  # the kind whose rates depend on the losses of a run
 
 
 def kind_of(name: str) -> Kind:

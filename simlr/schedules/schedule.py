@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .registry import Array, kind_of
+from .registry import PLATEAU, Array, kind_of
 
 FLOW = "flow"
 MOST_PIECES = 4096
@@ -35,6 +35,8 @@ class Phase:
 
     def pieces(self) -> list[Piece]:
         """The phase as [(first step, steps, learning rate), ...], the rate None where it varies from step to step."""
+        if self.kind == PLATEAU:
+            return [(0, self.steps, None)]
         kind, parameters = kind_of(self.kind), dict(self.parameters)
         starts = kind.starts(self.steps, **parameters) if kind.starts and self.steps else []
         if 0 < len(starts) <= MOST_PIECES:
@@ -57,6 +59,11 @@ class Schedule:
     unit: str  # "absolute", or "sharpness": rates in units of 1/sharpness
     phases: tuple[Phase, ...]
     flows: bool
+
+    @property
+    def plateau(self) -> dict[str, Any]:
+        """Where its rates fall as the loss of each seed has it, the rule by which they do; else empty."""
+        return next((dict(phase.parameters) for phase in self.phases if phase.kind == PLATEAU), {})
 
     def pieces(self) -> list[Piece]:
         """The steps as [(first step, steps, learning rate), ...], the rate None where it varies from step to step."""

@@ -130,6 +130,7 @@ PROBLEM = (
 )
 # Where rows are gone through, of losses that are no quadratics.
 INITIAL = (Field("initial_train_loss", ("seed",), "<f8", "train loss at the start"),)
+NEXT_RATE = "learning rate of the next step, in the schedule's unit; 0 in a flow"
 TOLD = "share of the test rows whose class is told; NaN where the target has no classes"
 LEAST = "least y <x, theta> / |theta| of a train row; NaN where the loss has no classes"
 ACCURACY = Field("test_accuracy", CELL, "<f8", TOLD), Field("margin", CELL, "<f8", LEAST)
@@ -165,7 +166,7 @@ STATUS = Field("status", ("schedule", "seed", "level"), "|u1", "outcome; what is
 TRAJECTORIES = (
     *("trajectory_train_loss", "trajectory_test_loss", "trajectory_iterate"),
     *("trajectory_average_train_loss", "trajectory_average_test_loss", "trajectory_test_accuracy"),
-    *("trajectory_sharpness", "trajectory_l1_norm", "trajectory_effective_entries"),
+    *("trajectory_sharpness", "trajectory_l1_norm", "trajectory_effective_entries", "trajectory_learning_rate"),
 )
 # What is worth nothing where a block is not done.
 BLOCK_DATASETS = frozenset(
@@ -225,6 +226,8 @@ def trajectory_fields(plan: Plan) -> tuple[Field, ...]:
         fields += tuple(Field(f"trajectory_{one.name}", dims, dtype, one.meaning) for one in SIZES)
     if plan.sharpness:
         fields += (Field("trajectory_sharpness", dims, dtype, "largest eigenvalue of the train loss's Hessian there"),)
+    if plan.has_plateaus:
+        fields += (Field("trajectory_learning_rate", dims, dtype, f"{NEXT_RATE}, NaN beyond a divergence"),)
     if plan.averages:
         meaning = "of the averaged iterate at the recorded moments; NaN without one"
         fields += (
@@ -389,8 +392,5 @@ def record_datasets(plan: Plan) -> list[tuple[Field, NDArray]]:
         (Field("recorded_seed", ("recorded_seed",), "<i8", "seeds whose trajectories are kept"), recorded + plan.first),
         (Field("recorded_step", dims, "<i8", "discrete steps taken; -1 in slots not used", "steps"), plan.record_step),
         (Field("recorded_time", dims, "<f8", "sum of learning rates plus flow time, in the schedule's unit"), times),
-        (
-            Field("learning_rate", dims, "<f8", "learning rate of the next step, in the schedule's unit; 0 in a flow"),
-            rates,
-        ),
+        (Field("learning_rate", dims, "<f8", f"{NEXT_RATE}, NaN where every seed has its own"), rates),
     ]

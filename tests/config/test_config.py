@@ -19,7 +19,6 @@ from simlr.config.reading import read
 from simlr.config.settings import SETTINGS
 from simlr.errors import InputError, show
 from simlr.problems import registry
-from simlr.schedules.registry import KINDS
 from simlr.schedules.rules import RULES
 from simlr.schedules.schedule import FLOW
 
@@ -126,7 +125,7 @@ def axis(values):
 
 @st.composite
 def phase(draw, last):
-    kind = draw(st.sampled_from([*KINDS, *([FLOW] if last else [])]))
+    kind = draw(st.sampled_from([*PARAMETERS, *([FLOW] if last else [])]))
     if kind == FLOW:
         return {"kind": kind}
     # Values that go together in every combination; vectors as TOML has them.

@@ -34,7 +34,8 @@ def phases(draw):
 
 
 def test_every_kind_has_a_twin():
-    assert sorted([*DISCRETE, "flow"]) == sorted(checking.kinds())
+    # Rates that are those of a run have their twin beside runs: tests/engine/test_plateaus.py.
+    assert sorted([*DISCRETE, "flow", "reduce_on_plateau"]) == sorted(checking.kinds())
     assert sorted(naive_schedules.TWINS) == DISCRETE
     old = ["constant", "step", "exponential", "linear", "polynomial", "cosine", "warmup", "flow"]
     assert [kind for kind in checking.kinds() if kind in old] == old

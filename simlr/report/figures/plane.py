@@ -122,6 +122,8 @@ def redrawn(schedule: Schedule, land: Landscape, level: float, lands: bool = Fal
         theta.
     """
     unit = land.curvature.max() if schedule.unit == "sharpness" else 1.0
+    if schedule.plateau:  # whose rates are those of the run
+        return np.empty((0, 2))
     rates = schedule.rates(0, min(schedule.length, MOST_STEPS)) / unit
     if np.isnan(rates).any():  # of a plug-in that is not loaded
         return np.empty((0, 2))

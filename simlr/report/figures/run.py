@@ -257,11 +257,13 @@ def course(view: View) -> Picture | None:
     style.legend(figure, panels[0])
     style.title(figure, view.sentence_of_times())
     scaled = any(view.run["schedule_unit"][view.index(name)] == "sharpness" for name in view.shown)
+    lowered = any(view.own_rates(name) is not None for name in drawn)
     caption = (
         f"Losses and learning rate against {'time' if view.has_flow else 'steps'}, median over the "
         f"{view.recorded()[0].size} recorded seeds{'; dotted: the levels' * view.by_loss}. "
         f"{'A gradient flow takes no steps and has no learning rate. ' * view.has_flow}"
         f"{'Rates in units of 1/sharpness are drawn with the median sharpness. ' * scaled}"
+        f"{'Bands: quartiles of rates that follow the loss of each seed. ' * lowered}"
         f"{view.left_out.strip()}{view.problem}"
     )
     return style.Picture("course", caption, figure)
@@ -281,6 +283,11 @@ def _draw_course(view, name, panels):
     # From the moment before, for the rate is that of the step just taken; the start lies far left.
     places = np.maximum(moments, 1e-3 * moments[later].min())
     panels[-1].plot(places, np.where(rates > 0.0, rates, np.nan), drawstyle="steps-pre", **line, **thin)
+    own = view.own_rates(name)
+    if own is not None:
+        known = np.isfinite(own).any(axis=0)
+        low, high = np.nanquantile(np.where(known, own, 0.0), [0.25, 0.75], axis=0)
+        panels[-1].fill_between(places, low, high, step="pre", color=line["color"], alpha=0.2, linewidth=0.0)
     return True
 
 

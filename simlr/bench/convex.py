@@ -175,10 +175,7 @@ def _numpy(training) -> Callable[[], np.ndarray]:
 
 
 def _slopes(np, loss, z, y):
-    """Slopes (b, S, outputs), and a function that gives losses (b, S), at scores (b, S, outputs) of rows.
-
-    `np` is NumPy, or JAX's.
-    """
+    """Slopes (b, S, outputs) at scores, and a function that gives losses (b, S); in NumPy or in JAX's NumPy."""
     if loss == "softmax":
         top = z.max(axis=2, keepdims=True)
         e = np.exp(z - top)

@@ -167,15 +167,16 @@ def _accuracy_table(group, label):
     """Median share of the test rows whose class is told."""
     lines, told = [], told_apart(group.shown)
     for name in group.shown:
-        values = (
-            "-" if row.test_accuracy != row.test_accuracy
-            else f"{100 * row.test_accuracy:.1f}" + _marks(row).replace(BELOW, "")
-            for row in group.of(name)
-        )  # fmt: skip
+        values = (_percent(row.test_accuracy) + _marks(row).replace(BELOW, "") for row in group.of(name))
         lines.append((told[name], *values))
     title = f"Test rows whose class is told, in %, {WORDS[group.kind].when}, median over seeds{label}"
     header = ("schedule", *(heading(group.kind, level) for level in group.levels))
     return Table(title, header, tuple(lines), ())
+
+
+def _percent(share):
+    """A share as a cell of a table."""
+    return f"{100 * share:.1f}" if math.isfinite(share) else "-"
 
 
 def _ratio_table(group, label):

@@ -10,6 +10,7 @@ from simlr.analysis.run_analysis import Analysis
 from simlr.analysis.summary import rows
 from simlr.grid import new
 from simlr.report import __main__ as report
+from simlr.report import tables
 from simlr.report.view import View
 
 pytest.importorskip("matplotlib")
@@ -84,6 +85,27 @@ def test_the_pictures_draw_what_the_run_has(table):
     np.testing.assert_allclose(edge[0], 2.0 * np.median(run["sharpness"]) / 0.3)
 
 
+def test_all_panels_of_the_course_have_the_steps_at_one_place(table):
+    """Losses that vary by little have a linear axis, which once made that of the steps linear too."""
+    from simlr.report.figures import run as figures
+    from simlr.report.figures import style
+
+    run = simlr.load(table[0] / f"{table[1]}.h5")
+    with style.applied():
+        panels = figures.course(View(run, rows(run), Analysis(run).lead)).figure.axes
+    assert "linear" in {panel.get_yscale() for panel in panels}
+    for step in (1.0, 30.0, 1000.0):
+        places = [panel.transScale.transform((step, 1.0))[0] for panel in panels]
+        assert places == [np.log10(step)] * len(panels)
+
+
+def test_what_is_not_reached_has_no_accuracy(table):
+    """A schedule of 100 steps has none after 1,000: a dash, as in the table of losses."""
+    shown = [one for one in tables.tables(rows(simlr.load(table[0] / f"{table[1]}.h5"))) if "told" in one.title]
+    cells = {cell for line in shown[0].lines for cell in line[1:]}
+    assert "-*" in cells and not any("nan" in cell for cell in cells)
+
+
 def test_a_run_of_least_squares_has_neither_picture(finished):
     from simlr.report.figures import progress
 
@@ -119,3 +141,55 @@ def test_at_the_minimum_it_is_scikit_learns_classifier(table):
         ]
         assert best
         assert (run["test_accuracy"][best, seed, 0] == other.score(z, data.target[test])).all()
+
+
+LARGER = """
+name = "larger"
+[problem]
+kind = "dataset"
+file = "rows.npz"
+train_rows = {rows}
+loss = "{loss}"
+intercept = true
+ridge = 0.05
+[seeds]
+count = 2
+[stop]
+steps = [{steps}]
+[record]
+points = 0
+[[schedule]]
+kind = "constant"
+unit = "sharpness"
+learning_rate = 1.0
+steps = {steps}
+[[optimizer]]
+kind = "nesterov"
+momentum = 0.95
+"""
+
+
+SIZES = [("breast_cancer", "logistic", 300, 1500), ("digits", "softmax", 400, 800)]
+
+
+@pytest.mark.parametrize(("name", "loss", "rows", "steps"), SIZES)
+def test_two_larger_tables_come_to_scikit_learns_classifier(name, loss, rows, steps, tmp_path):
+    """Two classes of 30 features, and ten of 64 of which some are the same in every row."""
+    data = getattr(datasets, f"load_{name}")()
+    np.savez(tmp_path / "rows.npz", features=data.data, target=data.target)
+    (tmp_path / "grid.toml").write_text(LARGER.format(rows=rows, loss=loss, steps=steps))
+    run, d = simlr.run(simlr.GridConfig.from_toml(tmp_path / "grid.toml")), data.data.shape[1]
+    for seed in range(2):
+        stream = np.random.Philox(key=np.array([0, seed], np.uint64), counter=[0, 0, 1, 0])
+        order = np.argsort(np.random.Generator(stream).random(len(data.data)), kind="stable")
+        own, held = data.data[order[:rows]], data.data[order[rows:]]
+        spread = np.where(own.std(axis=0) > 0.0, own.std(axis=0), 1.0)
+        x, z = (own - own.mean(axis=0)) / spread, (held - own.mean(axis=0)) / spread
+        other = linear_model.LogisticRegression(C=1.0 / (RIDGE * rows), tol=1e-10, max_iter=10_000)
+        other.fit(x, data.target[order[:rows]])
+        theta = run["train_minimiser"][seed].reshape(-1, d + 1)
+        np.testing.assert_allclose(theta[:, :-1], other.coef_, atol=2e-5)
+        bias = theta[:, -1] - (theta[:, -1].mean() if loss == "softmax" else 0.0)
+        np.testing.assert_allclose(bias, other.intercept_, atol=2e-4)
+        assert run["train_loss"][0, seed, 0] < run["train_floor"][seed] + 1e-9
+        assert run["test_accuracy"][0, seed, 0] == other.score(z, data.target[order[rows:]])

@@ -37,6 +37,7 @@ from .step_budgets import without_levels
 from .stochastic import OF_METHOD, Stochastic, carried, column, kind_of, launched_as, numbers_of
 from .stop_rules import StopRules
 from .thresholds import of_rows
+from .weights import margins, sizes
 
 Floats = NDArray[np.float64]
 
@@ -340,49 +341,6 @@ def sharpness_along(part: Part, theta: Floats, workers: int) -> Floats:
 
     with lapack.one_thread(), ThreadPool(workers) as pool:
         return np.stack(pool.map(of_seed, range(theta.shape[1])), axis=1)
-
-
-def sizes(weights: Floats) -> tuple[Floats, Floats]:
-    """|beta|_1 of weights (..., d), and |beta|_1^2 / |beta|_2^2: of k entries of one size k."""
-    with np.errstate(all="ignore"):
-        length = np.abs(weights).sum(axis=-1)
-        largest = np.abs(weights).max(axis=-1, keepdims=True)
-        shares = np.abs(weights) / largest
-        return length, shares.sum(axis=-1) ** 2 / (shares**2).sum(axis=-1)
-
-
-def margins(table: Table, theta: Floats) -> Floats:
-    """By how much of |theta| the row that is worst told is on its own side, below 0 where it is on the other one.
-
-    Parameters
-    ----------
-    table : Table
-        The train rows of N seeds.
-    theta : (S, N, M, outputs d) float64
-        Weights at M moments of S schedules.
-
-    Returns
-    -------
-    (S, N, M) float64
-        min y <x, theta> / |theta| over the rows, of softmax that of the right class's score less the largest other one;
-        NaN where theta is 0 or the loss has no classes.
-    """
-    found = np.full(theta.shape[:3], np.nan)
-    if LOSSES[table.kind] not in OF_CLASSES:
-        return found
-    with lapack.one_thread(), np.errstate(all="ignore"):
-        for n, count in enumerate(table.count):
-            x, y = table.x[n, :count], table.y[n, :count]
-            score = theta[:, n].reshape(*found.shape[::2], table.outputs, -1) @ x.T  # (S, M, outputs, rows)
-            if table.outputs == 1:
-                side = y * score[:, :, 0]
-            else:
-                own = y.astype(int)[None, None, None]
-                right = np.take_along_axis(score, own, 2)[:, :, 0]
-                np.put_along_axis(score, own, -np.inf, 2)
-                side = right - score.max(axis=2)
-            found[:, n] = side.min(axis=2) / np.sqrt((theta[:, n] ** 2).sum(axis=2))
-    return found
 
 
 def _middle(terms, y):

@@ -242,7 +242,6 @@ def course(view: View) -> Picture | None:
     style.logarithmic(panels[0], "x")  # once shared: a panel that joins later keeps the scale that it had
     for panel in panels:
         style.log_where_wide(panel, [line.get_ydata() for line in panel.get_lines()])
-    style.logarithmic(panels[0], "x")  # once they share the axis: a panel that joins a logarithmic one stays linear
     labels = ("train loss" + " above its floor" * view.excess, "test loss", "learning rate")
     for panel, label in zip(panels, labels, strict=True):
         panel.set_ylabel(label)

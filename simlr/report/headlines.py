@@ -138,10 +138,10 @@ def annealing(kind: str, pairs: Sequence[Any], steady: Sequence[str] = (), quest
 def best(families: Sequence[Sequence[Any]], margin: float, where: str = "", plain: bool = True) -> str:
     """The best values of some families of `Choice`s; one at the edge of what was tried is said to be.
 
-    Where no two values of a family end over a share `margin` of test loss apart, none is called the best; where resamples
-    of the seeds have others too, those that are best in 95 % of them are told. They are of one combination of problem
-    parameters; `where` says which, where the run has others. Where it is not `plain` what is best, the headline says that
-    it is the test loss.
+    Where no two values of a family end over a share `margin` of test loss apart, none is called the best; where some
+    resamples of the seeds have others, those that are best in 95 % of them are told. They are of one combination of
+    problem parameters; `where` says which, where the run has others. Where it is not `plain` what is best, the headline
+    says that it is the test loss.
     """
     chosen = [rows for rows in families if any(row.best for row in rows)]
     if not chosen:

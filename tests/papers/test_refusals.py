@@ -26,6 +26,8 @@ REFUSED = [
     ("wu2024", {"margin": 1e300}, "study.margin must be a number > 0, at most 1e100"),
     ("andriushchenko2023", {"nonzero": 201}, "study.nonzero must be at most study.dimension, 200, got 201"),
     ("andriushchenko2023", {"shares": [0.0, 0.001]}, r"study.shares must be apart by a step at least, got \[0, 0\]"),
+    ("cohen2021", {"start": 1e200}, "study.start must be a number from 1e-50 to 1e50"),
+    ("cohen2021", {"length": 0.0}, "study.length must be a number from 1e-50 to 1e50"),
     ("wang2026", {"batch_powers": [0.25, 0.65, 0.995]}, r"study.batch_powers: b = 0.995 takes batches of 2\^1990 rows"),
     ("wang2026", {"log_apart": 1000}, "study.log_apart must be a whole number from 1 to 20"),
     ("wang2026", {"least_left": 2.0}, "study.least_left must be a number > 0, at most 1"),

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from runs import assert_same_bits, run_blocks
+from runs import assert_same_bits, command, run_blocks
 
 import simlr
 from naive import convex as naive
@@ -261,7 +261,7 @@ def test_the_scale_of_the_start_chooses_between_the_l1_and_the_l2_solution():
         assert np.linalg.norm(betas[0]) > 1.1 * np.linalg.norm(l2)
 
 
-def test_bits_do_not_depend_on_blocks_threads_a_resume_or_a_shard(tmp_path):
+def test_bits_do_not_depend_on_blocks_threads_or_a_resume(tmp_path):
     text = (GRID + NOISES).replace(f"{LONG}", "60")
     few = [("seeds.count", 5), ("record.sharpness", True)]
     whole = simlr.run(grid_of(text, *few), threads=1)
@@ -355,3 +355,22 @@ def test_what_does_not_go_with_it_is_refused_in_one_line(changes, said):
     with pytest.raises(InputError, match=said) as told:
         simlr.run(grid_of(GRID.replace(f"{LONG}", "20"), *changes))
     assert len(str(told.value).splitlines()) == 1
+
+
+def test_a_run_grows_and_is_merged_to_the_bits_of_one(tmp_path):
+    """More seeds and rates, and two shards."""
+    text = (GRID + NOISES).replace(f"{LONG}", "60").replace("seeds = 2", 'seeds = "all"')
+    wanted = simlr.run(grid_of(text, ("seeds.count", 5), ("run.block_seeds", 2)))
+    path = tmp_path / "run.h5"
+    simlr.run(grid_of(text, ("seeds.count", 3), ("run.block_seeds", 2)), path)
+    grown = simlr.run(grid_of(text, ("seeds.count", 5), ("run.block_seeds", 2)), path, extend=True)
+    assert_same_bits(grown, wanted)
+    (tmp_path / "grid.toml").write_text(text)
+    settings = ["--set", "seeds.count=5", "--set", "run.block_seeds=2"]
+    for index in (0, 1):
+        shard = ["grid.toml", *settings, "--shard", f"{index}/2", "--out", f"{index}.h5"]
+        done = command(*shard, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    done = command("0.h5", "1.h5", "--out", "whole.h5", cwd=tmp_path, module="simlr.merge")
+    assert done.returncode == 0, done.stderr
+    assert_same_bits(simlr.load(tmp_path / "whole.h5"), wanted)

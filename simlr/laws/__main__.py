@@ -20,7 +20,7 @@ from ..text import printable
 from . import scaling_result
 from .best import Best, best_schedule
 from .curve import since
-from .files import Read, read_curve
+from .files import MOST_STEPS, Read, read_curve
 from .fitting import Fit, fit
 from .law import law_of, names
 from .of_run import LOSSES, Exact, curves_of_run, exact_losses
@@ -211,6 +211,8 @@ def _best(options, read: list[Read], found: Fit) -> Best:
 
     fitted = [one.curve for one in read if one.curve.name not in options.hold_out]
     horizon = options.horizon or max(len(np.asarray(curve.rates)) for curve in fitted)
+    if horizon > MOST_STEPS:
+        raise InputError(f"--horizon must be at most {MOST_STEPS:,} steps, got {horizon:,}")
     peak = max(float(np.max(curve.rates)) for curve in fitted) if options.peak is None else options.peak
     batch = options.batch if options.batch is not None else fitted[0].batch
     values = {"warmup": options.warmup, "batch": batch}

@@ -21,6 +21,7 @@ PARTS = 2  # groups of steps an octave of steps to the next loss
 BEYOND = 30.0  # times the range of its starts is where a parameter may go
 LEAST_SHARE = 1e-9  # of the losses' scale: a coefficient is above it
 REWEIGHTED = 12
+LEAST_DRAWS = 20  # for the ends of an interval
 
 
 class Fit(NamedTuple):
@@ -177,7 +178,8 @@ def fit(
     (`simlr.laws.noise`: its likelihood once what the parameters take of it is out; Patterson and Thompson 1971) and
     added to the fitted curve. The refit is one of the model made linear at the fit. The ends are quantiles of the
     parameters. They hold what chance does if the law is true: where it is not, its misfit counts as noise. There is
-    none, (0, inf), of a parameter that the curves do not determine, or that ended where the search was bounded.
+    none, (0, inf), of a parameter that the curves do not determine, or that ended where the search was bounded, or whose
+    interval reaches from bound to bound.
 
     Parameters
     ----------
@@ -208,6 +210,8 @@ def fit(
     found = law_of(law)
     delta, count = rules.positive("delta", delta), rules.count("starts", starts, most=SCREENED)
     draws = rules.count_or_none("resamples", resamples)
+    if 0 < draws < LEAST_DRAWS:
+        raise InputError(f"resamples must be 0, for no intervals, or at least {LEAST_DRAWS}, got {draws}")
     level = rules.number("level", level, above=0.0, most=1.0 - 1e-9, rule="a number between 0 and 1")
     everything = observed(list(curves))
     fitted = _fitted(found, everything, list(hold_out))
@@ -222,7 +226,12 @@ def fit(
     intervals, related = _intervals(residuals, space, at, delta, draws, level) if draws else ({}, np.nan)
     names = {one.name for one in fitted}
     errors = [error_of(one, found.losses(one.history, values), one.name not in names) for one in everything]
-    intervals |= {name: (0.0, np.inf) for name in at_bounds if name in intervals}
+    lowest, highest = space.values(space.low), space.values(space.high)
+    open_ended = [
+        name for name, (low, high) in intervals.items()
+        if name in at_bounds or (low <= (1.0 + 1e-6) * lowest[name] and high >= (1.0 - 1e-6) * highest[name])
+    ]  # fmt: skip
+    intervals |= dict.fromkeys(open_ended, (0.0, np.inf))
     return Fit(law, values, intervals, level, tuple(errors), objective, gap, change, related, at_bounds)
 
 

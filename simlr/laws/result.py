@@ -42,7 +42,7 @@ def tables(found: Fit, best: Best | None, exact: Exact | None = None) -> list[Ta
     ]
     errors = tuple(
         (one.name, "held out" if one.held_out else "fitted", f"{one.losses:,}", number(one.mae), number(one.rmse),
-         f"{one.r2:.4f}", f"{one.last:+.4g}")
+         "-" if math.isnan(one.r2) else f"{one.r2:.4f}", f"{one.last:+.4g}")
         for one in found.errors
     )  # fmt: skip
     totals = [f"root mean square error in sample: {number(found.error(False))}"]

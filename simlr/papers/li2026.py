@@ -329,7 +329,7 @@ def controls() -> list[Control]:
     fast = (two, ("seeds.count", 4))
     table: tuple[tuple[str, str, str, tuple[tuple[str, Any], ...]], ...] = (
         ("the best cosine in place of the optimum", "it is the same shape at every beta", FAILS,
-         (*fast, ("study.rates", "cosine"))),
+         (two, ("seeds.count", 12), ("study.rates", "cosine"))),
         ("the best constant rate", "it has the exponent of capacity 1", FAILS, (*fast, ("study.rates", "constant"))),
         ("one seed", "one draw tells nothing of others", UNDECIDED, (two, ("seeds.count", 1))),
         ("the best linear decay", "it loses as little in the exponent at beta = 2, but is no power 3", FAILS,

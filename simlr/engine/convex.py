@@ -24,7 +24,18 @@ from ..kernels.stochastic import averages
 from ..plan.plan import Plan
 from ..plan.stages import batches
 from ..problems import lapack
-from ..problems.losses import DIAGONAL, LOSSES, MODELS, OF_CLASSES, Objective, Terms, has_diagonal, weights_of
+from ..problems.losses import (
+    DIAGONAL,
+    LOSSES,
+    MODELS,
+    OF_CLASSES,
+    Objective,
+    Terms,
+    has_diagonal,
+    margins,
+    sizes,
+    weights_of,
+)
 from ..problems.minimum import Minimum, curvature_bound, minimum, train_loss
 from ..problems.sharpness import sharpness
 from ..problems.source import Samples, Source
@@ -37,7 +48,6 @@ from .step_budgets import without_levels
 from .stochastic import OF_METHOD, Stochastic, carried, column, kind_of, launched_as, numbers_of
 from .stop_rules import StopRules
 from .thresholds import of_rows
-from .weights import margins, sizes
 
 Floats = NDArray[np.float64]
 

@@ -178,8 +178,8 @@ def fit(
     (`simlr.laws.noise`: its likelihood once what the parameters take of it is out; Patterson and Thompson 1971) and
     added to the fitted curve. The refit is one of the model made linear at the fit. The ends are quantiles of the
     parameters. They hold what chance does if the law is true: where it is not, its misfit counts as noise. There is
-    none, (0, inf), of a parameter that the curves do not determine, or that ended where the search was bounded, or whose
-    interval reaches from bound to bound.
+    none, (0, inf), of a parameter that the curves do not determine, that ended where the search was bounded, or whose
+    interval would reach from bound to bound.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ def iterates(table, gradient, start, rates):
     """The parameters before the first step and after each, (T + 1, p); `gradient(theta, t)`, t from 0."""
     (checked,) = check_optimizers([table])
     kind, start = kind_of(checked, {"kind": "none"})[0], np.array(start, float)
-    own = carried([checked], kind, start.size)[0]
+    own = carried([checked], kind, start)[0]
     pool = make_pool(start.size, own.size, 0, 1, LANES)
     numbers = np.array([numbers_of(checked)])
     pool.r[:, 0], pool.velocity[:, 0], pool.schedule[0] = start, own, 0

@@ -179,12 +179,10 @@ def noise():
 
 
 def means():
-    """Exact means beside drawn runs, and mean losses on both sides of the limit of stability."""
-    beside, off = expectation_proofs.sampled()
-    write("sampled", expectation_proofs.SAMPLED_HEADER, beside, EXPECTATION)
-    lines, wrong = expectation_proofs.bounded()
-    write("bounded", expectation_proofs.BOUNDED_HEADER, lines, EXPECTATION)
-    return off + wrong
+    """Exact means beside drawn runs."""
+    lines, wrong = expectation_proofs.sampled()
+    write("sampled", expectation_proofs.HEADER, lines, EXPECTATION)
+    return wrong
 
 
 PARTS = {"roots": roots, "coverage": coverage, "laws": laws, "noise": noise, "means": means, "tests": tests}

@@ -359,7 +359,7 @@ def controls() -> list[Control]:
         ("a kernel of a quarter of the width", narrow, UNDECIDED, digits, (("study.scales", [0.25]),)),
         ("condition number 3e7", steps, UNDECIDED, without, (("study.kappas", [3e7]),)),
         ("condition numbers 10 and 1e8", steps, UNDECIDED, without, (("study.kappas", [10.0, 1e8]),)),
-        ("no eccentricity", "all axes shrink alike", FAILS, without, (("study.kappas", [1.0]),)),
+        ("no eccentricity", "all axes shrink alike", UNDECIDED, without, (("study.kappas", [1.0]),)),
         ("train losses that are not small", high, UNDECIDED, without, (("study.levels", [1e-2, 1e-4]),)),
         ("one axis", "it is the top and the bottom one", UNDECIDED, without, (("study.axes", 1),)),
         ("condition number 1,000", "the theorem is about any", HOLDS, without, (("study.kappas", [1e3]),)),

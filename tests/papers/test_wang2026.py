@@ -16,7 +16,7 @@ from simlr.papers import _momentum as momentum
 from simlr.papers import _power_laws as laws
 
 PAPER = load_paper("wang2026")
-FEW = (("seeds.count", 5), ("study.bins", 30))
+FEW = (("seeds.count", 5), ("study.bins", 60))
 CONTROLS = {control.name: control for control in PAPER.controls()}
 
 

@@ -21,8 +21,6 @@ def iterates(table, gradient, start, rates):
     memory = kernels.make_memory(kind, pool.velocity, start.size, 1)
     kernels.fill_numbers(memory, pool.schedule, kernels.Rules(numbers, 1))
     elsewhere = kernels.is_elsewhere(kind)
-    if elsewhere:  # the kernels start at 0, and so does what is carried
-        memory.first[:, 0], memory.point[:, 0] = start, start
     found = [start]
     for t, rate in enumerate(rates):
         at = memory.point if elsewhere else pool.r

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...analysis.levels import WORDS, level_text, text
-from ...text import printable
+from ...text import powers, printable
 from ..view import View
 from . import target
 
@@ -173,8 +173,7 @@ def _tick_text(axis, value, _):
     step = (high - low) / MOST_TICKS
     digits = next((d for d in range(1, 16) if abs(float(f"{value:.{d}g}") - value) < 1e-3 * step), 16)
     text = f"{0.0 if abs(value) < 1e-6 * step else value:.{digits}g}"
-    mantissa, _, power = text.partition("e")  # 1e-05 is 1e-5
-    return text if not power else f"{float(text):g}" if 1e-4 <= abs(value) < 1e6 else f"{mantissa}e{int(power)}"
+    return f"{float(text):g}" if "e" in text and 1e-4 <= abs(value) < 1e6 else powers(text)
 
 
 def figure(columns: int = 1, width: float = 10.0, height: float = 5.2) -> Any:

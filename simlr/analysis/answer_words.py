@@ -32,9 +32,9 @@ def times(row: Any, unit: str = "times as much") -> str:
         Of what it is the ratio.
     """
     if math.isinf(row.ratio):
-        return f"not reached in {row.missed_a} of {many(row.pairs, 'seed')}"
+        return f"it does not get there in {row.missed_a} of {many(row.pairs, 'seed')}"
     if row.ratio == 0.0 and row.missed_b:
-        return f"the other is not reached in {row.missed_b} of {many(row.pairs, 'seed')}"
+        return f"the other does not get there in {row.missed_b} of {many(row.pairs, 'seed')}"
     if not 0.0 < row.ratio_high - row.ratio_low < math.inf and row.ratio_high == row.ratio_low:
         return f"exactly {digits(row.ratio)} {unit}"
     if row.ratio_high - row.ratio_low <= EQUAL * row.ratio:

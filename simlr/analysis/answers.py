@@ -22,12 +22,13 @@ from ..store.run import Run
 from .answer_words import Words
 from .budgets import made_for
 from .comparison import BETTER, EVEN, TIE, WORSE, Judged, apart, judged, overshoots, takes_equal_loss, tally
-from .families import edge_of, first_smallest
+from .families import as_small, edge_of, first_smallest
 from .growth import answer_growth
-from .on_page import base_of, lead_of, page_pairs
+from .on_page import base_of, compared, groups, lead_of
 from .outcomes import DEPENDS, NO, SAME, UNSURE, YES, Answer, axes_of, place_of, values_of
 from .schedule_parts import ScheduleParts
 from .summary import columns_of, problem_groups
+from .summary import rows as rows_of
 
 # An axis that accounts for this share of the differences between the comparisons is named alone.
 MOST_OF_IT = 0.5
@@ -62,7 +63,7 @@ def answer(
     run: Run,
     parts: ScheduleParts | None = None,
     beside: Sequence[float] | None = None,
-    compared: Sequence[Comparison] | None = None,
+    rows: Sequence[Comparison] | None = None,
 ) -> Answer | None:
     """The answer to the question of a run's grid.
 
@@ -74,7 +75,7 @@ def answer(
         What was read of the run already; read anew where it is None.
     beside
         p of the comparisons that the page tells beside the answer; None to make them.
-    compared
+    rows
         What `compare` gives; made anew where it is None.
 
     Returns
@@ -88,9 +89,10 @@ def answer(
     parts = parts or ScheduleParts(run)
     if "compare" not in question:
         return answer_growth(run, question, parts)
-    rows = compare(run, question, parts) if compared is None else compared
+    rows = compare(run, question, parts) if rows is None else rows
     if beside is None:
-        beside = [pair.p for pair in page_pairs(run, base_of(run, lead_of(run, rows)), parts)]
+        base = base_of(run, lead_of(run, rows))
+        beside = compared(run, base, groups(rows_of(run, base)), parts).p
     rows = judged(rows, question["margin"], beside)
     axes = axes_of(rows, run.config.level_kind)
     depends, outcome = dependence(rows, axes), overall_outcome(rows)
@@ -164,20 +166,19 @@ class _Seen:
             self.train, self.excess, self.floor = self.train[:, known], self.excess[known], self.floor[known]
 
     def best(self, on):
-        """The place of the schedule of the smallest median on some seeds, of those that mostly stop at the level."""
+        """The places of the schedules of the smallest median on some seeds, of those that mostly stop at the level."""
         losses = self.losses[:, on]
         if not losses.size or len(losses) < 2:
-            return 0
+            return [0]
         with np.errstate(invalid="ignore"):
             medians = np.median(losses, axis=1)
         if self.train is not None:
             reached = np.isfinite(losses)
             below = reached & overshoots(self.train[:, on], self.floor[on], self.excess[on])
             lands = 2 * below.sum(axis=1) <= reached.sum(axis=1)
-            chosen = first_smallest(np.where(lands, medians, np.inf))
-            if chosen is not None:
-                return chosen
-        return first_smallest(medians) or 0
+            if (lands & np.isfinite(medians)).any():
+                medians = np.where(lands, medians, np.inf)
+        return as_small(medians, first_smallest(medians)) or [0]
 
 
 def _comparison(cell, seen, entries):
@@ -188,14 +189,15 @@ def _comparison(cell, seen, entries):
     tuned = any(len(side.losses) > 1 for side in seen)
     # Chosen on every other seed, compared on those between.
     chosen_on, compared_on = (slice(0, None, 2), slice(1, None, 2)) if tuned else (slice(0, 0), slice(None))
-    chosen = [side.best(chosen_on) for side in seen]
+    equal = [side.best(chosen_on) for side in seen]
+    chosen = [places[0] for places in equal]
     a, b = (side.losses[i, compared_on] for side, i in zip(seen, chosen, strict=True))
     not_equal = None
     if seen[0].train is not None and seen[1].train is not None and seen[0].level == seen[1].level:
         train = (side.train[i, compared_on] for side, i in zip(seen, chosen, strict=True))
         not_equal = apart(*train, seen[0].excess[compared_on])
     sides = {"a": entries[0][chosen[0]].name, "b": entries[1][chosen[1]].name}
-    sides |= {"edge_a": _edges(entries[0], chosen[0]), "edge_b": _edges(entries[1], chosen[1])}
+    sides |= {"edge_a": _edges(entries[0], equal[0]), "edge_b": _edges(entries[1], equal[1])}
     found = tally(a, b, not_equal)
     # Of how many it could have been, so that what is missing shows.
     found["seeds"] = known.size // 2 if tuned else known.size
@@ -203,15 +205,13 @@ def _comparison(cell, seen, entries):
 
 
 def _edges(entries, chosen):
-    """The numeric parameters whose chosen value is the end of what was tried, in one text."""
-    if len(entries) < 2:
-        return ""
-    edges = []
-    for key, value in entries[chosen].parameters.items():
-        tried = sorted({e.parameters[key] for e in entries if isinstance(e.parameters.get(key), float | int)})
-        if isinstance(value, float | int) and len(tried) > 1 and edge_of(tried, tried.index(value)):
-            edges.append(f"{key} {edge_of(tried, tried.index(value))}")
-    return ", ".join(edges)
+    """The numeric parameters whose chosen value, of each of the equally good, is the end tried, in one text."""
+    edges = {}
+    for key in entries[chosen[0]].parameters:
+        tried = {e.parameters[key] for e in entries if isinstance(e.parameters.get(key), float | int)}
+        best = [entries[s].parameters.get(key) for s in chosen]
+        edges[key] = edge_of(tried, best) if len(tried) > 1 and set(best) <= tried else ""
+    return ", ".join(f"{key} {edge}" for key, edge in edges.items() if edge)
 
 
 # ---- what they say together ----

@@ -1,4 +1,7 @@
-"""Which schedules are made for a budget of steps: what it would cut off is compared with nothing at that budget."""
+"""Which schedules are made for a budget of steps: what it would cut off is compared with nothing at that budget.
+
+Schedules that differ in nothing but the budget that each is made for are one schedule, and a line of a table.
+"""
 
 from weakref import WeakKeyDictionary
 
@@ -39,6 +42,40 @@ def made_for(run: Run) -> NDArray[np.bool_]:
         made.setflags(write=False)
         _made_of_runs[run] = made
     return _made_of_runs[run]
+
+
+def lines_of(run: Run) -> dict[int, list[int]]:
+    """The schedules of a run that are one schedule, made anew for each budget of steps.
+
+    They are of one [[schedule]] table, each is made for one budget that no other one is made for, and their parameters
+    differ in numbers of steps alone.
+
+    Parameters
+    ----------
+    run
+        Finished or not.
+
+    Returns
+    -------
+    dict
+        {place: the places of all that are one with it}; without those that stand alone.
+    """
+    made = made_for(run)
+    alike: dict = {}
+    if run.config.level_kind != STEPS or run["level"].size < 2:
+        return {}
+    for s, (table, (_, own, *method)) in enumerate(zip(run.config.families(), run.config.combinations(), strict=True)):
+        if made[s].sum() == 1:
+            fixed = {key: value for key, value in own.items() if not key.endswith(STEPS)}
+            alike.setdefault((table, repr(fixed), repr(method)), []).append(s)
+    lines = [places for places in alike.values() if len(places) > 1 and made[places].sum(axis=0).max() == 1]
+    return {s: places for places in lines for s in places}
+
+
+def at_each_budget(run: Run, s: int) -> list[int]:
+    """The place, for each level, of what is one schedule with that at place `s` and made for the level; else `s`."""
+    made, line = made_for(run), lines_of(run).get(s, [s])
+    return [next((other for other in line if made[other, e]), s) for e in range(run["level"].size)]
 
 
 def is_constant(schedule: Schedule) -> bool:

@@ -274,6 +274,9 @@ def outcome(row: Any, p: float, margin: float) -> str:
         return APART
     if found == TIE and row.ties == row.pairs:
         return TIE
+    # Equal in the middle seeds says little where one side alone fails in many of the others.
+    if found in (TIE, EVEN) and sign_test(row.missed_a - row.missed_both, row.missed_b - row.missed_both) <= LEVEL:
+        return OPEN
     if row.pairs < FEWEST:
         return OPEN
     if found in (BETTER, WORSE):

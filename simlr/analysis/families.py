@@ -4,7 +4,7 @@ A family is the schedules that one [[schedule]] table expands to, with one optim
 equal. Pure functions of a `simlr.store.run.Run`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,7 +19,7 @@ from .budgets import made_for
 from .comparison import judged
 from .pairs import Pair, Side, margin_of, pair_at
 from .schedule_parts import ScheduleParts
-from .statistics import win_shares
+from .statistics import EQUAL, win_shares
 from .summary import columns_of, problem_groups
 
 # The best value is called sure where it wins in this share of the resamples.
@@ -91,8 +91,7 @@ def families(run: Run) -> list[tuple[str, str, list[int]]]:
     for key, values in known.items():
         groups: dict = {}
         for s, table in enumerate(tables):
-            others = tuple((k, _key(v[s])) for k, v in known.items() if k != key)
-            groups.setdefault((table, others), []).append(s)
+            groups.setdefault((table, _others(known, key, s)), []).append(s)
         for (table, _), members in groups.items():
             if len({_key(values[s]) for s in members}) == len(members) > 1:
                 # The table's name, with what else sets these schedules apart from others of the same table.
@@ -105,6 +104,19 @@ def families(run: Run) -> list[tuple[str, str, list[int]]]:
                 ordered = sorted(members, key=lambda s: (isinstance(values[s], str), values[s]))
                 all_families.append((name, key, ordered))
     return all_families
+
+
+def _others(known, key, s):
+    """All parameters but one of the schedule at place `s`."""
+    return tuple((k, _key(v[s])) for k, v in known.items() if k != key)
+
+
+def _alike(known, key):
+    """{`_others`: the places of the schedules, of any table, that differ in one parameter alone}."""
+    groups: dict = {}
+    for s in range(len(known[key])):
+        groups.setdefault(_others(known, key, s), []).append(s)
+    return groups
 
 
 def _key(value):
@@ -128,14 +140,18 @@ def best_values(run: Run, parts: ScheduleParts | None = None) -> list[Choice]:
         By family, then problem combination, level and value.
     """
     rows, groups, known, parts = [], problem_groups(run), parameters_of(run), parts or ScheduleParts(run)
-    made = made_for(run)
-    for name, key, members in families(run):
+    made, found = made_for(run), families(run)
+    alike = {key: _alike(known, key) for key in {key for _, key, _ in found}}
+    for name, key, members in found:
         values = known[key]
         sides = {s: Side(run, s, parts=parts) for s in members}
+        same = alike[key][_others(known, key, members[0])]
         for problem, seeds in groups:
             for e, level in enumerate(parts.fixed("level").tolist()):
                 own = [s for s in members if made[s, e]]
-                family = name, key, [values[s] for s in own]
+                # What other tables have tried of the same lies beyond the ends of this one.
+                tried = {values[s] for s in same if made[s, e]}
+                family = name, key, [values[s] for s in own], tried
                 if len(own) > 1:
                     rows += _choices(family, [sides[s] for s in own], (problem, seeds), (e, level))
     return rows
@@ -143,7 +159,7 @@ def best_values(run: Run, parts: ScheduleParts | None = None) -> list[Choice]:
 
 def _choices(family, sides, group, at):
     """The `Choice`s of one family in one problem combination at one level."""
-    name, key, values = family
+    name, key, values, tried = family
     (problem, seeds), (e, level) = group, at
     losses, reached = penalised(sides, seeds, e)
     count = losses.shape[1]
@@ -152,7 +168,8 @@ def _choices(family, sides, group, at):
         means = losses.mean(axis=1) if count else np.full(len(values), np.nan)
     below = np.array([side.overshoots(seeds, e) for side in sides])
     best, best_mean = (first_smallest(np.where(below, np.inf, of_values)) for of_values in (medians, means))
-    shares, edge = win_shares(np.where(below[:, None], np.inf, losses)), edge_of(values, best)
+    shares = win_shares(np.where(below[:, None], np.inf, losses))
+    edge = edge_of(tried, [values[v] for v in as_small(medians, best)])
     common = {"family": name, "parameter": key, "problem": problem, "level": level, "seeds": count}
     return [
         Choice(
@@ -214,26 +231,36 @@ def first_smallest(values: NDArray[np.float64]) -> int | None:
     return int(np.argmin(np.where(known, values, np.inf))) if known.any() else None
 
 
-def edge_of(values: Sequence, best: Any) -> str:
+def as_small(values: NDArray[np.float64], best: int | None) -> list[int]:
+    """The place `best`, then those of what is as small but for rounding; none where that is None."""
+    if best is None:
+        return []
+    with np.errstate(invalid="ignore"):
+        same = np.flatnonzero(abs(values - values[best]) <= EQUAL * abs(values[best])).tolist()
+    return [best, *(v for v in same if v != best)]
+
+
+def edge_of(tried: Iterable, best: Sequence) -> str:
     """Whether the best of some values is the end of what was tried.
 
     Parameters
     ----------
-    values
-        In ascending order; of text, not of numbers, no end is told.
-    best : int or None
-        The place of the best among them.
+    tried
+        All values; of text, not of numbers, no end is told.
+    best
+        Those of them that are equally good; where they are not all at one end, none is told.
 
     Returns
     -------
     str
         LOW_EDGE, HIGH_EDGE or NO_EDGE.
     """
-    if best is None or any(isinstance(value, str) for value in values):
+    ends = set(best)
+    if len(ends) != 1 or any(isinstance(value, str) for value in tried):
         return NO_EDGE
-    if best == 0:
+    if ends == {min(tried)}:
         return LOW_EDGE
-    return HIGH_EDGE if best == len(values) - 1 else NO_EDGE
+    return HIGH_EDGE if ends == {max(tried)} else NO_EDGE
 
 
 # ---- annealing ----

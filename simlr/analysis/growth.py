@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..config import question as questions
 from ..store.run import Run
 from ..text import value_text
-from .families import NO_EDGE, edge_of
+from .families import NO_EDGE, as_small, edge_of
 from .levels import place
 from .outcomes import DEPENDS, NO, UNSURE, WORDS, YES, Answer, axes_of, values_of
 from .schedule_parts import ScheduleParts
@@ -221,7 +221,7 @@ def _best_of(parts, by_value, seeds, level, measure):
     resampled = np.concatenate([vertices(values, part) for part in joint_medians(losses, RESAMPLES // 4)])
     medians = np.median(losses, axis=1)
     least = int(np.argmin(medians))
-    edge = edge_of(values, least) if np.isfinite(medians[least]) else NO_EDGE
+    edge = edge_of(values, [values[v] for v in as_small(medians, least)]) if np.isfinite(medians[least]) else NO_EDGE
     return float(vertices(values, medians[:, None])[0]), resampled, float(medians[least]), edge
 
 

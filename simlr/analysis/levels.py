@@ -70,7 +70,7 @@ def last(kind: str, levels: Sequence[float]) -> float:
     return min(levels) if WORDS[kind].falls else max(levels)
 
 
-def last_shared(kind: str, rows: list, baseline: str) -> float:
+def last_shared(kind: str, rows: list) -> float:
     """The last level that a schedule shares with the baseline.
 
     Parameters
@@ -79,15 +79,13 @@ def last_shared(kind: str, rows: list, baseline: str) -> float:
         Of the levels.
     rows
         `summary.Row`s of one problem combination.
-    baseline
-        The name of that schedule.
 
     Returns
     -------
     float
         The last level of all where no other schedule shares one.
     """
-    shared = [row.level for row in rows if row.both_reached and row.schedule != baseline]
+    shared = [row.level for row in rows if row.both_reached and row.schedule != row.baseline]
     return last(kind, shared or [row.level for row in rows])
 
 

@@ -3,11 +3,14 @@
 The page of a question leads with the comparison in which its two sides differ most clearly. What the second one chose
 there is, without a gradient flow, what others are compared with.
 
-The comparisons of a page are told together, so that Holm's correction is over all of them; see `comparison.judged`.
+The comparisons of a page are told together, so that Holm's correction is over all of them and over those that they
+were chosen among; see `comparison.judged`.
 """
 
 import math
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,17 +18,19 @@ import numpy as np
 from ..config import question as questions
 from ..store.run import Run
 from ..text import some
-from .budgets import made_for
+from .budgets import at_each_budget, lines_of, made_for
 from .comparison import BETTER, WORSE
 from .families import ANNEALING, STEADY, shapes_and_methods
 from .levels import last, last_shared
 from .pairs import Pair, Side, pair_at
 from .schedule_parts import ScheduleParts
 from .summary import Row, baseline, flows, problem_groups
-from .summary import rows as rows_of
 from .wording import at as words_at
 
 MOST_LINES, MOST_LEVELS, MOST_GROUPS = 24, 8, 4
+# In the names of schedules: numbers of steps, by which those of several budgets differ.
+_STEPS = re.compile(r"(?<=[\[,])[\w.]*steps=[^,\]]*(?:,|(?=\]))")
+_EMPTY = re.compile(r",(?=\])|\[\]")
 
 
 class Group:
@@ -33,10 +38,13 @@ class Group:
 
     def __init__(self, cells, most):
         self.cells, self.rows = cells, list(cells.values())
-        self.base = self.rows[0].baseline
         self.names, self.all_levels = names(self.rows), levels(self.rows)
         self.kind = self.rows[0].level_kind
-        self.last = last_shared(self.kind, self.rows, self.base)
+        self.last = last_shared(self.kind, self.rows)
+        self.base = cells[self.names[0], self.last].baseline
+        # Levels at which every seed starts: nothing is trained there.
+        reached = [row for row in self.rows if row.reached]
+        self.at_start = {row.level for row in reached} - {row.level for row in reached if row.stop_time != 0.0}
         # What has room: the first and the last level, the baseline and the highest ratios at the last level.
         self.levels = some(self.all_levels, MOST_LEVELS)
         self.shown = self.names
@@ -83,6 +91,37 @@ def groups(rows: Sequence[Row], most: int = MOST_LINES) -> dict[tuple, Group]:
     return {problem: Group(of_problem, most) for problem, of_problem in cells.items()}
 
 
+def lines(run: Run, rows: Sequence[Row]) -> Sequence[Row]:
+    """The rows of a run as tables have them: what is one schedule made for each budget of steps is one line.
+
+    Parameters
+    ----------
+    run
+        Finished or not.
+    rows
+        All of its `Row`s.
+
+    Returns
+    -------
+    sequence of Row
+        `rows` where no schedules are one, see `budgets.lines_of`; else of those only the ones at the budget that each
+        is made for, under a name without numbers of steps.
+    """
+    names_of_run, budgets = [str(name) for name in run["schedule"]], run["level"].tolist()
+    together = lines_of(run)
+    told = {names_of_run[s]: _EMPTY.sub("", _STEPS.sub("", names_of_run[s])) for s in together}
+    alone = [name for name in names_of_run if name not in told]
+    of_lines = [told[names_of_run[places[0]]] for places in {tuple(places) for places in together.values()}]
+    if not told or len({*of_lines, *alone}) < len(of_lines) + len(alone):
+        return rows
+    places = {name: at_each_budget(run, together.get(s, [s])[0]) for s, name in enumerate(names_of_run)}
+    return [
+        replace(row, schedule=told.get(row.schedule, row.schedule), baseline=told.get(row.baseline, row.baseline))
+        for row in rows
+        if names_of_run[places[row.schedule][budgets.index(row.level)]] == row.schedule or row.schedule in alone
+    ]
+
+
 # ---- what is compared ----
 
 
@@ -96,7 +135,7 @@ def against_baseline(
     run
         Finished or not.
     base
-        The place of the baseline.
+        The place of the baseline, at one of its budgets where it is made for several.
     shown
         What there is room for: `groups` of its rows.
     parts
@@ -108,19 +147,19 @@ def against_baseline(
         {(problem, schedule): `Pair`, not judged yet}; without those that are not made for the budget.
     """
     names_of_run, levels_of_run = [str(name) for name in run["schedule"]], run["level"].tolist()
-    seeds, made, pairs = dict(problem_groups(run)), made_for(run), {}
-    baseline = Side(run, base, parts=parts)
-    for name in dict.fromkeys(name for group in shown.values() for name in group.shown if name != names_of_run[base]):
+    seeds, made, pairs, bases = dict(problem_groups(run)), made_for(run), {}, at_each_budget(run, base)
+    sides = {b: Side(run, b, parts=parts) for b in set(bases)}
+    for name in dict.fromkeys(name for group in shown.values() for name in group.shown):
         s = names_of_run.index(name)
-        side = Side(run, s, parts=parts)
+        side = sides.get(s) or Side(run, s, parts=parts)
         for problem, group in shown.items():
             e = levels_of_run.index(group.last)
-            if name in group.shown and made[s, e] and made[base, e]:
-                pairs[problem, name] = pair_at((side, baseline), (problem, seeds[problem]), (e, e))
+            if name in group.shown and s != bases[e] and made[s, e] and made[bases[e], e]:
+                pairs[problem, name] = pair_at((side, sides[bases[e]]), (problem, seeds[problem]), (e, e))
     return pairs
 
 
-def annealed_against_best_steady(run: Run, shown: dict[tuple, Group], parts: ScheduleParts) -> list[Pair]:
+def annealed_against_best_steady(run: Run, shown: dict[tuple, Group], parts: ScheduleParts) -> tuple[list[Pair], int]:
     """Every annealed schedule against the steady one of the least median test loss, at the last level that both reach.
 
     A seed that does not reach the level counts as one of infinite test loss. Of the steady ones those are looked at
@@ -130,15 +169,18 @@ def annealed_against_best_steady(run: Run, shown: dict[tuple, Group], parts: Sch
 
     Returns
     -------
-    list of Pair
+    pairs : list of Pair
         a is the annealed one; not judged yet.
+    passed_over : int
+        How many steady ones, over all pairs, were looked at beside those that were taken.
     """
     shapes, methods = shapes_and_methods(run)
     steady = [s for s, shape in enumerate(shapes) if shape == STEADY]
     annealed = [s for s, shape in enumerate(shapes) if shape == ANNEALING]
     if not steady or not annealed:
-        return []
+        return [], 0
     seeds, made, pairs = dict(problem_groups(run)), made_for(run), []
+    passed_over = 0
     for problem in shown:
         reached = _Reached(run, shown[problem].cells)
         for a in annealed[:MOST_LINES]:
@@ -149,14 +191,28 @@ def annealed_against_best_steady(run: Run, shown: dict[tuple, Group], parts: Sch
                 e = run["level"].tolist().index(last(run.config.level_kind, run["level"][at].tolist()))
                 own = [s for s in own if made[s, e] and reached(s, e)]
                 pairs.append(_against_best((a, own), (problem, seeds[problem]), e, (run, parts)))
-    return pairs
+                passed_over += len(own) - 1
+    return pairs, passed_over
 
 
-def page_pairs(run: Run, base: int, parts: ScheduleParts) -> list[Pair]:
-    """All pairs that the page of a run makes with a baseline, given by its place, not judged yet."""
-    shown = groups(rows_of(run, base))
+class Compared(NamedTuple):
+    """The pairs that the page of a run makes, not judged yet, and how many they were chosen among."""
+
+    against: dict[tuple[tuple, str], Pair]  # {(problem, schedule): with the baseline}
+    annealed: list[Pair]  # with the best steady one
+    passed_over: int  # pairs that could have been in their place, of which p is taken to be 1
+
+    @property
+    def p(self) -> list[float]:
+        """p of what they are told beside, for Holm's correction: what was passed over counts, too."""
+        return [*(pair.p for pair in (*self.against.values(), *self.annealed)), *[1.0] * self.passed_over]
+
+
+def compared(run: Run, base: int, shown: dict[tuple, Group], parts: ScheduleParts) -> Compared:
+    """What the page of a run compares. Parameters as of `against_baseline`."""
     against = against_baseline(run, base, shown, parts) if run["schedule"].size > 1 else {}
-    return [*against.values(), *annealed_against_best_steady(run, shown, parts)]
+    annealed, passed_over = annealed_against_best_steady(run, shown, parts)
+    return Compared(against, annealed, passed_over + sum(len(g.names) - len(g.shown) for g in shown.values()))
 
 
 class _Reached:

@@ -38,7 +38,7 @@ class _WithVerdict:
 class StudyAnalysis(_WithVerdict):
     """The analysis of a study's run: its verdict alone."""
 
-    rows = pairs = best = optima = annealing = directions = spread = answer_rows = ()
+    rows = lines = pairs = best = optima = annealing = directions = spread = answer_rows = ()
     answer = None
     notes = ()
 
@@ -73,23 +73,19 @@ class Analysis(_WithVerdict):
 
     @cached_property
     def _unjudged(self):
-        """What the page compares: {(problem, schedule): `Pair` with the baseline}, and annealed with steady ones."""
-        several = self.run["schedule"].size > 1
-        against = on_page.against_baseline(self.run, self.base, self.shown, self._parts) if several else {}
-        return against, on_page.annealed_against_best_steady(self.run, self.shown, self._parts)
+        """What the page compares."""
+        return on_page.compared(self.run, self.base, self.shown, self._parts)
 
     @cached_property
     def answer(self) -> Answer | None:
         """The `outcomes.Answer` to the question of the grid, or None."""
-        against, annealed = self._unjudged
-        beside = [pair.p for pair in (*against.values(), *annealed)]
-        return answers.answer(self.run, self._parts, beside, self._compared)
+        return answers.answer(self.run, self._parts, self._unjudged.p, self._compared)
 
     @cached_property
     def _judged(self):
         """`_unjudged`, judged together with what the answer compares."""
-        against, annealed = self._unjudged
-        beside = [row.p for row in self.answer_rows if hasattr(row, "p")]
+        against, annealed, passed_over = self._unjudged
+        beside = [row.p for row in self.answer_rows if hasattr(row, "p")] + [1.0] * passed_over
         found = judged([*against.values(), *annealed], self.margin, beside)
         return dict(zip(against, found[: len(against)], strict=True)), found[len(against) :]
 
@@ -117,6 +113,11 @@ class Analysis(_WithVerdict):
     def rows(self) -> list[summary.Row]:
         """`summary.Row`s."""
         return summary.rows(self.run, self.base)
+
+    @cached_property
+    def lines(self) -> Sequence[summary.Row]:
+        """The rows as tables have them: see `on_page.lines`."""
+        return on_page.lines(self.run, self.rows)
 
     @cached_property
     def pairs(self) -> Any:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..store.file_format import STATUS_AT_FLOOR, STATUS_DIVERGED, STATUS_NOT_RUN, STATUS_OUT_OF_STEPS, is_own
 from ..store.run import Run
-from .budgets import made_for
+from .budgets import at_each_budget, made_for
 from .comparison import apart, excess_of, first_loss, overshoots
 from .levels import WORDS, is_loss
 from .statistics import EQUAL, median_of_known, pieces_of_schedules, quantiles, wilson
@@ -117,7 +117,8 @@ def rows(run: Run, base: int | None = None) -> list[Row]:
     run
         Finished or not.
     base
-        The place of the schedule that others are compared with, by default `baseline(run)`.
+        The place of the schedule that others are compared with, by default `baseline(run)`; at another budget of steps
+        than it is made for, the schedule that is one with it there.
 
     Returns
     -------
@@ -126,14 +127,14 @@ def rows(run: Run, base: int | None = None) -> list[Row]:
     """
     # The status is read first: what it calls final was written before it.
     status, levels, names = run["status"], run["level"], run["schedule"]
-    base, kind = baseline(run) if base is None else base, run.config.level_kind
+    bases, kind = at_each_budget(run, baseline(run) if base is None else base), run.config.level_kind
     all_rows = []
     for problem, seeds in problem_groups(run):
-        columns = _columns(run, status[:, seeds], levels, base, seeds)
+        columns = _columns(run, status[:, seeds], levels, bases, seeds)
         for s, name in enumerate(names):
             for e, level in enumerate(levels.tolist()):
                 cell = {key: values[s][e] for key, values in columns.items()}
-                cell |= {"problem": problem, "level_kind": kind, "level": level, "baseline": str(names[base])}
+                cell |= {"problem": problem, "level_kind": kind, "level": level, "baseline": str(names[bases[e]])}
                 all_rows.append(Row(schedule=str(name), **cell))
     return all_rows
 
@@ -198,7 +199,7 @@ def problem_groups(run: Run) -> list[tuple[tuple, NDArray[np.int64]]]:
     return groups
 
 
-def _columns(run, status, levels, base, seeds):
+def _columns(run, status, levels, bases, seeds):
     """{field of Row: list (S, E)} of one group of seeds; each large dataset is held only while it is needed."""
     kind = run.config.level_kind
     reached = is_own(status, kind)
@@ -213,7 +214,7 @@ def _columns(run, status, levels, base, seeds):
     columns |= _test_columns(test, reached, levels if is_loss(kind) else np.nan * levels)
     known = ~np.isin(status, (STATUS_AT_FLOOR, STATUS_NOT_RUN))
     test = np.where(reached & ~np.isnan(test), test, np.inf)
-    columns |= _ratio_columns(test, known, (train, excess), base, made_for(run))
+    columns |= _ratio_columns(test, known, (train, excess), bases, made_for(run))
     del test
     columns["train_loss"] = quantiles(train, reached, [0.5])[0]
     if kind == "excess_train_loss":
@@ -244,27 +245,30 @@ def _test_columns(test, reached, levels):
     return columns | {"test_loss_q95": high, "test_loss_over_level": _over(median, levels)}
 
 
-def _ratio_columns(values, known, train, base, made):
+def _ratio_columns(values, known, train, bases, made):
     """Ratios of the baseline's test loss to that of each schedule, seed by seed, by the rule of `comparison`.
 
     `values` (S, N, E) are infinite where a level was not reached; `known` is where it can be; `train` is the pair of
-    the train losses at the stops and the excess of the levels (N, E), or None.
+    the train losses at the stops and the excess of the levels (N, E), or None; `bases` are the places of the baseline
+    at each level.
     """
     ratios = []
     loss, excess = train
+    at = bases, slice(None), range(len(bases))
+    base, base_known, base_loss = values[at].T, known[at].T, loss[at].T
     for piece in pieces_of_schedules(values.shape):
-        both = known[piece] & known[base] & (made[piece] & made[base])[:, None]
-        met = both & np.isfinite(values[piece]) & np.isfinite(values[base])
-        aside = met & apart(loss[piece], loss[base], excess) if excess is not None else np.zeros(met.shape, bool)
+        both = known[piece] & base_known & (made[piece] & made[bases, range(len(bases))])[:, None]
+        met = both & np.isfinite(values[piece]) & np.isfinite(base)
+        aside = met & apart(loss[piece], base_loss, excess) if excess is not None else np.zeros(met.shape, bool)
         counted = both & ~aside
         with np.errstate(all="ignore"):
             # As `comparison.log_ratios`: each logarithm by itself, and what is equal is a tie.
-            logs = np.log(values[base]) - np.log(values[piece])
-        logs[both & (values[piece] == values[base])] = 0.0
+            logs = np.log(base) - np.log(values[piece])
+        logs[both & (values[piece] == base)] = 0.0
         pairs, above = counted.sum(axis=1), (counted & (logs > EQUAL)).sum(axis=1)
         with np.errstate(over="ignore"):
             found = np.exp(quantiles(logs, counted, [0.25, 0.5, 0.75]))
-        neither = (counted & ~np.isfinite(values[piece]) & ~np.isfinite(values[base])).sum(axis=1)
+        neither = (counted & ~np.isfinite(values[piece]) & ~np.isfinite(base)).sum(axis=1)
         found[:, 2 * neither > pairs] = np.nan  # a tie of failures has no ratio
         ratios.append((pairs, aside.sum(axis=1), met.sum(axis=1), *wilson(above, pairs), *found))
     names = (

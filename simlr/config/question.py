@@ -97,6 +97,8 @@ def _check_pair(table, config, measure):
     both = [{entries[s].name for s in members(side, entries)} for side in checked]
     if both[0] & both[1] and checked[0].get("at") == checked[1].get("at"):
         raise InputError(f"question.compare: both sides have schedule {min(both[0] & both[1])!r}")
+    if side_name(checked[0]) == side_name(checked[1]):
+        raise InputError(f"question.compare: both sides are called {side_name(checked[0])!r}")
     over = table.get("over", [])
     if not isinstance(over, list | tuple):
         rules.refuse("question.over", "a list of parameters of the schedules", over)

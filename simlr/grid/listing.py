@@ -198,7 +198,7 @@ def outcome(path: Path) -> str:
     """
     run = load(path)
     analysis = analysis_of(run)
-    parts = [ending(analysis.rows)] if analysis.rows else []
+    parts = [ending(analysis.rows, analysis.lines)] if analysis.rows else []
     verdict = analysis.verdict
     if verdict:
         parts.append(verdict_text(verdict) if run.is_study else verdict_in_short(verdict))

@@ -92,7 +92,16 @@ def _of_one(kind, pair, margin):
     if pair.outcome == NOTHING:
         return f"No seed gets to {where}: nothing to compare"
     few = f": only {pair.pairs} of {many(pair.seeds, 'seed')} to compare" if pair.pairs < FEWEST else f": {times(pair)}"
-    return f"At {where}, it is not decided whether {a} or {b} ends with less test loss{few}"
+    missed = ((a, pair.missed_a), (b, pair.missed_b))
+    failed = [f"{side} does not get there in {count} of {pair.pairs}" for side, count in missed if count]
+    return f"At {where}, it is not decided whether {a} or {b} ends with less test loss{'; '.join([few, *failed])}"
+
+
+def nothing_trained(kind: str, level: float) -> str:
+    """Of a level that no seed has to be trained for: a sentence without its full stop."""
+    return (
+        f"Every seed starts at or below {place(kind, level)}, the last level that is reached: nothing is trained there"
+    )
 
 
 def annealing(kind: str, pairs: Sequence[Any], steady: Sequence[str] = (), question: str = "") -> str:
@@ -135,13 +144,13 @@ def annealing(kind: str, pairs: Sequence[Any], steady: Sequence[str] = (), quest
     )
 
 
-def best(families: Sequence[Sequence[Any]], margin: float, where: str = "", plain: bool = True) -> str:
-    """The best values of some families of `Choice`s; one at the edge of what was tried is said to be.
+def best(families: Sequence[Sequence[Any]], margin: float, where: str = "", plain: bool = True, others: int = 0) -> str:
+    """The best values of some families of `Choice`s at one level; one at the edge of what was tried is said to be.
 
     Where no two values of a family end over a share `margin` of test loss apart, none is called the best; where some
     resamples of the seeds have others, those that are best in 95 % of them are told. They are of one combination of
     problem parameters; `where` says which, where the run has others. Where it is not `plain` what is best, the headline
-    says that it is the test loss.
+    says that it is the test loss. There are so many `others` at other levels.
     """
     chosen = [rows for rows in families if any(row.best for row in rows)]
     if not chosen:
@@ -158,7 +167,7 @@ def best(families: Sequence[Sequence[Any]], margin: float, where: str = "", plai
         values.append(f"{_undecided_among(rows, row)} ({spoken(row.family)}{edge})")
     while len(values) > 1 and sum(map(len, values)) > LONGEST:
         values.pop()
-    left = len(chosen) - len(values)
+    left = len(chosen) - len(values) + others
     more = f" and {left} more famil{'y' if left == 1 else 'ies'}" if left else ""
     of = noun(chosen[0][0].parameter).name + (f" at {where}" if where else "")
     of = of if plain else f"{of} for the test loss"

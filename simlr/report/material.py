@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ..analysis.levels import WORDS, is_loss
 from ..analysis.verdict import paper_of
-from ..analysis.wording import begun
+from ..analysis.wording import METHODS, begun, noun
 from ..plugins.kinds import told
 from ..plugins.recorded import ATTRIBUTE
 from ..problems import basis, losses
@@ -60,7 +60,7 @@ def material(analysis: Any, name: str) -> Material:
         kind = run.config.level_kind
         covers, compared = describe(rows), "At equal train loss" if is_loss(kind) else f"At the same {WORDS[kind].same}"
         axes = [f"files: {first_few(files, MOST_FILES, len(files))}"] if (files := _files_of(run)) else []
-        axes += [f"{key}: {values_text(values)}" for key, values in run.config.axes()]
+        axes += [f"{_axis(key)}: {values_text(values)}" for key, values in run.config.axes()]
     return Material(
         title=run.config.name + (f": {paper.SOURCE}" if paper else ""),
         covers=covers,
@@ -68,8 +68,8 @@ def material(analysis: Any, name: str) -> Material:
         compared=compared,
         answer=analysis.answer,
         answer_table=answer_text.table(run, analysis.answer) if analysis.answer_rows else None,
-        tables=tables(rows) if rows else [],
-        loss_tables=loss_tables(rows) if rows else [],
+        tables=tables(analysis.lines) if rows else [],
+        loss_tables=loss_tables(analysis.lines) if rows else [],
         sections=[] if run.is_study else [*optima(analysis), *sections(analysis)],
         verdict=analysis.verdict,
         about=[
@@ -81,6 +81,15 @@ def material(analysis: Any, name: str) -> Material:
         provenance=_provenance(run, name),
         grid=run.attributes["config"],
     )
+
+
+def _axis(key):
+    """An axis of a grid in words: "learning rate of annealed in phase 1"."""
+    *of, name = key.split(".")
+    if not of:
+        return WORDS[name].axis
+    table, phase = METHODS.get(of[0], of[0]), f" in {of[1].replace('phase', 'phase ')}" if len(of) > 1 else ""
+    return noun(name).name + ("" if table == "problem" else f" of {table}{phase}")
 
 
 def _not_loaded(run):

@@ -15,7 +15,7 @@ from ..analysis.on_page import MOST_GROUPS, MOST_LINES, Group
 from ..analysis.summary import is_exact
 from ..analysis.wording import at_value, joined, noun, spoken, told_apart
 from ..config import question as questions
-from ..text import number, shortened, some, value_text
+from ..text import number, some, value_text
 from . import headlines
 from .tables import Table, label, percent, probability, ratio_interval, ratio_text
 from .view import View
@@ -86,35 +86,35 @@ def against(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
         tables.append(_pair_table(group, [pair for pair in of_problem if pair.outcome != APART]))
         aside = [pair for pair in of_problem if pair.outcome == APART]
         tables += [apart_table(kind, aside, label(problem))] if aside else []
-    title = f"Which schedules end with less test loss than {_base_told(analysis)}?"
+    title = f"Which schedules end with less test loss than {_base_told(analysis, next(iter(shown.values())).base)}?"
     told = list(pairs.values())
     # All where they have room; at a budget of steps those that are made for it.
     others = run["schedule"].size - 1 if any(len(g.shown) < len(g.names) for g in shown.values()) else 0
-    return Section(
-        "against", title, tuple(tables), told, headline=headlines.against(kind, told, analysis.margin, others)
-    )
+    headline = headlines.against(kind, told, analysis.margin, others)
+    if all(group.last in group.at_start for group in shown.values()):
+        headline = headlines.nothing_trained(kind, next(iter(shown.values())).last)
+    return Section("against", title, tuple(tables), told, headline=headline)
 
 
-def _base_told(analysis):
+def _base_told(analysis, base):
     """The baseline in a title: where a side of the question chose it, so."""
-    base, lead = str(analysis.run["schedule"][analysis.base]), analysis.lead
+    lead = analysis.lead
     return f"{lead.sides[base]} ({spoken(base)})" if lead and base in lead.sides else spoken(base)
 
 
 def _pair_table(group, pairs):
     """The table of some `Pair`s of one problem combination, all with the baseline."""
-    base = shortened(group.base)
+    base = spoken(group.base)
     told = told_apart([pair.a for pair in pairs])
     lines = tuple((told[pair.a], *_cells(pair)) for pair in pairs)
-    ratio = f"schedule / {base}"
     title = (
         f"Test loss of the schedule / of {base} in the same seed at {place(group.kind, group.last)}"
         f"{label(pairs[0].problem) if pairs else ''}"
     )
-    header = ("schedule", ratio, "95 %", "less in % of pairs (95 %)", "pairs", "sign test p", "so")
+    header = ("schedule", "schedule / baseline", "95 %", "less in % of pairs (95 %)", "pairs", "sign test p", "so")
     notes = (
-        f"below 1 the schedule has the smaller test loss; the table of ratios further up has the inverse, {base} / "
-        "schedule, where above 1 it has",
+        "below 1 the schedule has the smaller test loss; the table of ratios further up has the inverse, "
+        "baseline / schedule, where above 1 it has",
         RULE,
         *_left_out(len(group.names) - len(group.shown), "pairs.csv"),
     )
@@ -123,7 +123,7 @@ def _pair_table(group, pairs):
 
 RULE = (
     "median over the pairs with its exact 95 % interval; a seed in which one side does not get there is lost for it, "
-    "one in which neither does is a tie; p by Holm's method over all comparisons of the page"
+    "one in which neither does is a tie; p by Holm's method over all comparisons of the page and those it leaves out"
 )
 
 
@@ -180,11 +180,18 @@ def best(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
             families.setdefault((row.problem, row.family, row.parameter), {}).setdefault(row.level, []).append(row)
     at_last = {}
     for key, levels in families.items():
+        levels = {level: rows for level, rows in levels.items() if level not in shown[key[0]].at_start} or levels
         decided = [level for level, rows in levels.items() if any(row.best for row in rows)]
         at_last[key] = levels[last(kind, decided or list(levels))]
     if not at_last:
         return None
-    ordered = sorted(at_last, key=lambda key: (not key[2].endswith(RATE), *_after_lead(analysis, key, at_last)))
+    of_all = last(kind, [rows[0].level for rows in at_last.values()])
+    ordered = sorted(
+        at_last,
+        key=lambda key: (
+            not key[2].endswith(RATE), *_after_lead(analysis, key, at_last), at_last[key][0].level != of_all
+        ),
+    )  # fmt: skip
     tables = []
     for problem in shown:
         of_problem = [at_last[key] for key in ordered if key[0] == problem]
@@ -193,14 +200,20 @@ def best(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
     rates = any(key[2].endswith(RATE) for key in ordered)
     title = f"Which {'learning rate' if rates else 'value'} is best, and how sure is that?"
     told = [at_last[key] for key in ordered]
-    first = [
-        rows for rows in told if rows[0].problem == told[0][0].problem and rows[0].parameter == told[0][0].parameter
-    ]
-    problem, several = told[0][0].problem, len({row.problem for row in analysis.best}) > 1
-    where = joined([at_value(key, value) for key, value in problem]) if several else ""
+    lead = told[0][0]
+    first = [rows for rows in told if (rows[0].problem, rows[0].parameter) == (lead.problem, lead.parameter)]
+    # At which level, where that is not the last of all.
+    at_level = [rows for rows in first if rows[0].level == lead.level]
+    several = len({row.problem for row in analysis.best}) > 1
+    where = [at_value(key, value) for key, value in lead.problem] if several else []
+    where += [place(kind, lead.level)] if lead.level != last(kind, analysis.run["level"].tolist()) else []
     # Of a question on anything else it is said that this is the best for the test loss.
     of_loss = analysis.run.config.question.get("measure", "test_loss") == "test_loss"
-    return Section("best", title, tuple(tables), told, headline=headlines.best(first, analysis.margin, where, of_loss))
+    others = len(first) - len(at_level)
+    headline = headlines.best(at_level, analysis.margin, joined(where) if where else "", of_loss, others)
+    if lead.level in shown[lead.problem].at_start:
+        headline = headlines.nothing_trained(kind, lead.level)
+    return Section("best", title, tuple(tables), told, headline=headline)
 
 
 def _after_lead(analysis, key, at_last):

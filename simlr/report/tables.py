@@ -9,17 +9,17 @@ from ..analysis.levels import WORDS, heading, is_loss
 from ..analysis.on_page import MOST_GROUPS, MOST_LEVELS, MOST_LINES, groups, levels, names
 from ..analysis.statistics import EQUAL
 from ..analysis.summary import Row
-from ..analysis.wording import at_value, told_apart
+from ..analysis.wording import at_value, spoken, told_apart
 from ..claims.verdict import HOLDS, NOT_RUN, Verdict
 from ..config.stop import PATIENCE
-from ..text import listed, many, number, printable, shortened
+from ..text import MOST_NAMES, first_few, many, number, printable
 
 MOST_NOTES = 6
 FEW_LINES = 9
 
 
-MISSING, BELOW = "*", "~"
-MARKS = MISSING + BELOW
+MISSING, DIVERGED, BELOW = "*", "!", "~"
+MARKS = MISSING + DIVERGED + BELOW
 BELOW_NOTE = "most stops lie below the level by over 1 % of its excess over the floor: not at equal train loss"
 FINDING_HEADER = ("what", "measured", "paper", "tolerance", "outcome")
 WHOLE = "the report's summary.csv"
@@ -115,6 +115,7 @@ def short_table(rows: Sequence[Row]) -> Table:
     notes += [f"the first of {problems} problem combinations"] if problems > 1 else []
     marks = {mark for name in group.shown for row in group.of(name) for mark in _marks(row)}
     notes += ["* some seeds do not get there: the report says which and why"] if MISSING in marks else []
+    notes += ["! some seeds diverge, and do not get there"] if DIVERGED in marks else []
     notes += [f"~ {BELOW_NOTE}"] if BELOW in marks else []
     return one._replace(notes=(*one.notes, *notes))
 
@@ -155,6 +156,8 @@ def _loss_table(group, label):
         notes.append(f"* {len(missed) - MOST_NOTES} more notes of this kind: see the counts in {WHOLE}")
     if any(BELOW in _marks(row) for name in group.shown for row in group.of(name)):
         notes.append(f"~ {BELOW_NOTE}")
+    starts = [heading(group.kind, level) for level in group.levels if level in group.at_start]
+    notes += [f"every seed starts at or below {', '.join(starts)}: nothing is trained there"] if starts else []
     return Table(title, header, tuple(lines), tuple(notes))
 
 
@@ -189,12 +192,13 @@ def _ratio_table(group, label):
             share = f"{100 * row.above_1:.1f} % ({100 * row.above_1_low:.1f} to {100 * row.above_1_high:.1f})"
             lines.append((told[name], *ratios, share if row.pairs and _ratio(row) != "apart" else "-"))
     title = (
-        f"Test loss of {shortened(group.base)} / that of the schedule, same seed, same {WORDS[group.kind].same}: "
+        f"Test loss of {spoken(group.base)} / that of the schedule, same seed, same {WORDS[group.kind].same}: "
         "median, and share above 1"
     )
     columns = (heading(group.kind, level) for level in group.levels)
     header = ("schedule", *columns, f"above 1 at {heading(group.kind, group.last)} (95 %)")
-    discrete = any(group.cells[name, group.last].train_loss_over_level < 1.0 - 1e-6 for name in group.shown)
+    below = (group.cells[name, group.last].train_loss_over_level < 1.0 - 1e-6 for name in group.shown)
+    discrete = group.last not in group.at_start and any(below)
     notes = ["above 1 by any amount; a discrete schedule gains a little by stopping below the level"] * discrete
     words = {cell.rstrip(MARKS) for line in lines for cell in line[1:-1]}
     if "apart" in words:
@@ -227,35 +231,39 @@ def ratio_interval(pair: Tally) -> str:
 
 
 def _marks(row):
-    """What the notes say of a cell: * seeds are missing, ~ the stop lies well below the level."""
+    """What the notes say of a cell: ! seeds diverge, * seeds are missing, ~ the stop lies well below the level."""
     missing = MISSING if row.reached + row.at_floor + row.not_run < row.seeds else ""
-    return missing + (BELOW if 2 * row.overshoots > row.reached else "")
+    missing = DIVERGED if row.diverged else missing
+    return missing + (BELOW if 2 * row.overshoots > row.reached and row.stop_time != 0.0 else "")
 
 
 def _missed(group):
     """Notes on seeds that did not reach levels; schedules with the same counts share a note."""
     no_steps = "out of steps before their patience, and counted" if group.kind == PATIENCE else "* out of steps"
     at_floor = "level at or below the train floor"
-    meanings = {"diverged": "* diverged", "out_of_steps": no_steps, "at_floor": at_floor}
+    meanings = {"diverged": "! diverged", "out_of_steps": no_steps, "at_floor": at_floor}
     seeds = many(group.rows[0].seeds - group.rows[0].not_run, "seed")
-    meanings["reached"] = "* median over those that are left"
-    notes = []
+    meanings["reached"] = "*! median over those that are left"
+    notes, told = [], told_apart(group.shown)
     for field, meaning in meanings.items():
         names_of: dict = {}
         for name in group.shown:
-            if field == "reached" and not any(
-                MISSING in _marks(group.cells[name, level]) for level in group.all_levels
-            ):
-                continue
-            counts = tuple(getattr(group.cells[name, level], field) for level in group.all_levels)
-            names_of.setdefault(counts, []).append(name)
+            names_of.setdefault(_counts(group, name, field), []).append(told[name])
         for counts, same in names_of.items():
-            if not any(counts):
+            if not counts:
                 continue
-            by_level = zip(counts, group.all_levels, strict=True)
-            places = [f"{count} at {heading(group.kind, level)}" for count, level in by_level if count]
+            places = [f"{count} at {heading(group.kind, level)}" for level, count in counts]
             shown = ", ".join(places[:MOST_LEVELS]) + (", ..." if len(places) > MOST_LEVELS else "")
-            count = f"{counts[0]} of {seeds} at every level" if len(set(counts)) == 1 else f"{shown} of {seeds}"
-            who = "all schedules" if len(same) == len(group.shown) > 1 else listed(same)
-            notes.append(f"{meaning}: {who}, {count}")
+            everywhere = len(counts) == len(group.all_levels) and len({count for _, count in counts}) == 1
+            count = f"{counts[0][1]} of {seeds} at every level" if everywhere else f"{shown} of {seeds}"
+            who = "all schedules" if len(same) == len(group.shown) > 1 else first_few(same, MOST_NAMES, between="; ")
+            notes.append(f"{meaning}: {who}: {count}")
     return notes
+
+
+def _counts(group, name, field):
+    """((level, how many seeds), ...) of one outcome, where there are any; of those reached where others are missing."""
+    rows = [group.cells[name, level] for level in group.all_levels if (name, level) in group.cells]
+    if field == "reached":
+        rows = [row for row in rows if _marks(row).rstrip(BELOW)]
+    return tuple((row.level, getattr(row, field)) for row in rows if getattr(row, field))

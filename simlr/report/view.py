@@ -44,16 +44,16 @@ class View:
         self.rows = {(row.schedule, row.level): row for row in rows if row.problem == problem}
         self.levels = list(dict.fromkeys(level for _, level in self.rows))
         self.names = [str(name) for name in run["schedule"]]
-        self.base = rows[0].baseline
         self.kind = run.config.level_kind
         self.excess = self.kind == "excess_train_loss"
         # Whether the levels are train losses, as one axis of the pictures is.
         self.by_loss = is_loss(self.kind)
         # Whether the test loss keeps a floor; where it has none, test loss over train loss tells more.
         self.noisy = not all(row.test_floor == 0.0 for row in self.rows.values())
-        self.last = last_shared(self.kind, list(self.rows.values()), self.base)
+        self.last = last_shared(self.kind, list(self.rows.values()))
         if lead and self.rows[lead.a, lead.level].both_reached:
             self.last = lead.level
+        self.base = self.rows[self.names[0], self.last].baseline
         # How few seeds can be told of: a mean over the noise, where nothing else is drawn, is exact.
         self.fewest = 1 if is_exact(run) else FEWEST
         self._problem, settings = dict(problem), len({row.problem for row in rows})

@@ -197,7 +197,7 @@ def test_the_default_table_fits_a_terminal():
     lines = table(summary.rows(run)).splitlines()
     assert max(map(len, lines)) <= 110
     assert len(lines) < 45
-    assert any(line.startswith("* diverged: cosine") for line in lines)
+    assert any(line.startswith("! diverged: cosine") for line in lines)
     assert not any(line.startswith("~ ") for line in lines)
     whole_steps = simlr.run(runs.grid(nakkiran2020.GRID, seeds__count=64, record__points=0, stop__landing="step"))
     assert any(line.startswith("~ ") for line in table(summary.rows(whole_steps)).splitlines())
@@ -220,9 +220,9 @@ def test_levels_that_nobody_reached_are_dashes():
     text = table(rows)
     assert all(math.isnan(row.test_loss) and math.isnan(row.ratio) for row in rows)
     assert "nan" not in text and " - " in text.replace("-*", "- ")
-    assert "level at or below the train floor: all schedules, 1 at 0.2 of 1 seed" in text
-    assert "* diverged: flow, 1 at 0.1 of 1 seed" in text
-    assert "* out of steps: other, 1 at 0.1 of 1 seed" in text
+    assert "level at or below the train floor: all schedules: 1 at 0.2 of 1 seed" in text
+    assert "! diverged: flow: 1 at 0.1 of 1 seed" in text
+    assert "* out of steps: other: 1 at 0.1 of 1 seed" in text
 
 
 @pytest.mark.parametrize("levels", [[0.0], [1e-3], [1e-3, 0.0], list(np.geomspace(1, 1e-20, 30))])

@@ -10,7 +10,7 @@ import pytest
 import runs
 
 import simlr
-from simlr.analysis import budgets, comparison, pairs
+from simlr.analysis import budgets, comparison, families, pairs
 from simlr.analysis.run_analysis import Analysis
 from simlr.analysis.wording import spoken, told_apart
 from simlr.papers import nakkiran2020
@@ -21,6 +21,7 @@ from simlr.report.material import material
 from simlr.report.optima import optima
 from simlr.report.pages import as_html, drawn
 from simlr.report.sections import sections
+from simlr.report.tables import tables
 from simlr.report.view import View
 
 FLOW = {"kind": "flow"}
@@ -213,6 +214,28 @@ def test_both_failing_tie_and_one_failing_loses():
     assert judged_one([np.nan] * 30, [1.0] * 30).outcome == "nothing"
 
 
+def test_equal_in_the_middle_seeds_is_no_tie_where_one_side_fails_in_many_others():
+    a = np.r_[np.ones(48), np.full(12, np.inf)]
+    row = judged_one(a, np.ones(60))
+    assert (row.ratio_low, row.ratio_high, row.missed_a) == (1.0, 1.0, 12) and row.outcome == "unsure"
+    assert judged_one(a, np.r_[np.full(12, np.inf), np.ones(48)]).outcome == "tie"  # both fail as often
+    assert judged_one(a[:50], np.ones(50)).outcome == "tie"  # two failures say little
+
+
+def test_what_a_pair_was_chosen_among_counts_in_the_correction_of_its_p():
+    """22 wins of 24 are sure of a comparison by itself, not of the best of hundreds."""
+    few = {"record__points": 0, "seeds__count": 24}
+    rates = [float(rate) for rate in np.linspace(0.02, 0.6, 200)]
+    schedule = [ANNEALED, {"name": "rates", "kind": "constant", "learning_rate": rates}]
+    found = Analysis(simlr.run(runs.grid(schedule=schedule, stop__train_loss=[1e-2], stop__landing="exact", **few)))
+    (annealed,) = found.annealed
+    others = [*found.against.values()]
+    assert len(others) < 200 and found.annealed[0].p_holm >= (len(others) + 1) * min(1.0, annealed.p) * (annealed.p > 0)
+    least = min([annealed, *others], key=lambda row: row.p)
+    # 199 steady ones stand behind the one that annealing meets, and behind the 23 that the page shows.
+    assert least.p_holm == pytest.approx(min(1.0, (len(others) + 1 + 199 + 200 - len(others)) * least.p))
+
+
 def test_an_outcome_does_not_hang_on_what_is_apart():
     """12 pairs of 50 wins, 20 losses, and 30 seeds apart that could turn it."""
     a, b = np.r_[np.full(40, 0.5), np.full(2, 2.0), np.full(39, 0.5)], np.ones(81)
@@ -235,6 +258,78 @@ def test_a_budget_compares_what_is_made_for_it():
     assert [row.a for row in found.rows] == ["cosine[steps=10]", "cosine[steps=40]"]
     told = {(row.a, row.b, row.level) for row in Analysis(run).pairs}
     assert ("cosine[steps=10]", "rate", 10.0) in told and ("cosine[steps=40]", "rate", 10.0) not in told
+
+
+BUDGETS = {
+    "schedule": [
+        {"name": "cosine", "kind": "cosine", "learning_rate": [0.1, 0.3], "steps": [10, 40]},
+        {"name": "linear", "kind": "linear", "learning_rate": 0.3, "steps": "budget"},
+    ],
+    "stop": {"steps": [10, 40]},
+}
+
+
+def test_what_is_made_anew_for_each_budget_is_one_line_and_one_baseline():
+    """Every budget is compared with the baseline that is made for it; tables have no cell of what is cut off."""
+    run = simlr.run(runs.grid(**BUDGETS, **QUIET))
+    found = Analysis(run)
+    assert budgets.lines_of(run) == {0: [0, 1], 1: [0, 1], 2: [2, 3], 3: [2, 3], 4: [4, 5], 5: [4, 5]}
+    assert budgets.at_each_budget(run, 0) == budgets.at_each_budget(run, 1) == [0, 1]
+    of_base = {row.level: row.test_loss for row in found.rows if row.schedule == row.baseline}
+    for row in found.rows:
+        made = row.schedule.endswith(f"steps={int(row.level)}]")
+        assert row.baseline == f"cosine[learning_rate=0.1,steps={int(row.level)}]"
+        assert row.pairs == (40 if made else 0) and (row.ratio == row.ratio) == made
+    assert of_base == {10.0: found.rows[0].test_loss, 40.0: found.rows[3].test_loss}
+    loss, ratio = tables(found.lines)
+    assert [line[0] for line in loss.lines] == ["cosine, rate 0.1 (baseline)", "cosine, rate 0.3", "linear"]
+    assert not any(cell == "-" for table in (loss, ratio) for line in table.lines for cell in line[1:])
+    assert {pair.b for pair in found.against.values()} == {"cosine[learning_rate=0.1,steps=40]"}
+    assert "cosine at 40 steps" in of_section(run, "best").headline
+
+
+def test_schedules_that_are_not_one_at_each_budget_keep_their_own_lines():
+    decays = {"kind": "warmup_stable_decay", "learning_rate": 0.1, "decay_steps": [2, 5], "steps": [10, 40]}
+    run = simlr.run(runs.grid(schedule=[{"name": "decays", **decays}], stop={"steps": [10, 40]}, **QUIET))
+    found = Analysis(run)
+    assert budgets.lines_of(run) == {} and found.lines is found.rows
+
+
+def test_of_equally_good_values_none_is_an_edge_unless_all_are():
+    assert families.edge_of([1, 2, 3], [1]) == "lowest" and families.edge_of([1, 2, 3], [3]) == "highest"
+    assert families.edge_of([1, 2, 3], [2]) == families.edge_of([1, 2, 3], [1, 3]) == families.edge_of([1], []) == ""
+    assert families.edge_of(["a", "b"], ["a"]) == ""
+
+
+def test_what_another_table_tried_lies_beyond_the_end_of_a_family():
+    rates = [{"name": "small", "kind": "constant", "learning_rate": [1.0, 0.1]}]
+    large = [{"name": "large", "kind": "constant", "learning_rate": 1.4}]
+    stop = {"train_loss": [1e-2], "max_steps": 100_000, "landing": "exact"}
+    edges = []
+    for schedule in (rates, rates + large):
+        found = Analysis(simlr.run(runs.grid(schedule=schedule, stop=stop, **QUIET)))
+        edges.append([row.edge for row in found.best if row.best])
+    assert edges == [["highest"], [""]]
+
+
+def test_a_level_at_which_all_start_is_said_to_be_one():
+    rates = [{"name": "rates", "kind": "constant", "learning_rate": [0.3, 0.1]}]
+    stop = {"train_loss": [1e3, 1e-9], "max_steps": 3}
+    run = simlr.run(runs.grid(schedule=rates, stop=stop, **QUIET))
+    told = "Every seed starts at or below train loss 1000, the last level that is reached: nothing is trained there"
+    assert of_section(run, "against").headline == told
+    assert "any from" not in of_section(run, "best").headline
+    (loss, _) = tables(Analysis(run).lines)
+    assert "every seed starts at or below 1000: nothing is trained there" in loss.notes
+    assert not any("~" in cell for line in loss.lines for cell in line)
+
+
+def test_a_best_value_at_another_level_than_the_last_says_at_which():
+    rates = [{"name": "rates", "kind": "constant", "learning_rate": [0.3, 0.1]}]
+    stop = {"train_loss": [0.1, 1e-9], "max_steps": 40, "landing": "exact"}
+    assert (
+        "at train loss 0.1: " in of_section(simlr.run(runs.grid(schedule=rates, stop=stop, **QUIET)), "best").headline
+    )
 
 
 def test_the_best_at_the_edge_is_said_in_the_headline():

@@ -160,7 +160,7 @@ def test_the_command_reports_on_several_as_on_one(folder, capsys):
         if path.suffix == ".csv":
             assert Path("both", path.name).read_text() == path.read_text()
     text = Path("both/report.md").read_text()
-    assert "train_rows: 5, 2" in text.replace("\\", "") and "run0.h5" in text and "run1.h5" in text
+    assert "number of rows: 5, 2" in text.replace("\\", "") and "run0.h5" in text and "run1.h5" in text
     with open("both/summary.csv", encoding="utf-8") as file:
         assert {row["problem_train_rows"] for row in csv.DictReader(file)} == {"5.0", "2.0"}
 

@@ -505,11 +505,11 @@ def test_the_page_answers_with_the_rows_of_the_analysis(folder):
     # The two directions of the ratio, and that the page says which is which.
     summed = {(row.schedule, row.level): row for row in summary.rows(run)}
     assert summed["annealed", 1e-6].ratio == pytest.approx(1.0 / pair.ratio, rel=1e-9)
-    assert "the inverse, flow / schedule" in made_["against"].tables[0].notes[0]
+    assert "the inverse, baseline / schedule" in made_["against"].tables[0].notes[0]
     page = Page(made(folder / "run.h5") / "report.html")
     for section in made_.values():
         assert section.title in page.text
-    assert "constant.learning_rate: 0.3, 0.1" in page.text
+    assert "learning rate of constant: 0.3, 0.1" in page.text
     assert len(page.pictures()) == 4 + 5
     text = (folder / "made/report.md").read_text(encoding="utf-8")
     assert "# Which directions kept their error?" in text

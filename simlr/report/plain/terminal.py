@@ -42,9 +42,9 @@ def table(rows: Sequence[Row], most: int = MOST_LINES) -> str:
     return "\n\n".join([describe(rows), *(as_text(one) for one in tables(rows, most))])
 
 
-def ending(rows: Sequence[Row]) -> str:
-    """What a command prints of its run when it ends: what it covers, and one short table."""
-    return f"{describe(rows)}\n\n{as_text(short_table(rows))}"
+def ending(rows: Sequence[Row], lines: Sequence[Row]) -> str:
+    """What a command prints of its run when it ends: what its rows cover, and a short table of them as lines."""
+    return f"{describe(rows)}\n\n{as_text(short_table(lines))}"
 
 
 def as_text(one: Table) -> str:

@@ -50,6 +50,11 @@ def digits(value: float) -> str:
     return f"{value:.3f}" if 0.9 <= value <= 1.1 else f"{value:.2g}" if value < 1000.0 else f"{value:.1e}"
 
 
+def _all(count):
+    """All of so many."""
+    return "both" if count == 2 else f"all {count}"
+
+
 class Words:
     """The words of an answer.
 
@@ -105,7 +110,7 @@ class Words:
     def short(self, rows: Sequence[Any], lead: str) -> str:
         """The answer in few words: which of the best values lie at the edge of what was tried is left to `details`."""
         at_edge = sum(bool(row.pairs and (row.edge_a or row.edge_b)) for row in rows)
-        many_settings = f"all {at_edge}" if at_edge == len(rows) else f"{at_edge} of {len(rows)}"
+        many_settings = _all(at_edge) if at_edge == len(rows) else f"{at_edge} of {len(rows)}"
         where = f" in {many_settings} settings" if len(rows) > 1 else ""
         edge = f"The best lies at the edge of what was tried{where}."
         return " ".join([*self._told(rows, lead, brief=True), *([edge] if at_edge else [])])
@@ -139,7 +144,7 @@ class Words:
             return f"{start}, {self.ratio_of(most)}"
         of = f"in {len(chosen)} of {len(rows)} settings"
         if len(chosen) == len(rows):
-            of = "in both settings" if len(rows) == 2 else f"in all {len(rows)} settings"
+            of = f"in {_all(len(rows))} settings"
         most_words = f"most at {where}" if len(chosen) > 1 else f"at {where}"
         return f"{start} {of}, {most_words}: {self.ratio_of(most)}"
 
@@ -166,10 +171,10 @@ class Words:
         others, settings = ("other ", "") if is_other else ("", " settings")
         if len(told) == 1 and even:
             lost = is_other and not count[WORSE] and ties < even
-            who = "the" if is_other else "all"
-            return [f"in {who} {others}{left} nothing is lost" if lost else f"{place}{who} {others}{left} {told[0][1]}"]
+            who = f"the other {left}" if is_other else _all(left)
+            return [f"in {who} nothing is lost" if lost else f"{place}{who} {told[0][1]}"]
         if len(told) == 1:
-            return [f"{'the' if is_other else 'all'} {others}{left} {told[0][1]}"]
+            return [f"{f'the other {left}' if is_other else _all(left)} {told[0][1]}"]
         first = (
             f"{place}{even} of the {others}{left}{settings} {told[0][1]}"
             if even
@@ -204,7 +209,7 @@ class Words:
             parts = []
             for key, number in found.items():
                 end = "the " + " or ".join(sorted(ends[key])) + " tried"
-                of = f"all {number}" if number == len(rows) else f"{number} of {len(rows)}"
+                of = _all(number) if number == len(rows) else f"{number} of {len(rows)}"
                 parts.append(f"the best {noun(key).name} is {end}" + f" in {of} settings" * (len(rows) > 1))
             if parts:
                 yield f"for {name} {joined(parts)}, so a better one may lie beyond"

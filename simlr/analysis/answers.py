@@ -21,7 +21,7 @@ from ..config import question as questions
 from ..store.run import Run
 from .answer_words import Words
 from .budgets import made_for
-from .comparison import BETTER, EVEN, TIE, WORSE, Judged, apart, judged, overshoots, takes_equal_loss, tally
+from .comparison import BETTER, EVEN, FEWEST, TIE, WORSE, Judged, apart, judged, overshoots, takes_equal_loss, tally
 from .families import as_small, edge_of, first_smallest
 from .growth import answer_growth
 from .on_page import base_of, compared, groups, lead_of
@@ -220,6 +220,8 @@ def _edges(entries, chosen):
 def overall_outcome(rows: Sequence[Comparison]) -> str:
     """What all comparisons say: one that is unsure neither helps nor hinders, and what is never less is a no.
 
+    Nor does a tie of fewer seeds than take a "surely".
+
     Parameters
     ----------
     rows
@@ -230,7 +232,8 @@ def overall_outcome(rows: Sequence[Comparison]) -> str:
     str
         One of `outcomes`: YES, NO, DEPENDS, SAME or UNSURE.
     """
-    sure = {EVEN if row.outcome == TIE else row.outcome for row in rows} & {BETTER, WORSE, EVEN}
+    told = [row for row in rows if row.outcome != TIE or row.pairs >= FEWEST]
+    sure = {EVEN if row.outcome == TIE else row.outcome for row in told} & {BETTER, WORSE, EVEN}
     if sure <= {EVEN}:
         return SAME if sure else UNSURE
     if BETTER not in sure:

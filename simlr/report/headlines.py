@@ -48,6 +48,10 @@ def against(kind: str, pairs: Sequence[Any], margin: float, others: int = 0) -> 
         of = f"{of}, those of the highest ratios among {others} schedules,"
     less = f"with surely less test loss than {base}"
     first = f"{_ends(count[BETTER], of)} {less}" if count[BETTER] else f"none {of} ends {less}"
+    if count[NOTHING] == len(pairs):
+        return f"No seed gets to {place(kind, pairs[0].level)}: nothing to compare"
+    if count[NOTHING] + count[APART] + count[NEITHER] == len(pairs):
+        first = f"no schedule can be compared with {base}"
     small = f"by less than {100 * margin:g} %"
     rest = (
         (WORSE, "ends with surely more", "end with surely more"),

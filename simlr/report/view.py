@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..analysis.budgets import made_for
 from ..analysis.comparison import FEWEST, MARGIN
 from ..analysis.levels import is_loss, last_shared, place
 from ..analysis.schedule_parts import ScheduleParts
@@ -38,7 +39,7 @@ class View:
     """
 
     def __init__(self, run, rows, lead=None):
-        self.run, self._parts, self.lead = run, ScheduleParts(run), lead
+        self.run, self._parts, self.lead, self._made = run, ScheduleParts(run), lead, made_for(run)
         groups = problem_groups(run)
         problem, self.seeds = next((group for group in groups if lead and group[0] == lead.problem), groups[0])
         self.rows = {(row.schedule, row.level): row for row in rows if row.problem == problem}
@@ -65,6 +66,10 @@ class View:
         """Place of a schedule in the run's arrays."""
         return self.names.index(name)
 
+    def levels_of(self, name: str) -> list[float]:
+        """The levels that a schedule is made for: see `budgets.made_for`."""
+        return [level for level, made in zip(self.levels, self._made[self.index(name)], strict=True) if made]
+
     def ratio(self, name: str) -> float:
         """Median ratio of the baseline's test loss to this schedule's at the lowest level that they share."""
         return self.rows[name, self.last].ratio
@@ -89,8 +94,9 @@ class View:
             # How a schedule looks in the pictures: log of its median test loss at every level.
             points = {n: np.log([self.rows[n, level].test_loss for level in self.levels]) for n in self.names}
         distance = {name: min(self._apart(points[name], points[other]) for other in chosen) for name in self.names}
-        while len(chosen) < min(MOST_SCHEDULES, len(self.names)):
-            rest = [name for name in self.names if name not in chosen]
+        here = [name for name in self.names if self.last in self.levels_of(name)] or self.names
+        while len(chosen) < min(MOST_SCHEDULES, len({*chosen, *here})):
+            rest = [name for name in here if name not in chosen]
             chosen.append(max(rest, key=lambda name: distance[name]))
             for name in rest:
                 distance[name] = min(distance[name], self._apart(points[name], points[chosen[-1]]))
@@ -137,7 +143,7 @@ class View:
     @property
     def depths(self) -> list[float]:
         """Train losses, above the floor where levels are, at which those shown stop: the levels, or medians there."""
-        drawn = [self.rows[name, level] for name in self.shown for level in self.levels]
+        drawn = [self.rows[name, level] for name in self.shown for level in self.levels_of(name)]
         losses = self.levels if self.by_loss else [row.train_loss for row in drawn if row.reached]
         return [loss for loss in dict.fromkeys(losses) if loss > 0.0]
 

@@ -286,6 +286,9 @@ def test_what_is_made_anew_for_each_budget_is_one_line_and_one_baseline():
     assert not any(cell == "-" for table in (loss, ratio) for line in table.lines for cell in line[1:])
     assert {pair.b for pair in found.against.values()} == {"cosine[learning_rate=0.1,steps=40]"}
     assert "cosine at 40 steps" in of_section(run, "best").headline
+    view = View(run, found.rows)
+    assert view.shown and all("steps=40" in name and view.levels_of(name) == [40.0] for name in view.shown)
+    assert len(view.depths) <= len(view.shown)
 
 
 def test_schedules_that_are_not_one_at_each_budget_keep_their_own_lines():

@@ -120,7 +120,9 @@ def against(view: View, rows: Sequence[Any], headline: str) -> Picture | None:
     if drawn is None:
         return None
     figure, panel = drawn
-    base = shortened(view.base)
+    base = view.spoken(view.base)
+    low, high = panel.get_xlim()
+    panel.set_xlim(min(low, 1.0 - MARGIN), max(high, 1.0 + MARGIN))  # no less than what counts as a difference
     panel.axvline(1.0, color="#000000", linewidth=1.0, zorder=0)
     of = f" / that of {style.plain(base)}, same seed" if len(base) <= LABEL else ", ratio in the same seed"
     panel.set_xlabel(f"test loss{of}; left of 1: less")
@@ -180,7 +182,8 @@ def best(view: View, families: Sequence[Any], headline: str) -> Picture | None:
     clipped = False
     for panel, problem in zip(panels, problems, strict=True):
         for rows in [rows for rows in chosen if rows[0].problem == problem and rows[0].family in names]:
-            text = told[rows[0].family] + (f", {place(view.kind, rows[0].level)}" if len(at) > 1 else "")
+            where = place(view.kind, rows[0].level)
+            text = told[rows[0].family] + (f", {where}" if len(at) > 1 and where not in told[rows[0].family] else "")
             _draw_family(panel, style.line(names.index(rows[0].family)), text, rows)
         style.log_where_wide(panel, [line.get_ydata() for line in panel.get_lines()])
         clipped |= _leave_room(panel)

@@ -38,7 +38,7 @@ def pictures(view: View) -> list[style.Picture]:
 
 def losses_at_equal_train_loss(view: View) -> Picture | None:
     """Test loss against train loss: medians at the levels and, where recorded, along the way there."""
-    drawn = [name for name in view.shown if any(view.rows[name, level].reached for level in view.levels)]
+    drawn = [name for name in view.shown if any(view.rows[name, level].reached for level in view.levels_of(name))]
     if not drawn:
         return None
     figure, (panel,) = style.figure()
@@ -64,7 +64,7 @@ def _over_fewer(view, names):
     """The sentence on markers that are medians over fewer seeds, since others do not get there; "" without."""
     told = []
     for name in names:
-        rows = [view.rows[name, level] for level in view.levels]
+        rows = [view.rows[name, level] for level in view.levels_of(name)]
         known = [row.reached for row in rows if 0 < row.reached < row.seeds - row.at_floor - row.not_run]
         told += [f"{view.spoken(name)} ({min(known):,})"] if known else []
     return (
@@ -75,7 +75,7 @@ def _over_fewer(view, names):
 def _draw_losses(view, panel, name, curve):
     """One schedule's losses; whether its quartiles are shaded, None where they are not wanted."""
     line = style.schedule_line(view, name)
-    rows = [view.rows[name, level] for level in view.levels if view.rows[name, level].reached]
+    rows = [view.rows[name, level] for level in view.levels_of(name) if view.rows[name, level].reached]
     train = np.array([row.train_loss_over_level * row.level if view.excess else row.train_loss for row in rows])
     with np.errstate(all="ignore"):
         unit = np.ones(train.size) if view.noisy else train

@@ -26,6 +26,7 @@ _PUBLIC = {
     "read_table": "simlr.inputs.tables:read_table",
     "descend": "simlr.engine.descend:descend",
     "expected_losses": "simlr.engine.expectation:expected_losses",
+    "loss_quantiles": "simlr.engine.distribution.loss_quantiles:loss_quantiles",
     "stability": "simlr.engine.stability:stability",
     "greedy_rates": "simlr.engine.optimal.families:greedy_rates",
     "optimise": "simlr.engine.optimal.optimise:optimise",

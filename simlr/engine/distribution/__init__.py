@@ -1,0 +1,1 @@
+"""How losses are distributed over the noise, where the iterate is normal."""

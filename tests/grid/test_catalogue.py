@@ -101,6 +101,8 @@ def test_the_json_is_as_documented(capsys):
         assert set(entry) == {"name", "table", "meaning", "parameters"}
         assert all({"name", "meaning"} <= set(one) <= {"name", "default", "meaning"} for one in entry["parameters"])
     page = (runs.ROOT / "docs/json.md").read_text(encoding="utf-8")
+    tables = next(line for line in page.splitlines() if line.startswith("| `table` |"))
+    assert all(f"`{entry['table']}`" in tables for entry in told["entries"])
     assert all(f"`{key}`" in page for key in ("format", "entries", "name", "table", "meaning", "parameters", "default"))
 
 

@@ -148,8 +148,8 @@ def as_bounds(groups: Sequence[Group]) -> Table:
             cells = tuple(number(float(value)) for value in values)
         lines.append((shortened(schedule.name), *cells))
     notes = (
-        "f(x_T) - f* <= bound after the steps, before any flow, for convex f with subgradients of norm <= 1 and a",
-        "minimiser at distance 1 (Schaipp et al. 2025); at the best multiple of all rates it is smallest",
+        "f(x_T) - f* <= bound after the steps, before any flow, for convex f, subgradients <= 1, |x_0 - x*| = 1",
+        "at the best multiple of all rates the bound is smallest (Schaipp et al. 2025)",
     )
     header = ("schedule", "bound", "best multiple", "largest rate there", "bound there", "x sqrt(steps)")
     return Table("Bound on the last iterate, convex f, D = G = 1", header, tuple(lines), notes)

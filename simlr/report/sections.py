@@ -15,7 +15,7 @@ from ..analysis.on_page import MOST_GROUPS, MOST_LINES, Group
 from ..analysis.summary import is_exact
 from ..analysis.wording import at_value, joined, noun, spoken, told_apart
 from ..config import question as questions
-from ..text import number, shortened, some, value_text
+from ..text import number, some, value_text
 from . import headlines
 from .tables import Table, label, percent, probability, ratio_interval, ratio_text
 from .view import View
@@ -103,7 +103,7 @@ def _base_told(analysis):
 
 def _pair_table(group, pairs):
     """The table of some `Pair`s of one problem combination, all with the baseline."""
-    base = shortened(group.base)
+    base = spoken(group.base)
     told = told_apart([pair.a for pair in pairs])
     lines = tuple((told[pair.a], *_cells(pair)) for pair in pairs)
     ratio = f"schedule / {base}"

@@ -9,10 +9,10 @@ from ..analysis.levels import WORDS, heading, is_loss
 from ..analysis.on_page import MOST_GROUPS, MOST_LEVELS, MOST_LINES, groups, levels, names
 from ..analysis.statistics import EQUAL
 from ..analysis.summary import Row
-from ..analysis.wording import at_value, told_apart
+from ..analysis.wording import at_value, spoken, told_apart
 from ..claims.verdict import HOLDS, NOT_RUN, Verdict
 from ..config.stop import PATIENCE
-from ..text import listed, many, number, printable, shortened
+from ..text import MOST_NAMES, first_few, many, number, printable
 
 MOST_NOTES = 6
 FEW_LINES = 9
@@ -189,7 +189,7 @@ def _ratio_table(group, label):
             share = f"{100 * row.above_1:.1f} % ({100 * row.above_1_low:.1f} to {100 * row.above_1_high:.1f})"
             lines.append((told[name], *ratios, share if row.pairs and _ratio(row) != "apart" else "-"))
     title = (
-        f"Test loss of {shortened(group.base)} / that of the schedule, same seed, same {WORDS[group.kind].same}: "
+        f"Test loss of {spoken(group.base)} / that of the schedule, same seed, same {WORDS[group.kind].same}: "
         "median, and share above 1"
     )
     columns = (heading(group.kind, level) for level in group.levels)
@@ -239,16 +239,14 @@ def _missed(group):
     meanings = {"diverged": "* diverged", "out_of_steps": no_steps, "at_floor": at_floor}
     seeds = many(group.rows[0].seeds - group.rows[0].not_run, "seed")
     meanings["reached"] = "* median over those that are left"
-    notes = []
+    notes, told = [], told_apart(group.shown)
     for field, meaning in meanings.items():
         names_of: dict = {}
         for name in group.shown:
-            if field == "reached" and not any(
-                MISSING in _marks(group.cells[name, level]) for level in group.all_levels
-            ):
-                continue
-            counts = tuple(getattr(group.cells[name, level], field) for level in group.all_levels)
-            names_of.setdefault(counts, []).append(name)
+            cells = [group.cells[name, level] for level in group.all_levels]
+            # Of those that are left only where some are missing.
+            counts = tuple(getattr(cell, field) * (field != "reached" or MISSING in _marks(cell)) for cell in cells)
+            names_of.setdefault(counts, []).append(told[name])
         for counts, same in names_of.items():
             if not any(counts):
                 continue
@@ -256,6 +254,8 @@ def _missed(group):
             places = [f"{count} at {heading(group.kind, level)}" for count, level in by_level if count]
             shown = ", ".join(places[:MOST_LEVELS]) + (", ..." if len(places) > MOST_LEVELS else "")
             count = f"{counts[0]} of {seeds} at every level" if len(set(counts)) == 1 else f"{shown} of {seeds}"
-            who = "all schedules" if len(same) == len(group.shown) > 1 else listed(same)
-            notes.append(f"{meaning}: {who}, {count}")
+            between, end = ("; ", ":") if any("," in name for name in same) else (", ", ",")
+            few = first_few(same[:MOST_NAMES], MOST_NAMES, len(same), between)
+            who = "all schedules" if len(same) == len(group.shown) > 1 else few
+            notes.append(f"{meaning}: {who}{end} {count}")
     return notes

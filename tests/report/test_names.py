@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simlr
-from simlr.analysis import pairs
+from simlr.analysis import pairs, summary
 from simlr.analysis.wording import told_apart
 from simlr.errors import InputError
+from simlr.report.tables import tables
 from simlr.text import as_written, labels, meant
 
 GRID = {
@@ -57,3 +58,14 @@ def test_a_report_writes_0_6(run, tmp_path):
     folder = simlr.report(run, tmp_path / "report", formats=["md"])
     tables = (folder / "report.md").read_text().partition("The whole grid:")[0]
     assert "rate=0.6" in tables and "rate 0.6 " in tables and "0.6000000000000001" not in tables
+
+
+def test_the_notes_of_a_table_name_schedules_as_its_lines_do_and_count_only_what_is_partly_missing():
+    """A cosine of 2 steps has ended before 4; after 2 steps, all of its seeds are there, and nothing is "left"."""
+    cosines = {"kind": "cosine", "learning_rate": [0.2, 0.4], "steps": [2, 4]}
+    run = simlr.run({**GRID, "stop": {"steps": [2, 4]}, "schedule": [cosines]})
+    (first, *_) = tables(summary.rows(run))
+    assert [line[0] for line in first.lines][-1] == "rate 0.4, 4 steps"
+    (note,) = [note for note in first.notes if note.startswith("*")]
+    ended = [line[0].removesuffix(" (baseline)") for line in first.lines if line[2].endswith("*")]
+    assert len(ended) == 2 and note == f"* out of steps: {'; '.join(ended)}: 5 at steps 4 of 5 seeds"

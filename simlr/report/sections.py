@@ -103,8 +103,8 @@ def _base_told(analysis):
 
 def _pair_table(group, pairs):
     """The table of some `Pair`s of one problem combination, all with the baseline."""
-    base = spoken(group.base)
-    told = told_apart([pair.a for pair in pairs])
+    told = told_apart([group.base, *(pair.a for pair in pairs)])
+    base = told[group.base]
     lines = tuple((told[pair.a], *_cells(pair)) for pair in pairs)
     ratio = f"schedule / {base}"
     title = (

@@ -9,7 +9,7 @@ from ..analysis.levels import WORDS, heading, is_loss
 from ..analysis.on_page import MOST_GROUPS, MOST_LEVELS, MOST_LINES, groups, levels, names
 from ..analysis.statistics import EQUAL
 from ..analysis.summary import Row
-from ..analysis.wording import at_value, spoken, told_apart
+from ..analysis.wording import at_value, told_apart
 from ..claims.verdict import HOLDS, NOT_RUN, Verdict
 from ..config.stop import PATIENCE
 from ..text import MOST_NAMES, first_few, many, number, printable
@@ -189,7 +189,7 @@ def _ratio_table(group, label):
             share = f"{100 * row.above_1:.1f} % ({100 * row.above_1_low:.1f} to {100 * row.above_1_high:.1f})"
             lines.append((told[name], *ratios, share if row.pairs and _ratio(row) != "apart" else "-"))
     title = (
-        f"Test loss of {spoken(group.base)} / that of the schedule, same seed, same {WORDS[group.kind].same}: "
+        f"Test loss of {told[group.base]} / that of the schedule, same seed, same {WORDS[group.kind].same}: "
         "median, and share above 1"
     )
     columns = (heading(group.kind, level) for level in group.levels)

@@ -203,6 +203,14 @@ def test_a_slip_of_the_pen_is_understood(line, folder, capsys):
     assert status == 2 and SLIPS[line] in told and len(told.splitlines()) == 1
 
 
+PAGE = (runs.ROOT / "docs/mistakes.md").read_text(encoding="utf-8")
+TYPED = [line.strip("| `").split("` | `") for line in PAGE.splitlines() if line.startswith("| `simlr ")]
+
+
+def test_the_document_has_what_is_said():
+    assert len(TYPED) >= 6 and all(said in SLIPS[line.removeprefix("simlr ")] for line, said in TYPED)
+
+
 @pytest.mark.parametrize(
     ("line", "name"), [("explore a.h5 --them dark", "simlr explore"), ("verify a.h5 --jsn", "simlr verify")]
 )

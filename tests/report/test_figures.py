@@ -219,8 +219,8 @@ def test_the_ticks_of_an_axis_have_room_beside_each_other(span, columns):
 BACKEND = """
 import os, sys
 os.environ["MPLBACKEND"] = sys.argv[1]
-from simlr.report.figures import style
-assert style.available()
+from simlr.report.figures import importing
+assert importing.available()
 import matplotlib
 print(matplotlib.get_backend(), os.environ["MPLBACKEND"])
 """

@@ -173,7 +173,7 @@ def _schedule_table(kind):
     for name, default in checking.parameters(kind).items():
         told = "required" if default is None else f"`{json.dumps(default)}`"
         accepts = accepted(checking.rule_of(kind, name), default)
-        rows.append((name, accepts, told, cell(checking.meaning_of(kind, name))))
+        rows.append((name, accepts, told, checking.meaning_of(kind, name)))
     for name, steps in checking.fractions(kind).items():
         rows.append((name, accepted(RULES[name]), "none", f"in place of `{steps}`: a share of the steps"))
     if kind != FLOW:

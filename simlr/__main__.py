@@ -52,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _, module, before = COMMANDS[name]
     if name == "verify":  # the file is the option's value
         files = [argument for argument in rest if not argument.startswith("-")]
+        if not files and not {"-h", "--help"} & set(rest):
+            say("simlr verify: the run file is missing: simlr verify RUN.h5")
+            return BAD_INPUT
         before = () if {"-h", "--help"} & set(rest) else before
         rest = [*files, *(argument for argument in rest if argument.startswith("-"))]
     return importlib.import_module(module).main([*before, *rest])

@@ -71,13 +71,18 @@ class RunError(RuntimeError):
 def unknown(key: str, name: Any, valid: Iterable[Any], noun: str) -> InputError:
     """The InputError for a name that is not among the valid ones, with the nearest of them where one is close."""
     valid = [str(v) for v in valid]
-    near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.6) or [
-        v for v in valid if v.startswith(f"{name}[")
-    ]
+    near = nearest(str(name), valid)
     more = f" and {len(valid) - MOST_NAMES} more" if len(valid) > MOST_NAMES else ""
     listed = ", ".join(map(repr, valid[:MOST_NAMES])) + more
-    hint = f"did you mean {near[0]!r}?" if near else f"valid are {listed}" if valid else "there is none here"
+    hint = f"did you mean {near!r}?" if near else f"valid are {listed}" if valid else "there is none here"
     return InputError(f"{key}: unknown {noun} {show(name)}; {hint}")
+
+
+def nearest(name: str, valid: list[str]) -> str:
+    """The valid name that another one is near to, or is the beginning of, before a label or a suffix; "" of none."""
+    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.6)
+    longer = (one for one in valid if one.startswith((f"{name}[", f"{name}.")))
+    return close[0] if close else next(longer, "")
 
 
 def show(value: Any, limit: int = 80) -> str:

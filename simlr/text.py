@@ -11,6 +11,8 @@ MOST_VALUES = 12  # of an axis, in one line
 # In the names of schedules: a whole number as a float, and the kind of noise that is none.
 PARAMETER = re.compile(r"\b[\w.]+=")
 POWER = re.compile(r"(?<=\de)\+?(-?)0*(?=\d)")  # of ten, in a number of Python's
+# A float whose last digits are its rounding error, as those of a range of numbers often are.
+LONG = re.compile(r"(?<![\w.])\d+\.\d{10,}(?:e[-+]?\d+)?(?![\w.])")
 WHOLE, NO_NOISE = re.compile(r"(?<=[=,\[])(-?\d+)\.0(?=[,\]])"), re.compile(r", none$")
 
 
@@ -19,12 +21,31 @@ def printable(text: Any) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 
+def as_written(text: str) -> str:
+    """A text in which numbers are as people write them: 0.6 for 0.6000000000000001, where 12 digits are 15."""
+
+    def short(found):
+        value = float(found[0])
+        brief = float(f"{value:.12g}")
+        return repr(brief) if brief == float(f"{value:.15g}") else found[0]
+
+    return LONG.sub(short, text)
+
+
+def meant(name: str, names: Sequence[str]) -> str:
+    """The name itself where there is one, else the only one that is written like it; "" of none or several."""
+    if name in names:
+        return name
+    alike = [one for one in names if as_written(one) == as_written(name)]
+    return alike[0] if len(alike) == 1 else ""
+
+
 def shortened(text: Any, width: int = NAME_WIDTH) -> str:
     """Printable text of at most `width` letters: without the names of parameters, then without the middle.
 
     Numbers are as people write them, 1 for 1.0, and a schedule of a grid with noise that has none is "without noise".
     """
-    text = NO_NOISE.sub(", without noise", WHOLE.sub(r"\1", printable(text)))
+    text = NO_NOISE.sub(", without noise", WHOLE.sub(r"\1", as_written(printable(text))))
     if len(text) > width:
         text = PARAMETER.sub("", text)
     tail = width // 3
@@ -47,6 +68,8 @@ def labels(names: Sequence[Any], width: int = NAME_WIDTH) -> dict[Any, str]:
         {name: label}: all with the names of their parameters, or none.
     """
     whole = {name: shortened(name, len(printable(name)) + len(", without noise")) for name in names}
+    if len(set(whole.values())) < len(whole):  # but for digits that nobody would write
+        return {name: printable(name) for name in names}
     if all(len(label) <= width for label in whole.values()):
         return whole
     bare = {name: PARAMETER.sub("", label) for name, label in whole.items()}

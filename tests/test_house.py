@@ -47,7 +47,7 @@ OWNED_PACKAGES = {
     "llvmlite": ("simlr.kernels",),
     "tqdm": ("simlr.cli.progress",),
     "argcomplete": ("simlr.cli.completion",),
-    "matplotlib": ("simlr.report.figures.style",),
+    "matplotlib": ("simlr.report.figures.importing", "simlr.report.figures.style"),
     "jax": ("simlr.bench",),
     "scipy": ("simlr.engine.optimal.search", "simlr.laws.fitting"),
     "pandas": ("simlr.inputs.columnar",),

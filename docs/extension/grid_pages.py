@@ -172,12 +172,14 @@ def _schedule_table(kind):
     rows = []
     for name, default in checking.parameters(kind).items():
         told = "required" if default is None else f"`{json.dumps(default)}`"
-        rows.append((name, accepted(RULES[name]) if name in RULES else "", told))
+        accepts = accepted(checking.rule_of(kind, name), default)
+        rows.append((name, accepts, told, checking.meaning_of(kind, name)))
     for name, steps in checking.fractions(kind).items():
-        rows.append((name, accepted(RULES[name]), f"in place of `{steps}`: a share of the steps"))
+        rows.append((name, accepted(RULES[name]), "none", f"in place of `{steps}`: a share of the steps"))
     if kind != FLOW:
-        rows.append(("steps", accepted(RULES["steps"]), "required" if checking.needs_steps(kind) else "optional"))
-    return [_plain_table(("key", "accepts", "default"), rows)] if rows else []
+        told = "required" if checking.needs_steps(kind) else "optional"
+        rows.append(("steps", accepted(RULES["steps"]), told, "how many steps it takes"))
+    return [_plain_table(("key", "accepts", "default", "meaning"), rows)] if rows else []
 
 
 def _drawn(kind):

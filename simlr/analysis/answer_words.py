@@ -169,6 +169,7 @@ class Words:
         if len(rows) == 1:
             return [told[0][1] if even else f"{self.a} against {self.b} {told[0][1]}"]
         others, settings = ("other ", "") if is_other else ("", " settings")
+        left = "one" if is_other and left == 1 else left
         if len(told) == 1 and even:
             lost = is_other and not count[WORSE] and ties < even
             who = f"the other {left}" if is_other else _all(left)

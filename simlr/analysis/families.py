@@ -87,6 +87,7 @@ def families(run: Run) -> list[tuple[str, str, list[int]]]:
         (name of the family, the parameter that varies in it, the places of its schedules), a family each.
     """
     known, tables = parameters_of(run), run.config.families()
+    whole = {key for key, values in known.items() if all(map(_is_whole, values))}
     all_families = []
     for key, values in known.items():
         groups: dict = {}
@@ -100,7 +101,8 @@ def families(run: Run) -> list[tuple[str, str, list[int]]]:
                 own = {k: known[k][members[0]] for k in apart}
                 usual = usual_numbers({k: values[members[0]] for k, values in known.items()})
                 fixed = {k: v for k, v in own.items() if _key(v) not in (None, "") and v != usual.get(k)}
-                name = table + (f"[{','.join(f'{k}={v}' for k, v in fixed.items())}]" if fixed else "")
+                told = ",".join(f"{k}={int(v) if k in whole else v}" for k, v in fixed.items())
+                name = f"{table}[{told}]" if told else table
                 ordered = sorted(members, key=lambda s: (isinstance(values[s], str), values[s]))
                 all_families.append((name, key, ordered))
     return all_families
@@ -117,6 +119,11 @@ def _alike(known, key):
     for s in range(len(known[key])):
         groups.setdefault(_others(known, key, s), []).append(s)
     return groups
+
+
+def _is_whole(value):
+    """Whether a value is a whole number, or the NaN of a schedule that has none."""
+    return isinstance(value, int | float) and (value != value or value % 1.0 == 0.0)
 
 
 def _key(value):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..errors import unknown
 from ..store.file_format import STATUS_AT_FLOOR, STATUS_NOT_RUN, is_own
 from ..store.run import Run
+from ..text import meant
 from .budgets import made_for
 from .comparison import MARGIN, TOLERANCE, Judged, apart, judged, log_ratios, overshoots, takes_equal_loss, tally
 from .schedule_parts import ScheduleParts
@@ -57,7 +58,7 @@ def index_of(run: Run, schedule: str | int, key: str = "compare") -> int:
     run
         Finished or not.
     schedule
-        Its name, or its place.
+        Its name, as it is or as reports write it, or its place.
     key
         What a message calls it.
 
@@ -74,9 +75,10 @@ def index_of(run: Run, schedule: str | int, key: str = "compare") -> int:
     names = [str(name) for name in run["schedule"]]
     if isinstance(schedule, int | np.integer) and 0 <= schedule < len(names):
         return int(schedule)
-    if schedule not in names:
+    found = meant(str(schedule), names)
+    if not found:
         raise unknown(key, schedule, names, "schedule")
-    return names.index(schedule)
+    return names.index(found)
 
 
 def compare(

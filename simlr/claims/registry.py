@@ -77,9 +77,10 @@ def _checked(module, where):
     """A module that has what a paper has; InputError where it has not."""
     if not isinstance(module, ModuleType):
         raise InputError(f"{where}: a paper is a module, got a {type(module).__name__}")
-    for name in WANTED:
-        if not hasattr(module, name):
-            raise InputError(f"{where}: is no paper: it has no {name}")
+    lacking = [name for name in WANTED if not hasattr(module, name)]
+    hint = f'; a grid names its schedules and problems: kind = "{where}:NAME"' if lacking == [*WANTED] else ""
+    if lacking:
+        raise InputError(f"{where}: is no paper: it has no {lacking[0]}{hint}")
     return module
 
 

@@ -6,17 +6,18 @@ import os
 import sys
 import tomllib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..errors import InputError, RunError, show
+from ..errors import InputError, RunError, nearest, show
 from ..text import printable
 from .signals import is_command, terminate_as_interrupt
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 MOST_DIGITS = 18
 OTHERWISE = {"grid": "run", "laws": "fit"}  # module -> what `simlr` calls its command
+HANDED_OVER = {"verify": "simlr run", "explore": "simlr report"}  # commands that others have the parser of
 NO_THREAD = "can't start new thread"  # as Python says it, where the system gives this user no more
 # Of an error, which may name what somebody else has written: as much of its beginning and its end.
 LONGEST_LINE, LAST_SHOWN = 1500, 300
@@ -40,9 +41,20 @@ class Parser(argparse.ArgumentParser):
         program, epilog = program or called(module), f"exit status: {statuses}"
         super().__init__(prog=program, description=description, epilog=epilog, allow_abbrev=False)
 
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """What was given; of arguments that are unknown, the first is told with the option that is nearest."""
+        given, rest = self.parse_known_args(args, namespace)
+        if rest:
+            near = nearest(rest[0].partition("=")[0], [*self._option_string_actions])
+            hint = f"; did you mean {near}?" if near and rest[0].startswith("-") else ""
+            self.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
+        return given
+
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the arguments, and where help is."""
-        self.exit(BAD_INPUT, f"{self.prog}: {message} (--help lists the options)")
+        given = sys.argv[1] if len(sys.argv) > 1 else ""
+        program = f"simlr {given}" if HANDED_OVER.get(given) == self.prog else self.prog
+        self.exit(BAD_INPUT, f"{program}: {message} (--help lists the options)")
 
     def exit(self, status: int = DONE, message: str | None = None) -> NoReturn:
         """End the process, after one line where there is something to say."""

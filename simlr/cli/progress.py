@@ -19,6 +19,7 @@ LATE_SECONDS = 1.5
 LINE_SHARE = 0.05
 LEAST_SECONDS = 1.0
 PLAIN_SIZE = 80, 24
+LARGE = 10_000  # from here on a bar writes 12.3k for 12,345
 
 
 _left_out = 0.0
@@ -58,8 +59,9 @@ class Bar:
     """
 
     def __init__(self, total, done, unit, stream, late=False):
-        kept = {"delay": LATE_SECONDS, "leave": False} if late else {}
-        self._bar = _tqdm(stream)(total=total, initial=done, unit=f" {unit}", unit_scale=True, **_size(stream), **kept)
+        kept: dict[str, Any] = {"delay": LATE_SECONDS, "leave": False} if late else {}
+        kept |= {"unit_scale": total >= LARGE}
+        self._bar = _tqdm(stream)(total=total, initial=done, unit=f" {unit}", **_size(stream), **kept)
         self._left_out = _left_out
 
     def update(self, done: int) -> None:

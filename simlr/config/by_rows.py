@@ -29,7 +29,7 @@ def check_grid(config: Any) -> None:
         return
     if config.record.get("sharpness") and not config.record["points"]:
         raise InputError("record.sharpness is recorded at the moments of record.points, which are 0")
-    here = _asked(config)
+    here = asked(config)
     _check_axes(config, here)
     _check_labels(config)
     if config.engine == "closed-form":
@@ -53,8 +53,8 @@ def check_grid(config: Any) -> None:
         raise InputError(f"noise {other!r} goes with the plain squared loss, not with {here}; use noise 'minibatch'")
 
 
-def _asked(config):
-    """What makes a grid go through rows, in words."""
+def asked(config: Any) -> str:
+    """What makes a grid go through rows, in words: the key and its value, or the optimiser or noise."""
     for key in ("loss", "ridge", "model"):
         if key in config.problem:  # where it is not the default
             return f"problem.{key} = {config.problem[key]!r}"

@@ -54,6 +54,8 @@ class GridConfig:
         How exact means over the noise are computed; None where noise is drawn.
     folder : str
         Where relative data files are looked for; no part of the grid's identity.
+    file : str
+        The TOML file that it was read from, which messages name; "" where it was made otherwise, or changed.
     """
 
     name: str
@@ -69,6 +71,7 @@ class GridConfig:
     question: dict = field(default_factory=dict)
     expectation: dict | None = None
     folder: str = field(default=".", compare=False)
+    file: str = field(default="", compare=False)
 
     @classmethod
     def from_toml(cls, source: str | Path, overrides: Iterable[tuple[str, Any]] = ()) -> Self:
@@ -90,26 +93,29 @@ class GridConfig:
         tables, folder = toml.read(source)
         for key, value in overrides:
             toml.override(tables, key, value)
-        faults = Faults()
-        with faults:
-            return cls.from_tables(tables, folder)
-        faults.raise_all(toml.placed(source))
-        raise AssertionError("unreachable")
+        return cls.from_tables(tables, folder, toml.file_of(source))
 
     @classmethod
-    def from_tables(cls, tables: dict, folder: str | Path = ".") -> Self:
+    def from_tables(cls, tables: dict, folder: str | Path = ".", file: str = "") -> Self:
         """The grid described by nested dicts, as TOML reads them; InputError where anything is wrong.
 
-        The faults of all tables are told in one go, each in a line of its own (`InputError.faults`); what no table
-        shows by itself is looked at once they are right.
+        The faults of all tables are told in one go, each in a line of its own (`InputError.faults`), which begins with
+        the file that they were read from, where there is one; what no table shows by itself is looked at once they are
+        right.
         """
+        with toml.placed(file):
+            return cls._checked(tables, folder, file)
+
+    @classmethod
+    def _checked(cls, tables, folder, file):
+        """The same, the faults without the file."""
         if not isinstance(tables, dict):
             rules.refuse("grid", "a table", tables)
         if "study" in tables:
             raise InputError("[study] makes it a study, not a grid; simlr.config.read takes both")
         parts = _checked_parts(tables, folder)
         schedules = optimal.with_budgets(parts["schedule"], parts["stop"], parts["expectation"] is not None)
-        config = cls(**{**parts, "schedule": schedules}, folder=str(folder))
+        config = cls(**{**parts, "schedule": schedules}, folder=str(folder), file=file)
         config.check_count()
         expectations.check_grid(config)
         by_rows.check_grid(config)

@@ -124,7 +124,8 @@ def check_methods(tables: tuple[dict, ...], methods: list[tuple[dict, dict, str]
         if noise["kind"] == "minibatch":
             raise InputError(
                 "schedule kind 'optimal': goes with noise 'none', 'gradient' and 'fresh', not with mini-batches of the "
-                "rows; use simlr.run with schedules that are given"
+                "rows; near the minimum they are like noise 'gradient' with covariance = 'hessian' and sigma = "
+                "sqrt(2 train_floor / batch_size)"
             )
         if grows(noise):
             raise InputError(f"schedule kind 'optimal': is of one batch size, and the noise has {GROWTH}; leave it out")

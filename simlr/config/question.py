@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import InputError, unknown
 from ..inputs import rules
 from ..inputs.parameters import check_keys
+from ..text import as_written, meant
 from .methods import method_parameters
 
 if TYPE_CHECKING:  # which checks its question here
@@ -127,8 +128,9 @@ def _check_side(key, side, entries, config, measure):
         else:
             checked[name] = list(value) if isinstance(value, list | tuple) else [value]
     names = list(dict.fromkeys(name for entry in entries for name in (entry.table, entry.name)))
-    for name in checked.get("schedule", []):
-        if name not in names:
+    for i, name in enumerate(checked.get("schedule", [])):
+        checked["schedule"][i] = meant(str(name), names)
+        if not checked["schedule"][i]:
             raise unknown(f"{key}.schedule", name, names, "schedule")
     picked = members(checked, entries)
     if not picked:
@@ -219,10 +221,10 @@ def cells(over: Sequence[str], sides: Sequence[dict], entries: Sequence[Entry]) 
 
 
 def side_name(side: dict) -> str:
-    """What a side is called."""
+    """What a side is called, with numbers as people write them."""
     if "name" in side:
         return side["name"]
     parts = list(side.get("schedule", []))
     parts += [f"{name} = {' or '.join(map(str, v))}" for name, v in side.items() if name not in ("schedule", "at")]
     at = f" at {'the end' if side['at'] == END else side['at']}" if "at" in side else ""
-    return (", ".join(parts) or "all schedules") + at
+    return (as_written(", ".join(parts)) or "all schedules") + at

@@ -1,12 +1,14 @@
 """Reading a grid or study file."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..claims.registry import folder_of, is_paper, load_paper, paper_names
-from ..errors import Faults, unknown
+from ..errors import unknown
 from ..inputs import rules, toml
+from ..inputs.files import near
 from ..plugins import recorded
 from .grid import GridConfig
 from .study import StudyConfig
@@ -24,16 +26,32 @@ def config_of(source: Any) -> GridConfig | StudyConfig:
         return (StudyConfig if "study" in tables else GridConfig).from_tables(tables)
     if not isinstance(source, str | Path):
         rules.refuse("run", "a GridConfig, a dict, a path, TOML text or a paper's name", source)
-    if isinstance(source, str) and not toml.is_text(source) and is_paper(source):
-        return read_paper(source)
-    if (
-        isinstance(source, str)
-        and not toml.is_text(source)
-        and not source.endswith(".toml")
-        and not Path(source).exists()
-    ):
-        raise unknown("run", source, paper_names(), "file or paper")
-    return read(source)
+    return read(source) if isinstance(source, Path) or toml.is_text(source) else read_named("run", source)
+
+
+def read_named(key: str, source: str, overrides: Iterable[tuple[str, Any]] = ()) -> GridConfig | StudyConfig:
+    """What a file describes, or what is run for a paper.
+
+    Parameters
+    ----------
+    key
+        What messages call the source.
+    source
+        A file, or a paper's name.
+    overrides
+        (dotted key, value) pairs that replace or add single values before the check.
+
+    Raises
+    ------
+    InputError
+        Where there is no such file or paper, or something in it is wrong.
+    """
+    if is_paper(source):
+        return read_paper(source, overrides)
+    if not source.endswith(".toml") and not os.path.exists(source):
+        meant = near(source, ".toml") or near(source, ".py")
+        raise unknown(key, source, [*paper_names(), *([meant] if meant else [])], "file or paper")
+    return read(Path(source), overrides)
 
 
 def _plain(value):
@@ -71,8 +89,7 @@ def read(
     folder = own_folder if folder is None else folder
     for key, value in overrides:
         toml.override(tables, key, value)
-    faults = Faults()
-    with faults:
-        return (StudyConfig if "study" in tables else GridConfig).from_tables(tables, folder)
-    faults.raise_all(toml.placed(source))
-    raise AssertionError("unreachable")
+    if "study" not in tables:
+        return GridConfig.from_tables(tables, folder, toml.file_of(source))
+    with toml.placed(toml.file_of(source)):
+        return StudyConfig.from_tables(tables, folder)

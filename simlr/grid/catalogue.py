@@ -167,7 +167,13 @@ def _of_plugin(role, name):
     if role == SCHEDULE:
         return _schedule(with_plugins("list", {"kind": name}, ".")["kind"])
     problem = registry.find("list", name)
-    return _entry(name, "problem", problem.meaning, problem.parameters)
+    return _entry(name, "problem", problem.meaning, map(_of_rows, problem.parameters))
+
+
+def _of_rows(parameter):
+    """A parameter of a plug-in, which takes those of losses where it returns rows: that is known once it is called."""
+    is_loss = parameter in losses.PARAMETERS
+    return parameter._replace(meaning=f"where it returns rows: {parameter.meaning}") if is_loss else parameter
 
 
 def _entry(name, table, meaning, parameters):
@@ -182,7 +188,8 @@ def _schedule(kind):
     """A schedule as an entry, with the number of its steps as a parameter."""
     told: list[dict] = []
     for name, default in checking.parameters(kind).items():
-        told.append({"name": name, **({} if default is None else {"default": default}), "meaning": ""})
+        meaning = checking.meaning_of(kind, name)
+        told.append({"name": name, **({} if default is None else {"default": default}), "meaning": meaning})
     told += [
         {"name": name, "default": None, "meaning": f"{steps} as a share of the steps"}
         for name, steps in checking.fractions(kind).items()

@@ -6,17 +6,14 @@ import shlex
 import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from ..claims.registry import is_paper, paper_names
 from ..cli import progress
 from ..cli.arguments import DONE, MOST_DIGITS, Parser, answered, called, harmless, one_line, positive, say, setting
 from ..cli.signals import is_command
 from ..cli.structured import as_json
-from ..config.grid import GridConfig
-from ..config.reading import read, read_paper
+from ..config.reading import read_named
 from ..config.study import StudyConfig
-from ..errors import InputError, RunError, show, unknown
+from ..errors import InputError, RunError, show
 from ..store import create, file_format
 from ..store.metadata import survey
 from ..store.target import make_lasting
@@ -168,34 +165,12 @@ def _print(text):
     return DONE
 
 
-def read_grid(source: str, overrides: list[tuple[str, Any]]) -> GridConfig | StudyConfig:
-    """Read what is to be run.
-
-    Parameters
-    ----------
-    source : str
-        A file, or a paper's name.
-    overrides : list of (str, value)
-        Values that replace the grid's, by key: "seeds.count".
-
-    Raises
-    ------
-    InputError
-        Where there is no such file or paper, or something in it is wrong.
-    """
-    if is_paper(source):
-        return read_paper(source, overrides)
-    if not source.endswith(".toml") and not os.path.exists(source):
-        raise unknown("grid", source, paper_names(), "file or paper")
-    return read(Path(source), overrides)
-
-
 def _run(options):
     """Read the grid or study, and run it into its file."""
     overrides = list(options.settings)
     if options.seeds:
         overrides.append(("seeds.count", options.seeds))
-    config = read_grid(options.grid, overrides)
+    config = read_named("grid", options.grid, overrides)
     if options.out is not None and not options.out.strip():
         raise InputError("--out: needs a file name")
     part = ".shard-{}-of-{}".format(*options.shard) if options.shard else ""

@@ -17,7 +17,9 @@ from ..config.reading import config_of, read_recorded
 from ..config.settings import SETTINGS
 from ..config.study import StudyConfig
 from ..errors import DamageError, InputError
-from ..plan.plan import Plan, what_looks_at_validation
+from ..inputs import toml
+from ..plan.needs import check_sources
+from ..plan.plan import Plan
 from ..problems import registry
 from ..problems.source import Source
 from ..store import create, file_format
@@ -182,7 +184,15 @@ class Job:
     """
 
     def __init__(self, config: GridConfig, shard: tuple[int, int] | None = None):
-        self.config, self.shard = config, shard
+        self.shard = shard
+        self.recomputed: list[str] = []
+        self.kept: dict[str, Any] = {}
+        with toml.placed(config.file):
+            whole: Plan = self._prepare(config)
+        self.plan = whole.part(*shard) if shard else whole
+
+    def _prepare(self, config):
+        """Find the problems, and plan the work: the `Plan` of all seeds."""
         for plugin in (each.plugin for each in config.plugins):
             if not plugin.is_loaded:
                 raise InputError(
@@ -191,18 +201,7 @@ class Job:
         kind = registry.find("problem.kind", config.problem["kind"])
         _, combinations = config.problem_combinations()
         self.sources = [kind.prepare(combination, Path(config.folder)) for combination in combinations]
-        if any(source.rows is None for source in self.sources) and config.draws_rows:
-            raise InputError(f"noise 'minibatch': problem {config.problem['kind']!r} has no rows to draw from")
-        if config.by_rows and any(source.samples is None for source in self.sources):
-            raise InputError(
-                "problem.loss: losses other than 'squared', a ridge, and optimisers such as 'adam', or with a decay or "
-                f"clipping, go with problems that have rows, such as 'dataset', not with {config.problem['kind']!r}"
-            )
-        blind = next((source for source in self.sources if source.validation is None), None)
-        looks = what_looks_at_validation(config) if blind else ""
-        if blind and looks:
-            raise InputError(f"{looks} needs a validation set of problem {kind.kind!r}, {blind.validation_needs}")
-        self._check_population(kind)
+        check_sources(config, self.sources)
         wanted, noises = config.seeds["count"], {noise["kind"] for _, noise, _ in config.methods()}
         is_noisy = noises != {"none"} and config.expectation is None
         limits = [1 if source.is_same and not is_noisy else source.limit or wanted for source in self.sources]
@@ -210,31 +209,14 @@ class Job:
         if any(map(optimal.is_optimal, config.schedule)):
             from ..engine.optimal.in_grid import solved  # which loads Numba
 
-            self.config = config = solved(config, self.sources, different_draws(self.sources, sizes))
+            config = solved(config, self.sources, different_draws(self.sources, sizes))
         fewest = min(most for _, most in sizes)
         is_asked = wanted != SETTINGS["seeds"][0].default  # by default there are more than such a problem has
         self.fewer = (
             f"{fewest} of the {wanted} seeds: the problem has no more draws" if is_asked and fewest < wanted else ""
         )
-        whole = Plan.of_grid(config, sizes)
-        self.plan = whole.part(*shard) if shard else whole
-        self.recomputed: list[str] = []
-        self.kept: dict[str, Any] = {}
-
-    def _check_population(self, kind):
-        """Refuse new rows, and bins of axes, of a problem that is no population."""
-        asked = any(noise["kind"] == "fresh" for _, noise, _ in self.config.methods())
-        if asked and not all(source.is_population for source in self.sources):
-            raise InputError(
-                f"noise 'fresh': problem {kind.kind!r} has no population of Gaussian inputs to draw new rows from; use "
-                "problem 'population' or 'quadratic', or noise 'minibatch'"
-            )
-        is_binned = self.config.expectation is not None and self.config.expectation["bin_error"] > 0.0
-        if is_binned and not all(source.modes for source in self.sources):
-            raise InputError(
-                f"expectation.bin_error groups axes that are alike, of problem 'population', and not of {kind.kind!r}; "
-                "leave it out"
-            )
+        self.config = config
+        return Plan.of_grid(config, sizes)
 
     def open(
         self,

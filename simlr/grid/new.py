@@ -182,7 +182,7 @@ def _guessed(path):
     others = [str(name) for name in names if name not in by_name[:1]]
     if by_name:
         return by_name[0], "assumed by its name", others
-    return -1, f"assumed: the last column, {show(table.target)}", others[:-1]
+    return -1, "assumed: the last column", others[:-1]
 
 
 def _names(table: Table):

@@ -13,7 +13,7 @@ from ..cli.signals import is_command
 from ..cli.structured import as_json
 from ..config import optimal
 from ..config.grid import GridConfig
-from ..errors import Faults, InputError
+from ..errors import InputError
 from ..inputs import toml
 from ..report.output import is_ours, write
 from ..report.plain.terminal import as_text
@@ -154,11 +154,10 @@ def posed(source: str, overrides: list[tuple[str, Any]], asked: dict[str, Any]) 
     folder = folder_of(source) if is_paper(source) else folder
     for key, value in overrides:
         toml.override(tables, key, value)
-    faults = Faults()
-    with faults:
-        return GridConfig.from_tables(_tables(tables, asked), folder)
-    faults.raise_all(toml.placed(given))
-    raise AssertionError("unreachable")
+    file = toml.file_of(given)
+    with toml.placed(file):
+        wanted = _tables(tables, asked)
+    return GridConfig.from_tables(wanted, folder, file)
 
 
 def _tables(tables, asked):

@@ -1,12 +1,15 @@
 """Files that somebody names, refused in one line: a pipe would keep us waiting, a device never end."""
 
 import contextlib
+import itertools
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, nearest
+
+MOST_BESIDE = 1000
 
 
 @contextlib.contextmanager
@@ -16,8 +19,27 @@ def reading(path: str | os.PathLike) -> Iterator[None]:
         yield
     except InputError:
         raise
+    except FileNotFoundError as error:
+        meant = near(path)
+        hint = f"; did you mean {meant}?" if meant else ""
+        raise InputError(f"{path}: cannot be read: {error.strerror}{hint}") from None
     except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
         raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def near(path: str | os.PathLike, suffix: str = "") -> str:
+    """The file whose name is nearest to that of one that is not there, in its folder; "" where none is near.
+
+    Only names that end in the suffix count, and of a large folder only some.
+    """
+    given = Path(path)
+    try:
+        with os.scandir(given.parent) as entries:
+            names = [one.name for one in itertools.islice(entries, MOST_BESIDE) if one.is_file()]
+        name = nearest(given.name, sorted(name for name in names if name.endswith(suffix)))
+        return str(given.with_name(name)) if name else ""
+    except (OSError, ValueError):
+        return ""
 
 
 def size_of(path: str | os.PathLike, most: int | None = None) -> int:

@@ -13,14 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import InputError, show
-from .files import size_of
+from .files import reading, size_of
 
 LARGEST_TEXT = 1 << 30
 TEXT, NPY, NPZ, HDF5, OTHER = "text", "NPY", "NPZ", "HDF5", "other"
 COLUMNAR = PARQUET, ARROW, ARROW_STREAM = "Parquet", "Arrow", "Arrow stream"
+HDF5_MARK = b"\x89HDF\r\n\x1a\n"
 _FIRST_BYTES = (
     (b"\x93NUMPY", NPY),
-    (b"\x89HDF\r\n\x1a\n", HDF5),
+    (HDF5_MARK, HDF5),
     (b"ARROW1\x00\x00", ARROW),
     (b"\xff\xff\xff\xff", ARROW_STREAM),
 )
@@ -61,10 +62,8 @@ def digest(path: str | os.PathLike) -> str:
 def opened(path: str | os.PathLike, most: int | None = None) -> io.BufferedReader:
     """An ordinary file of at most `most` bytes, open for reading; InputError in one line where that cannot be."""
     size_of(path, most)
-    try:
+    with reading(path):
         return open(path, "rb")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def kind_of(path: str | os.PathLike) -> str:

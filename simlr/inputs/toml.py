@@ -3,16 +3,19 @@
 import json
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from ..errors import InputError, show
+from ..errors import Faults, InputError, show
+from . import formats
 from .files import read_text
 
 LARGEST_BYTES = 1 << 26
 # Python's reader takes memory and time by the square of a key's parts.
 MOST_PARTS = 100
+TABLES = ".csv", ".tsv", ".npy", ".npz", ".parquet"
 _PART = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
 LONG_KEY = re.compile(rf"""(?<![\w"'-])(?>{_PART}[ \t]*+\.[ \t]*+){{{MOST_PARTS}}}""")
 
@@ -22,6 +25,7 @@ def read(source: str | Path) -> tuple[dict, str]:
     if is_text(source):
         text, folder = source, "."
     else:
+        _refuse_others(Path(source))
         text, folder = read_text(Path(source), LARGEST_BYTES), str(Path(source).parent)
     try:
         if LONG_KEY.search(text):
@@ -32,11 +36,28 @@ def read(source: str | Path) -> tuple[dict, str]:
         raise InputError(f"{where}: not valid TOML: {error}") from None
 
 
-def placed(source: str | Path) -> Callable[[str], str]:
-    """What puts the file before each line of what is wrong with it; of TOML text there is no file."""
-    if is_text(source):
-        return str
-    return lambda fault: f"{source}: {fault}"
+def _refuse_others(path):
+    """Refuse a run file and a table, each with the command that takes it."""
+    with formats.opened(path) as file:
+        head = file.read(len(formats.HDF5_MARK))
+    if head == formats.HDF5_MARK:
+        raise InputError(f"{path}: is an HDF5 file, and no TOML; simlr report {path} reports a run file")
+    if path.suffix in TABLES:
+        raise InputError(f"{path}: is a table, and no TOML; simlr new {path} writes a grid for it")
+
+
+def file_of(source: str | Path) -> str:
+    """The path of a TOML file as it was given; "" of TOML text, which has none."""
+    return "" if is_text(source) else str(source)
+
+
+@contextmanager
+def placed(file: str) -> Iterator[None]:
+    """Each line of what is wrong within begins with the file, where there is one."""
+    faults = Faults()
+    with faults:
+        yield
+    faults.raise_all(lambda fault: f"{file}: {fault}" if file else fault)
 
 
 def is_text(source: str | Path) -> TypeGuard[str]:

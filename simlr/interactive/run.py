@@ -16,7 +16,7 @@ from ..analysis.verdict import paper_of
 from ..claims.verdict import Verdict
 from ..errors import InputError, unknown
 from ..report import contents
-from ..report.figures import style
+from ..report.figures import importing, style
 from ..report.figures.files import FORMATS as FIGURES
 from ..report.figures.style import Picture
 from ..report.material import material
@@ -59,7 +59,7 @@ class Run(store_run.Run):
         lines = [f"<b>{escape(self.config.name)}</b>" + (f": {escape(paper.SOURCE)}" if paper else "")]
         lines.append(escape(store_run.Run.__repr__(self)[1:-1]))
         analysis, said = self._said()
-        first = self._leading(self._own_pictures()) if style.available() else None
+        first = self._leading(self._own_pictures()) if importing.available() else None
         is_compared = first is not None and not self.is_study
         sentence = f"{View(analysis.run, analysis.rows, analysis.lead).sentence()}." if is_compared else ""
         question, result, _, told = head(said, sentence)
@@ -98,7 +98,7 @@ class Run(store_run.Run):
         InputError
             Where matplotlib is missing, the run has no such picture, or it has another number of panels.
         """
-        if not style.available():
+        if not importing.available():
             raise InputError(f"plot: needs matplotlib; {contents.INSTALL}")
         own = self._own_pictures()
         first = self._leading(own) if name is None else None

@@ -11,7 +11,7 @@ from ..cli.arguments import BAD_INPUT, DONE, Parser, answered, harmless, positiv
 from ..cli.structured import as_json
 from ..errors import InputError
 from ..inputs import rules
-from ..report.figures import style
+from ..report.figures import importing
 from ..report.output import write
 from ..schedules.export import FORMATS, export
 from ..store.read import held, load
@@ -160,7 +160,7 @@ def _scaling(options):
         return DONE
     print(harmless("\n\n".join(map(table_as_text, scaling_result.tables(found)))))
     folder, files = Path(options.out or "fit-report"), {"scaling.csv": scaling_result.as_csv(found).encode("utf-8")}
-    if style.available():
+    if importing.available():
         files["scaling.html"] = scaling_result.as_page(path.name, found).encode("utf-8")
     write(folder, files)
     print("\n" + "\n".join(printable(folder / name) for name in files))
@@ -223,7 +223,7 @@ def _write(options, best: Best | None, page: Callable[[], str]) -> None:
     """The page, and the schedule beside it."""
     folder = Path(options.out or "fit-report")
     files: dict[str, Any] = {}
-    if style.available():
+    if importing.available():
         files["fit.html"] = page().encode("utf-8")
     else:
         say("simlr: no page with pictures, for matplotlib is missing; pip install 'simlr[report]'")

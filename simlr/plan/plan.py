@@ -14,25 +14,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..config.grid import GridConfig
 from ..config.methods import method_parameters
-from ..config.stop import VALIDATION, lands
+from ..config.stop import lands
 from ..errors import InputError
-from ..schedules.plateau import VALIDATION_LOSS
 from ..schedules.schedule import Schedule
 from . import block_size
 from .engines import MOST_PAIRED_AXES, engine_of
+from .needs import what_looks_at_validation
 from .rate_tables import RateTables
 from .recording import RecordedSeeds, recorded_moments
 
 MOST_CELLS = 1 << 52
-
-
-def what_looks_at_validation(config: GridConfig) -> str:
-    """The key of a grid that asks for validation losses, "" where none does."""
-    if VALIDATION in config.stop:
-        return "stop.validation"
-    looking = (s.name for s, _ in config.schedules() if s.plateau.get("monitor") == VALIDATION_LOSS)
-    name = next(looking, None)
-    return "" if name is None else f"schedule {name!r}: monitor = {VALIDATION_LOSS!r}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from ..store.target import check_folder
 from .csv_files import csv_files, csv_text
 from .explorer.page import NAME as EXPLORER
 from .explorer.page import explorer_page
-from .figures import style
+from .figures import importing
 from .figures.files import HEADER, NUMBERS, figure_files, numbers
 from .material import Material, material
 from .page import THEMES
@@ -39,7 +39,7 @@ def wanted_formats(
 ) -> list[str]:
     """The formats to write: those asked for, else all that can be made; InputError where one of those asked cannot."""
     wanted = list(asked or known)
-    if "html" in wanted and not style.available():
+    if "html" in wanted and not importing.available():
         if asked:
             raise InputError(f"{option}: needs matplotlib; {INSTALL}")
         wanted = [name for name in wanted if name != "html"]
@@ -110,7 +110,7 @@ def contents(
         Where the file is damaged, or something that is wanted is not there.
     """
     wanted, figures = options.formats, options.figures
-    if figures and not style.available():
+    if figures and not importing.available():
         raise InputError(f"--figures {','.join(figures)}: needs matplotlib; {INSTALL}")
     name, steps = path.name if path else run.config.name, Steps(tell)
     with of_file(path) if path else nullcontext():

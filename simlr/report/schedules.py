@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ..config.grid import GridConfig
 from ..config.schedule_tables import expand_schedule
 from ..schedules import bounds
+from ..schedules.registry import PLATEAU
 from ..schedules.schedule import Schedule
 from ..text import listed, many, number, shortened
 from .csv_files import csv_text
@@ -48,6 +49,11 @@ def _all_schedules(groups):
     return [schedule for group in groups for schedule in group.schedules]
 
 
+def is_known(schedule: Schedule) -> bool:
+    """Whether it has steps, whose rates are known before a run; those of `reduce_on_plateau` are each seed's own."""
+    return bool(schedule.length) and not schedule.plateau
+
+
 def curve(schedule: Schedule) -> tuple[NDArray, NDArray[np.float64]]:
     """The rates of a schedule that are drawn: all of them, or of every stretch the smallest and the largest.
 
@@ -74,9 +80,9 @@ def curve(schedule: Schedule) -> tuple[NDArray, NDArray[np.float64]]:
 
 
 def terms_of(schedules: Sequence[Schedule]) -> list[bounds.Terms | None]:
-    """The `bounds.Terms` of each schedule; None where it has no steps or, among so many, too many to look at."""
+    """The `bounds.Terms` of each schedule; None where it has no known rates or, among so many, too many of them."""
     room = TABLE_STEPS // max(len(schedules), 1)
-    return [bounds.of_schedule(one) if one.length and bounds.cost(one) <= room else None for one in schedules]
+    return [bounds.of_schedule(one) if is_known(one) and bounds.cost(one) <= room else None for one in schedules]
 
 
 def bound_curve(schedule: Schedule, most_steps: int) -> tuple[NDArray, NDArray[np.float64]]:
@@ -96,8 +102,8 @@ def bound_curve(schedule: Schedule, most_steps: int) -> tuple[NDArray, NDArray[n
     bound : float64 (T,)
         In units of D G; see `schedules.bounds`.
     """
-    points = min(MOST_BOUND_POINTS, most_steps // max(bounds.cost(schedule), 1))
-    if not schedule.length or points < FEWEST_BOUND_POINTS:
+    points = min(MOST_BOUND_POINTS, most_steps // max(bounds.cost(schedule), 1)) if is_known(schedule) else 0
+    if points < FEWEST_BOUND_POINTS:
         return np.empty(0, np.int64), np.empty(0)
     factor = bounds.of_schedule(schedule).best_factor
     steps = np.unique(np.linspace(-(-schedule.length // EARLY), schedule.length, points).astype(np.int64))
@@ -113,13 +119,18 @@ def as_table(groups: Sequence[Group]) -> Table:
     lines = []
     for schedule in schedules[:MOST_LINES]:
         cells: tuple[str, ...] = ("-",) * 4
-        if schedule.length:
+        if is_known(schedule):
             _, rates = curve(schedule)
             cells = tuple(number(float(rate)) for rate in (rates[0], rates.min(), rates.max(), rates[-1]))
+        elif schedule.plateau:
+            first = number(schedule.plateau["learning_rate"])
+            cells = (first, "-", first, "-")
         after = "flow" if schedule.flows else "-"
         lines.append((shortened(schedule.name), f"{schedule.length:,}", *cells, after))
     in_sharpness = listed([schedule.name for schedule in schedules if schedule.unit == "sharpness"])
     notes = [f"in units of 1/sharpness: {in_sharpness}"] if in_sharpness else []
+    if any(schedule.plateau for schedule in schedules):
+        notes.append(f"{PLATEAU} lowers the rate by the loss of each seed: a run has its rates, and no bound is known")
     if len(schedules) > MOST_LINES:
         notes.append(f"{len(schedules) - MOST_LINES} more are in schedules.csv")
     header = ("schedule", "steps", "first", "smallest", "largest", "last", "then")
@@ -137,8 +148,8 @@ def as_bounds(groups: Sequence[Group]) -> Table:
             cells = tuple(number(float(value)) for value in values)
         lines.append((shortened(schedule.name), *cells))
     notes = (
-        "f(x_T) - f* <= bound after the steps, before any flow, for convex f with subgradients of norm <= 1 and a",
-        "minimiser at distance 1 (Schaipp et al. 2025); at the best multiple of all rates it is smallest",
+        "f(x_T) - f* <= bound after the steps, before any flow, for convex f, subgradients <= 1, |x_0 - x*| = 1",
+        "at the best multiple of all rates the bound is smallest (Schaipp et al. 2025)",
     )
     header = ("schedule", "bound", "best multiple", "largest rate there", "bound there", "x sqrt(steps)")
     return Table("Bound on the last iterate, convex f, D = G = 1", header, tuple(lines), notes)
@@ -158,7 +169,7 @@ def as_csv(groups: Sequence[Group]) -> str:
     """schedule, unit, step, learning_rate: every step, or of long schedules evenly chosen ones, with all digits."""
     schedules, lines = _all_schedules(groups), []
     most = max(2, min(CSV_STEPS, CSV_ROWS // len(schedules)))
-    for schedule in schedules:
+    for schedule in filter(is_known, schedules):
         if schedule.length <= most:
             steps, rates = list(range(schedule.length)), schedule.rates(0, schedule.length).tolist()
         else:

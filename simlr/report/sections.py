@@ -104,8 +104,8 @@ def _base_told(analysis, base):
 
 def _pair_table(group, pairs):
     """The table of some `Pair`s of one problem combination, all with the baseline."""
-    base = spoken(group.base)
-    told = told_apart([pair.a for pair in pairs])
+    told = told_apart([group.base, *(pair.a for pair in pairs)])
+    base = told[group.base]
     lines = tuple((told[pair.a], *_cells(pair)) for pair in pairs)
     title = (
         f"Test loss of the schedule / of {base} in the same seed at {place(group.kind, group.last)}"

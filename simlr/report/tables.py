@@ -9,7 +9,7 @@ from ..analysis.levels import WORDS, heading, is_loss
 from ..analysis.on_page import MOST_GROUPS, MOST_LEVELS, MOST_LINES, groups, levels, names
 from ..analysis.statistics import EQUAL
 from ..analysis.summary import Row
-from ..analysis.wording import at_value, spoken, told_apart
+from ..analysis.wording import at_value, told_apart
 from ..claims.verdict import HOLDS, NOT_RUN, Verdict
 from ..config.stop import PATIENCE
 from ..text import MOST_NAMES, first_few, many, number, printable
@@ -192,7 +192,7 @@ def _ratio_table(group, label):
             share = f"{100 * row.above_1:.1f} % ({100 * row.above_1_low:.1f} to {100 * row.above_1_high:.1f})"
             lines.append((told[name], *ratios, share if row.pairs and _ratio(row) != "apart" else "-"))
     title = (
-        f"Test loss of {spoken(group.base)} / that of the schedule, same seed, same {WORDS[group.kind].same}: "
+        f"Test loss of {told[group.base]} / that of the schedule, same seed, same {WORDS[group.kind].same}: "
         "median, and share above 1"
     )
     columns = (heading(group.kind, level) for level in group.levels)
@@ -256,8 +256,10 @@ def _missed(group):
             shown = ", ".join(places[:MOST_LEVELS]) + (", ..." if len(places) > MOST_LEVELS else "")
             everywhere = len(counts) == len(group.all_levels) and len({count for _, count in counts}) == 1
             count = f"{counts[0][1]} of {seeds} at every level" if everywhere else f"{shown} of {seeds}"
-            who = "all schedules" if len(same) == len(group.shown) > 1 else first_few(same, MOST_NAMES, between="; ")
-            notes.append(f"{meaning}: {who}: {count}")
+            between, end = ("; ", ":") if any("," in name for name in same) else (", ", ",")
+            few = first_few(same[:MOST_NAMES], MOST_NAMES, len(same), between)
+            who = "all schedules" if len(same) == len(group.shown) > 1 else few
+            notes.append(f"{meaning}: {who}{end} {count}")
     return notes
 
 

@@ -19,7 +19,7 @@ from ..plugins.loading import installed
 from . import optimal, plateau  # which enter their kinds, as shapes do
 from .plugin import try_out
 from .registry import ALIASES, KINDS, PLATEAU, kind_of
-from .rules import RULES, rate_list
+from .rules import MEANINGS, RULES, rate_list
 from .schedule import FLOW, Phase, Schedule
 
 MOST_VARYING_STEPS = 1 << 33  # their sum is taken, and takes a minute
@@ -57,6 +57,11 @@ def rule_of(kind: str, name: str) -> Rule:
     """The rule of a parameter of a kind, `steps` among them."""
     own = {} if kind == FLOW else kind_of(kind).rules
     return own.get(name) or RULES[name]
+
+
+def meaning_of(kind: str, name: str) -> str:
+    """What a parameter of a kind is, in words; "" where that is nobody's but a plug-in's."""
+    return MEANINGS.get(name, "") if kind in KINDS else ""
 
 
 # ---- checking ----

@@ -1,4 +1,4 @@
-"""RULES: what each parameter of a schedule kind must be, one rule a name; and the rules that only schedules have."""
+"""What each parameter of a schedule kind must be, RULES, and what it is, MEANINGS; rules that only schedules have."""
 
 import itertools
 from functools import partial
@@ -89,4 +89,48 @@ RULES: dict[str, Rule] = {
     # Where a table comes from, or nothing.
     "source": lambda key, value: value if value == "" else rules.text(key, value),
     "steps": rules.count,
+}
+# What each is, in words, for those who ask for a kind by name.
+MEANINGS = {
+    "learning_rate": "as in the formula",
+    "start_learning_rate": "the rate at the start",
+    "end_learning_rate": "the rate that it comes to",
+    "learning_rates": "a list of rates",
+    "boundaries": "the steps at which the next rate begins, or is reached, ascending",
+    "milestones": "the steps at which the rate is multiplied by gamma, ascending",
+    "gamma": "what the rate is multiplied by",
+    "power": "the exponent in the formula",
+    "time_scale": "in steps: at so many the rate has fallen to 1 / sqrt(2) of the first",
+    "step_size": "steps from fall to fall",
+    "transition_steps": "steps in which the rate is multiplied by gamma once",
+    "cycle_steps": "steps of the first cycle",
+    "cycle_factor": "how many times as long as the one before each cycle is",
+    "cycle_growth": "how many times as long as the one before each cycle is",
+    "peak_factor": "what the peak is multiplied by from cycle to cycle",
+    "up_steps": "steps in which the rate rises",
+    "down_steps": "steps in which it falls; 0 = as many as up_steps",
+    "warmup_steps": "steps of the linear rise before",
+    "decay_steps": "the last steps, in which the rate falls",
+    "warmup_fraction": "share of the steps in which the rate rises",
+    "division_factor": "the first rate is learning_rate over it",
+    "final_division_factor": "the last rate is the first one over it",
+    "three_phase": "whether the way down is as long as the way up, with a third phase to the last rate",
+    "anneal": f"the form of rise and fall: {' or '.join(shapes.INTERPOLATIONS)}",
+    "interpolation": f"the form between two rates: {' or '.join(shapes.INTERPOLATIONS)}",
+    "decay": f"the form of the fall: {', '.join(shapes.DECAYS)}",
+    "smallest_curvature": "m, the smallest eigenvalue that counts",
+    "largest_curvature": "L, the largest eigenvalue",
+    "curvature": "the spectrum, a list of eigenvalues",
+    "interval_ratio": "b, the ratio of the two ends of an interval of eigenvalues",
+    "source": "where the rates come from, in words",
+    # of reduce_on_plateau
+    "factor": "what the rate is multiplied by after a plateau",
+    "patience": "looks in a row that may pass without an improvement",
+    "threshold": "of an improvement: loss < best (1 - threshold), or best - threshold where that is absolute",
+    "threshold_mode": "relative or absolute",
+    "cooldown": "looks after a fall that do not count",
+    "min_learning_rate": "no rate is below it",
+    "epsilon": "a fall of at most so much is not made",
+    "every": "steps from look to look; the start is no look",
+    "monitor": "the loss that is looked at: train_loss, of all train rows, or validation_loss",
 }

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..errors import DamageError
+from ..errors import DamageError, InputError
 from ..inputs.files import reading, size_of
 from . import seal
 
@@ -39,6 +39,8 @@ def check(path: str | Path) -> None:
     size_of(path)
     with reading(path):
         state = seal.state(path)
+    if state == seal.NO_HDF5 and Path(path).suffix == ".toml":
+        raise InputError(f"{path}: is a grid, and no run file; simlr run {path} makes one of it")
     if state == seal.BROKEN:
         raise DamageError(f"{path}: is damaged: what lies beside its data is not what was written")
     if state == seal.UNSEALED and not is_readable(path):

@@ -255,6 +255,13 @@ def test_families_are_what_one_table_expands_to():
     }
 
 
+def test_whole_numbers_of_a_family_are_written_as_in_a_grid():
+    """Although the run file has them as floats, beside the NaN of schedules without steps of their own."""
+    schedules = [FLOW, {"kind": "cosine", "learning_rate": [0.1, 0.5], "steps": [20, 40]}]
+    found = {name for name, _, _ in families.families(family_run(schedule=schedules))}
+    assert found == {"cosine[learning_rate=0.1]", "cosine[learning_rate=0.5]", "cosine[steps=20]", "cosine[steps=40]"}
+
+
 def test_optimisers_are_parameters_too():
     optimizers = [{"kind": "momentum", "momentum": [0.2, 0.5]}, {"kind": "nesterov", "momentum": 0.5}]
     run = family_run(schedule=[{"kind": "constant", "learning_rate": [0.1, 0.2]}], optimizer=optimizers)

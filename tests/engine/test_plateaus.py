@@ -14,7 +14,10 @@ from naive import descent as naive
 from naive import plateaus as naive_plateaus
 from naive import stochastic as naive_stochastic
 from simlr.errors import InputError
+from simlr.grid.extend import Extension
+from simlr.grid.job import Job
 from simlr.schedules.plateau import Plateaus
+from simlr.store import merging
 
 KIND, STEPS = "reduce_on_plateau", 120
 RULE = {
@@ -317,6 +320,30 @@ def test_bits_depend_on_neither_threads_nor_blocks_nor_interruptions(tmp_path, t
     runs.assert_same_bits(simlr.run(own(text, stop, 1), threads=2), whole)
     runs.run_blocks(own(text, stop, 4), tmp_path / "run.h5", [1])
     runs.assert_same_bits(simlr.run(own(text, stop, 4), tmp_path / "run.h5", resume=True), whole)
+
+
+@pytest.mark.parametrize(("text", "stop"), [(ROWS, STOPS[2]), (QUADRATIC, STOPS[0])], ids=["huber", "squared"])
+def test_shards_and_growing_files_have_the_bits_of_one_run(folder, text, stop):
+    """Grown by seeds, by a second schedule that goes by plateaus, and by a level, of which nothing is taken over."""
+    config = own(text, stop, 3)
+    whole = simlr.run(config)
+    for index in range(2):
+        job = Job(config, (index, 2))
+        job.run(*job.open(f"{index}.h5"))
+    merging.merge(["0.h5", "1.h5"], "run.h5")
+    runs.assert_same_bits(simlr.load("run.h5"), whole)
+    rule = next(name for name in config.stop if name not in ("landing", "max_steps"))
+    first = {**config.stop[rule], "patience": [6]} if rule == "validation" else config.stop[rule][-1:]
+    smaller = {
+        "seeds": config.replace(seeds={"count": 4}),
+        "schedules": config.replace(schedule=config.tables()["schedule"][:1]),
+        "levels": config.replace(stop={rule: first}),
+    }
+    for what, small in smaller.items():
+        simlr.run(small, f"{what}.h5")
+        reused = Extension(Job(config), f"{what}.h5").reused
+        assert reused == {"seeds": 4 * 10, "schedules": 8 * 11, "levels": 0}[what]
+        runs.assert_same_bits(simlr.run(config, f"{what}.h5", extend=True), whole)
 
 
 def test_recorded_rates_on_rows_follow_from_the_recorded_losses(tmp_path):

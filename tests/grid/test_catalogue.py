@@ -13,6 +13,7 @@ from simlr.cli import arguments
 from simlr.config.grid import GridConfig
 from simlr.errors import InputError
 from simlr.grid import catalogue, listing, new
+from simlr.schedules import checking
 
 TABLE = "a,price,b\n" + "\n".join(f"{i % 7},{i * 0.5 + i % 3},{(i * i) % 11}" for i in range(40)) + "\n"
 
@@ -30,7 +31,7 @@ def test_each_schedule_has_its_formula_and_parameters(kind, capsys):
     text = capsys.readouterr().out
     assert simlr.schedules.describe(kind) in text
     for name in simlr.schedules.parameters(kind):
-        assert f"  {name} " in text
+        assert f"  {name} " in text and checking.meaning_of(kind, name)
     assert text.isascii() or kind == "flow"
 
 
@@ -100,6 +101,8 @@ def test_the_json_is_as_documented(capsys):
         assert set(entry) == {"name", "table", "meaning", "parameters"}
         assert all({"name", "meaning"} <= set(one) <= {"name", "default", "meaning"} for one in entry["parameters"])
     page = (runs.ROOT / "docs/json.md").read_text(encoding="utf-8")
+    tables = next(line for line in page.splitlines() if line.startswith("| `table` |"))
+    assert all(f"`{entry['table']}`" in tables for entry in told["entries"])
     assert all(f"`{key}`" in page for key in ("format", "entries", "name", "table", "meaning", "parameters", "default"))
 
 

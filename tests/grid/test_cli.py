@@ -144,7 +144,7 @@ BAD = [
     ([SMALL, "--out", "."], "simlr: --out .: is a folder"),
     ([SMALL, "--out", "/dev/null", "--overwrite"], "simlr: --out /dev/null: is no ordinary file"),
     ([SMALL, "--seeds", "100000000000000"], "bytes, and the disk has"),
-    ([SMALL, "--seeds", "1000000000000000"], "simlr: grid: "),
+    ([SMALL, "--seeds", "1000000000000000"], "simlr: small.toml: grid: "),
 ]
 
 # The command, many times in one process, where Numba cannot be loaded.

@@ -209,6 +209,48 @@ def test_shards_of_a_cluster_merge_to_one_run(cluster, grid_folder, whole):
     assert_whole(whole)
 
 
+PLATEAUS = """
+[problem]
+kind = "gaussian"
+dimension = 3
+train_rows = 10
+validation_rows = 6
+label_noise = 0.5
+[seeds]
+count = 9
+[stop]
+steps = [20, 40]
+[record]
+points = 9
+[run]
+block_seeds = 2
+[[schedule]]
+kind = "reduce_on_plateau"
+unit = "sharpness"
+learning_rate = 1.0
+patience = 1
+every = 3
+monitor = ["train_loss", "validation_loss"]
+[[noise]]
+kind = "minibatch"
+batch_size = 2
+"""
+
+
+def test_rates_that_are_each_seeds_own_are_those_of_one_machine(cluster, folder):
+    """Of a grid whose rates fall on plateaus, begun on a cluster's shards and on one machine."""
+    Path("small.toml").write_text(PLATEAUS)
+    whole = simlr.run(PLATEAUS)
+    assert len(np.unique(whole["trajectory_learning_rate"][:, :, -1])) > 2
+    runs.run_blocks(runs.grid(PLATEAUS), "run.h5", [1, 3])
+    assert grid(cluster[0], "--quiet", "--resume") == 0
+    assert_whole(whole)
+    for index in range(2):
+        assert grid(cluster[0], "--quiet", "--overwrite", "--shard", f"{index}/2", "--out", f"{index}.h5") == 0
+    merging.merge(["0.h5", "1.h5"], "run.h5", overwrite=True)
+    assert_whole(whole)
+
+
 def test_data_files_travel_with_the_grid(cluster, folder):
     """The workers run elsewhere, and have none of them."""
     rows = np.random.default_rng(0).standard_normal((30, 4))

@@ -74,6 +74,27 @@ def test_a_run_and_what_it_would_take(folder, capsys):
     assert sound["sound"] and sound["faults"] == [] and sound["seeds"] == 3
 
 
+def test_what_a_growing_file_would_take(folder, capsys):
+    (folder / "few.toml").write_text(GRID)
+    assert main(["run", "few.toml", "--quiet", "--out", "few.h5"]) == 0
+    grown = ["--out", "few.h5", "--extend", "--set", "seeds.count=5", "--dry-run", "--json"]
+    before = told(capsys, "run", "few.toml", *grown)
+    assert set(before) == keys_of("`simlr run GRID.toml --dry-run --json`") | {"reused", "computed"}
+    assert (before["reused"], before["computed"]) == (6, 4) and "`reused` and `computed`" in PAGE
+
+
+CURVES = "step,learning_rate,loss\n" + "".join(f"{t},{0.1 if t < 60 else 0.01},{2 + t**-0.5}\n" for t in range(1, 101))
+
+
+def test_a_fit_and_a_benchmark(folder, capsys):
+    """The keys of the pages that stand beside those of grids; what an exact problem adds has a test of its own."""
+    (folder / "curve.csv").write_text(CURVES)
+    few = ["--law", "annealing", "--starts", "1", "--resamples", "0", "--optimise", "--horizon", "50"]
+    assert set(told(capsys, "fit", "curve.csv", *few, "--json")) | {"exact"} == keys_of("`simlr fit ... --json`")
+    measured = told(capsys, "bench", "--quick", "--only", "draws", "--json")
+    assert set(measured) | set(measured["figures"][0]) == keys_of("`simlr bench --json`")
+
+
 def test_what_is_damaged_or_unfinished_is_told_too(half, folder, capsys):
     shutil.copy(half, folder / "half.h5")
     unfinished = told(capsys, "verify", "half.h5", "--json", status=1)

@@ -140,7 +140,11 @@ REFUSED = {
     "another form of table": (["--steps", "5", "--csv", "a.csv", "--export", "json"], "goes with --out DIR"),
     "somebody else's table": (["--steps", "5", "--csv", "theirs.csv"], "was not made by simlr"),
     "no folder": (["--steps", "5", "--out", "no/where"], "the folder no does not exist"),
-    "mini-batches": (["--steps", "5", "--set", 'noise=[{kind = "minibatch", batch_size = 2}]'], "mini-batches"),
+    "mini-batches": (
+        ["--steps", "5", "--set", 'noise=[{kind = "minibatch", batch_size = 2}]'],
+        "not with mini-batches of the rows; near the minimum they are like noise 'gradient' with covariance = "
+        "'hessian' and sigma = sqrt(2 train_floor / batch_size)",
+    ),
     "an average": (["--steps", "5", "--set", 'optimizer=[{kind = "gd", average = "tail"}]'], "leave it out"),
     "an unknown key": (["--steps", "5", "--set", "problem.dimensoin=3"], "did you mean 'dimension'?"),
 }
@@ -155,13 +159,47 @@ def test_what_makes_no_sense_is_refused_in_one_line(grid, given, message, capsys
     assert {path.name for path in grid.parent.iterdir()} == {"small.toml", "theirs.csv"}
 
 
+ROWS = """
+[problem]
+kind = "gaussian"
+dimension = 5
+train_rows = 200
+label_noise = 0.5
+[seeds]
+count = 100
+[stop]
+steps = [1000]
+[record]
+points = 0
+[[schedule]]
+kind = "constant"
+learning_rate = [0.01, 0.05]
+"""
+
+
+def test_the_noise_that_is_advised_in_the_place_of_mini_batches_is_near_to_them(folder, capsys):
+    """The mean excess loss of 4 rows a batch, replaced by noise of the advised size, to a fifth; of 16 rows not."""
+
+    def excess(noise):
+        run = simlr.run(f"{ROWS}[[noise]]\n{noise}")
+        return float(np.mean(run["train_floor"])), (run["train_loss"][:, :, 0] - run["train_floor"]).mean(axis=1)
+
+    floor, drawn = excess('kind = "minibatch"\nbatch_size = 4')
+    advised = [f'kind = "gradient"\ncovariance = "hessian"\nsigma = {np.sqrt(2.0 * floor / rows)}' for rows in (4, 16)]
+    (_, near), (_, far) = map(excess, advised)
+    assert (np.abs(near / drawn - 1.0) < 0.2).all() and (far < 0.4 * drawn).all()
+    (folder / "rows.toml").write_text(f"{ROWS}[[noise]]\n{advised[0]}")
+    assert main(["optimise", "rows.toml", "--steps", "20", "--quiet", "--draws", "3", "--json"]) == 0
+    assert parsed(capsys.readouterr().out)["optima"][0]["expected_loss"] > 0.0
+
+
 def test_the_same_is_said_as_of_a_grid(grid, capsys):
     text = PROBLEM.replace("train_loss = 0.1", "steps = 5") + "[expectation]\n"
     text = text.replace('kind = "constant"\nlearning_rate = 0.1', 'kind = "optimal"\npeak = 9e9\nshape = "monotone"')
     with pytest.raises(InputError) as refused:
         Job(simlr.GridConfig.from_toml(text))
     assert main(["optimise", "small.toml", "--steps", "5", "--peak", "9e9", "--shape", "monotone", "--quiet"]) == 2
-    assert capsys.readouterr().err == f"simlr: {refused.value}\n"
+    assert capsys.readouterr().err == f"simlr: small.toml: {refused.value}\n"
 
 
 def test_a_paper_has_a_problem_too(folder, capsys):

@@ -153,7 +153,7 @@ def test_what_is_missing_is_one_line(both, monkeypatch):
     for ask in (both[0].to_xarray, both[0].to_pandas):
         with pytest.raises(InputError, match=r'needs the package xarray; pip install "simlr\[xarray\]"'):
             ask()
-    monkeypatch.setattr("simlr.report.figures.style.available", lambda: False)
+    monkeypatch.setattr("simlr.report.figures.importing.available", lambda: False)
     with pytest.raises(InputError, match=r'plot: needs matplotlib; pip install "simlr\[report\]"'):
         both[0].plot()
     assert "<svg" not in simlr.run(TABLES)._repr_html_()

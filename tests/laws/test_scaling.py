@@ -3,9 +3,11 @@
 import csv
 import json
 import math
+import re
 
 import numpy as np
 import pytest
+import runs
 
 import simlr
 from simlr.__main__ import main
@@ -166,6 +168,10 @@ def test_the_command_prints_writes_and_replaces_its_own(path, lines, tmp_path, c
     assert main(["fit", str(path), "--scaling", "--resamples", "20", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert len(told) == len(lines) and told[0]["exponent"]["exponent"] > 0.0
+    page = (runs.ROOT / "docs/json.md").read_text(encoding="utf-8").partition("With `--scaling` a list")[2]
+    page = page.partition("\n\n")[0]
+    known = {*told[0], *told[0]["exponent"], *told[0]["points"][0]}
+    assert set(re.findall(r"`(\w+)`", page)) == known
 
 
 @pytest.mark.parametrize(

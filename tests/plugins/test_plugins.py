@@ -18,6 +18,7 @@ from simlr.errors import InputError
 from simlr.grid import __main__ as grid
 from simlr.grid import catalogue
 from simlr.papers import __main__ as papers
+from simlr.problems import registry
 from simlr.report import __main__ as report
 
 DOCUMENT = (runs.ROOT / "docs/plugins.md").read_text(encoding="utf-8")
@@ -436,6 +437,8 @@ def test_a_file_is_listed(copies, capsys):
     found = json.loads(capsys.readouterr().out)["entries"]
     assert [one["name"] for one in found] == ["mine.py:cosine", "mine.py:stairs", "mine.py:one", "mine.py:rows"]
     assert catalogue.main(["mine.py:cosin"]) == 2
+    meanings = {one["name"]: one["meaning"] for one in found[2]["parameters"]}
+    assert meanings["model"].startswith("where it returns rows: linear, or diagonal") and meanings["file"] == ""
 
 
 # ---- the document ----
@@ -475,6 +478,16 @@ def test_the_documents_rows_descend_as_least_squares(documented):
         assert run["test_loss"][0, seed, 0] == pytest.approx(np.mean((x[20:] @ theta - y[20:]) ** 2), rel=1e-11)
 
 
+COUNTED = """
+
+def counted(draw):
+    y = np.concatenate([np.arange(12.0), np.arange(100.0, 105.0), np.arange(200.0, 207.0)])
+    x = np.stack([y, y * y], axis=1)
+    parts = {"": slice(0, 12), "validation_": slice(12, 17), "test_": slice(17, 24)}
+    return {f"{name}{key}": values[part] for name, part in parts.items() for key, values in (("x", x), ("y", y))}
+"""
+
+
 def test_rows_go_with_classes_and_mini_batches(documented):
     source = (documented / "mine.py").read_text() + SIDES
     (documented / "mine.py").write_text(source)
@@ -484,8 +497,25 @@ def test_rows_go_with_classes_and_mini_batches(documented):
     noisy = tables(problem={"kind": "mine.py:line"}, seeds={"count": 5}, noise=[{"kind": "minibatch", "batch_size": 4}])
     noisy |= {"stop": {"steps": [30]}, "schedule": [{"kind": "constant", "learning_rate": 0.05, "steps": 30}]}
     assert np.isfinite(simlr.run(noisy).test_loss).all()
-    with pytest.raises(InputError, match="losses other than 'squared'"):
-        simlr.run(tables(problem={"kind": "mine.py:spread", "loss": "logistic"}))
+    for key, value in (("loss", "logistic"), ("model", "diagonal"), ("ridge", 0.1)):
+        asked = (
+            rf"problem\.{key} = {value!r} goes with problems that have rows, such as 'dataset', not with 'mine.py:sp"
+        )
+        with pytest.raises(InputError, match=asked):
+            simlr.run(tables(problem={"kind": "mine.py:spread", key: value}))
+
+
+def test_rows_stay_in_their_sets_and_each_draw_orders_them_anew(documented):
+    """As docs/plugins.md says."""
+    source = (documented / "mine.py").read_text() + COUNTED
+    (documented / "mine.py").write_text(source)
+    problem = registry.find("problem.kind", "mine.py:counted", documented)
+    sets = problem.prepare({"ridge": 0.1}, documented).samples(0, np.arange(3), 1)
+    for rows, expected in ((sets.train, range(12)), (sets.validation, range(100, 105)), (sets.test, range(200, 207))):
+        for x, y in zip(rows.x, rows.y, strict=True):
+            np.testing.assert_array_equal(x, np.stack([y, y * y], axis=1))
+            assert sorted(y) == list(expected)
+        assert len({tuple(y) for y in rows.y}) == 3
 
 
 def test_the_documents_paper(documented, capsys):

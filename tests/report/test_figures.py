@@ -214,3 +214,27 @@ def test_the_ticks_of_an_axis_have_room_beside_each_other(span, columns):
     boxes = sorted((box.x0, box.x1) for box in boxes if left <= (box.x0 + box.x1) / 2 <= right)
     assert len(boxes) > 1
     assert all(end < start for (_, end), (start, _) in itertools.pairwise(boxes))
+
+
+BACKEND = """
+import os, sys
+os.environ["MPLBACKEND"] = sys.argv[1]
+from simlr.report.figures import importing
+assert importing.available()
+import matplotlib
+print(matplotlib.get_backend(), os.environ["MPLBACKEND"])
+"""
+
+
+@pytest.mark.parametrize(("backend", "left"), [("svg", "svg"), ("module://theirs", "module://theirs")])
+def test_a_notebook_still_shows_its_readers_pictures(backend, left):
+    """Its kernel names how pictures are shown, which matplotlib looks at as it is imported, perhaps by simlr."""
+    told = subprocess.run(
+        [sys.executable, "-c", BACKEND, backend], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert told.stdout.split() == [left, backend]
+
+
+def test_a_backend_that_is_none_does_no_harm():
+    told = subprocess.run([sys.executable, "-c", BACKEND, "nonesuch"], capture_output=True, text=True, timeout=60)
+    assert told.returncode == 0, told.stderr

@@ -108,7 +108,7 @@ def test_what_cannot_be_drawn_is_no_damage(copy, monkeypatch, capsys):
         raise RuntimeError("latex could\nnot be found")
 
     monkeypatch.setattr(contents, "as_html", fail)
-    monkeypatch.setattr(contents.style, "available", lambda: True)
+    monkeypatch.setattr(contents.importing, "available", lambda: True)
     assert report.main([copy, "--out", "made"]) == 0
     said = "no page with pictures, for matplotlib cannot draw them: RuntimeError: latex could not be found\n"
     assert capsys.readouterr().err == f"simlr: {said}"

@@ -215,6 +215,9 @@ def test_names_are_written_as_people_write_numbers():
         "annealed, none": "annealed, without noise",
         "rate[0.10,1.05,-2.0]": "rate[0.10,1.05,-2]",
         "v1.0, gd": "v1.0, gd",
+        "a[x=0.6000000000000001,y=-0.30000000000000004]": "a[x=0.6,y=-0.3]",
+        "a[x=1.0000000000000002e-06]": "a[x=1e-06]",
+        "a[x=0.3333333333333333,y=0.1234567890123]": "a[x=0.3333333333333333,y=0.1234567890123]",
     }.items():
         assert shortened(name) == told
 

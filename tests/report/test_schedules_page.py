@@ -167,6 +167,29 @@ def test_few_curves_have_names_and_many_a_count():
     assert many.get_legend().get_title().get_text() == "100 combinations, first to last (48 drawn)"
 
 
+PLATEAU = '[[schedule]]\nname = "falling"\nkind = "reduce_on_plateau"\nlearning_rate = [0.5, 0.25]\nsteps = 60\n'
+
+
+@pytest.mark.parametrize("others", [COSINES, ""], ids=["with others", "alone"])
+def test_a_schedule_without_fixed_rates_hides_no_others(others, tmp_path, capsys):
+    """Of reduce_on_plateau the first rate is told, which is its largest; its table of rates and its bound are not."""
+    assert __main__.main(["--schedules", str(written(tmp_path, PLATEAU + others))]) == 0
+    out = capsys.readouterr().out
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if "[learning_rate=" in line}
+    assert rows["falling[learning_rate=0.5]"] == ["-"] * 5  # of the bounds, which come last
+    first = next(line.split() for line in out.splitlines() if line.startswith("falling[learning_rate=0.5]"))
+    assert first == ["falling[learning_rate=0.5]", "60", "0.500", "-", "0.500", "-", "-"]
+    assert "reduce_on_plateau lowers the rate by the loss of each seed: a run has its rates, and no bound" in out
+    folder = tmp_path / "mine-schedules"
+    told = list(csv.DictReader((folder / "schedules.csv").open()))
+    fixed = {f"cosine[learning_rate={rate}]" for rate in (0.1, 0.2)}
+    assert {row["schedule"] for row in told} == (fixed if others else set())
+    known = {row["schedule"]: row["bound"] for row in csv.DictReader((folder / "bounds.csv").open())}
+    assert known["falling[learning_rate=0.25]"] == "" and len(known) == (5 if others else 2)
+    page = Page(folder / "schedules.html")
+    assert len(page.pictures()) == 1
+
+
 @pytest.mark.parametrize("steps", [1, 2, 600, 601, 5000, 300_000, 10_000_000])
 def test_a_curve_holds_its_ends_and_its_extremes(steps):
     made = groups([{"kind": "linear", "learning_rate": 1.0, "end_learning_rate": 2.0, "steps": steps}], 10_000_000)

@@ -1,10 +1,10 @@
 """The distribution of a sum of squares of normal numbers, Q = sum_i w_i (m_i + s_i Z_i)^2 with w_i >= 0, to 1e-10.
 
-With a_i = w_i s_i^2 and b_i = w_i m_i^2 its cumulants are those of K(t) = sum_i -1/2 log(1 - 2 a_i t) + b_i t/(1 - 2 a_i t)
-and P(Q > x) = 1/(2 pi i) int exp(K(t) - t x) dt/t along a path that passes the real axis between 0 and 1/(2 max a); to
-the left of 0 it gives -P(Q < x). The path goes through the saddle point of the integrand and bends to the right as the
-path of steepest descent does there, a hyperbola: along it the integrand falls at least exponentially, however few terms
-there are, and sums over equal steps converge geometrically (Rice 1980, Helstrom 1983). No term is drawn or left out.
+With a_i = w_i s_i^2 and b_i = w_i m_i^2 let K(t) = sum_i -1/2 log(1 - 2 a_i t) + b_i t/(1 - 2 a_i t), the logarithm of
+E exp(t Q). P(Q > x) = 1/(2 pi i) int exp(K(t) - t x) dt/t along a path that passes the real axis between 0 and
+1/(2 max a); to the left of 0 it gives -P(Q < x). The path goes through the saddle point of the integrand and bends to
+the right as the path of steepest descent does there, a hyperbola: along it the integrand falls at least exponentially,
+however few terms there are, and sums over equal steps converge geometrically (Rice 1980, Helstrom 1983).
 """
 
 import math

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...text import shortened
-from ..schedules import CURVE_STEPS, WHOLE, WINDOW, Group, bound_curve, curve
+from ..schedules import CURVE_STEPS, WHOLE, WINDOW, Group, bound_curve, curve, is_known
 from . import style
 from .style import Picture
 
@@ -61,10 +61,11 @@ def _draw(panel, group):
     panel.set_title(style.plain(shortened(group.name, 32)), fontsize=12.5, fontweight="bold")
     panel.tick_params(labelsize=10.5)
     places = _drawn(count)
-    curves = {i: _finite(*curve(group.schedules[i])) for i in places if group.schedules[i].length}
+    curves = {i: _finite(*curve(group.schedules[i])) for i in places if is_known(group.schedules[i])}
     if not curves:
         panel.set_axis_off()
-        panel.text(0.5, 0.5, "gradient flow:\nno steps", ha="center", va="center", transform=panel.transAxes)
+        why = "rates by the loss\nof each seed" if group.schedules[0].plateau else "gradient flow:\nno steps"
+        panel.text(0.5, 0.5, why, ha="center", va="center", transform=panel.transAxes)
         return
     for i, (steps, rates) in curves.items():
         # Of many curves, only the first and the last stand in the legend.

@@ -5,9 +5,7 @@ own as well, for grey print.
 """
 
 import io
-import logging
 import math
-import os
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -68,21 +66,6 @@ class Picture(NamedTuple):
     key: str
     caption: str
     figure: object  # matplotlib.figure.Figure
-
-
-def available() -> bool:
-    """Whether matplotlib can be imported."""
-    # It tells of its caches and fonts, from the import on; that is nothing to the reader of a report.
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    backend = os.environ.pop("MPLBACKEND", None)  # of a notebook, say; one that it lacks is refused as it is imported
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError:
-        return False
-    finally:
-        if backend is not None:
-            os.environ["MPLBACKEND"] = backend
-    return True
 
 
 @contextmanager

@@ -26,6 +26,8 @@ QUICK = {
 COPIES = "copies of one problem tell nothing of others"
 OUTSIDE = [
     ("li2025", {"study.spread": 1.0}, COPIES),
+    ("li2025", {"study.spread": 1.0000001}, COPIES),
+    ("wang2026", {"study.spread": 1.01}, COPIES),
     ("li2025", {"study.spread": 100.0}, "study.spread is above 4"),
     ("li2025", {"study.bins": 20}, "less than 8 for a factor of ten"),
     ("li2026", {"study.spread": 1.0, "study.bins": 20}, COPIES),

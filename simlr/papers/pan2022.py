@@ -55,6 +55,7 @@ SHARES = (0.1, 0.01, 0.001)  # end rate over first rate
 ABOVE = 1.25
 STAGES = 4
 DOWN_TO, LEAST_RATES, ROUNDING = 1e3, 7, 1e-6  # of the mesh
+LEAST_SKEW, WIDEST = 100.0, 4.0  # condition number; interval_ratio
 # eta / eta_0 of eigencurve with curvatures 1/j, j <= 100, T = 1000, b = 2, at some steps.
 PUBLISHED = {0: 1.0, 10: 0.9090909090909091, 100: 0.5, 500: 0.1277139208173691, 999: 0.011757789535567314}
 
@@ -179,8 +180,19 @@ def check(run: Run) -> Verdict:
     judged.append(("loss at the end, eigencurve / exponential", -beside["exponential"], ABOVE, "<", True))
     ratio = float(run["curvature"][0] / run["curvature"][-1])
     told = Finding("condition number of the ridge regression", ratio, "", "", note="told, not judged")
-    why = "; ".join(_outside(run))
-    return verdict(CLAIM, [*findings, told, *(outside(one, why) for one in tested(judged))])
+    why, others = "; ".join(_outside(run)), [undecided(*one) for one in _not_the_claims(run, ratio)]
+    return verdict(CLAIM, [*findings, told, *others, *(outside(one, why) for one in tested(judged))])
+
+
+def _not_the_claims(run, condition):
+    """Why the Hessian, or the schedule, is not the claim's, which nothing then shows or refutes, (what, why)."""
+    if condition < LEAST_SKEW:
+        yield (
+            "a Hessian that is not skewed",
+            f"its condition number is below {LEAST_SKEW:g}; study.alpha may be too large",
+        )
+    if run.config.study["interval_ratio"] > WIDEST:
+        yield "an eigencurve of few stages", f"study.interval_ratio is above {WIDEST:g}"
 
 
 def _outside(run):
@@ -192,6 +204,8 @@ def _outside(run):
         yield "a schedule's best rate is the first or the last of the mesh: study.largest_rate is not for these rows"
     if not (run["curvature"][1:] > 2.0 * own["alpha"] * (1.0 + ROUNDING)).any():
         yield "the rows are all alike, and the Hessian is that of one direction"
+    if own["interval_ratio"] > WIDEST:
+        yield "the schedule is not the claim's"
 
 
 def controls() -> list[Control]:
@@ -213,6 +227,9 @@ def controls() -> list[Control]:
         ("forty steps", "all are still at large rates, and hardly differ", UNDECIDED, (("study.most_steps", 40),)),
         ("one rate of 0.5", "every pass diverges at it", UNDECIDED,
          (("study.rates", 1), ("study.largest_rate", 0.5))),
+        ("a penalty of 10", "the Hessian is the penalty's, and not skewed", UNDECIDED, (("study.alpha", 10.0),)),
+        ("intervals of a factor 1e9", "all curvatures are in one, and the schedule is 1/t", UNDECIDED,
+         (("study.interval_ratio", 1e9),)),
         ("40 orders", "they are enough", HOLDS, (("study.rows", 4781), ("seeds.count", 40))),
         ("intervals of a factor 3", "the same schedule, coarser", HOLDS,
          (("study.rows", 4781), ("seeds.count", 40), ("study.interval_ratio", 3.0))),

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from .. import schedules
 from ..claims.verdict import FAILS, HOLDS, UNDECIDED, Control, Finding, Verdict, near, outside, undecided, verdict
 from ..config.study import Study, Task
+from ..errors import InputError
 from ..inputs import rules
 from ..inputs.parameters import Parameter
 from ..store.file_format import Field
@@ -102,6 +103,8 @@ def measure(task: Task) -> dict[str, Any]:
     given = (own["skew"], own["label_noise"], own["labels"] == "linear", task.root)
     rows = _ridge.read_libsvm(own["file"]) if own["file"] else _ridge.made_up(own["rows"], *given)
     problem = _ridge.ridge(*rows, own["alpha"])
+    if problem.curvature[-1] <= 0.0:
+        raise InputError("study.alpha is too small for these rows: the Hessian's least eigenvalue is lost to rounding")
     steps = min(own["most_steps"], len(problem.labels))
     tried = tuned_rates(own, steps, problem.curvature)
     order, passes = np.empty(len(problem.labels), np.int64), own["tuning"] + task.seeds
@@ -121,6 +124,14 @@ def measure(task: Task) -> dict[str, Any]:
             "curvature": problem.curvature, "least_loss": problem.least, "rows": len(problem.labels)}  # fmt: skip
 
 
+def _rows(key, value):
+    return rules.count(key, value, least=2, most=10**6)
+
+
+def _interval_ratio(key, value):
+    return rules.number(key, value, least=1.01, rule="a finite number >= 1.01")
+
+
 STUDY = Study(
     "pan2022",
     "eigencurve and the usual schedules, tuned, on one pass of SGD through ridge regression",
@@ -132,7 +143,7 @@ STUDY = Study(
             "rows as LIBSVM has them; empty: made up",
         ),
         Parameter("alpha", rules.positive, 1e-3, "of alpha |w|^2"),
-        Parameter("rows", rules.count, 4781, "made-up rows"),
+        Parameter("rows", _rows, 4781, "made-up rows"),
         Parameter("skew", rules.not_negative, 1.5, "exponent of the categories' probabilities"),
         Parameter("label_noise", rules.not_negative, 1.0, "of made-up labels"),
         Parameter("labels", rules.one_of("signs", "linear"), "signs", "linear: without a misfit"),
@@ -140,7 +151,7 @@ STUDY = Study(
         Parameter("largest_rate", rules.positive, 0.1, "the mesh goes down to a thousandth of it"),
         Parameter("rates", rules.count, 13, "rates of the mesh"),
         Parameter("tuning", rules.count, 8, "orders to choose rates on"),
-        Parameter("interval_ratio", rules.positive, 2.0, "of eigencurve"),
+        Parameter("interval_ratio", _interval_ratio, 2.0, "of eigencurve"),
         Parameter("believed", rules.one_of("own", "flat"), "own", "the spectrum that eigencurve is told"),
         Parameter("backwards", rules.flag, False, "whether eigencurve runs from its end to its start"),
     ),

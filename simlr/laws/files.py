@@ -3,14 +3,14 @@
 import math
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..inputs import delimited
-from ..inputs.dialects import GUESS, Options
+from ..inputs.dialects import Options
 from ..inputs.frame import Frame
 from .best import jumps, rates_between
 from .curve import LEAST_LOSS, MOST_LOSS, Curve
@@ -34,7 +34,7 @@ class Read(NamedTuple):
 
 def read_curve(
     path: str | Path, *, warmup: int = 0, step: str = "", rate: str = "", loss: str = "", batch: float = 1.0,
-    first_step: int = 1, separator: str = GUESS, decimal: str = GUESS, comment: str = GUESS, encoding: str = GUESS,
+    first_step: int = 1, **written: Any,
 ) -> Read:  # fmt: skip
     """The loss curve of a delimited text with a header.
 
@@ -54,8 +54,8 @@ def read_curve(
         The batch size.
     first_step
         What the first update is called: 1, or 0 in files whose step s is the update s + 1, such as Luo et al.'s.
-    separator, decimal, comment, encoding
-        How the text is written, where it leaves that open, as of a `dataset`.
+    **written
+        separator, decimal, comment and encoding of the text, where it leaves them open, as of a `dataset`.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def read_curve(
     first row it is that of the first row.
     """
     path = Path(path)
-    frame = delimited.read(path, Options(separator, decimal, comment, encoding=encoding))
+    frame = delimited.read(path, Options(**written))
     frame.trim()
     columns = {key: _column(frame, key, name) for key, name in (("step", step), ("rate", rate), ("loss", loss))}
     values = {key: frame.values[j] * _factor(frame, key, j) for key, j in columns.items()}

@@ -352,10 +352,10 @@ def controls() -> list[Control]:
         ("the hard regime alone", "half of the claim is not looked at", UNDECIDED,
          (*fast, ("study.capacity", [4.0]), ("study.source", [0.3]))),
         ("another pair of problems", "shapes and exponents are those of any beta and s", HOLDS,
-         (two, ("seeds.count", 8), ("study.capacity", [1.5, 3.0]), ("study.source", [1.0, 0.3]))),
+         (two, ("seeds.count", 12), ("study.capacity", [1.5, 3.0]), ("study.source", [1.0, 0.3]))),
         ("noise of 3", "exponents do not depend on it", HOLDS, (two, ("seeds.count", 16), ("study.sigma", 3.0))),
         ("half of the largest rate", "the hard regime goes to whatever is admitted", HOLDS,
-         (two, ("seeds.count", 8), ("study.cap", 0.5))),
+         (two, ("seeds.count", 12), ("study.cap", 0.5))),
     )  # fmt: skip
     return [
         Control(name, why, changes, expected=expected, always=place < 3)

@@ -26,6 +26,8 @@ POWER = 0.99
 EXACT_TRIALS = 512  # of a fair coin up to which whole numbers are added
 REACH = 20  # standard deviations, and terms more, beyond which nothing is left to add
 ROUNDING = 1e-12  # of draws, in units of 1 or of the largest: below it they are equal, and a mean is at its bound
+ALIKE = 1e-3  # of their distance from the bound: draws within it are as good as equal
+LEAST_P = 1e-15  # to which tails are right, and below which none is told
 
 
 class Evidence(NamedTuple):
@@ -35,7 +37,10 @@ class Evidence(NamedTuple):
     above: float  # p of data so unfavourable, or more, where it is at or above: small speaks against
 
     def __str__(self) -> str:
-        return f"p = {self.below:.2g}" + (f", {self.above:.2g} against" if self.above < 0.05 else "")
+        """Both as a reader needs them; none is 0, for none can be: "p < 1e-15" is as much as tails are right to."""
+        small = [f"< {LEAST_P:.0e}" if p < LEAST_P else f"{p:.2g}" for p in self]
+        of = "p " if self.below < LEAST_P else "p = "
+        return of + small[0] + (f", {small[1]} against" if self.above < 0.05 else "")
 
 
 UNKNOWN = Evidence(math.nan, math.nan)
@@ -141,8 +146,10 @@ def student_tail(t: float, degrees: int) -> float:
 def of_mean(values: ArrayLike, bound: float = 0.0, overlap: float = 0.0, error: float = 0.0) -> Evidence:
     """The evidence that the mean of a law is above a bound, by a t-test on draws (n,); unknown for less than two.
 
-    Draws that are equal, up to `ROUNDING`, have no spread to compare their distance from the bound with. They show what
-    a sign test makes of n draws on one side, 2^-n, whatever the law; at the bound itself nothing.
+    A t-test compares the distance of the draws from the bound with their spread. Where they are equal up to `ROUNDING`
+    there is none to compare with; where they lie within `ALIKE` of the distance, its p is that of a normal law hundreds
+    of deviations out, of which so few draws say nothing. Such draws show what a sign test makes of n of them on one
+    side, 2^-n, whatever the law, and never less; at the bound itself nothing.
 
     Parameters
     ----------
@@ -163,7 +170,7 @@ def of_mean(values: ArrayLike, bound: float = 0.0, overlap: float = 0.0, error: 
     scale = max(float(np.abs(known).max()), 1.0)  # in units of it no square is infinite
     known, error = known / scale, error / scale
     off, of_one = float(known.mean()) - bound / scale, 1.0 / known.size + overlap
-    spread, equal = float(known.std(ddof=1)), float(np.ptp(known)) <= ROUNDING
+    spread, equal = float(known.std(ddof=1)), float(np.ptp(known)) <= max(ROUNDING, ALIKE * abs(off))
     if equal and abs(off) <= ROUNDING:
         return Evidence(1.0, 1.0)
     deviation = math.sqrt(spread**2 * of_one + error**2)

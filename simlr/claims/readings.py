@@ -10,13 +10,14 @@ NUMBER = re.compile(rf"({_NUMBER})(?: \(\d+ sigma\))?")
 BOUND = re.compile(rf"(<=|>=|<|>) ({_NUMBER})")
 RELATIVE = re.compile(rf"({_NUMBER}) relative")
 SHARE = re.compile(r"(\d+) of (\d+)(?: seeds \([\d.]+\))?|(\d+)/(\d+)")
-P_VALUE = re.compile(rf"p = ({_NUMBER})(?:, .* against)?")
+P_VALUE = re.compile(rf"p [=<] ({_NUMBER})(?:, .* against)?")
 
 
 def reading(finding: Finding) -> dict[str, Any]:
     """A finding as {key: value} for JSON: numbers as numbers, None where the text has none; the texts beside them.
 
-    A number that stands in a text has the digits that it has there; "3 of 4" is 0.75, "all" is 1.
+    A number that stands in a text has the digits that it has there; "3 of 4" is 0.75, "all" is 1. Of a p that is below
+    1e-15 the value is this bound.
     """
     relation, paper = _bounded(finding.paper)
     tolerance, is_relative = finding.tolerance, False

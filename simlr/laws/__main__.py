@@ -2,20 +2,24 @@
 
 from ..cli import signals  # noqa: I001 - first: it minds signals from then on
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..cli import progress
 from ..cli.arguments import BAD_INPUT, DONE, Parser, answered, harmless, positive, say, setting
 from ..cli.structured import as_json
 from ..errors import InputError
 from ..inputs import rules
+from ..inputs.dialects import GUESS
 from ..report.figures import importing
-from ..report.output import write
+from ..report.output import refuse_others, write
 from ..schedules.export import FORMATS, export
 from ..store.read import held, load
 from ..store.run import Run
+from ..store.target import check_folder
 from ..text import printable
 from . import scaling_result
 from .best import Best, best_schedule
@@ -30,8 +34,9 @@ from .sizes import scaling
 FORMAT = "simlr fit 1"
 RUN_FILES = (".h5", ".hdf5")
 # What `--scaling` reads; and what is of files of curves, which a run file has no use for.
-OF_SCALING = {"curves", "scaling", "size", "floor", "resamples", "loss", "out", "json"}
-OF_FILES = {"first_step", "step", "rate"}
+OF_SCALING = {"curves", "scaling", "size", "floor", "resamples", "loss", "out", "json", "quiet"}
+DIALECT = {"separator": "SIGN", "decimal": "SIGN", "comment": "SIGN", "encoding": "NAME"}
+OF_FILES = {"first_step", "step", "rate", *DIALECT}
 EXPORTS = {"torch": "schedule_torch.py", "optax": "schedule_optax.py", "csv": "schedule.csv", "json": "schedule.json"}
 
 
@@ -66,12 +71,15 @@ def parser() -> Parser:
     options.add_argument("--batch", type=float, metavar="SIZE", help="batch size, of laws that have one (default: 1)")
     for key in ("step", "rate", "loss"):
         options.add_argument(f"--{key}", default="", metavar="NAME", help=f"the column of the {key}, where not found")
+    for key, kind in DIALECT.items():
+        options.add_argument(f"--{key}", default=GUESS, metavar=kind, help=f"the {key} of the files, where not found")
     options.add_argument("--resamples", type=int, default=200, metavar="N", help="draws for the intervals; 0 for none")
     options.add_argument("--starts", type=positive, default=6, metavar="N", help="starts that are followed")
     _add_best(options)
     _add_of_runs(options)
     options.add_argument("--out", metavar="DIR", help="where the page and the schedule go (default: fit-report)")
     options.add_argument("--json", action="store_true", help="print all as JSON, and write no page")
+    options.add_argument("--quiet", action="store_true", help="no progress")
     return options
 
 
@@ -105,6 +113,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options):
     """Read, fit, tell, write."""
+    if not options.json:
+        check_folder(_folder(options))
+        exported = [EXPORTS[options.export or "csv"]] if options.optimise else []
+        refuse_others(_folder(options), ["scaling.csv", "scaling.html"] if options.scaling else ["fit.html", *exported])
     if options.scaling:
         return _scaling(options)
     given = [f"--{key}" for key in ("size", "floor") if getattr(options, key) is not None]
@@ -121,10 +133,11 @@ def _run(options):
         say(f"simlr: {fault}")
     if faults:
         return BAD_INPUT
-    found = fit(
-        options.law, [one.curve for one in read], hold_out=options.hold_out, starts=options.starts,
-        resamples=options.resamples,
-    )  # fmt: skip
+    with progress.shown("parts", options.quiet) as tell:
+        found = fit(
+            options.law, [one.curve for one in read], hold_out=options.hold_out, starts=options.starts,
+            resamples=options.resamples, progress=tell,
+        )  # fmt: skip
     best = _best(options, read, found) if options.optimise else None
     exact = _exact(options, run, best) if best is not None and run is not None else None
     if options.json:
@@ -133,6 +146,11 @@ def _run(options):
     print(harmless(as_text(found, best, read, exact)))
     _write(options, best, lambda: as_page(found, best, read, exact))
     return DONE
+
+
+def _folder(options):
+    """Where the page and the schedule go."""
+    return Path(options.out or "fit-report")
 
 
 def _given(options, names):
@@ -159,7 +177,7 @@ def _scaling(options):
         print(as_json(scaling_result.as_values(found)))
         return DONE
     print(harmless("\n\n".join(map(table_as_text, scaling_result.tables(found)))))
-    folder, files = Path(options.out or "fit-report"), {"scaling.csv": scaling_result.as_csv(found).encode("utf-8")}
+    folder, files = _folder(options), {"scaling.csv": scaling_result.as_csv(found).encode("utf-8")}
     if importing.available():
         files["scaling.html"] = scaling_result.as_page(path.name, found).encode("utf-8")
     write(folder, files)
@@ -183,13 +201,13 @@ def _read(options) -> tuple[list[Read], list[str], Run | None]:
             return curves_of_run(run, dict(options.problem), options.loss or LOSSES[0]), [], run
         except InputError as error:
             raise InputError(f"{runs[0]}: {error}") from None
-    columns = {"step": options.step, "rate": options.rate, "loss": options.loss}
+    columns = {key: getattr(options, key) for key in ("step", "rate", "loss", *DIALECT)}
     read, faults, batch = [], [], 1.0 if options.batch is None else options.batch
     for name in options.curves:
         try:
             read.append(read_curve(name, warmup=options.warmup, batch=batch, first_step=options.first_step, **columns))
         except (InputError, OSError) as error:
-            faults.append(str(error))
+            faults.append(re.sub(rf"\b({'|'.join(DIALECT)}) = ", r"--\1 ", str(error)))
     return read, faults, None
 
 
@@ -221,7 +239,7 @@ def _best(options, read: list[Read], found: Fit) -> Best:
 
 def _write(options, best: Best | None, page: Callable[[], str]) -> None:
     """The page, and the schedule beside it."""
-    folder = Path(options.out or "fit-report")
+    folder = _folder(options)
     files: dict[str, Any] = {}
     if importing.available():
         files["fit.html"] = page().encode("utf-8")

@@ -11,6 +11,7 @@ from ..inputs import rules
 from .history import History
 
 Array = NDArray[np.float64]
+LEAST_LOSS, MOST_LOSS = 1e-100, 1e100  # squares of others are 0 or infinite as numbers
 
 
 class Curve(NamedTuple):
@@ -49,6 +50,9 @@ class Observed(NamedTuple):
                 raise InputError(f"losses: one for each of the {history.steps.size:,} steps, got {losses.size:,}")
             if losses.min() <= 0.0:
                 raise InputError(f"losses must be > 0, got {losses.min():g}")
+            if losses.min() < LEAST_LOSS or losses.max() > MOST_LOSS:
+                wrong = losses.min() if losses.min() < LEAST_LOSS else losses.max()
+                raise InputError(f"losses must be from {LEAST_LOSS:g} to {MOST_LOSS:g}, got {wrong:g}")
         except InputError as error:
             raise InputError(f"curve {curve.name!r}: {error}") from None
         return cls(curve.name, history, losses)

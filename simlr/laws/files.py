@@ -3,16 +3,17 @@
 import math
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..inputs import delimited
+from ..inputs.dialects import Options
 from ..inputs.frame import Frame
 from .best import jumps, rates_between
-from .curve import Curve
+from .curve import LEAST_LOSS, MOST_LOSS, Curve
 
 # What a column may be called, in small letters and without what is no letter; the first that is there is taken.
 NAMES = {
@@ -33,7 +34,7 @@ class Read(NamedTuple):
 
 def read_curve(
     path: str | Path, *, warmup: int = 0, step: str = "", rate: str = "", loss: str = "", batch: float = 1.0,
-    first_step: int = 1,
+    first_step: int = 1, **written: Any,
 ) -> Read:  # fmt: skip
     """The loss curve of a delimited text with a header.
 
@@ -53,6 +54,8 @@ def read_curve(
         The batch size.
     first_step
         What the first update is called: 1, or 0 in files whose step s is the update s + 1, such as Luo et al.'s.
+    **written
+        separator, decimal, comment and encoding of the text, where it leaves them open, as of a `dataset`.
 
     Returns
     -------
@@ -70,7 +73,7 @@ def read_curve(
     first row it is that of the first row.
     """
     path = Path(path)
-    frame = delimited.read(path)
+    frame = delimited.read(path, Options(**written))
     frame.trim()
     columns = {key: _column(frame, key, name) for key, name in (("step", step), ("rate", rate), ("loss", loss))}
     values = {key: frame.values[j] * _factor(frame, key, j) for key, j in columns.items()}
@@ -83,7 +86,7 @@ def read_curve(
         notes.append("the loss at step 0, before any update, is left out")
     if steps.size < 2:
         raise InputError(f"{path}: at least two losses after step 0 are needed")
-    notes += _about_rates(steps, values["rate"], warmup)
+    notes += [*_about_rates(steps, values["rate"], warmup), *_about_losses(values["loss"])]
     rates = rates_between(steps, values["rate"], warmup)
     if not rates[: steps[0]].any():
         raise InputError(f"{path}: the learning rate is 0 up to step {steps[0]:,}, where no law says anything")
@@ -159,6 +162,8 @@ def _check(path: Path, values: dict[str, NDArray[np.float64]]) -> None:
     _refuse(path, np.flatnonzero(steps > MOST_STEPS), f"a step must be at most {MOST_STEPS:,}", steps)
     _refuse(path, np.flatnonzero(values["rate"] < 0.0), "a learning rate must be >= 0", values["rate"])
     _refuse(path, np.flatnonzero(values["loss"] <= 0.0), "a loss must be > 0", values["loss"])
+    far = (values["loss"] < LEAST_LOSS) | (values["loss"] > MOST_LOSS)
+    _refuse(path, np.flatnonzero(far), f"a loss must be from {LEAST_LOSS:g} to {MOST_LOSS:g}", values["loss"])
 
 
 def _refuse(path, rows, rule, values):
@@ -172,3 +177,11 @@ def _about_rates(steps, rates, warmup):
         yield f"the rate of the first {steps[0] - 1:,} steps, which have no row, is taken as {rates[0]:g}"
     for k in jumps(rates):
         yield f"the rate is taken to jump from {rates[k]:g} to {rates[k + 1]:g} at step {steps[k + 1]:,}"
+
+
+def _about_losses(losses):
+    """A note on losses that rise, which no law is of."""
+    part = -(-losses.size // 10)
+    first, last = float(np.median(losses[:part])), float(np.median(losses[-part:]))
+    if last > first:
+        yield f"the loss rises, from {first:.4g} in the first tenth of the rows to {last:.4g} in the last: laws fall"

@@ -1,6 +1,6 @@
 """Fits of the laws to loss curves: robust, from several starts, with intervals from noise like their residuals'."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ..analysis.statistics import generator
 from ..errors import InputError, unknown
 from ..inputs import rules
+from ..problems.lapack import one_thread
 from .curve import Curve, CurveError, Observed, error_of, observed
 from .law import Law, law_of
 from .noise import UNDETERMINED, noise_of
@@ -18,6 +19,8 @@ SCREENED = 64  # starts of which the best are followed
 SEARCHED, MOST_LOSSES = 50, 200  # losses of a curve, evenly spaced, that the search sees, and the fit at its end
 CORRECTIONS, CORRECT = 6, 1e-7  # rounds, and the share of a loss that groups of steps may still be off
 PARTS = 2  # groups of steps an octave of steps to the next loss
+# Losses times steps up to which errors are of single steps; beyond, losses of a block and groups an octave of its past.
+MOST_SINGLE, BLOCK, FINE_PARTS = 1 << 26, 256, 64
 BEYOND = 30.0  # times the range of its starts is where a parameter may go
 LEAST_SHARE = 1e-9  # of the losses' scale: a coefficient is above it
 REWEIGHTED = 12
@@ -162,9 +165,10 @@ def _not_negative(matrix):
     return found
 
 
+@one_thread()
 def fit(
     law: str, curves: Iterable[Curve], *, hold_out: Iterable[str] = (), delta: float = 1e-3, starts: int = 6,
-    resamples: int = 200, level: float = 0.95,
+    resamples: int = 200, level: float = 0.95, progress: Callable[[int, int], None] | None = None,
 ) -> Fit:  # fmt: skip
     """A law's parameters from loss curves, with intervals, and its errors in and out of sample.
 
@@ -172,7 +176,8 @@ def fit(
     2025 have it, is made least in the logarithms of the parameters, from the best of 64 starts on 50 losses of each
     curve, then from the best minimum on 200. Between losses neighbouring steps are summed together, which is put right
     at the minimum and the fit repeated; `grouping_error` says by what share of itself a loss is off at the end.
-    Errors are those of all losses and single steps.
+    Errors are those of all losses and single steps; of over 2^26 pairs of a loss and a step with 64 groups an octave
+    of steps long past, which moves a loss by some 1e-6 of it.
 
     Intervals: residuals along a curve are correlated, so noise is drawn that is as slow and as large as they say of it
     (`simlr.laws.noise`: its likelihood once what the parameters take of it is out; Patterson and Thompson 1971) and
@@ -197,6 +202,8 @@ def fit(
         Draws for the intervals; 0 for none.
     level
         Of the intervals, between 0 and 1.
+    progress
+        What is called with (parts done, parts in all).
 
     Returns
     -------
@@ -215,17 +222,22 @@ def fit(
     level = rules.number("level", level, above=0.0, most=1.0 - 1e-9, rule="a number between 0 and 1")
     everything = observed(list(curves))
     fitted = _fitted(found, everything, list(hold_out))
+    tell = _Parts(progress, count + 2 + len(everything))
     residuals = _Residuals(found, [_thinned(one, SEARCHED) for one in fitted])
     space = _Space.of(found, _scales(found, residuals))
-    place, gap = _searched(residuals, space, delta, count)
+    place, gap = _searched(residuals, space, delta, count, tell)
     residuals = _Residuals(found, [_thinned(one, MOST_LOSSES) for one in fitted])
     at, objective, change = _corrected(residuals, place, space, delta)
+    tell.one()
     values = space.values(at)
     edge = np.minimum(at - space.low, space.high - at) < 1e-6
     at_bounds = tuple(name for name, is_there in zip(found.parameters, edge, strict=True) if is_there)
     intervals, related = _intervals(residuals, space, at, delta, draws, level) if draws else ({}, np.nan)
-    names = {one.name for one in fitted}
-    errors = [error_of(one, found.losses(one.history, values), one.name not in names) for one in everything]
+    tell.one()
+    names, errors = {one.name for one in fitted}, []
+    for one in everything:
+        errors.append(error_of(one, _along(found, one.history, values), one.name not in names))
+        tell.one()
     lowest, highest = space.values(space.low), space.values(space.high)
     open_ended = [
         name for name, (low, high) in intervals.items()
@@ -268,9 +280,32 @@ def _scales(law, residuals):
     return float(np.exp(residuals.logs).mean()) / np.where(largest > 0.0, largest, 1.0)
 
 
-def _searched(residuals, space, delta, count):
+class _Parts:
+    """How many parts of a fit are done: every start, the minimum, the intervals and the errors of every curve."""
+
+    def __init__(self, progress, total):
+        self._progress, self._done, self._total = progress, 0, total
+
+    def one(self):
+        """One more is."""
+        self._done += 1
+        if self._progress:
+            self._progress(self._done, self._total)
+
+
+def _along(law, history, values):
+    """The losses (K,) of a law, long past steps in groups where there are very many."""
+    if history.steps.size * max(history.changes.step.size, history.updates.step.size) <= MOST_SINGLE:
+        return law.losses(history, values)
+    return np.concatenate([law.losses(block, values) for block in history.blocks(FINE_PARTS, BLOCK)])
+
+
+def _searched(residuals, space, delta, count, tell):
     """The place of the best minimum, and by how much the second best is worse."""
-    found = [_minimum(residuals, x, space, delta) for x in _starts(residuals, space, delta, count)]
+    found = []
+    for x in _starts(residuals, space, delta, count):
+        found.append(_minimum(residuals, x, space, delta))
+        tell.one()
     found.sort(key=lambda one: one[1])
     least = max(found[0][1], 1e-300)
     return found[0][0], (found[1][1] / least - 1.0) if len(found) > 1 else np.inf

@@ -53,7 +53,7 @@ def _multi_power(history, p):
     def response(_steps, area, terms):
         with np.errstate(divide="ignore", invalid="ignore"):  # a rate of 0: all of its drop is felt once rates follow
             reach = p["C"] * terms.rate ** -p["gamma"] * np.maximum(area - terms.before, 0.0)
-        return -np.expm1(-p["beta"] * np.log1p(np.nan_to_num(reach, nan=0.0, posinf=np.inf)))
+        return -np.expm1(-p["beta"] * np.log1p(np.fmax(reach, 0.0)))
 
     return [
         np.ones(history.steps.size),

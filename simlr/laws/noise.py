@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..problems.lapack import one_thread
+
 Array = NDArray[np.float64]
 LARGEST, TRIED = 0.999, 16  # correlations of neighbours that are looked at: from 0, evenly in the inverse tanh
 FRESH = (0.0, 0.1, 0.3, 0.6, 0.9)  # shares of it that are looked at
@@ -50,6 +52,7 @@ class Noise(NamedTuple):
         return self.tried[int(np.argmax(self.shares))].neighbours
 
 
+@one_thread()  # the matrices are small, and threads wait for each other longer than they work
 def noise_of(slopes: Array, residuals: Sequence[Array], places: Sequence[Array]) -> Noise:
     """The `Noise` behind residuals.
 

@@ -48,6 +48,9 @@ def tables(found: Fit, best: Best | None, exact: Exact | None = None) -> list[Ta
     totals = [f"root mean square error in sample: {number(found.error(False))}"]
     if any(one.held_out for one in found.errors):
         totals.append(f"out of sample: {number(found.error(True))}")
+    no_better = [one.name for one in found.errors if one.r2 <= 0.0]
+    if no_better:
+        totals.append(f"R2 of 0 or less: the law tells no more than the mean of the losses of {', '.join(no_better)}")
     header = ("curve", "", "losses", "mean abs. error", "rms error", "R2", "at the last step")
     made.append(Table("Errors, predicted less observed", header, errors, tuple(totals)))
     if best is not None:

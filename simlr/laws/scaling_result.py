@@ -41,11 +41,25 @@ def tables(lines: Sequence[Line]) -> list[Table]:
     )
     if any(line.exponent and len(line.points) < FEW and line.points[0].losses.size == 1 for line in lines):
         notes = (*notes, f"of fewer than {FEW} budgets of one seed they are too short: of four they held 4 times in 5")
+    notes = (*notes, *(told for line in lines for told in _doubts(line)))
     made = [Table("Exponents of the tuned loss", header, tuple(rows), notes)]
     for line in lines:
         if line.against == "work":
             made.append(_frontier(line))
     return made
+
+
+def _doubts(line):
+    """What speaks against an exponent, a line each: best rates at an end of those tried, and a law that bends."""
+    name = ", ".join(filter(None, (line.family, _problem(line, ""), f"against {BUDGETS[line.against]}")))
+    for (rate, edge), count in line.edges.items():
+        yield (
+            f"{name}: the best {rate} is the {edge} tried at {count} of {len(line.points)} budgets, and a better one "
+            "may lie beyond"
+        )
+    if line.bends:
+        both = "{:.3g} over the first half of the budgets, {:.3g} over the last".format(*line.halves)
+        yield f"{name}: one power law does not fit: p = {both}"
 
 
 def _frontier(line):
@@ -77,6 +91,11 @@ def as_values(lines: Sequence[Line]) -> list[dict[str, Any]]:
             "against": line.against,
             "exponent": None if line.exponent is None else line.exponent._asdict(),
             "why": line.why,
+            "halves": None if math.isnan(line.halves[0]) else list(line.halves),
+            "bends": line.bends,
+            "edges": [
+                {"parameter": rate, "edge": edge, "budgets": count} for (rate, edge), count in line.edges.items()
+            ],
             "size_exponent": None if math.isnan(line.size_exponent[0]) else list(line.size_exponent),
             "points": [dict(zip(COLUMNS[3:], _values(line, point), strict=True)) for point in line.points],
         }

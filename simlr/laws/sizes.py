@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..analysis.budgets import STEPS, made_for
+from ..analysis.families import edge_of
 from ..analysis.summary import problem_groups
 from ..claims.evidence import slope, student_tail
 from ..config.methods import label
@@ -21,6 +22,7 @@ from .of_run import LOSSES
 Array = NDArray[np.float64]
 SIZES = ("random_features", "feature_count", "dimension", "train_rows")  # what is taken for the size of a model
 LEAST_POINTS, LEAST_SIZES = 4, 3
+BENT, CHANCE = 0.1, 0.005  # of the exponent, that of the halves differs; by which chance that is of the seeds, at most
 
 
 class Point(NamedTuple):
@@ -32,6 +34,8 @@ class Point(NamedTuple):
     schedule: str
     losses: Array  # (R,) of the seeds
     floors: Array  # (R,) the smallest loss there can be; NaN where it is not known
+    rates: dict[str, float]  # the schedule's parameters that are rates
+    edges: tuple[tuple[str, str], ...] = ()  # of the best of a budget: (rate, "lowest" or "highest" of those tried)
 
     @property
     def loss(self) -> float:
@@ -54,6 +58,14 @@ class Line(NamedTuple):
     exponent: Exponent | None  # None, with the reason in `why`
     why: str
     size_exponent: tuple[float, float, float]  # of the best size in work, with its interval; NaN but against work
+    halves: tuple[float, float] = (math.nan, math.nan)  # the exponents over the first and the last half of the points
+    bends: bool = False  # whether these differ: one power law does not fit
+
+    @property
+    def edges(self) -> dict[tuple[str, str], int]:
+        """{(rate, "lowest" or "highest"): at how many budgets the best one is that of all that were tried}."""
+        found = [edge for point in self.points for edge in point.edges]
+        return {edge: found.count(edge) for edge in dict.fromkeys(found)}
 
 
 def scaling(
@@ -131,7 +143,10 @@ def _families(run, loss, size):
     for problem, seeds in problem_groups(run):
         rest = tuple(one for one in problem if one[0] != size)
         own = dict(problem).get(size, fixed.get(size, 1.0)) if size else 1.0
-        for s, (schedule, _, optimizer, noise) in enumerate(cells):
+        for s, (schedule, parameters, optimizer, noise) in enumerate(cells):
+            rates = {
+                key: value for key, value in parameters.items() if "rate" in key and isinstance(value, float | int)
+            }
             sizes = ("batch_size", *batch_sizes.KEYS)
             method = label(optimizer), label({key: value for key, value in noise.items() if key not in sizes})
             points = found.setdefault((names[s], method, repr(rest)), [(names[s], rest)])
@@ -140,7 +155,7 @@ def _families(run, loss, size):
                 if np.isfinite(losses).all():
                     steps = int(levels[e])
                     rows = batch_sizes.rows_used(noise, steps)
-                    points.append(Point(steps, rows, float(own), schedule.name, losses, floors[seeds]))
+                    points.append(Point(steps, rows, float(own), schedule.name, losses, floors[seeds], rates))
     for (family, method, _), (head, *points) in found.items():
         several = len({key[1] for key in found if key[0] == family}) > 1
         if points:
@@ -148,13 +163,21 @@ def _families(run, loss, size):
 
 
 def _best(points: Sequence[Point], against: str) -> list[Point]:
-    """Of each budget the point with the least loss, in ascending order."""
-    found: dict[float, Point] = {}
+    """Of each budget the point with the least loss, in ascending order, and which of its rates are at an end."""
+    found: dict[float, list[Point]] = {}
     for point in points:
-        budget = getattr(point, against)
-        if budget not in found or point.loss < found[budget].loss:
-            found[budget] = point
-    return [found[budget] for budget in sorted(found)]
+        found.setdefault(getattr(point, against), []).append(point)
+    return [_with_edges(found[budget]) for budget in sorted(found)]
+
+
+def _with_edges(tried):
+    """The best of the points of one budget, and which of its rates are the lowest or the highest of those there."""
+    best, edges = min(tried, key=lambda point: point.loss), []
+    for key, value in best.rates.items():
+        values = sorted({point.rates[key] for point in tried if key in point.rates})
+        if len(values) > 1 and (edge := edge_of(values, [value])):
+            edges.append((key, edge))
+    return best._replace(edges=tuple(edges))
 
 
 def _frontier(points: Sequence[Point], against: str) -> list[Point]:
@@ -189,7 +212,27 @@ def _line(family, problem, against, points, told, tried=()):
         return Line(family, problem, against, tuple(points), None, str(error), sizes)
     if is_known:  # which was taken from every seed's losses
         found = found._replace(floor=float(known.mean()), floor_interval=(float(known.mean()),) * 2)
-    return Line(family, problem, against, tuple(points), found, "", sizes)
+    halves, bends = _halves(budgets, losses - (0.0 if is_known else found.floor), found.exponent)
+    return Line(family, problem, against, tuple(points), found, "", sizes, halves, bends)
+
+
+def _halves(budgets, losses, whole):
+    """Exponents over the first and the last half of losses (K,) or (R, K), and whether they are surely others."""
+    seeds, half = np.atleast_2d(losses), (budgets.size + 1) // 2
+    parts = slice(half), slice(-half, None)
+    if budgets.size < LEAST_POINTS or seeds.min() <= 0.0:
+        return (math.nan, math.nan), False
+    of_seeds = [[_straight(budgets[part], one[part]) for part in parts] for one in seeds]
+    first, last = (_straight(budgets[part], seeds.mean(axis=0)[part]) for part in parts)
+    apart = np.diff(of_seeds, axis=1)[:, 0]
+    error = float(apart.std(ddof=1)) / math.sqrt(len(seeds)) if len(seeds) > 1 else 0.0
+    chance = student_tail(abs(float(apart.mean())) / error, len(seeds) - 1) if error else 0.0
+    return (first, last), bool(abs(last - first) > BENT * whole and chance <= CHANCE)
+
+
+def _straight(budgets, losses):
+    """The exponent of losses (K,) above their floor, by least squares of the logarithms."""
+    return -float(np.polyfit(np.log(budgets), np.log(losses), 1)[0])
 
 
 def _above(losses):

@@ -7,12 +7,14 @@ binned: a bin of n modes is one mode that counts n times. The label noise sigma^
 variance sigma^2 lam_j.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..claims import evidence
+from ..claims.verdict import Finding, outside
 from ..errors import InputError
 from ..inputs import rules
 
@@ -22,7 +24,11 @@ CLOSE = 0.03  # of the logarithm of a best peak: the loss is then within 1e-3 of
 LEAST_PEAK = 1e-18  # of the largest one, that is looked at
 STAIRS = 256  # pieces of constant rate that a decay is taken in
 LEAST_BINS = 8  # for a factor of ten in modes: with wider ones the spectrum has gaps
-WIDEST = 4.0  # spread with which the exponents of one problem are within the tolerances
+# Spreads from which on draws are others than the nominal problem, and up to which their exponents are its.
+NARROWEST, WIDEST = 1.05, 4.0
+# Settings at whose sizes exponents are near their limits, on which the tolerances were fixed.
+NEAR = {"capacity": (1.5, 4.0), "source": (0.3, 1.5), "sigma": (0.3, 3.0), "cap": (0.1, 1.0)}
+TURNING = 0.2  # of what an exponent is off: what it changes by from the first half of the budgets to the last
 
 
 class PowerLaw(NamedTuple):
@@ -117,12 +123,69 @@ def best_peak(loss: Callable[[float], float], largest: float, least: float = LEA
 
 def cannot_tell(own: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Settings of a study whose draws show nothing of a power law, as (what, why)."""
-    if own["spread"] == 1.0:
-        yield "draws that are all one", "study.spread is 1, and copies of one problem tell nothing of others"
+    if own["spread"] < NARROWEST:
+        why = f"study.spread is below {NARROWEST:g}, and copies of one problem tell nothing of others"
+        yield "draws that are all one", why
     if own["spread"] > WIDEST:
         yield "draws that are no power laws", f"study.spread is above {WIDEST:g}, which moves the exponents of each"
     if own.get("bins", own["modes"]) < min(own["modes"], LEAST_BINS * np.log10(own["modes"])):
         yield "bins that are too coarse", f"study.bins has less than {LEAST_BINS} for a factor of ten in study.modes"
+
+
+def far_from_limits(own: dict[str, Any], moved: float) -> Iterator[str]:
+    """Why exponents at these settings may be far from their limits, which then refutes nothing.
+
+    `moved` is the largest sum of rates times the smallest curvature: from 1 on the last mode is being learnt, and
+    losses fall as those of a spectrum that ends.
+    """
+    noise = own["sigma"] / own["distance"] if own["distance"] else 1.0
+    for key, (low, high) in NEAR.items():
+        value = np.ravel(noise if key == "sigma" else own.get(key, low))
+        if value.min() < low or value.max() > high:
+            over = " over study.distance" if key == "sigma" else ""
+            yield f"study.{key}{over} is not from {low:g} to {high:g}, where exponents are near their limits"
+    if moved >= 1.0:
+        yield "the last of study.modes is learnt: the spectrum ends"
+
+
+def turning(budgets: Array, losses: Array, paper: float) -> str:
+    """What is told of losses (seed, K) whose exponent still changes, by budget, as it would near or leave the paper's.
+
+    "" where it changes by less than `TURNING` of what it is off, or of fewer than three budgets.
+    """
+    half = (budgets.size + 1) // 2
+    off = float(slopes(budgets, losses).mean()) - paper
+    first, last = (float(slopes(budgets[part], losses[..., part]).mean()) for part in (slice(half), slice(-half, None)))
+    if budgets.size < 3 or not abs(last - first) >= TURNING * abs(off):
+        return ""
+    return f"still turning: {first:.3g} over the first half, {last:.3g} over the last"
+
+
+class Judged(NamedTuple):
+    """Exponents of the draws beside the paper's."""
+
+    what: str
+    found: Array  # (seed,)
+    paper: float
+    tolerance: float  # 0: the paper's is a lower bound
+    why: str = ""  # what a difference does not refute the paper for
+
+
+def of_power(what: str, budgets: Array, values: Array, paper: float, tolerance: float, far: str) -> Judged:
+    """What is judged of values (seed, K) ~ budgets^-paper (K,), which may be `far` from their limits, or still turn."""
+    return Judged(what, slopes(budgets, values), paper, tolerance, far or turning(budgets, values, paper))
+
+
+def tested(judged: Sequence[Judged]) -> list[Finding]:
+    """The findings of one claim, by t-tests over the draws on what is left of the tolerances."""
+    rooms = [one.tolerance - abs(one.found - one.paper) if one.tolerance else one.found - one.paper for one in judged]
+    shown = [evidence.of_mean(room) for room in rooms]
+    findings = []
+    for one, shown_of, outcome in zip(judged, shown, evidence.outcomes(shown), strict=True):
+        paper = one.paper if one.tolerance else f">= {one.paper:.3g}"
+        found = Finding(one.what, float(one.found.mean()), paper, one.tolerance or "", outcome, str(shown_of))
+        findings.append(outside(found, one.why))
+    return findings
 
 
 def slopes(budgets: Array, losses: Array) -> Array:

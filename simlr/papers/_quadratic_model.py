@@ -145,7 +145,7 @@ def fewest_of_pieces(
         return float(enough), found
     low, high, start = 1, -(-int(enough) // count), np.geomspace(1.0, 1e-2, count) / model.curvature.max()
     while high - low > max(1.0, close * high):
-        middle = int(np.sqrt(low * high)) if low < high / 2 else (low + high) // 2
+        middle = max(int(np.sqrt(low * high)), low + 1) if low < high / 2 else (low + high) // 2
         loss, start = best_pieces(model, start, middle, batch)
         if loss <= own["target"]:
             high, found = middle, start

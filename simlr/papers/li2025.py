@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..claims import evidence
-from ..claims.verdict import FAILS, HOLDS, UNDECIDED, Control, Finding, Verdict, undecided, verdict
+from ..claims.verdict import FAILS, HOLDS, UNDECIDED, Control, Finding, Verdict, outside, undecided, verdict
 from ..config.study import Study, Task
 from ..inputs import rules
 from ..inputs.parameters import Parameter
@@ -174,8 +173,8 @@ def theory(name: str, beta: float, s: float) -> float:
     return s * beta / (1.0 + s * beta) if is_easy(beta, s) else s
 
 
-def exponents(run: Run, i: int, j: int) -> NDArray[np.float64]:
-    """The exponents (seed,) of problem i and schedule j, the paper's logarithms taken out."""
+def plain_powers(run: Run, i: int, j: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Budgets (K,) and losses (seed, K) of problem i and schedule j, the paper's logarithms taken out."""
     beta, s = float(run["capacity"][i]), float(run["source"][i])
     rows = run["horizon"].astype(np.float64)
     budgets, losses = rows, run["loss"][i, j]
@@ -183,7 +182,7 @@ def exponents(run: Run, i: int, j: int) -> NDArray[np.float64]:
         budgets = rows / np.log(rows)
     if SCHEDULES[j] == "warmup-stable-decay" and is_easy(beta, s):
         losses = losses / np.log(rows) ** ((s * beta - s) / (1.0 + s * beta))
-    return laws.slopes(budgets, losses)
+    return budgets, losses
 
 
 def check(run: Run) -> Verdict:
@@ -192,19 +191,20 @@ def check(run: Run) -> Verdict:
     why = list(_cannot_tell(run, easy))
     if why:
         return verdict(CLAIM, [undecided(what, note) for what, note in why])
-    judged = []
+    judged, constants = [], []
     for i, is_i_easy in enumerate(easy):
         beta, s = float(run["capacity"][i]), float(run["source"][i])
+        far = "; ".join(laws.far_from_limits(run.config.study, _moved(run, i)))
         for j, name in enumerate(SCHEDULES):
-            regime = "easy" if is_i_easy else "hard"
-            what = f"{name}: exponent, {regime} (beta {beta:g}, s {s:g})"
-            judged.append((what, exponents(run, i, j), theory(name, beta, s)))
-    shown = [evidence.of_mean(TOLERANCE - abs(found - paper)) for _, found, paper in judged]
-    findings = [
-        Finding(what, float(found.mean()), paper, TOLERANCE, outcome, str(one))
-        for (what, found, paper), one, outcome in zip(judged, shown, evidence.outcomes(shown), strict=True)
-    ]
-    return verdict(CLAIM, [*findings, *(_constants(run, i) for i in range(len(easy)))])
+            what = f"{name}: exponent, {'easy' if is_i_easy else 'hard'} (beta {beta:g}, s {s:g})"
+            judged.append(laws.of_power(what, *plain_powers(run, i, j), theory(name, beta, s), TOLERANCE, far))
+        constants.append(outside(_constants(run, i), far))
+    return verdict(CLAIM, [*laws.tested(judged), *constants])
+
+
+def _moved(run, i):
+    """The largest sum of rates in problem i, were none to fall, times the smallest curvature."""
+    return float((run["peak"][i] * run["horizon"]).max()) * run.config.study["modes"] ** -float(run["capacity"][i])
 
 
 def _cannot_tell(run, easy):
@@ -242,9 +242,10 @@ def controls() -> list[Control]:
         ("peaks that are not tuned", "at the cap a constant rate stays on its floor", FAILS, (("tuned", False),)),
         ("no decay to speak of", "a rate that ends at D^-0.02 of its peak is as good as constant", FAILS,
          (("decay_power", 0.02),)),
-        ("a spectrum that ends", "sixteen axes are learnt at exponential speed", FAILS,
-         (("modes", 16), ("bins", 16))),
         ("rates that run backwards", "they end at the peak, on a constant rate's floor", FAILS, (("reversed", True),)),
+        ("a spectrum that ends", "sixteen axes are learnt at exponential speed, and are no power law", UNDECIDED,
+         (("modes", 16), ("bins", 16))),
+        ("noise of 30", "exponents are far from their limits at these horizons", UNDECIDED, (("sigma", 30.0),)),
         ("a decay over 1e-6 of the steps", "it is too short to take the noise away", FAILS, (("stable", 0.999999),)),
         ("no noise", "then no schedule has anything to gain", UNDECIDED, (("sigma", 0.0),)),
         ("noise of 1e-6", "it is not felt at these horizons", UNDECIDED, (("sigma", 1e-6),)),
@@ -254,6 +255,7 @@ def controls() -> list[Control]:
         ("a rate beyond 2/lam_1", "losses grow without end", UNDECIDED, (("tuned", False), ("cap", 4.0))),
         ("a start at the minimiser", "there is nothing to learn", UNDECIDED, (("distance", 0.0),)),
         ("copies of one problem", "they tell no more of others than one does", UNDECIDED, (("spread", 1.0),)),
+        ("copies to seven digits", "they are no more than copies", UNDECIDED, (("spread", 1.0000001),)),
         ("20 bins", "each is a factor 2.2 of modes", UNDECIDED, (("bins", 20),)),
         ("the easy regime alone", "half of the claim is not looked at", UNDECIDED,
          (("capacity", [2.0]), ("source", [1.5]))),
@@ -261,7 +263,7 @@ def controls() -> list[Control]:
          (("capacity", [3.0, 3.0]), ("source", [1.0, 0.3]))),
         ("a decay to 1/sqrt(D) of the peak", "the sum of rates changes by a constant", HOLDS, (("decay_power", 0.5),)),
         ("a decay over the last fifth", "the sums of rates change by a constant", HOLDS, (("stable", 0.8),)),
-        ("the nominal power laws", "they are in the middle of what is drawn", HOLDS, (("spread", 1.0001),)),
+        ("near the nominal power laws", "they are in the middle of what is drawn", HOLDS, (("spread", 1.1),)),
     )  # fmt: skip
     made = [
         Control(

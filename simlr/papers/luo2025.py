@@ -76,6 +76,7 @@ PEAK, END, WARMUP = 3e-4, 3e-5, 2160
 # The authors' six test curves, as "SIZE-NAME.csv" in the folder.
 TESTED = ("constant_72000", "cosine_72000", "wsd_20000_24000", "wsdcon_3", "wsdcon_18", "wsdld_20000_24000")
 LEAST_R2, LEAST_STEPS, RISING = 0.99, 500, 0.05
+PARAMETERS = 7  # of the law
 FLAT = 1e-4  # of its mean
 NO_CHANGES = "the sum of rates alone tells these curves: noise is not felt, and no change of the rate either"
 
@@ -123,7 +124,10 @@ def errors(observed: NDArray[np.float64], predicted: NDArray[np.float64]) -> tup
 
 def measure(task: Task) -> dict[str, Any]:
     """R2 of the law and of the power alone on unseen exact curves, and the published fits' errors where curves are."""
-    own = task.parameters
+    own, public = task.parameters, _published(task.parameters["folder"])  # which is refused before anything is run
+    if own["losses"] * len(own["fitted"]) <= PARAMETERS:
+        raise InputError(f"study.losses: {own['losses']} on each of {len(own['fitted'])} curves are not more than the "
+                         f"{PARAMETERS} parameters of the law")  # fmt: skip
     found = {name: np.full((len(UNSEEN), task.seeds), np.nan) for name in ("r2", "power_r2", "rmse")}
     drawn = laws.drawn(task.root, task.seeds, own["capacity"], own["source"], own["modes"], 20 * own["modes"],
                        own["spread"])  # fmt: skip
@@ -134,7 +138,7 @@ def measure(task: Task) -> dict[str, Any]:
             for name, values in _unseen(curves, own).items():
                 found[name][:, k] = values
         task.progress(k + 1, task.seeds)
-    return found | {"unseen": UNSEEN, "size": SIZES, "error": ERRORS, "public": _published(own["folder"])}
+    return found | {"unseen": UNSEEN, "size": SIZES, "error": ERRORS, "public": public}
 
 
 def _exact_curves(drawn, k, own):

@@ -3,7 +3,7 @@
 import contextlib
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..errors import InputError
@@ -33,11 +33,7 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
     Who looks at an older report never sees half of a new one. What has one of their names and is no file of a report
     is refused by an InputError, before anything is written; so is a folder that cannot be written to.
     """
-    for name in files:
-        if os.path.lexists(folder / name) and not is_ours(folder / name):
-            raise InputError(
-                f"--out {folder}: {name} there was not made by simlr, so it is not replaced; name another folder"
-            )
+    refuse_others(folder, files)
     try:
         make_lasting(folder)
         for name, content in files.items():
@@ -45,6 +41,15 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
         sync_folder(folder)
     except OSError as error:
         raise InputError(f"--out {folder}: cannot be written: {error.strerror}") from None
+
+
+def refuse_others(folder: Path, names: Iterable[str]) -> None:
+    """Refuse a folder where a name of a report is a file of somebody's own; touches nothing."""
+    for name in names:
+        if os.path.lexists(folder / name) and not is_ours(folder / name):
+            raise InputError(
+                f"--out {folder}: {name} there was not made by simlr, so it is not replaced; name another folder"
+            )
 
 
 def remove_stale(folder: Path, files: dict[str, bytes], formats: Sequence[str]) -> None:

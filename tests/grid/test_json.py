@@ -149,6 +149,7 @@ FINDINGS = {
     "a share": (Finding("x", "9 of 12 seeds (0.7500)", "3/4", "exactly"),
                 {"measured": 0.75, "paper": 0.75, "tolerance": 0.0, "tolerance_text": "exactly"}),
     "all": (Finding("x", "3 of 4", "all"), {"measured": 0.75, "paper": 1.0, "paper_text": "all"}),
+    "a p that is smaller": (Finding("x", 1.0, "> 0", "p < 1e-15"), {"p_value": 1e-15, "tolerance": None}),
     "a p value": (Finding("x", 1.0, "> 0", "p = 0.0012, 0.03 against"), {"p_value": 0.0012, "tolerance": None}),
     "words": (Finding("x", "0.5 to 0.7", "", "", UNDECIDED), {"measured": None, "measured_text": "0.5 to 0.7",
                                                            "paper": None, "relation": None}),

@@ -143,3 +143,57 @@ def test_each_bad_file_has_a_line_and_the_status_is_2(files, tmp_path, capsys):
         assert (
             capsys.readouterr().err == f"simlr: {option[0]} is of the schedule that a law calls best; add --optimise\n"
         )
+
+
+# ---- what is told, and what is refused before the work ----
+
+
+def curve_file(path, losses):
+    path.write_text("step,lr,loss\n" + "".join(f"{10 * (k + 1)},0.1,{loss:.9g}\n" for k, loss in enumerate(losses)))
+    return str(path)
+
+
+def test_losses_that_rise_are_told_and_no_law_is_near_them(tmp_path, capsys):
+    file = curve_file(tmp_path / "rising.csv", [1.0 + 0.1 * k for k in range(40)])
+    assert main(["fit", file, "--resamples", "0", "--starts", "1", "--out", str(tmp_path / "out")]) == 0
+    out = capsys.readouterr().out
+    assert "rising: the loss rises, from 1.15 in the first tenth of the rows to 4.75 in the last" in out
+    assert "the law tells no more than the mean of the losses of rising" in out
+
+
+@pytest.mark.parametrize("loss", [1e300, 1e-300])
+def test_losses_whose_squares_are_no_numbers_are_refused(tmp_path, capsys, loss):
+    assert main(["fit", curve_file(tmp_path / "far.csv", [loss] * 20)]) == 2
+    assert "far.csv: row 1: a loss must be from 1e-100 to 1e+100" in capsys.readouterr().err
+
+
+def test_hints_name_options_that_there_are(tmp_path, capsys):
+    few = ["--resamples", "0", "--starts", "1", "--json"]
+    latin, comma = tmp_path / "latin.csv", tmp_path / "comma.csv"
+    rows = "".join(f"{k},0.1,{1 + 1 / k:.3f},0\n" for k in range(1, 20))
+    latin.write_bytes(("step,lr,loss,\xe9\n" + rows).encode("latin-1"))
+    assert main(["fit", str(latin), *few]) == 2
+    assert "--encoding 'latin-1'" in capsys.readouterr().err
+    assert main(["fit", str(latin), "--encoding", "latin-1", *few]) == 0
+    comma.write_text("step;lr;loss\n" + "".join(f"{k};1,100;2,{k + 100}\n" for k in range(1, 20)))
+    assert main(["fit", str(comma), *few]) == 2
+    assert "--decimal ','" in capsys.readouterr().err
+    assert main(["fit", str(comma), "--decimal", ",", *few]) == 0
+
+
+@pytest.mark.parametrize("is_file", [True, False])
+def test_a_folder_that_cannot_be_written_is_refused_before_the_fit(tmp_path, capsys, monkeypatch, is_file):
+    monkeypatch.setattr("simlr.laws.__main__.fit", None)  # which is not called
+    file = curve_file(tmp_path / "curve.csv", [2.0 / (k + 1.0) for k in range(20)])
+    (tmp_path / "taken" if is_file else tmp_path / "fit.html").write_text("mine")
+    assert main(["fit", file, "--out", str(tmp_path / "taken" if is_file else tmp_path)]) == 2
+    assert ("is not a folder" if is_file else "fit.html there was not made by simlr") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_progress_is_told_unless_it_is_not_wanted(tmp_path, capsys, monkeypatch, quiet):
+    monkeypatch.setattr("simlr.cli.progress.LEAST_SECONDS", 0.0)
+    file = curve_file(tmp_path / "curve.csv", [2.0 / (k + 1.0) for k in range(20)])
+    arguments = ["fit", file, "--resamples", "0", "--starts", "2", "--json", *(["--quiet"] if quiet else [])]
+    assert main(arguments) == 0
+    assert ("of 5 parts" in capsys.readouterr().err) != quiet

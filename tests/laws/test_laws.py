@@ -1,5 +1,7 @@
 """Laws for loss curves against their formulas written out, closed forms, and what has to hold of any schedule."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from naive import loss_laws as naive
 from simlr.errors import InputError
 from simlr.laws import LAWS, PUBLISHED, names, predict
 from simlr.laws.history import History, past_sum
+from simlr.laws.law import law_of
 
 ANNEALING = {"L0": 2.6, "A": 0.5, "C": 400.0, "alpha": 0.5, "lambda": 0.999}
 SCALING = {"L0": 0.1, "A": 1.0, "noise": 0.7, "time": 20.0, "source": 0.6, "capacity": 2.0, "gain": 0.3}
@@ -138,3 +141,17 @@ def test_rates_whose_powers_are_no_numbers_are_refused():
     with pytest.raises(InputError, match="they add up to 2e-300 at step 2; at least 1e-30 is needed"):
         History.of([1e-300, 1e-300])
     assert np.isfinite(predict("annealing", ANNEALING, [1e-29, 1e-29])).all()
+
+
+@pytest.mark.parametrize("law", ["multi-power", "annealing", "functional-scaling", "forcing-memory"])
+@pytest.mark.parametrize("every", [1, 7])
+def test_steps_long_past_in_groups_change_no_loss(law, every):
+    """Of 3,000 steps in blocks of 64 losses, beside all single steps; with rates of 0 and a jump."""
+    t = np.arange(1, 3001)
+    rates = 0.05 * (1.0 + np.cos(np.pi * t / 3000)) * np.where(t < 2000, 1.0, 0.5)
+    rates[1000:1010] = 0.0
+    history = History.of(rates, t[49::every])
+    one = law_of(law)
+    values = dict.fromkeys(one.linear, 1.0) | {part.name: math.sqrt(part.low * part.high) for part in one.shape}
+    found = np.concatenate([one.losses(block, values) for block in history.blocks(64, 64)])
+    np.testing.assert_allclose(found, one.losses(history, values), atol=1e-5, rtol=0.0)

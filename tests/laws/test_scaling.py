@@ -12,7 +12,7 @@ import runs
 import simlr
 from simlr.__main__ import main
 from simlr.errors import InputError
-from simlr.laws import scaling
+from simlr.laws import scaling, sizes
 
 GRID = """
 name = "sizes"
@@ -149,7 +149,7 @@ def test_a_size_that_grows_as_the_root_of_the_work():
 
     sizes = np.geomspace(10, 10_000, 31)
     points = [
-        Point(int(t), float(int(t)), float(n), "", np.array([1.0 / n + 1.0 / int(t)]), np.array([math.nan]))
+        Point(int(t), float(int(t)), float(n), "", np.array([1.0 / n + 1.0 / int(t)]), np.array([math.nan]), {})
         for n in sizes
         for t in sizes
     ]
@@ -202,3 +202,52 @@ def test_levels_are_no_budgets():
     )
     with pytest.raises(InputError, match=r"they need a grid with stop.steps"):
         scaling(simlr.run(text))
+
+
+def test_rates_at_an_end_and_laws_that_bend_are_told(path, lines, capsys, tmp_path):
+    """The best rate of each budget beside all that were tried there, and exponents of halves by the points alone."""
+    run = simlr.load(path)
+    names, levels = [str(name) for name in run["schedule"]], run["level"].tolist()
+    line = next(one for one in lines if one.against == "steps" and one.family.startswith("constant"))
+    size = dict(line.problem)["random_features"]
+    seeds, highest = np.flatnonzero(run["problem_random_features"] == size), 0
+    for e in range(len(levels)):
+        means = {}
+        for s, name in enumerate(names):
+            if name.startswith("constant"):
+                rate = 0.05 if "learning_rate=0.05" in name else 0.01
+                means.setdefault(rate, []).append(float(np.mean(run["test_loss"][s, seeds, e])))
+        highest += min(means[0.05]) <= min(means[0.01])
+    found = {edge: count for (_, edge), count in line.edges.items()}
+    assert found.get("highest", 0) == highest and found.get("lowest", 0) == len(levels) - highest
+    assert main(["fit", str(path), "--scaling", "--resamples", "20", "--out", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().out
+    assert f"the best learning_rate is the highest tried at {highest} of 4 budgets" in told
+    assert main(["fit", str(path), "--scaling", "--resamples", "20", "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    for one, line in zip(values, lines, strict=True):
+        assert one["bends"] == line.bends
+        assert sum(edge["budgets"] for edge in one["edges"]) == sum(line.edges.values())
+
+
+@pytest.mark.parametrize(("rates", "edges"), [((0.01, 0.1, 1.0), ["", "", ""]), ((0.01, 0.1), ["highest"] * 3)])
+def test_edges_are_of_the_rates_that_were_tried_at_a_budget(rates, edges):
+    points = [
+        sizes.Point(steps, steps, 1.0, f"{rate}", np.array([(math.log10(rate) + 1.0) ** 2 + 1.0 / steps]),
+                    np.array([0.0]), {"learning_rate": rate})
+        for steps in (10, 100, 1000) for rate in rates
+    ]  # fmt: skip
+    found = sizes._best(points, "steps")
+    assert [dict(point.edges).get("learning_rate", "") for point in found] == edges
+    assert {point.rates["learning_rate"] for point in found} == {0.1}
+
+
+def test_halves_of_a_power_law_are_it_and_those_of_two_are_not():
+    budgets = np.array([10.0, 100.0, 1e3, 1e4, 1e5])
+    halves, bends = sizes._halves(budgets, 3.0 * budgets**-0.4, 0.4)
+    assert halves == pytest.approx((0.4, 0.4)) and not bends
+    bent = budgets**-1.0 + 0.01 * budgets**-0.2
+    halves, bends = sizes._halves(budgets, bent, 0.5)
+    assert bends and halves[0] > 0.6 > 0.3 > halves[1]
+    noisy = budgets**-0.4 * np.exp(np.random.default_rng(3).normal(size=(4, 5)))
+    assert not sizes._halves(budgets, noisy, 0.4)[1]

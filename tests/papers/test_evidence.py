@@ -85,6 +85,25 @@ def test_equal_draws_are_a_sign_test(draws, apart):
     assert (evidence.outcomes([evidence.of_mean(values)]) == [HOLDS]) == (draws >= 10)
 
 
+@pytest.mark.parametrize("draws", [4, 8, 16])
+def test_draws_that_are_as_good_as_equal_show_no_more_than_a_sign_test(draws):
+    """Within a thousandth of their distance from the bound, in any unit, on either side, however near each other."""
+    off = np.linspace(-0.5, 0.5, draws)
+    for unit in (1e-6, 1.0, 1e6):
+        for apart in (1e-3, 1e-7, 1e-11, 0.0):
+            values = unit * (1.0 + 0.999 * apart * off)
+            assert evidence.of_mean(values).below == pytest.approx(0.5**draws)
+            assert evidence.of_mean(values, 2.0 * unit).above == pytest.approx(0.5**draws)
+    assert evidence.of_mean(1.0 + 2e-3 * off).below < 0.5**draws
+
+
+def test_no_p_is_told_as_0():
+    assert str(evidence.Evidence(0.0, 1.0)) == "p < 1e-15"
+    assert str(evidence.Evidence(1.0, 0.0)) == "p = 1, < 1e-15 against"
+    assert str(evidence.Evidence(2e-15, 1.0)) == "p = 2e-15"
+    assert evidence.student_tail(1e9, 40) == 0.0  # which is why
+
+
 def test_draws_at_their_bound_up_to_rounding_show_nothing():
     rounded = np.array([1e-16, 3e-16, 2e-16, 1e-16])
     assert evidence.of_mean(rounded) == evidence.of_mean(1.0 + 4.0 * rounded, 1.0) == (1.0, 1.0)

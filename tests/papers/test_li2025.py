@@ -35,7 +35,8 @@ def test_the_claim_holds(run):
 
 @pytest.mark.parametrize(
     "name",
-    ["peaks that are not tuned", "a spectrum that ends", "a rate beyond 2/lam_1", "short horizons", "one seed",
+    ["peaks that are not tuned", "a spectrum that ends", "noise of 30", "copies to seven digits",
+     "a rate beyond 2/lam_1", "short horizons", "one seed",
      "a start at the minimiser", "the easy regime alone", "horizons side by side"],
 )  # fmt: skip
 def test_its_controls_come_out_as_they_must(name):
@@ -110,7 +111,9 @@ def test_exponents_of_made_losses_are_exact(run):
     )  # fmt: skip
     for i, (beta, s) in enumerate(((2.0, 1.5), (4.0, 0.3))):
         for j, name in enumerate(PAPER.SCHEDULES):
-            assert PAPER.exponents(made, i, j)[0] == pytest.approx(PAPER.theory(name, beta, s), rel=1e-12)
+            assert laws.slopes(*PAPER.plain_powers(made, i, j))[0] == pytest.approx(
+                PAPER.theory(name, beta, s), rel=1e-12
+            )
             ends = naive.slope_between_ends(rows, made["loss"][i, j, 0])
             assert laws.slopes(rows[[0, -1]], made["loss"][i, j, 0, [0, -1]]) == pytest.approx(ends, rel=1e-12)
 
@@ -126,6 +129,39 @@ def test_the_noise_of_the_loss_itself_hardly_matters_in_the_end():
         whole = simlr.expected_losses(2.0 * lam, start, np.full((1, steps), rate / 2), fresh)
         shares.append(0.5 * whole.train_loss.item() / alone - 1.0)
     assert 0.0 < shares[1] < shares[0] / 3.0 < 0.1
+
+
+def test_exponents_that_still_turn_refute_nothing():
+    """Of losses n^-p + c n^-q the slope moves; pure powers, however wrong, do not, and two budgets show nothing."""
+    rows = np.array([1e6, 1e7, 1e8, 1e9, 1e10])
+    factors = np.array([[1.0], [1.1], [0.9]])
+    bent = factors * (rows**-0.5 + 1e4 * rows**-1.2)
+    assert "still turning" in laws.turning(rows, bent, 0.5)
+    assert "still turning" in laws.turning(rows, factors * np.exp(-1e-9 * rows), 0.5)
+    assert laws.turning(rows, factors * rows**-0.3, 0.5) == ""
+    assert laws.turning(rows[[0, -1]], bent[:, [0, -1]], 0.5) == ""
+    judged = [laws.of_power("one", rows, losses, 0.5, 0.02, "") for losses in (bent, factors * rows**-0.3)]
+    spread = np.linspace(-1e-3, 1e-3, 12)
+    wide = [one._replace(found=one.found.mean() + spread) for one in judged]
+    assert [one.outcome for one in laws.tested(wide)] == [UNDECIDED, FAILS]
+
+
+@pytest.mark.parametrize(
+    ("own", "moved", "why"),
+    [
+        ({}, 0.9, ""),
+        ({}, 1.0, "the last of study.modes is learnt"),
+        ({"sigma": 0.1}, 0.0, "study.sigma over study.distance is not from 0.3 to 3"),
+        ({"sigma": 0.1, "distance": 0.1}, 0.0, ""),
+        ({"capacity": (2.0, 9.0)}, 0.0, "study.capacity is not from 1.5 to 4"),
+        ({"source": 0.1}, 0.0, "study.source is not from 0.3 to 1.5"),
+        ({"cap": 1e-3}, 0.0, "study.cap is not from 0.1 to 1"),
+    ],
+)
+def test_limits_are_near_where_tolerances_were_fixed(own, moved, why):
+    given = {"capacity": (2.0, 4.0), "source": (1.5, 0.3), "sigma": 1.0, "distance": 1.0, "cap": 1.0} | own
+    found = "; ".join(laws.far_from_limits(given, moved))
+    assert found.startswith(why) and bool(found) == bool(why)
 
 
 def test_a_tampered_run_does_not_pass(run):

@@ -20,12 +20,15 @@ QUICK = {
     "li2026": {"seeds.count": 2, "study.rounds": 1, "study.horizons": [10**6, 10**8]},
     "wang2026": {"seeds.count": 2, "study.dimension": 16, "study.modes": 100},
     "luo2025": {"seeds.count": 2, "study.modes": 20, "study.losses": 10, "study.starts": 1, "study.steps": 500},
+    "zhang2019": {"seeds.count": 3, "study.rates": 40, "study.momenta": 6, "study.dimension": 300},
     "pan2022": {"seeds.count": 12, "study.rows": 200, "study.tuning": 2},
     "wu2018": {"seeds.count": 12, "study.horizons": [1, 16], "study.dimension": 20},
 }
 COPIES = "copies of one problem tell nothing of others"
 OUTSIDE = [
     ("li2025", {"study.spread": 1.0}, COPIES),
+    ("li2025", {"study.spread": 1.0000001}, COPIES),
+    ("wang2026", {"study.spread": 1.01}, COPIES),
     ("li2025", {"study.spread": 100.0}, "study.spread is above 4"),
     ("li2025", {"study.bins": 20}, "less than 8 for a factor of ten"),
     ("li2026", {"study.spread": 1.0, "study.bins": 20}, COPIES),
@@ -33,6 +36,16 @@ OUTSIDE = [
     ("luo2025", {"study.spread": 1.0}, COPIES),
     ("pan2022", {"study.rates": 3}, "study.rates below 7 tunes nothing"),
     ("pan2022", {"study.largest_rate": 1e-7}, "best rate is the first or the last of the mesh"),
+    ("pan2022", {"study.alpha": 10.0}, "its condition number is below 100"),
+    ("pan2022", {"study.interval_ratio": 1e9}, "study.interval_ratio is above 4"),
+    ("zhang2019", {"study.momenta": 1}, "study.momenta below 5 tunes nothing"),
+    ("zhang2019", {"study.batches": [1000, 1001, 1002]}, "to be below the critical one"),
+    ("zhang2019", {"study.batches": [32, 64, 128]}, "to be above the critical one"),
+    ("zhang2019", {"study.batches": [1e12, 1e13, 1e14]}, "to be below the critical one"),
+    ("zhang2019", {"study.target": 0.9}, "to be below the critical one"),
+    ("zhang2019", {"study.noise": 0.0}, "to be below the critical one"),
+    ("zhang2019", {"study.dimension": 3}, "to be below the critical one"),
+    ("wu2018", {"study.horizons": [1, 3, 9]}, "of fewer than 32 steps"),
     ("wu2018", {"study.sigma": 0.0}, "noise is not felt"),
     ("wu2018", {"study.sigma": 1e4}, "noise is not felt"),
     ("wu2018", {"study.horizons": [1, 2]}, "no horizon is long"),
@@ -41,7 +54,7 @@ OUTSIDE = [
 
 def judged(paper, settings):
     """The verdict at some settings; NumPy's warnings are errors."""
-    if paper in ("li2026", "luo2025", "wu2018"):
+    if paper in ("li2026", "luo2025", "wu2018", "zhang2019"):
         pytest.importorskip("scipy")
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)

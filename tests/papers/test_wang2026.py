@@ -16,7 +16,7 @@ from simlr.papers import _momentum as momentum
 from simlr.papers import _power_laws as laws
 
 PAPER = load_paper("wang2026")
-FEW = (("seeds.count", 5), ("study.bins", 60))
+FEW = (("seeds.count", 10), ("study.bins", 60))
 CONTROLS = {control.name: control for control in PAPER.controls()}
 
 
@@ -33,7 +33,7 @@ def test_the_claim_holds(run):
 @pytest.mark.parametrize("name", ["no momentum", "one seed", "a batch size at a border"])
 def test_its_controls_come_out_as_they_must(name):
     control = CONTROLS[name]
-    few = (*FEW, *control.overrides, ("seeds.count", 3 if name == "no momentum" else 1))
+    few = (*FEW, *control.overrides, ("seeds.count", 10 if name == "no momentum" else 1))
     assert verdict_of(simlr.run(read(PAPER.GRID, few))).outcome == control.expected
 
 
@@ -98,6 +98,36 @@ def test_the_papers_exponents_meet_at_its_borders():
             for b in places:
                 below, above = (PAPER.theory(name, s, beta, b * (1.0 + shift)) for shift in (-1e-12, 1e-12))
                 assert below == pytest.approx(above, abs=1e-9)
+
+
+def test_modes_that_count_are_those_of_the_limits():
+    """At the largest stable rate of Nesterov's momentum, B modes have eta lam_j > 1 - rho, whose floors have others."""
+    own = {"limit_capacity": 2.0, "dimension": 4096}
+    assert PAPER._few_modes(own) == ""
+    assert "below 16 times the 205 modes" in PAPER._few_modes(own | {"dimension": 3000})
+    for beta, expected in ((1.2, "the spectrum ends"), (3.0, ""), (4.0, "bound as those of SGD"), (9.0, "too few")):
+        assert expected in PAPER._few_modes(own | {"limit_capacity": beta}), beta
+        assert bool(expected) == bool(PAPER._few_modes(own | {"limit_capacity": beta})), beta
+    lam = np.arange(1.0, 4097.0) ** -2.0
+    noise = {"kind": "fresh", "batch_size": 64, "sigma": 1.0}
+    method = {"kind": "nesterov", "momentum": 1.0 - 2.0**-24}
+    rate = 2.0 * simlr.stability(2.0 * lam[None], noise, method).limit[0]
+    assert (rate * lam > 2.0**-24).sum() == pytest.approx(64, rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"dimension": 64, "modes": 100}, "the spectrum ends: study.dimension"),
+        ({"dimension": 64, "modes": 100}, "the last of study.modes is learnt"),
+        ({"dimension": 64, "sigma": 1e-12}, "study.sigma over study.distance is not from 0.3 to 3"),
+    ],
+)
+def test_settings_far_from_the_limits_refute_nothing(settings, why):
+    few = [("seeds.count", 2), ("study.bins", 60), *((f"study.{key}", value) for key, value in settings.items())]
+    found = verdict_of(simlr.run(read(PAPER.GRID, few)))
+    assert found.outcome == UNDECIDED and FAILS not in {one.outcome for one in found.findings}
+    assert any(why in line for line in found.lines)
 
 
 def test_a_tampered_run_does_not_pass(run):

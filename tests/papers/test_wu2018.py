@@ -43,6 +43,14 @@ def test_its_other_controls_come_out_as_they_must(control):
     assert judge_control("wu2018", control).outcome == control.expected
 
 
+def test_rates_for_all_steps_end_no_higher_than_those_of_any_horizon():
+    """Along one axis the greedy rates are the optimum, which 24 pieces are not."""
+    made = ran(("study.dimension", 1), ("study.horizons", [1, 8, 64]), ("seeds.count", 3))
+    last = made["loss"][:, :, -1]
+    assert (last[-1] <= last.min(axis=0)).all()
+    np.testing.assert_allclose(last[-1], last[0], rtol=1e-14)
+
+
 @pytest.mark.parametrize("exponent", [2.0, 1.0, 0.5])
 def test_losses_and_greedy_rates_are_those_of_a_walk(exponent):
     """In the paper's units; ours have the noise's covariance in proportion to the Hessian."""

@@ -170,7 +170,7 @@ def test_the_command_prints_writes_and_replaces_its_own(path, lines, tmp_path, c
     assert len(told) == len(lines) and told[0]["exponent"]["exponent"] > 0.0
     page = (runs.ROOT / "docs/json.md").read_text(encoding="utf-8").partition("With `--scaling` a list")[2]
     page = page.partition("\n\n")[0]
-    known = {*told[0], *told[0]["exponent"], *told[0]["points"][0]}
+    known = {*told[0], *told[0]["exponent"], *told[0]["points"][0], "parameter", "edge", "budgets"}
     assert set(re.findall(r"`(\w+)`", page)) == known
 
 

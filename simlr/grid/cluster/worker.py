@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ...config.grid import GridConfig
@@ -21,6 +22,7 @@ from ...plugins.loading import run_source, source_text
 from ...plugins.recorded import ATTRIBUTE, attribute_of, reading_back
 from ...store import file_format
 from ..job import Job, Origin
+from ..parts import PartEngine
 from .agreement import AGREEING
 
 # A worker may serve several runs. Those whose client has gone without a word go, the longest unused first: never one
@@ -46,6 +48,7 @@ class Order(NamedTuple):
 class _Taken(NamedTuple):
     job: Job
     engine: Engine
+    parts: PartEngine  # the same, of some cells alone
     lock: threading.Lock  # an engine computes one block at a time
     folder: tempfile.TemporaryDirectory  # its data files
     used: list[float]  # when a block of it was last begun or ended, of this worker's clock
@@ -107,8 +110,9 @@ def take_over(key: str, order: Order) -> dict[str, Any]:
         if key not in _taken:
             _make_room()
             job, folder = _job(order)
-            engine = Engine(job.plan, job.sources, order.threads)
-            _taken[key] = _Taken(job, engine, threading.Lock(), folder, [time.monotonic()])
+            given = job.plan, job.sources, order.threads
+            engines = Engine(*given), PartEngine(*given)
+            _taken[key] = _Taken(job, *engines, threading.Lock(), folder, [time.monotonic()])
         job = _taken[key].job
     attributes = job.attributes()
     return {name: attributes.get(name) for name in AGREEING}
@@ -158,12 +162,18 @@ def origin(key: str) -> Origin:
     return Origin(environment(), {name: datasets[name] for name in file_format.MOMENTS if name in datasets})
 
 
-def compute(key: str, first: int, last: int) -> dict[str, NDArray]:
-    """The arrays of the grid's seeds first..last - 1, by dataset name; NotTaken where the run is not known here."""
+def compute(key: str, first: int, last: int, wanted: NDArray[np.bool_] | None = None) -> dict[Any, NDArray]:
+    """The arrays of the grid's seeds first..last - 1, by dataset name; NotTaken where the run is not known here.
+
+    Where only some of their cells are wanted, bool (S, N): those of their `parts`, by (number of the part, name).
+    """
     taken = _of(key)
     with taken.lock:
         try:
-            return taken.engine.block(first, last)
+            if wanted is None:
+                return taken.engine.block(first, last)
+            found = enumerate(taken.parts.computed(first, wanted))
+            return {(k, name): values.copy() for k, (_, arrays) in found for name, values in arrays.items()}
         finally:
             taken.used[0] = time.monotonic()
 
@@ -180,3 +190,4 @@ def forget(key: str) -> None:
     taken = _taken.pop(key, None)
     if taken:
         taken.engine.stop()
+        taken.parts.stop()

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import runs
-from systems import of_unix
+from systems import of_unix, with_sigterm
 
 import simlr
 from simlr.config.reading import config_of
@@ -369,7 +369,9 @@ def test_the_plan_says_beforehand_how_much_is_there(folder):
     assert again.returncode == 0 and "nothing is missing" in again.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=[pytest.mark.slow, with_sigterm])]
+)
 def test_a_kill_leaves_the_old_file_and_the_same_command_goes_on(folder, number):
     Path("grid.toml").write_text(runs.SMALL)
     more = "grid.toml", "--out", "run.h5", "--seeds", "200000", "--set", "run.block_seeds=1000", "--extend"

@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 import simlr
 from simlr.errors import InputError
+from simlr.grid.command import grid_command
 from simlr.grid.extend import Extension
 from simlr.grid.growth import NEW, seeds_there
 from simlr.grid.job import Job
@@ -94,27 +95,34 @@ def test_joined_first(folder):
     runs.assert_same_bits(simlr.load("joined.h5"), simlr.run(large))
 
 
-def test_the_command_names_the_way(folder):
+def test_the_command_names_the_way(folder, capsys):
     Path("grid.toml").write_text(runs.SMALL)
-    for shard in ("0/2", "1/2"):
-        assert runs.command("grid.toml", "--shard", shard, "--quiet", cwd=folder).returncode == 0
+
+    def refused(*arguments):
+        assert grid_command([*more, *arguments]) == 2
+        told = capsys.readouterr().err
+        assert len(told.splitlines()) == 1
+        return told
+
     names = [f"data/small.shard-{index}-of-2.h5" for index in range(2)]
     more = "grid.toml", "--set", "schedule.3.learning_rate=[0.7,0.2]", "--extend"
+    for shard in (["--shard", "0/2"], ["--shard", "1/2"], ["--out", "whole.h5"]):
+        assert grid_command(["grid.toml", *shard, "--quiet"]) == 0
     before = Path(names[0]).read_bytes()
-    whole = runs.assert_refused(runs.command(*more, "--out", names[0], cwd=folder))
+    whole = refused("--out", names[0])
     assert "holds shard 0/2: --extend with --shard 0/2 extends it alone; or join the shards first" in whole
     for shard in ("1/2", "0/3"):
-        other = runs.assert_refused(runs.command(*more, "--shard", shard, "--out", names[0], cwd=folder))
-        assert f"holds shard 0/2, and wanted is {shard}" in other
-    assert runs.command("grid.toml", "--out", "whole.h5", "--quiet", cwd=folder).returncode == 0
-    shard = runs.assert_refused(runs.command(*more, "--shard", "0/2", "--out", "whole.h5", cwd=folder))
-    assert "holds a whole run, which --extend leaves whole; leave --shard 0/2 out" in shard
+        assert f"holds shard 0/2, and wanted is {shard}" in refused("--shard", shard, "--out", names[0])
+    told = refused("--shard", "0/2", "--out", "whole.h5")
+    assert "holds a whole run, which --extend leaves whole; leave --shard 0/2 out" in told
     assert Path(names[0]).read_bytes() == before
     for shard, told in (("0/2", "126 cells of 147 are there, 21"), ("1/2", "114 cells of 133 are there, 19")):
-        plan = runs.command(*more, "--shard", shard, "--dry-run", cwd=folder)
-        assert plan.stdout.splitlines()[-1] == f"extends   {told} are computed"
-        assert runs.command(*more, "--shard", shard, "--quiet", cwd=folder).returncode == 0
-    assert runs.command(*names, "--out", "joined.h5", "--quiet", cwd=folder, module="simlr.merge").returncode == 0
+        assert grid_command([*more, "--shard", shard, "--dry-run"]) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == f"extends   {told} are computed"
+        assert grid_command([*more, "--shard", shard, "--quiet"]) == 0
+    merging.merge(names, "joined.h5")
+    assert grid_command([*more, "--out", "whole.h5", "--quiet"]) == 0
+    runs.assert_same_bits(simlr.load("joined.h5"), simlr.load("whole.h5"))
 
 
 def test_shards_of_which_some_have_grown_are_not_joined(folder):

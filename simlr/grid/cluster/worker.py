@@ -17,6 +17,7 @@ from ...config.grid import GridConfig
 from ...engine.block_engine import Engine
 from ...engine.environment import environment
 from ...errors import InputError
+from ...inputs.files import names_file
 from ...plugins.kinds import plugin_of
 from ...plugins.loading import run_source, source_text
 from ...plugins.recorded import ATTRIBUTE, attribute_of, reading_back
@@ -74,18 +75,13 @@ def order(config: GridConfig, threads: int | None) -> Order:
     names = set()
     for key, value in config.problem.items():
         for text in value if isinstance(value, list) else [value]:  # an axis is a list
-            if isinstance(text, str) and key != "kind" and _names_file(key, text):
+            if names_file(key, text):
                 names.add(text)
     files = {name: (Path(config.folder) / name).read_bytes() for name in sorted(names)}
     modules = [kind.plugin.module for kind in config.plugins if not kind.plugin.package]
     sources = {(module.__file__ or "", source_text(module)) for module in modules if module is not None}
     described = attribute_of(config.plugins).get(ATTRIBUTE, "")
     return Order(config.to_toml(), files, threads, described, tuple(sorted(sources)))
-
-
-def _names_file(key, value):
-    """Whether a parameter's value is a data file's name; words such as "random" have no suffix."""
-    return key == "file" or bool(Path(value).suffix)
 
 
 # ---- on the worker ----
@@ -151,7 +147,7 @@ def _placed(key, value, places):
     """A parameter's value with the names of data files replaced by where they are here."""
     if isinstance(value, list):
         return [_placed(key, one, places) for one in value]
-    known = isinstance(value, str) and _names_file(key, value) and value in places
+    known = names_file(key, value) and value in places
     return str(places[value]) if known else value
 
 

@@ -583,6 +583,12 @@ def test_security_that_does_not_do_is_one_line(address, text, said, certificates
 # ---- what does not begin ----
 
 
+def test_a_scheduler_that_asks_for_certificates_names_the_argument(grid_folder, capfd):
+    assert grid("tls://127.0.0.1:1", "--quiet") == 2
+    told = capfd.readouterr().err
+    assert told == "simlr: --dask 'tls://127.0.0.1:1': asks for certificates; --dask-security names them\n"
+
+
 @pytest.mark.parametrize(
     ("address", "expected"),
     [

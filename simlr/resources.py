@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from .errors import InputError
@@ -47,16 +48,19 @@ def check_memory(needed: int, what: str, instead: str = "") -> None:
         raise InputError(f"{what} {needed:,} bytes, and there are {memory_limit():,}{instead}")
 
 
-def check_compiler(compiles: bool) -> None:
+def check_compiler(is_warm: Callable[[], bool]) -> None:
     """Refuse to load kernels, or to compile them, where the limit on memory leaves too little: an InputError.
 
     LLVM would end the process. What it takes at least is checked; larger kernels were seen to take twice as much.
     """
-    limit, needed = HERE.limit("RLIMIT_AS"), COMPILED_BYTES if compiles else LOADED_BYTES
-    taken = HERE.address_space()
-    if limit is not None and taken and limit - taken < needed:
-        what = "to compile the kernels takes" if compiles else "the compiled kernels take"
-        left = max(0, limit - taken)
+    limit, taken = HERE.limit("RLIMIT_AS"), HERE.address_space()
+    if limit is None or not taken or limit - taken >= COMPILED_BYTES:
+        return
+    what, needed = "the compiled kernels take", LOADED_BYTES
+    if not is_warm():
+        what, needed = "to compile the kernels takes", COMPILED_BYTES
+    left = max(0, limit - taken)
+    if left < needed:
         raise InputError(
             f"{what} {needed:,} bytes of addresses, and the limit of {limit:,} leaves {left:,} (ulimit -v)"
         )

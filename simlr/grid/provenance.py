@@ -22,7 +22,7 @@ def environment_here() -> dict[str, str]:
         found = environment()
     except (ImportError, OSError, ValueError) as error:
         raise RunError(f"Numba cannot be used: {error}") from error
-    check_compiler(not jit.is_warm())
+    check_compiler(jit.is_warm)
     return found
 
 

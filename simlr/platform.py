@@ -111,6 +111,10 @@ class System:
         value, _ = resource.getrlimit(getattr(resource, name))
         return NO_LIMIT if value == resource.RLIM_INFINITY else value
 
+    def address_space(self) -> int:
+        """How many bytes of addresses this process has taken, of those that RLIMIT_AS counts; 0 where nobody says."""
+        return 0
+
     def peak_memory(self) -> int:
         """The most bytes of memory that this process has had at a time; 0 where the system does not say."""
         import resource
@@ -165,6 +169,12 @@ class Linux(System):
         if kind == fcntl.F_WRLCK:
             return WRITER if start == LOCK_BYTE else OTHER
         return READER if kind == fcntl.F_RDLCK else FREE
+
+    def address_space(self) -> int:
+        """What /proc says of this process."""
+        with contextlib.suppress(OSError, ValueError), open("/proc/self/statm", encoding="ascii") as line:
+            return int(line.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        return 0
 
     def file_system(self, device: int) -> str:
         """What /proc says of the device."""

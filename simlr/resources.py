@@ -2,12 +2,15 @@
 
 import contextlib
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from .errors import InputError
 from .platform import HERE
 
 MARGIN_BYTES = 1 << 20
+# Of addresses, besides those of Python with Numba and its threads: what kernels of a small grid were measured to take.
+LOADED_BYTES, COMPILED_BYTES = 96 << 20, 290 << 20
 
 # Where Linux says what a job or a container may use; its own group first.
 _GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
@@ -43,6 +46,24 @@ def check_memory(needed: int, what: str, instead: str = "") -> None:
     """
     if needed > memory_limit():
         raise InputError(f"{what} {needed:,} bytes, and there are {memory_limit():,}{instead}")
+
+
+def check_compiler(is_warm: Callable[[], bool]) -> None:
+    """Refuse to load kernels, or to compile them, where the limit on memory leaves too little: an InputError.
+
+    LLVM would end the process. What it takes at least is checked; larger kernels were seen to take twice as much.
+    """
+    limit, taken = HERE.limit("RLIMIT_AS"), HERE.address_space()
+    if limit is None or not taken or limit - taken >= COMPILED_BYTES:
+        return
+    what, needed = "the compiled kernels take", LOADED_BYTES
+    if not is_warm():
+        what, needed = "to compile the kernels takes", COMPILED_BYTES
+    left = max(0, limit - taken)
+    if left < needed:
+        raise InputError(
+            f"{what} {needed:,} bytes of addresses, and the limit of {limit:,} leaves {left:,} (ulimit -v)"
+        )
 
 
 def check_room(folder: str | Path, needed: int, path: str | Path) -> None:

@@ -2,7 +2,9 @@
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from ..errors import InputError
@@ -10,6 +12,17 @@ from ..inputs import rules
 from ..inputs.rules import ArrayRule, ListRule, Rule, VectorRule
 
 MOST_COMBINATIONS = 1_000_000
+_in_file: ContextVar[int | None] = ContextVar("in_file", default=None)
+
+
+@contextmanager
+def of_file_with(schedules: int | None) -> Iterator[None]:
+    """Read the grid of a run file that has so many schedules: more are not made of what it says of itself."""
+    token = _in_file.set(schedules)
+    try:
+        yield
+    finally:
+        _in_file.reset(token)
 
 
 def check_axis(key: str, value: Any, rule: Rule) -> Any:
@@ -42,6 +55,9 @@ def check_combinations(key: str, count: int) -> None:
     if count > MOST_COMBINATIONS:
         given = f"{count:,}" if count < 10**15 else "far too many"
         raise InputError(f"{key}: its lists give {given} combinations, more than {MOST_COMBINATIONS:,}")
+    there = _in_file.get()
+    if there is not None and key != "problem" and count > there:
+        raise InputError(f"{key}: its lists give {count:,} combinations, and the file has {there:,} schedules")
 
 
 def count_combinations(table: dict) -> int:

@@ -10,6 +10,7 @@ from ..errors import unknown
 from ..inputs import rules, toml
 from ..inputs.files import near
 from ..plugins import recorded
+from . import axes
 from .grid import GridConfig
 from .study import StudyConfig
 
@@ -64,12 +65,13 @@ def _plain(value):
     return value.tolist() if callable(getattr(value, "tolist", None)) else value
 
 
-def read_recorded(attributes: Mapping[str, Any]) -> GridConfig | StudyConfig:
+def read_recorded(attributes: Mapping[str, Any], schedules: int | None = None) -> GridConfig | StudyConfig:
     """What ran, from the root attributes of a run: a config whose plug-ins are those described there.
 
-    No file that it names is run; see `simlr.plugins.recorded`.
+    No file that it names is run; see `simlr.plugins.recorded`. Where the number of the run's schedules is given, a
+    description of more is refused, by arithmetic.
     """
-    with recorded.reading_back(attributes.get(recorded.ATTRIBUTE, "")):
+    with recorded.reading_back(attributes.get(recorded.ATTRIBUTE, "")), axes.of_file_with(schedules):
         return read(attributes["config"])
 
 

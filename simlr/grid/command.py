@@ -118,9 +118,6 @@ def grid_command(arguments: list[str] | None = None) -> int:
         return one_line("simlr", lambda: _refuse("--dask-security goes with --dask"))
     if options.accept_other and not options.resume and not options.extend:
         return one_line("simlr", lambda: _refuse("--accept-other goes with --resume or --extend"))
-    if options.extend and (options.shard or options.dask):
-        other = "--shard" if options.shard else "--dask"
-        return one_line("simlr", lambda: _refuse(f"--extend: goes with whole runs on this machine, not with {other}"))
     given = sys.argv[1:] if arguments is None else list(arguments)
 
     def interrupted(stopped):
@@ -207,33 +204,40 @@ def _run_grid(config, out, options):
 
 def _extend(job, out, options):
     """Give a run file what the grid has more, and say beforehand how much of it is there."""
-    from ..engine.sweeps import expected_sweeps
     from .extend import Extension
 
     _require_compiler()
-    tell = (lambda text: None) if options.quiet else say
-    _say_long_check(out, tell)
-    extension = Extension(job, out, options.threads, options.accept_other)
-    plan = job.plan
-    told = f"{extension.reused:,} cells of {plan.cells:,} are there, {extension.computed:,} are computed"
-    if options.dry_run:
-        needed = create.bytes_needed(plan)
-        if options.json:
-            known = values.estimate_values(plan, needed, out) | {"data": job.data()}
-            return _print(as_json(known | {"reused": extension.reused, "computed": extension.computed}))
-        return _print(f"{listing.estimate(plan, needed, out, job.data())}\n{'extends':<9} {told}")
+    _say_long_check(out, (lambda text: None) if options.quiet else say)
+    with _workers(job, out, options) as (workers, origin):
+        extension = Extension(job, out, options.threads, options.accept_other, workers=workers, origin=origin)
+        plan = job.plan
+        told = f"{extension.reused:,} cells of {plan.cells:,} are there, {extension.computed:,} are computed"
+        if not options.dry_run:
+            _run_extension(extension, job, out, options, workers, told)
+            return _tell_outcome(out, options)
+    needed = create.bytes_needed(plan)
+    if options.json:
+        known = values.estimate_values(plan, needed, out) | {"data": job.data()}
+        return _print(as_json(known | {"reused": extension.reused, "computed": extension.computed}))
+    return _print(f"{listing.estimate(plan, needed, out, job.data())}\n{'extends':<9} {told}")
+
+
+def _run_extension(extension, job, out, options, workers, told):
+    """Extend a run file in front of somebody."""
+    from ..engine.sweeps import expected_sweeps
+
+    tell, plan = (lambda text: None) if options.quiet else say, job.plan
     create.check_room(out.parent, create.bytes_needed(plan), out)
     if is_command():
         load_numba()
     job.recomputed = extension.damaged
     tell(f"{out}: extends: {told}; until it is whole, the file is as it was")
-    announce(job, out, options, None, tell)
-    with (
-        display_of(plan.seeds, 0, options, tell) as (display, on_interrupt),
-        compiling_told(options.quiet, expected_sweeps(plan)),
-    ):
-        extension.run(lambda seeds, _: display.update(seeds), on_interrupt, tell)
-    return _tell_outcome(out, options)
+    announce(job, out, options, workers, tell)
+    with display_of(plan.seeds, 0, options, tell) as (display, on_interrupt):
+        if workers:
+            workers.tell = display.note
+        with compiling_told(options.quiet, [] if workers else expected_sweeps(plan)):
+            extension.run(lambda seeds, _: display.update(seeds), on_interrupt, tell)
 
 
 def _say_long_check(out, tell):
@@ -285,13 +289,13 @@ def _tell_outcome(out, options):
 @contextmanager
 def _workers(job, out, options):
     """The workers of a cluster and the origin of what they compute; None and None where this process does it."""
-    if options.dask is None:
+    if options.dask is None or options.dry_run:
         yield None, None
         return
     from .cluster import connect
 
     recorded = None
-    if options.resume and os.path.lexists(out) and not options.accept_other:
+    if (options.resume or options.extend) and os.path.lexists(out) and not options.accept_other:
         recorded = survey(out).attributes
     tell = (lambda text: None) if options.quiet else say
     with connect.connected(

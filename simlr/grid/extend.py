@@ -1,7 +1,8 @@
 """Extending a run: `simlr run GRID --extend`, more seeds, schedules, levels or steps in the place of a run file.
 
-A new file is written beside the old one and gets its name when it is whole. Until then the old one is as it was, and
-the new one, under the old one's name with `.extend`, is an unfinished run that the same command goes on with.
+It may be a shard, which becomes that shard of the larger grid; what is missing may be computed on a cluster. A new file
+is written beside the old one and gets its name when it is whole. Until then the old one is as it was, and the new one,
+under the old one's name with `.extend`, is an unfinished run that the same command goes on with.
 """
 
 import os
@@ -21,13 +22,13 @@ from ..store.lock import kept_alone
 from ..store.metadata import survey
 from ..store.run_file import Opened, opened
 from ..store.target import sync_folder
-from .growth import NEW, Growth, stretches
+from .growth import NEW, Growth
+from .parts import PartEngine, parts
 
 if TYPE_CHECKING:
-    from .job import Job
+    from .job import Job, Origin
 
 ENDING = ".extend"
-MOST_ENGINES = 8
 BLOCKS_HELD = 2
 
 
@@ -51,6 +52,10 @@ class Extension:
         Whether other code, versions or another processor may have computed the file.
     progress : callable, optional
         Called with (blocks of the file looked at, all of them).
+    workers : cluster.pool.Pool, optional
+        What computes in the place of this process, after its `meet`.
+    origin : Origin, optional
+        Where the blocks come from then.
 
     Attributes
     ----------
@@ -67,22 +72,20 @@ class Extension:
 
     def __init__(
         self, job: "Job", path: str | Path, threads: int | None = None, accept_other: bool = False,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Callable[[int, int], None] | None = None, workers: Any = None, origin: "Origin | None" = None,
     ):  # fmt: skip
         self.path = Path(os.path.realpath(path))
         with reading(self.path):
             self._before = os.stat(self.path)
-        self._job, self._threads = job, threads
+        self._job, self._workers, self._origin = job, workers, origin
         self._old: Opened = opened(self.path)
         recorded = self._old.survey.attributes
-        if "shard" in recorded or job.shard:
-            raise InputError(f"{path}: --extend goes with whole runs; simlr.merge joins shards")
+        wanted = {**job.attributes(origin), "identity": recorded.get("identity")}
+        _check_part(path, recorded, wanted)
         self._growth = Growth(path, self._old.plan, job.plan)
-        wanted = {**job.attributes(), "identity": recorded.get("identity")}
         self._other = check_same(path, recorded, wanted, accept_other)
         self._held: dict[int, dict[str, NDArray]] = {}
-        self._engines: dict[tuple[int, ...], Any] = {}
-        self._stopped = False
+        self._parts = None if workers else PartEngine(job.plan, job.sources, threads)
         self.damaged = self._look(progress or (lambda done, total: None))
         plan = job.plan
         ends = [*plan.block_starts.tolist(), plan.seeds]
@@ -153,14 +156,14 @@ class Extension:
         """(writer, blocks to write) of the new file, which goes on where that was begun before."""
         if os.path.lexists(new):
             try:
-                writer, blocks = self._job.open(new, resume=True)
+                writer, blocks = self._job.open(new, resume=True, origin=self._origin)
             except InputError as error:
                 tell(f"{new}: cannot be gone on with, and starts again ({error})")
             else:
                 tell(f"{new}: goes on with it; {self._job.plan.blocks - len(blocks):,} of its blocks are there")
                 return writer, blocks
         self._job.kept = self._kept_attributes()
-        writer, blocks = self._job.open(new, overwrite=os.path.lexists(new))
+        writer, blocks = self._job.open(new, os.path.lexists(new), origin=self._origin)
         with self._old.blocks() as old:
             writer.finish(old.seconds()[0], complete=False)
         return writer, blocks
@@ -169,24 +172,38 @@ class Extension:
 
     def results(self, blocks: list[int], ends: Callable[[int], tuple[int, int]]) -> Iterator[tuple[int, dict]]:
         """(block, arrays) of all blocks; `ends(block)` are the first seed of a block and the one after its last."""
+        missing = self._growth.missing
         with self._old.blocks() as old:
+            if self._parts:
+                for block in blocks:
+                    first, last = ends(block)
+                    yield block, self._block(old, first, last, self._parts.computed(first, missing(first, last)))
+                return
+            lacking = []
             for block in blocks:
-                yield block, self._block(old, *ends(block))
+                if missing(*ends(block)).any():
+                    lacking.append(block)
+                else:  # which no worker need have
+                    yield block, self._block(old, *ends(block), ())
+            for block, found in self._workers.results(lacking, ends, missing):
+                wanted = parts(missing(*ends(block)))
+                known = ((part, {name: found[k, name] for i, name in found if i == k}) for k, part in enumerate(wanted))
+                yield block, self._block(old, *ends(block), known)
 
     def stop(self) -> None:
         """Ask for an end, soon."""
-        self._stopped = True
-        for engine in list(self._engines.values()):
-            engine.stop()
+        (self._parts or self._workers).stop()
 
     def give_back(self, arrays: dict[str, NDArray]) -> None:
         """Nothing: every block has its own arrays."""
 
     def check(self) -> None:
-        """Nothing: every block has been computed, or an error has ended the run."""
+        """RunError where workers have died of a block, again and again."""
+        if self._workers:
+            self._workers.check()
 
-    def _block(self, old, first, last):
-        """The arrays of one block: what is in the file, then what is computed over it."""
+    def _block(self, old, first, last, computed):
+        """The arrays of one block: what is in the file, then what is computed, (part, arrays) each, over it."""
         plan = self._job.plan
         _, recorded = plan.recorded_rows(first, last)
         sizes = file_format.dimensions(plan) | {"seed": last - first, "recorded_seed": recorded.size}
@@ -195,13 +212,16 @@ class Extension:
             arrays[field.name] = np.zeros(tuple(sizes[name] for name in field.dims), field.dtype)
             if "average_" in field.name:  # which the file may lack
                 arrays[field.name][...] = np.nan
-        missing = self._growth.missing(first, last)
-        for block in self._blocks_with(old, first, last, missing):
+        for block in self._blocks_with(old, first, last, self._growth.missing(first, last)):
             self._take_over(old, block, first, last, arrays)
-        for rows in np.unique(missing, axis=0):
-            indices = np.flatnonzero((missing == rows).all(axis=1))
-            for begin, end in stretches(rows):
-                self._compute(indices, first, first + begin, first + end, arrays)
+        for (schedules, begin, end), found in computed:
+            rows = slice(*np.searchsorted(recorded, [first + begin, first + end]))
+            for field in file_format.block_fields(plan):
+                if field.dims[0] == "seed":
+                    arrays[field.name][begin:end] = found[field.name]
+                else:
+                    along = rows if field.dims[1] == "recorded_seed" else slice(begin, end)
+                    arrays[field.name][schedules, along] = found[field.name]
         return arrays
 
     def _blocks_with(self, old, first, last, missing):
@@ -252,28 +272,18 @@ class Extension:
         found = np.flatnonzero(np.isin(wanted, there))
         return found, np.searchsorted(there, wanted[found])
 
-    def _compute(self, indices, first, begin, end, arrays):
-        """Compute some schedules with the seeds begin..end - 1, and put them into the arrays of a block."""
-        engine = self._engine(tuple(indices.tolist()))
-        computed = engine.block(begin, end)
-        plan, here = self._job.plan, slice(begin - first, end - first)
-        rows = slice(*np.searchsorted(plan.recorded_rows(first, first + len(arrays["train_floor"]))[1], [begin, end]))
-        for field in file_format.block_fields(plan):
-            values = computed[field.name]
-            if field.dims[0] == "seed":
-                arrays[field.name][here] = values
-            else:
-                arrays[field.name][indices, rows if field.dims[1] == "recorded_seed" else here] = values
-        engine.give_back(computed)
 
-    def _engine(self, indices):
-        """What computes some schedules; the last few are kept."""
-        if indices not in self._engines:
-            from ..engine.block_engine import Engine
-
-            while len(self._engines) >= MOST_ENGINES:
-                self._engines.pop(next(iter(self._engines)))
-            self._engines[indices] = Engine(self._job.plan.some(indices), self._job.sources, self._threads)
-        if self._stopped:
-            self._engines[indices].stop()
-        return self._engines[indices]
+def _check_part(path, recorded, wanted):
+    """Refuse a shard where the whole grid is wanted, another shard, and the other way round."""
+    there, here = recorded.get("shard"), wanted.get("shard")
+    if there == here:
+        return
+    if not there:
+        raise InputError(f"{path}: holds a whole run, which --extend leaves whole; leave --shard {here} out")
+    there = "{}/{}".format(*file_format.shard_of(there))
+    if not here:
+        raise InputError(
+            f"{path}: holds shard {there}: --extend with --shard {there} extends it alone; or join the shards first, "
+            "by simlr.merge"
+        )
+    raise InputError(f"{path}: holds shard {there}, and wanted is {here}; --extend leaves shards cut as they are")

@@ -4,7 +4,6 @@ A cell is a schedule with a seed. Its numbers depend on neither the other cells 
 where the grid with more would compute the same, and computed again where it would not, or where that is not certain.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -71,11 +70,13 @@ def _fixed(config):
 
 
 def seeds_there(there: Plan, here: Plan) -> NDArray[np.int64]:
-    """(N,): which of the file's seeds each of the grid's is; NEW where it is none."""
+    """(N,): which of the file's seeds each of the grid's is, both counted from 0; NEW where it is none."""
     found = []
-    for first, (_, before), (_, now) in zip(there.offsets[:-1], there.sizes, here.sizes, strict=True):
-        draws = np.arange(now, dtype=np.int64)
-        found.append(np.where(draws < before, first + draws, NEW))
+    for combination, _, first, last in here.pieces(0, here.seeds):
+        draws = np.arange(first, last, dtype=np.int64)
+        seeds = draws + there.offsets[combination] - there.first
+        known = (draws < there.sizes[combination][1]) & (seeds >= 0) & (seeds < there.seeds)
+        found.append(np.where(known, seeds, NEW))
     return np.concatenate(found)
 
 
@@ -205,12 +206,6 @@ class Growth:
         known = seeds != NEW
         missing[:, known] = ~self._final[:, seeds[known]]
         return missing
-
-
-def stretches(wanted: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """(first, one after the last) of every stretch of a row (N,) that is true."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]).astype(np.int8)))
-    return zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
 
 def _ways(plan):

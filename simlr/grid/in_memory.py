@@ -45,7 +45,7 @@ class MemorySource(InMemory):
         self.attributes = dict(attributes)
         sizes = file_format.dimensions(plan)
         self._arrays = {field.name: array for field, array in file_format.small_datasets(plan)}
-        fields = [field for field, _ in file_format.small_datasets(plan)]
+        fields = [field for field, _ in file_format.small_fields(plan)]
         for field, along in file_format.index_fields(plan):
             self._arrays[field.name] = along(0, plan.seeds)
             fields.append(field)

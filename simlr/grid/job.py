@@ -133,7 +133,8 @@ def as_recorded(config: GridConfig, path: str | Path | None) -> GridConfig:
     if not wanted or path is None or not os.path.exists(path):
         return config
     try:
-        recorded = read_recorded(survey(path).attributes)
+        there = survey(path)
+        recorded = read_recorded(there.attributes, there.schedules)
     except (InputError, DamageError, KeyError):
         return config  # which is refused when the file is opened, by what is wrong with it
     return optimal.as_computed(config, recorded)

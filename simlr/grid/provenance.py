@@ -6,17 +6,24 @@ from typing import Any
 from .. import __version__
 from ..errors import RunError
 from ..plugins.recorded import attribute_of
+from ..resources import check_compiler
 from ..store import file_format
 
 
 def environment_here() -> dict[str, str]:
-    """What the bits depend on besides the grid; RunError where Numba does not work here, before anything is touched."""
+    """What the bits depend on besides the grid; RunError where Numba does not work here, before anything is touched.
+
+    InputError where the limit on memory leaves its compiler no room.
+    """
     try:
         from ..engine.environment import environment
+        from ..kernels import jit
 
-        return environment()
+        found = environment()
     except (ImportError, OSError, ValueError) as error:
         raise RunError(f"Numba cannot be used: {error}") from error
+    check_compiler(jit.is_warm)
+    return found
 
 
 def root_attributes(config: Any, problem_identity: str, environment: dict[str, str], **others: str) -> dict[str, Any]:

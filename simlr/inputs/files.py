@@ -12,6 +12,11 @@ from ..errors import InputError, nearest
 MOST_BESIDE = 1000
 
 
+def names_file(key: str, value: object) -> bool:
+    """Whether the value of a problem's parameter is a data file's name; words such as "random" have no suffix."""
+    return isinstance(value, str) and key != "kind" and (key == "file" or bool(Path(value).suffix))
+
+
 @contextlib.contextmanager
 def reading(path: str | os.PathLike) -> Iterator[None]:
     """What the system says of a file that cannot be read, as an InputError of one line."""

@@ -230,6 +230,14 @@ class Plan:
         rates = np.array([self.tables.at(s, self.record_step[s])[0] for s in indices])
         return np.where(np.isnan(self.record_flow_time[indices]), rates, 0.0)
 
+    @cached_property
+    def recorded_rates_and_times(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(S, K) each: learning rates at the recorded moments, 0 in a flow, and the sums of all rates before them."""
+        found = [self.tables.at(s, steps) for s, steps in enumerate(self.record_step)]
+        rates, times = (np.array(values) for values in zip(*found, strict=True))
+        flow = self.record_flow_time
+        return np.where(np.isnan(flow), rates, 0.0), times + np.where(np.isnan(flow), 0.0, flow)
+
     @property
     def record_flow_time(self) -> NDArray[np.float64]:
         """(S, K): flow time at the moments that lie in a flow, in the schedule's unit; NaN elsewhere."""

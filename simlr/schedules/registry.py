@@ -40,7 +40,7 @@ class Kind:
     # Those of its parameters that have one, where these are no arguments of the function but all names of `rules`.
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def parameters(self) -> dict[str, Any]:
         """Name -> default, or None where it must be given."""
         if self.defaults or not self.is_known:

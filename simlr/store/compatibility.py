@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..config.grid import GridConfig
 from ..config.stop import VALIDATION
 from ..errors import InputError, show
+from ..inputs.files import names_file
 from ..plan.plan import Plan
 from ..plugins.kinds import told
 from ..plugins.recorded import ATTRIBUTE
@@ -30,8 +31,7 @@ CODE = (
 PROVENANCE = (PROBLEM, PLUGINS, *CODE)
 # The attribute that says what else than the file's own code has computed parts of it: a line each.
 ACCEPTED = "accepted_other"
-MOST_PLUGINS = 5
-DATA_CHANGED = "the data that the grid names are not what they were"
+MOST_PLUGINS = MOST_FILES = 5
 ACCEPT = "--accept-other takes them together all the same, and says so in the file"
 
 # The tables of a description that do not tell one grid from another.
@@ -94,7 +94,7 @@ def check_same(
         there, here = (f"shard {show(part, 40)}" if part else "the whole grid" for part in (there, here))
         raise InputError(f"{path}: holds {there}, and wanted is {here}; --overwrite replaces it")
     if recorded.get(PROBLEM) != wanted[PROBLEM]:
-        what = "the paper's code is not what it was" if "study" in wanted else DATA_CHANGED
+        what = "the paper's code is not what it was" if "study" in wanted else _data_changed(wanted)
         raise InputError(
             f"{path}: was written with problem identity {show(recorded.get(PROBLEM), 40)}, here is "
             f"{show(wanted[PROBLEM], 40)}: {what}; --overwrite starts anew"
@@ -112,6 +112,15 @@ def check_same(
             f"{show(wanted[key], 40)}; going on would mix results that differ in their last bits; {ACCEPT}"
         )
     return named(differing, recorded) if differing else None
+
+
+def _data_changed(wanted):
+    """That a data file is not what it was, by the names of those that the grid has."""
+    problem = tomllib.loads(wanted["config"])["problem"].items()
+    names = [(key, name) for key, value in problem for name in (value if isinstance(value, list) else [value])]
+    files = [show(name, 60) for key, name in names if names_file(key, name)]
+    named = f" ({first_few(files[:MOST_FILES], MOST_FILES, len(files))})" if files else ""
+    return f"the data that the grid names{named} are not what they were"
 
 
 def plugins_told(attributes: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """The layout of a run file: names, dimensions, types and meanings of its datasets. What is here is the format."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -313,6 +314,11 @@ def index_fields(plan: Plan) -> list[tuple[Field, Callable[[int, int], NDArray]]
 
 def small_datasets(plan: Plan) -> list[tuple[Field, NDArray]]:
     """Everything that is known and short beforehand: [(Field, array), ...]."""
+    return [(field, made()) for field, made in small_fields(plan)]
+
+
+def small_fields(plan: Plan) -> list[tuple[Field, Callable[[], NDArray]]]:
+    """The same with functions that make the arrays: the times of long schedules are sums of all their rates."""
     datasets = [
         (Field("schedule", ("schedule",), "str", "name"), np.array(plan.names, dtype=object)),
         (Field("level", ("level",), "<f8", plan.config.level_kind), np.array(plan.config.levels, np.float64)),
@@ -321,14 +327,14 @@ def small_datasets(plan: Plan) -> list[tuple[Field, NDArray]]:
     if _has_matrices(plan):
         datasets.append((Field("axis_2", ("axis_2",), "<i8", "coordinate"), np.arange(plan.dimension)))
     datasets += _schedule_datasets(plan)
-    if plan.points:
-        datasets += record_datasets(plan)
     # Blocks and seeds are counted through the grid, in a part of it too.
-    blocks = np.arange(len(plan.block_starts)) + plan.first // plan.block_seeds
-    datasets.append((Field("block", ("block",), "<i8", "index"), blocks))
-    starts = plan.block_starts + plan.first
-    datasets.append((Field("block_start", ("block",), "<i8", "first seed of the block"), starts))
-    return datasets
+    blocks, starts = np.arange(len(plan.block_starts)) + plan.first // plan.block_seeds, plan.block_starts + plan.first
+    return [
+        *((field, partial(np.asarray, array)) for field, array in datasets),
+        *(record_fields(plan) if plan.points else ()),
+        (Field("block", ("block",), "<i8", "index"), lambda: blocks),
+        (Field("block_start", ("block",), "<i8", "first seed of the block"), lambda: starts),
+    ]
 
 
 def ledger_fields() -> tuple[Field, ...]:
@@ -354,7 +360,7 @@ def later_fields(plan: Plan) -> tuple[Field, ...]:
 
 def all_fields(plan: Plan) -> tuple[Field, ...]:
     """Every dataset of the run file."""
-    small, index = small_datasets(plan), index_fields(plan)
+    small, index = small_fields(plan), index_fields(plan)
     return (*(field for field, _ in (*small, *index)), *block_fields(plan), *ledger_fields())
 
 
@@ -379,18 +385,16 @@ def _schedule_datasets(plan):
     return [*datasets, (Field("engine", dims, "|u1", "1 recurrence, 2 closed form, 3 mixed"), engines)]
 
 
-def record_datasets(plan: Plan) -> list[tuple[Field, NDArray]]:
-    """The recorded moments of every schedule, and the recorded seeds: [(Field, array), ...]."""
-    _, recorded = plan.recorded_rows(0, plan.seeds)
-    moments = [plan.tables.at(s, plan.record_step[s]) for s in range(len(plan.schedules))]
-    flow = plan.record_flow_time
-    times = np.array([time for _, time in moments]) + np.where(np.isnan(flow), 0.0, flow)
-    rates = np.where(np.isnan(flow), np.array([rate for rate, _ in moments]), 0.0)
-    dims = ("schedule", "record")
+def record_fields(plan: Plan) -> list[tuple[Field, Callable[[], NDArray]]]:
+    """The recorded moments of every schedule, and the recorded seeds: [(Field, function that makes its array), ...]."""
+    dims, time = ("schedule", "record"), "sum of learning rates plus flow time, in the schedule's unit"
+    seeds = Field("recorded_seed", ("recorded_seed",), "<i8", "seeds whose trajectories are kept")
+    steps = Field("recorded_step", dims, "<i8", "discrete steps taken; -1 in slots not used", "steps")
+    rates = Field("learning_rate", dims, "<f8", f"{NEXT_RATE}, NaN where every seed has its own")
     return [
-        (Field("record", ("record",), "<i8", "slot"), np.arange(plan.points)),
-        (Field("recorded_seed", ("recorded_seed",), "<i8", "seeds whose trajectories are kept"), recorded + plan.first),
-        (Field("recorded_step", dims, "<i8", "discrete steps taken; -1 in slots not used", "steps"), plan.record_step),
-        (Field("recorded_time", dims, "<f8", "sum of learning rates plus flow time, in the schedule's unit"), times),
-        (Field("learning_rate", dims, "<f8", f"{NEXT_RATE}, NaN where every seed has its own"), rates),
+        (Field("record", ("record",), "<i8", "slot"), lambda: np.arange(plan.points)),
+        (seeds, lambda: plan.recorded_rows(0, plan.seeds)[1] + plan.first),
+        (steps, lambda: plan.record_step),
+        (Field("recorded_time", dims, "<f8", time), lambda: plan.recorded_rates_and_times[1]),
+        (rates, lambda: plan.recorded_rates_and_times[0]),
     ]

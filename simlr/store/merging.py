@@ -151,8 +151,8 @@ def _begin(out, parts, overwrite):
     # Short datasets that a shard has whole are copied, for the last bits' sake.
     source = FileSource(first.path)
     small = [
-        (field, array if field.name in PER_SHARD else source.read(field.name))
-        for field, array in file_format.small_datasets(plan)
+        (field, made() if field.name in PER_SHARD else source.read(field.name))
+        for field, made in file_format.small_fields(plan)
     ]
     return create.begin(out, plan, attributes, overwrite, small)
 

@@ -37,7 +37,16 @@ class Survey(NamedTuple):
     @property
     def seeds(self) -> int:
         """How many seeds the file holds."""
-        place = self.places.get("seed")
+        return self._length("seed")
+
+    @property
+    def schedules(self) -> int:
+        """How many schedules."""
+        return self._length("schedule")
+
+    def _length(self, name):
+        """The length of a dataset with one dimension."""
+        place = self.places.get(name)
         return place.shape[0] if place and place.shape else 0
 
 

@@ -96,7 +96,7 @@ def _make_anew(path, found, plan, attributes, other):
     """
     check_layout(path, found, plan, file_format.all_fields(plan))
     before, source = os.stat(path), FileSource(path)
-    small = [(field, source.read(field.name)) for field, _ in file_format.small_datasets(plan)]
+    small = [(field, source.read(field.name)) for field, _ in file_format.small_fields(plan)]
     with Opened(path, found, plan).blocks() as blocks:
         kept = [block for block in np.flatnonzero(blocks.done() == 1).tolist() if blocks.fits(block)]
         lines = str(found.attributes.get(ACCEPTED, "")).splitlines()

@@ -117,7 +117,8 @@ class Run:
         """The grid, as a GridConfig, or the study, as a StudyConfig. Read once: a thousand rates take a tenth of a
         second to check."""
         if self._config is None:
-            self._config = read_recorded(self._source.attributes)
+            schedules = None if self.is_study else self._source.read("schedule").size
+            self._config = read_recorded(self._source.attributes, schedules)
         return self._config
 
     @property

@@ -56,7 +56,7 @@ def plan_of(path: str | Path, survey: Survey) -> Plan:
         raise InputError(f"{path}: is the run of a study, which has no blocks")
     sizes: Any = survey.attributes.get("problem_sizes")  # in a damaged file it may be anything
     try:
-        config = read_recorded(survey.attributes)
+        config = read_recorded(survey.attributes, survey.schedules)
         if not isinstance(config, GridConfig):
             raise ValueError("it is that of a study")
         plan = Plan.of_grid(config, file_format.sizes_of(sizes))

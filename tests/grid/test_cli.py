@@ -597,3 +597,18 @@ def test_little_memory_is_one_line(megabytes, folder):
     done = subprocess.run(command, capture_output=True, text=True, env=runs.environment(), timeout=60)
     assert (done.returncode, done.stdout, os.listdir()) == (1, "", [])
     assert done.stderr == f"simlr: the limit on memory is {megabytes << 20:,} bytes, and 419,430,400 are needed\n"
+
+
+@pytest.mark.parametrize(("megabytes", "cold"), [(430, False), (500, False), (540, True), (650, True)])
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep no such limit")
+def test_no_memory_for_the_compiler_is_one_line(megabytes, cold, folder):
+    """LLVM would end the process by SIGABRT, after minutes. How much is taken by then depends on the machine."""
+    command = ["bash", "-c", f"ulimit -v {megabytes * 1024}; exec {sys.executable} -m simlr.grid --quiet --out ../r.h5"]
+    empty = {"NUMBA_CACHE_DIR": str(folder / "cache")} if cold else {}
+    os.mkdir("within")
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=runs.environment(**empty), timeout=60, cwd="within"
+    )
+    assert done.returncode in (1, 2) and done.stdout == "" and len(done.stderr.splitlines()) == 1
+    assert "Numba cannot be used" in done.stderr or "(ulimit -v)" in done.stderr or "thread" in done.stderr
+    assert not os.path.exists("r.h5")

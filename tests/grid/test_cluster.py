@@ -251,6 +251,66 @@ def test_rates_that_are_each_seeds_own_are_those_of_one_machine(cluster, folder)
     assert_whole(whole)
 
 
+# More seeds and a schedule more than the run that is there.
+MORE = "--extend", "--seeds", "53", "--set", "schedule.3.learning_rate=[0.7,0.2]"
+
+
+def grown():
+    """The grid of `MORE`."""
+    return runs.grid(seeds__count=53, schedule__3__learning_rate=[0.7, 0.2])
+
+
+def test_an_extension_on_a_cluster(cluster, grid_folder, capfd):
+    address, folder = cluster
+    simlr.run(runs.grid(), "run.h5")
+    doubles.write_orders(folder, {"do": "die", "seed": 14, "times": 1})
+    assert grid(address, *MORE) == 0
+    told = capfd.readouterr().err
+    assert "240 cells of 371 are there, 131 are computed" in told and "block 2 (seeds 14 to 20) is computed" in told
+    computed = doubles.computed(folder)
+    assert set(computed) == {0, 7, 14, 21, 28, 35, 40, 42, 49} and computed.count(14) == 2
+    assert_whole(simlr.run(grown()))
+    assert sorted(os.listdir()) == ["run.h5", "small.toml"]
+
+
+def test_what_is_there_is_sent_nobody(cluster, grid_folder):
+    """Blocks of which nothing is missing, and none at all."""
+    address, folder = cluster
+    simlr.run(runs.grid(), "run.h5")
+    doubles.write_orders(folder)
+    assert grid(address, "--quiet", "--extend", "--seeds", "49") == 0
+    assert sorted(doubles.computed(folder)) == [40, 42]
+    assert_whole(simlr.run(runs.grid(seeds__count=49)))
+    assert grid(address, "--quiet", "--extend", "--seeds", "49", "--set", "stop.train_loss=[1e-4,1e-2,1e9]") == 0
+    assert simlr.load("run.h5").complete
+
+
+def test_an_extension_that_is_ended_goes_on_elsewhere(cluster, grid_folder, capfd):
+    """Begun on the cluster, gone on with here."""
+    address, folder = cluster
+    simlr.run(runs.grid(), "run.h5")
+    before = Path("run.h5").read_bytes()
+    doubles.write_orders(folder, {"do": "raise", "seed": 49, "times": 1})
+    assert grid(address, "--quiet", *MORE) == 1
+    told = capfd.readouterr().err
+    assert "block 7 (seeds 49 to 52): ValueError" in told and "--extend goes on" in told and "--resume" not in told
+    assert Path("run.h5").read_bytes() == before
+    assert commands.grid_command(["small.toml", "--out", "run.h5", "--quiet", *MORE]) == 0
+    assert_whole(simlr.run(grown()))
+
+
+def test_shards_that_grow_on_a_cluster(cluster, grid_folder):
+    address, folder = cluster
+    doubles.write_orders(folder)
+    names = [f"{index}.h5" for index in range(2)]
+    for index, name in enumerate(names):
+        shard = "--quiet", "--shard", f"{index}/2", "--out", name
+        assert commands.grid_command(["small.toml", *shard]) == 0
+        assert grid(address, *shard, *MORE) == 0
+    merging.merge(names, "run.h5")
+    assert_whole(simlr.run(grown()))
+
+
 def test_data_files_travel_with_the_grid(cluster, folder):
     """The workers run elsewhere, and have none of them."""
     rows = np.random.default_rng(0).standard_normal((30, 4))
@@ -563,6 +623,12 @@ def test_security_that_does_not_do_is_one_line(address, text, said, certificates
 
 
 # ---- what does not begin ----
+
+
+def test_a_scheduler_that_asks_for_certificates_names_the_argument(grid_folder, capfd):
+    assert grid("tls://127.0.0.1:1", "--quiet") == 2
+    told = capfd.readouterr().err
+    assert told == "simlr: --dask 'tls://127.0.0.1:1': asks for certificates; --dask-security names them\n"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import runs
-from systems import of_unix
+from systems import of_unix, with_sigterm
 
 import simlr
 from simlr.config.reading import config_of
@@ -256,13 +256,6 @@ def test_there_has_to_be_a_file(folder):
         simlr.run(tables(), "none.h5", resume=True, extend=True)
 
 
-def test_shards_are_merged_first(folder):
-    job = Job(config_of(tables()), (0, 2))
-    job.run(*job.open("shard.h5"))
-    with pytest.raises(InputError, match="whole runs"):
-        simlr.run(tables(seeds={"count": 30}), "shard.h5", extend=True)
-
-
 def test_other_code_is_accepted_by_word_alone(small, folder):
     shutil.copy(small, "run.h5")
     with h5py.File("run.h5", "r+") as file:
@@ -374,10 +367,11 @@ def test_the_plan_says_beforehand_how_much_is_there(folder):
     runs.assert_same_bits(simlr.load("run.h5"), simlr.run(runs.grid(seeds__count=50)))
     again = runs.command(*more, cwd=folder)
     assert again.returncode == 0 and "nothing is missing" in again.stderr
-    assert "--extend" in runs.assert_refused(runs.command("grid.toml", "--extend", "--shard", "0/2", cwd=folder))
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=[pytest.mark.slow, with_sigterm])]
+)
 def test_a_kill_leaves_the_old_file_and_the_same_command_goes_on(folder, number):
     Path("grid.toml").write_text(runs.SMALL)
     more = "grid.toml", "--out", "run.h5", "--seeds", "200000", "--set", "run.block_seeds=1000", "--extend"

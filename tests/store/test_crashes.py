@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import crashes
+import power
 import pytest
 import runs
 from systems import with_sigterm
@@ -35,6 +36,16 @@ def test_no_crash_point_loses_anything(shim):
     assert len(found) == len(samples), errors
     assert [what for one in found for what in one["lost"]] == []
     assert found[0]["points"] > 50 and found[1]["points"] > 40
+
+
+@pytest.mark.slow
+def test_no_loss_of_power_loses_anything(tmp_path):
+    """And the control: where syncs count for nothing, something is found."""
+    found = power.search(tmp_path, 6)
+    assert found == dict.fromkeys(power.STAGES, (6, []))
+    command = [sys.executable, power.__file__, str(tmp_path), "create", "0", "30", "unsynced"]
+    done = subprocess.run(command, env=runs.environment(), capture_output=True, text=True, check=True)
+    assert any(json.loads(line) for line in done.stdout.splitlines())
 
 
 SCRIPT = "import sys; from {module} import command; sys.exit(command())"  # as pip makes it

@@ -109,7 +109,7 @@ def test_other_data_are_never_accepted(folder):
     np.savez("mine.npz", curvature=np.array([[1.0, 0.5]] * 40), residual=np.ones((40, 2)))
     runs.run_blocks(runs.grid(text), "run.h5", [0])
     np.savez("mine.npz", curvature=np.array([[1.0, 0.4]] * 40), residual=np.ones((40, 2)))
-    with pytest.raises(InputError, match="the data that the grid names are not what they were"):
+    with pytest.raises(InputError, match=r"the data that the grid names \('mine\.npz'\) are not what they were"):
         simlr.run(runs.grid(text), "run.h5", resume=True, accept_other=True)
 
 

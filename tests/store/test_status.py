@@ -25,6 +25,19 @@ def shards(folder):
     return "data"
 
 
+def test_a_shard_that_is_not_there_is_missing(folder, capsys):
+    """Beside others; one that is asked about by itself is whole."""
+    for index in (0, 2):
+        job = Job(runs.grid(), (index, 3))
+        job.run(*job.open(f"{index}.h5"))
+    assert status.main(["0.h5", "2.h5", "--quiet"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "shards that are not here: 1/3"
+    assert status.main(["0.h5", "--quiet"]) == 0
+    job = Job(runs.grid(), (1, 3))
+    job.run(*job.open("1.h5"))
+    assert status.main([".", "--quiet"]) == 0
+
+
 def test_shards_in_a_folder(shards, capsys):
     assert status.main([shards, "--quiet"]) == 1
     table, rest = capsys.readouterr().out.split("\n\n")

@@ -248,6 +248,39 @@ def test_a_dataset_of_another_type(copy):
 # ---- damaged metadata without a seal ----
 
 
+@pytest.mark.parametrize(("name", "value"), [("schedule_learning_rate", 0.25), ("schedule_kind", "linear")])
+def test_a_parameter_that_is_not_the_grids(name, value, copy):
+    with h5py.File(copy, "r+") as file:
+        file[name][-1] = value
+    with pytest.raises(RunError, match=f"dataset {name} is not what its grid says"):
+        verify(copy)
+
+
+def test_rates_are_not_added_up_to_look_at_a_file(copy, monkeypatch):
+    """Those of a long schedule take a minute."""
+
+    def at(*arguments):
+        raise AssertionError("added up")
+
+    monkeypatch.setattr(simlr.plan.rate_tables.RateTables, "at", at)
+    assert "sound" in verify(copy)
+    assert simlr.load(copy).test_loss.size and simlr.run(runs.grid(), copy, resume=True).complete
+
+
+def test_no_more_schedules_are_made_than_the_file_has(copy, monkeypatch):
+    def build(*arguments):
+        raise AssertionError("made")
+
+    rates = [rate / 1e6 for rate in range(1, 1001)]
+    with h5py.File(copy, "r+") as file:
+        file.attrs["config"] = file.attrs["config"].replace("learning_rate = 0.7", f"learning_rate = {rates}")
+    monkeypatch.setattr(simlr.schedules.checking, "build", build)
+    with pytest.raises(RunError, match="its lists give 1,005 combinations, and the file has 6 schedules"):
+        verify(copy)
+    with pytest.raises(InputError, match="the file has 6 schedules"):
+        simlr.load(copy).config  # noqa: B018
+
+
 def test_a_damaged_heap_without_a_seal_ends(copy, content, monkeypatch):
     """The library was seen to run for ever on one: another process looks first, for a while."""
     monkeypatch.setattr(guard, "PROCESSOR_SECONDS", 1)

@@ -22,7 +22,8 @@ import numpy as np
 import runs
 
 SECRET = "SECRET-OF-ANOTHER-FILE"
-BYTES, SECONDS = 3 << 30, 40
+# Of the processor's time, so that a busy machine makes no fault; and of the clock's, for what waits.
+BYTES, SECONDS, MOST_SECONDS = 3 << 30, 40, 300
 RESULTS = ("test_loss", "train_loss", "stop_step", "stop_time", "status")
 NAMED = (*RESULTS, "curvature", "initial_residual", "seed", "draw", "block_start", "block_done", "block_crc32")
 SMALL = ("schedule", "level", "engine", "schedule_unit", "schedule_kind", "schedule_learning_rate")
@@ -82,6 +83,16 @@ def edited(old, new):
     def change(file):
         for name in ("config", "identity"):
             file.attrs[name] = file.attrs[name].replace(old, new)
+
+    return change
+
+
+def together(*changes):
+    """Several changes."""
+
+    def change(file):
+        for one in changes:
+            one(file)
 
     return change
 
@@ -276,6 +287,9 @@ def kinds():
         ("[0.01, 1.4, 2.5]", "[" + "0.1, " * 20_000 + "0.1]"),
     ):
         made[f"grid: {new[:40]!r}"] = edited(old, new)
+    for what, *changes in LIMITS:
+        made[f"limits: {what}"] = together(*(edited(old, new) for old, new in changes))
+    made["limits: a million problems"] = attribute("problem_sizes", " ".join(["2x1"] * 1_000_000))
     made["shard of nothing"] = attribute("shard", "999999999/1000000000")
     made["shard: no text"] = attribute("shard", 7)
     made["study that is none"] = attribute("study", "no such paper")
@@ -305,6 +319,47 @@ def kinds():
     made["an object of a type"] = lambda file: file.__setitem__("type", np.dtype("<f8"))
     return made
 
+
+COSINE, MOST = "learning_rate = 0.7\nsteps = 200", "max_steps = 300"
+# Grids that would take long, or much, if they were believed: sums of eight thousand million rates, schedules, moments
+# and levels by the million.
+LIMITS = (
+    ("long cosine", (COSINE, "learning_rate = 0.7\nsteps = 8000000000"), (MOST, "max_steps = 8000000000")),
+    ("longest phase", ("steps = 1 }", "steps = 1000000000000000 }"), (MOST, "max_steps = 1000000000000000")),
+    ("steps beyond all", (MOST, "max_steps = 1" + "0" * 400)),
+    ("digits without end", (MOST, "max_steps = 1" + "0" * 5000)),
+    ("a million moments", ("points = 20", "points = 1000000")),
+    ("a thousand million moments", ("points = 20", "points = 1000000000")),
+    ("all seeds recorded", ("seeds = 11", 'seeds = "all"')),
+    (
+        "a million schedules",
+        (COSINE, f"learning_rate = {[k / 1e6 for k in range(1, 1001)]}\nsteps = {[*range(1, 991)]}"),
+        (MOST, "max_steps = 1000"),
+    ),
+    (
+        "a million methods",
+        (
+            "[run]",
+            f"""[[optimizer]]\nkind = "momentum"\nmomentum = {[k / 1e3 for k in range(1, 400)]}
+[[noise]]\nkind = "gradient"\nsigma = {[k / 1e3 for k in range(1, 400)]}\n\n[run]""",
+        ),
+    ),
+    (
+        "levels by the hundred thousand",
+        ("train_loss = [", f"train_loss = {[1 + k / 1e6 for k in range(99_999)]}"[:-1] + ", "),
+    ),
+    ("a huge problem", ('kind = "nakkiran2020"', 'kind = "gaussian"\ntrain_rows = 1000000\ndimension = 1000000')),
+    (
+        "a million times a batch grows",
+        (
+            "[run]",
+            """[[noise]]\nkind = "minibatch"\nbatch_size = 1
+batch_growth = 1.0000001\nbatch_every = 1\n\n[run]""",
+        ),
+        (MOST, "max_steps = 900000"),
+    ),
+    ("names of megabytes", ('name = "small"', f'name = "{"x" * (3 << 20)}"')),
+)
 
 # What a run may have besides its own, or what only says something else in words. Whoever forges a seal may also say
 # that other limits held; nothing in the file tells otherwise.
@@ -362,7 +417,9 @@ COMMANDS = (
     ("grid", ["--verify", "input.h5"]),
     ("report", ["input.h5", "--format", "csv,md", "--out", "made"]),
     ("merge", ["input.h5", "--out", "joined.h5"]),
+    ("status", ["input.h5", "--quiet"]),
     ("grid", ["grid.toml", "--out", "input.h5", "--resume", "--quiet"]),
+    ("grid", ["grid.toml", "--out", "input.h5", "--extend", "--seeds", "41", "--quiet"]),
 )
 
 
@@ -382,7 +439,8 @@ def fault(module, arguments, kind):
     told, out = errors.getvalue(), output.getvalue()
     if status not in (0, 1, 2):
         return f"status {status}"
-    if status and (not runs.is_told_by_lines(told) or len(told) > 2000):
+    in_lines = module == "status" or runs.is_told_by_lines(told)  # it has a table of the files, and no more to say
+    if status and (not in_lines or len(told) > 2000):
         return f"status {status}, said {len(told)}: {told[:300]!r}"
     if SECRET in told + out or any(not c.isprintable() and c != "\n" for c in told + out):
         return f"said what it must not: {(told + out)[:300]!r}"
@@ -398,7 +456,8 @@ def main(folder, first, last, step):
 
     os.chdir(folder)
     resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    for number in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(number, signal.SIG_DFL)
     for number, kind in list(enumerate(kinds()))[int(first) : int(last) : int(step)]:
         for forged in (False, True):
             Path("at").write_text(f"{number} {int(forged)} {kind}")
@@ -408,8 +467,10 @@ def main(folder, first, last, step):
             if not lay(kind, forged):
                 continue
             for module, arguments in COMMANDS:
-                signal.alarm(SECONDS)
+                signal.alarm(MOST_SECONDS)
+                signal.setitimer(signal.ITIMER_PROF, SECONDS)
                 found = fault(module, arguments, kind)
+                signal.setitimer(signal.ITIMER_PROF, 0)
                 signal.alarm(0)
                 for made in Path("made").glob("*"):
                     if SECRET in made.read_text(encoding="utf-8", errors="replace"):

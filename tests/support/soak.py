@@ -2,7 +2,7 @@
 
 The figures go to docs/reliability.md.
 
-    python tests/support/soak.py [PART ...]      all of PARTS by default: crashes kills fuzz hostile ... platforms
+    python tests/support/soak.py [PART ...]      all of PARTS by default: crashes power kills fuzz hostile ... platforms
 
 Exit status 1 where anything was lost or wrong; what, is printed. A part that was not run keeps its lines.
 """
@@ -25,6 +25,7 @@ import elsewhere
 import fuzz
 import hostile
 import numpy as np
+import power
 import runs
 
 import simlr
@@ -51,6 +52,7 @@ MODES = {
     "terminate": "SIGTERM at the n-th call",
 }
 SUITES = ["tests/store", "tests/grid/test_extend.py"]
+LOSSES_OF_POWER = 2000  # of each stage
 KILLS, WORKERS_KILLED, LONGEST_LIFE, SHORTEST_LIFE = 60, 30, 2.5, 0.3
 INPUTS = {"run": 1500}
 MOST_INPUTS = 5000
@@ -82,6 +84,16 @@ def crash_points(folder):
             for one in json.loads(output):
                 lines.append((f"{STAGES[one['stage']]}: {MODES[one['mode']]}", one["points"], len(one["lost"])))
                 lost += one["lost"]
+    return lines, lost
+
+
+def power_losses(folder):
+    """What may be on the disk after a loss of power, at random moments."""
+    lines, lost = [], []
+    for name, (tried, faults) in power.search(folder, LOSSES_OF_POWER).items():
+        what = "a run of which a sync failed" if name == "failing" else STAGES[name]
+        lines.append((f"{what}: states after a loss of power", tried, len(faults)))
+        lost += faults
     return lines, lost
 
 
@@ -259,6 +271,7 @@ def arithmetic(folder):
 
 PARTS = {
     "crashes": crash_points,
+    "power": power_losses,
     "kills": random_kills,
     "fuzz": fuzzing,
     "hostile": hostile_files,

@@ -137,6 +137,8 @@ def _answering(address, tell, security=None):
             address = _address_in(address, tell)
         if security is not None and not address.startswith("tls://"):
             raise InputError(f"--dask {show(address, 100)}: --dask-security wants an address that begins with tls://")
+        if security is None and address.startswith("tls://"):
+            raise InputError(f"--dask {show(address, 100)}: asks for certificates; --dask-security names them")
         asyncio.run(asyncio.wait_for(identify(), CONNECT_SECONDS))
     except InputError:
         raise

@@ -70,7 +70,7 @@ class Pool:
         self._present, self._known, self._refused = {}, set(), set()
         self._fetching, self._batch, self._in_vain, self._waiting = False, 1, 0, False
         self._waits_since, self._warned = 0.0, False
-        self._work, self._ends = Dispatch([]), None
+        self._work, self._ends, self._wanted = Dispatch([]), None, None
 
     # ---- before the run ----
 
@@ -124,7 +124,9 @@ class Pool:
 
     # ---- the run: this is called by the thread that takes the results ----
 
-    def results(self, blocks: list[int], ends: Callable[[int], tuple[int, int]]) -> Iterator[tuple[int, dict]]:
+    def results(
+        self, blocks: list[int], ends: Callable[[int], tuple[int, int]], wanted: Callable | None = None
+    ) -> Iterator[tuple[int, dict]]:
         """The blocks as they come.
 
         Parameters
@@ -133,18 +135,20 @@ class Pool:
             Which ones.
         ends : callable
             `ends(block)` are the first seed of a block and the one after its last.
+        wanted : callable, optional
+            `wanted(first, last)` are the cells (S, N) of a block that are wanted, where not all are.
 
         Yields
         ------
-        (block, arrays) : int, dict of str to array
-            The arrays by dataset name.
+        (block, arrays)
+            What `worker.compute` returns.
 
         Raises
         ------
         RunError
             Where the run cannot go on.
         """
-        self._work, self._ends = Dispatch(blocks), ends
+        self._work, self._ends, self._wanted = Dispatch(blocks), ends, wanted
         self._help(self._watch)
         self._help(self._fetch)
         try:
@@ -162,8 +166,9 @@ class Pool:
         try:
             results = handler(*arguments) or ()
             for worker, block in self._work.assign():
-                first, last = (seed + self._job.plan.first for seed in self._ends(block))
-                self._start(worker, block, remote.compute, self._client.key, first, last)
+                ends, before = self._ends(block), self._job.plan.first
+                cells = self._wanted(*ends) if self._wanted else None
+                self._start(worker, block, remote.compute, self._client.key, *(seed + before for seed in ends), cells)
         except Exception:
             if not self._client.is_running:
                 raise SchedulerLost from None

@@ -10,17 +10,20 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ...config.grid import GridConfig
 from ...engine.block_engine import Engine
 from ...engine.environment import environment
 from ...errors import InputError
+from ...inputs.files import names_file
 from ...plugins.kinds import plugin_of
 from ...plugins.loading import run_source, source_text
 from ...plugins.recorded import ATTRIBUTE, attribute_of, reading_back
 from ...store import file_format
 from ..job import Job, Origin
+from ..parts import PartEngine
 from .agreement import AGREEING
 
 # A worker may serve several runs. Those whose client has gone without a word go, the longest unused first: never one
@@ -46,6 +49,7 @@ class Order(NamedTuple):
 class _Taken(NamedTuple):
     job: Job
     engine: Engine
+    parts: PartEngine  # the same, of some cells alone
     lock: threading.Lock  # an engine computes one block at a time
     folder: tempfile.TemporaryDirectory  # its data files
     used: list[float]  # when a block of it was last begun or ended, of this worker's clock
@@ -71,18 +75,13 @@ def order(config: GridConfig, threads: int | None) -> Order:
     names = set()
     for key, value in config.problem.items():
         for text in value if isinstance(value, list) else [value]:  # an axis is a list
-            if isinstance(text, str) and key != "kind" and _names_file(key, text):
+            if names_file(key, text):
                 names.add(text)
     files = {name: (Path(config.folder) / name).read_bytes() for name in sorted(names)}
     modules = [kind.plugin.module for kind in config.plugins if not kind.plugin.package]
     sources = {(module.__file__ or "", source_text(module)) for module in modules if module is not None}
     described = attribute_of(config.plugins).get(ATTRIBUTE, "")
     return Order(config.to_toml(), files, threads, described, tuple(sorted(sources)))
-
-
-def _names_file(key, value):
-    """Whether a parameter's value is a data file's name; words such as "random" have no suffix."""
-    return key == "file" or bool(Path(value).suffix)
 
 
 # ---- on the worker ----
@@ -107,8 +106,9 @@ def take_over(key: str, order: Order) -> dict[str, Any]:
         if key not in _taken:
             _make_room()
             job, folder = _job(order)
-            engine = Engine(job.plan, job.sources, order.threads)
-            _taken[key] = _Taken(job, engine, threading.Lock(), folder, [time.monotonic()])
+            given = job.plan, job.sources, order.threads
+            engines = Engine(*given), PartEngine(*given)
+            _taken[key] = _Taken(job, *engines, threading.Lock(), folder, [time.monotonic()])
         job = _taken[key].job
     attributes = job.attributes()
     return {name: attributes.get(name) for name in AGREEING}
@@ -147,7 +147,7 @@ def _placed(key, value, places):
     """A parameter's value with the names of data files replaced by where they are here."""
     if isinstance(value, list):
         return [_placed(key, one, places) for one in value]
-    known = isinstance(value, str) and _names_file(key, value) and value in places
+    known = names_file(key, value) and value in places
     return str(places[value]) if known else value
 
 
@@ -158,12 +158,18 @@ def origin(key: str) -> Origin:
     return Origin(environment(), {name: datasets[name] for name in file_format.MOMENTS if name in datasets})
 
 
-def compute(key: str, first: int, last: int) -> dict[str, NDArray]:
-    """The arrays of the grid's seeds first..last - 1, by dataset name; NotTaken where the run is not known here."""
+def compute(key: str, first: int, last: int, wanted: NDArray[np.bool_] | None = None) -> dict[Any, NDArray]:
+    """The arrays of the grid's seeds first..last - 1, by dataset name; NotTaken where the run is not known here.
+
+    Where only some of their cells are wanted, bool (S, N): those of their `parts`, by (number of the part, name).
+    """
     taken = _of(key)
     with taken.lock:
         try:
-            return taken.engine.block(first, last)
+            if wanted is None:
+                return taken.engine.block(first, last)
+            found = enumerate(taken.parts.computed(first, wanted))
+            return {(k, name): values.copy() for k, (_, arrays) in found for name, values in arrays.items()}
         finally:
             taken.used[0] = time.monotonic()
 
@@ -180,3 +186,4 @@ def forget(key: str) -> None:
     taken = _taken.pop(key, None)
     if taken:
         taken.engine.stop()
+        taken.parts.stop()

@@ -38,7 +38,7 @@ def test_no_crash_point_loses_anything(shim):
     assert found[0]["points"] > 50 and found[1]["points"] > 40
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_no_loss_of_power_loses_anything(tmp_path):
     """And the control: where syncs count for nothing, something is found."""
     found = power.search(tmp_path, 6)

@@ -158,7 +158,7 @@ def wrong(whole, stage):
         done = run["block_done"] == 1
         values = {name: run[name] for name in crashes.NAMES}
     except DamageError as error:
-        known = crashes.DAMAGED in str(error) or crashes.TORN_END in str(error)
+        known = stage.name == "resume" and crashes.DAMAGED in str(error)
         return [] if known else [f"does not open: {error}"]
     except (InputError, RunError) as error:
         return [f"does not open: {error}"]
@@ -205,7 +205,7 @@ def main(folder, name, first, last, control=""):
     prepared = Path(folder)
     block_engine.Engine = crashes.Canned
     whole = crashes.Held(simlr.load(prepared / "whole.h5"))
-    work = prepared / f"work-{name}-{first}"
+    work = prepared / f"work-{name}-{first}{control}"
     work.mkdir()
     os.chdir(work)
     stage = crashes.Stage("create" if name == "failing" else name, prepared)

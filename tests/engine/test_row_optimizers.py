@@ -232,7 +232,7 @@ def test_a_flow_and_drawn_quadratics_are_refused(tmp_path):
     with pytest.raises(InputError, match="flow goes with exact gradient descent, not with optimizer 'adam'"):
         grid_of(tmp_path, flow.replace("steps = [1]", "train_loss = [0.5]") + '[[optimizer]]\nkind = "adam"\n')
     drawn = '[problem]\nkind = "nakkiran2020"\n' + tables[tables.index("[seeds]") :] + '[[optimizer]]\nkind = "adam"\n'
-    with pytest.raises(InputError, match="go with problems that have rows"):
+    with pytest.raises(InputError, match="goes with problems that have rows"):
         simlr.run(grid_of(tmp_path, drawn))
 
 

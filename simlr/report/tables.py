@@ -256,10 +256,10 @@ def _missed(group):
             shown = ", ".join(places[:MOST_LEVELS]) + (", ..." if len(places) > MOST_LEVELS else "")
             everywhere = len(counts) == len(group.all_levels) and len({count for _, count in counts}) == 1
             count = f"{counts[0][1]} of {seeds} at every level" if everywhere else f"{shown} of {seeds}"
-            between, end = ("; ", ":") if any("," in name for name in same) else (", ", ",")
+            between = "; " if any("," in name for name in same) else ", "
             few = first_few(same[:MOST_NAMES], MOST_NAMES, len(same), between)
             who = "all schedules" if len(same) == len(group.shown) > 1 else few
-            notes.append(f"{meaning}: {who}{end} {count}")
+            notes.append(f"{meaning}: {who}: {count}")
     return notes
 
 

@@ -220,9 +220,9 @@ def test_levels_that_nobody_reached_are_dashes():
     text = table(rows)
     assert all(math.isnan(row.test_loss) and math.isnan(row.ratio) for row in rows)
     assert "nan" not in text and " - " in text.replace("-*", "- ")
-    assert "level at or below the train floor: all schedules, 1 at 0.2 of 1 seed" in text
-    assert "! diverged: flow, 1 at 0.1 of 1 seed" in text
-    assert "* out of steps: other, 1 at 0.1 of 1 seed" in text
+    assert "level at or below the train floor: all schedules: 1 at 0.2 of 1 seed" in text
+    assert "! diverged: flow: 1 at 0.1 of 1 seed" in text
+    assert "* out of steps: other: 1 at 0.1 of 1 seed" in text
 
 
 @pytest.mark.parametrize("levels", [[0.0], [1e-3], [1e-3, 0.0], list(np.geomspace(1, 1e-20, 30))])

@@ -12,7 +12,8 @@ import runs
 import simlr
 from simlr.analysis import budgets, comparison, families, pairs
 from simlr.analysis.run_analysis import Analysis
-from simlr.analysis.wording import spoken, told_apart
+from simlr.analysis.wording import at_value, spoken, told_apart
+from simlr.errors import InputError
 from simlr.papers import nakkiran2020
 from simlr.report import __main__, headlines
 from simlr.report.figures import analysis as figures
@@ -498,3 +499,32 @@ def test_a_legend_names_schedules_by_what_they_differ_in(names, told):
     assert list(found) == names and len(set(found.values())) == len(names)
     if len(set(told)) == len(told):
         assert list(found.values()) == told
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("batch_size", 0, "all rows in every batch"),
+        ("batch_size", 8, "batches of 8"),
+        ("batch_growth", 1.0, "batches that do not grow"),
+        ("phase1_warmup_steps", 0, "no warm-up"),
+        ("momentum", 0.0, "no momentum"),
+        ("momentum", 0.5, "momentum 0.5"),
+    ],
+)
+def test_a_value_that_is_none_of_it_is_said_to_be_none(key, value, told):
+    assert at_value(key, value) == told
+
+
+def test_two_sides_of_one_name_are_refused():
+    sides = [{"name": "same", "schedule": "flow"}, {"name": "same", "schedule": "annealed"}]
+    with pytest.raises(InputError, match="both sides are called 'same'"):
+        runs.grid(schedule=[FLOW, ANNEALED], question={"text": "?", "compare": sides}, **QUIET)
+
+
+def test_what_nothing_can_be_compared_with_is_said_to_be_so():
+    coarse = {"name": "coarse", "kind": "constant", "learning_rate": [0.15, 0.2]}
+    run = simlr.run(runs.grid(schedule=[FLOW, coarse], stop__train_loss=[1e-4], **QUIET))
+    assert of_section(run, "against").headline.startswith("No schedule can be compared with flow; 2 are not at equal")
+    run = simlr.run(runs.grid(schedule=[FLOW, coarse], stop={"train_loss": [0.0], "max_steps": 5}, **QUIET))
+    assert of_section(run, "against").headline == "No seed gets to train loss 0: nothing to compare"

@@ -105,8 +105,8 @@ def expected_losses(
     lam, start = array("curvature", curvature, (2,), least=0.0), array("residual", residual, (2,))
     eta = array("learning_rate", learning_rate, (2,), least=0.0)
     shift = np.zeros_like(start) if offset is None else array("offset", offset, (2,))
-    _check_shape("residual", start, lam.shape)
-    _check_shape("offset", shift, lam.shape)
+    check_shape("residual", start, lam.shape)
+    check_shape("offset", shift, lam.shape)
     source, at = _source(noise, lam), _moments(steps, eta.shape[1])
     method = {"kind": "gd"} if optimizer is None else one_optimizer(optimizer)
     average = method.get("average", "none")
@@ -184,7 +184,8 @@ def _source(noise, lam):
     return Source(kernels.ROWS, 0.0, given["batch_size"], *_rows(given["rows"], given["misfits"], lam))
 
 
-def _check_shape(name, values, shape):
+def check_shape(name: str, values: NDArray[np.float64], shape: tuple[int, ...]) -> None:
+    """InputError where an array has another shape."""
     if values.shape != shape:
         raise InputError(f"{name} must have shape {shape}, got {values.shape}")
 

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InputError
 from ...inputs.rules import array
-from ..expectation import coefficients, expected_losses, one_optimizer, read_noise
+from ..expectation import check_shape, coefficients, expected_losses, one_optimizer, read_noise
 from . import quadratic_forms
 
 FIXED = "none", "gradient"  # noise of a fixed size, which leaves the iterate normal
@@ -70,12 +70,12 @@ def loss_quantiles(
     lam, start = array("curvature", curvature, (2,), least=0.0), array("residual", residual, (2,))
     moved = np.zeros_like(start) if offset is None else array("offset", offset, (2,))
     weight = np.full(start.shape, 0.5) if test_diagonal is None else array("test_diagonal", test_diagonal, (1, 2), 0.0)
-    # Checks all that is left, and says which steps are looked at.
-    at = expected_losses(lam, start, learning_rate, noise, optimizer, offset=moved, steps=steps).step
+    check_shape("residual", start, lam.shape)
+    check_shape("offset", moved, lam.shape)
     if weight.shape not in (start.shape, start.shape[1:]):
         raise InputError(f"test_diagonal must have shape {start.shape[1:]} or {start.shape}, got {weight.shape}")
-    eta = np.asarray(learning_rate, np.float64)
-    mean, variance = _means(lam, start, eta, method, at), _variances(lam, eta, noise, optimizer, at)
+    at, variance = _variances(lam, learning_rate, noise, optimizer, steps)
+    mean = _means(lam, start, np.asarray(learning_rate, np.float64), method, at)
     train = _quantiles(0.5 * lam[:, None], mean, variance, p)
     test = _quantiles(np.broadcast_to(weight, start.shape)[:, None], mean + moved[:, None], variance, p)
     return LossQuantiles(at, p, train, test)
@@ -97,11 +97,11 @@ def _means(lam, start, eta, method, at):
     return np.stack(kept, axis=2)
 
 
-def _variances(lam, eta, noise, optimizer, at):
-    """The variance (S, N, K, d) of every axis: the mean square of one that starts at its minimum, each by itself."""
+def _variances(lam, eta, noise, optimizer, steps):
+    """Steps (K,), and the variance (S, N, K, d) of every axis: the mean square of one that starts at its minimum."""
     alone = lam.reshape(-1, 1)
-    found = expected_losses(alone, np.zeros_like(alone), eta, noise, optimizer, test_matrix=np.ones(1), steps=at)
-    return np.moveaxis(found.test_loss.reshape(len(eta), *lam.shape, at.size), 2, 3)
+    found = expected_losses(alone, np.zeros_like(alone), eta, noise, optimizer, test_matrix=np.ones(1), steps=steps)
+    return found.step, np.moveaxis(found.test_loss.reshape(-1, *lam.shape, found.step.size), 2, 3)
 
 
 def _quantiles(weight, mean, variance, p):

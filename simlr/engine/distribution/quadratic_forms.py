@@ -116,12 +116,14 @@ def tails(form: Form, place: float) -> tuple[float, float, float]:
     saddle = _saddle(form, place, side)
     _, second, third = _slopes(form, saddle)
     width = 1.0 / math.sqrt(second + saddle**-2)
-    path = saddle, width, (third - 2.0 / saddle**3 if side < 0.0 else third) * width * width / 6.0
+    bend = (third - 2.0 / saddle**3 if side < 0.0 else third) * width * width / 6.0
     # What is nearly normal along the path is counted from its mean, the rest from its lowest value: no digits cancel.
     normal, means = abs(form.spread * saddle) < 0.5, form.spread + form.shift
     height = place + float(means[~normal].sum()) if form.narrow else place - float(means[normal].sum())
-    if float(_cumulant(form, normal, np.array([saddle]))[0]) - saddle * height < LEAST_LOG:
+    peak = float(_cumulant(form, normal, np.array([saddle]))[0]) - saddle * height
+    if peak < LEAST_LOG:
         return (0.0, 1.0, 0.0) if side < 0.0 else (1.0, 0.0, 0.0)
+    path = saddle, width, bend, peak
     found, step = _sums(form, height, normal, path, STEP), STEP
     while step > LEAST_STEP:
         step *= 0.5
@@ -171,9 +173,8 @@ def _saddle(form, place, side):
 
 
 def _sums(form, height, normal, path, step):
-    """(signed tail, density) by sums over steps of a path: its saddle point, width and bend."""
-    saddle, width, bend = path
-    peak = float(_cumulant(form, normal, np.array([saddle]))[0]) - saddle * height
+    """(signed tail, density) by sums over steps of a path: its saddle point, width, bend, and the exponent there."""
+    saddle, width, bend, peak = path
     sums, first, count, falls = np.zeros(2), 0, 64, 0.0
     while falls <= SMALL:
         u = step * (first + np.arange(count))

@@ -14,6 +14,7 @@ from ..store.run import Run
 STEPS = "steps"
 # Of every run that is still in use: a grid of thousands of schedules takes long to expand.
 _made_of_runs: WeakKeyDictionary = WeakKeyDictionary()
+_lines_of_runs: WeakKeyDictionary = WeakKeyDictionary()
 
 
 def made_for(run: Run) -> NDArray[np.bool_]:
@@ -60,6 +61,13 @@ def lines_of(run: Run) -> dict[int, list[int]]:
     dict
         {place: the places of all that are one with it}; without those that stand alone.
     """
+    if run not in _lines_of_runs:
+        _lines_of_runs[run] = _found_lines(run)
+    return _lines_of_runs[run]
+
+
+def _found_lines(run):
+    """`lines_of` a run that was not looked at before."""
     made = made_for(run)
     alike: dict = {}
     if run.config.level_kind != STEPS or run["level"].size < 2:

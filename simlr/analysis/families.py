@@ -90,10 +90,7 @@ def families(run: Run) -> list[tuple[str, str, list[int]]]:
     whole = {key for key, values in known.items() if all(map(_is_whole, values))}
     all_families = []
     for key, values in known.items():
-        groups: dict = {}
-        for s, table in enumerate(tables):
-            groups.setdefault((table, _others(known, key, s)), []).append(s)
-        for (table, _), members in groups.items():
+        for (table, _), members in _alike(known, key, tables).items():
             if len({_key(values[s]) for s in members}) == len(members) > 1:
                 # The table's name, with what else sets these schedules apart from others of the same table.
                 same = [s for s, other in enumerate(tables) if other == table]
@@ -113,11 +110,11 @@ def _others(known, key, s):
     return tuple((k, _key(v[s])) for k, v in known.items() if k != key)
 
 
-def _alike(known, key):
-    """{`_others`: the places of the schedules, of any table, that differ in one parameter alone}."""
+def _alike(known, key, tables):
+    """{(table, `_others`): the places of the schedules of one table that differ in one parameter alone}."""
     groups: dict = {}
-    for s in range(len(known[key])):
-        groups.setdefault(_others(known, key, s), []).append(s)
+    for s, table in enumerate(tables):
+        groups.setdefault((table, _others(known, key, s)), []).append(s)
     return groups
 
 
@@ -148,17 +145,18 @@ def best_values(run: Run, parts: ScheduleParts | None = None) -> list[Choice]:
     """
     rows, groups, known, parts = [], problem_groups(run), parameters_of(run), parts or ScheduleParts(run)
     made, found = made_for(run), families(run)
-    alike = {key: _alike(known, key) for key in {key for _, key, _ in found}}
+    of_any_table = [""] * run["schedule"].size
+    alike = {key: _alike(known, key, of_any_table) for key in {key for _, key, _ in found}}
     for name, key, members in found:
         values = known[key]
         sides = {s: Side(run, s, parts=parts) for s in members}
-        same = alike[key][_others(known, key, members[0])]
+        # What other tables have tried of the same lies beyond the ends of this one.
+        same = alike[key]["", _others(known, key, members[0])]
+        tried = [{values[s] for s in same if made[s, e]} for e in range(made.shape[1])]
         for problem, seeds in groups:
             for e, level in enumerate(parts.fixed("level").tolist()):
                 own = [s for s in members if made[s, e]]
-                # What other tables have tried of the same lies beyond the ends of this one.
-                tried = {values[s] for s in same if made[s, e]}
-                family = name, key, [values[s] for s in own], tried
+                family = name, key, [values[s] for s in own], tried[e]
                 if len(own) > 1:
                     rows += _choices(family, [sides[s] for s in own], (problem, seeds), (e, level))
     return rows

@@ -108,17 +108,16 @@ def lines(run: Run, rows: Sequence[Row]) -> Sequence[Row]:
         is made for, under a name without numbers of steps.
     """
     names_of_run, budgets = [str(name) for name in run["schedule"]], run["level"].tolist()
-    together = lines_of(run)
-    told = {names_of_run[s]: _EMPTY.sub("", _STEPS.sub("", names_of_run[s])) for s in together}
-    alone = [name for name in names_of_run if name not in told]
-    of_lines = [told[names_of_run[places[0]]] for places in {tuple(places) for places in together.values()}]
-    if not told or len({*of_lines, *alone}) < len(of_lines) + len(alone):
+    told = {names_of_run[s]: _EMPTY.sub("", _STEPS.sub("", names_of_run[s])) for s in lines_of(run)}
+    firsts = {places[0] for places in lines_of(run).values()}
+    after = [told[names_of_run[s]] for s in firsts] + [name for name in names_of_run if name not in told]
+    if not told or len(set(after)) < len(after):
         return rows
-    places = {name: at_each_budget(run, together.get(s, [s])[0]) for s, name in enumerate(names_of_run)}
+    kept = {(names_of_run[s], level) for f in firsts for s, level in zip(at_each_budget(run, f), budgets, strict=True)}
     return [
         replace(row, schedule=told.get(row.schedule, row.schedule), baseline=told.get(row.baseline, row.baseline))
         for row in rows
-        if names_of_run[places[row.schedule][budgets.index(row.level)]] == row.schedule or row.schedule in alone
+        if row.schedule not in told or (row.schedule, row.level) in kept
     ]
 
 

@@ -49,13 +49,13 @@ NOUNS = {
     "optimizer": Noun("optimiser", "optimiser {}", "", ""),
 }
 # Values that are none of what they are numbers of.
-NONE_OF: dict[tuple[str, float], str] = {
-    ("batch_size", 0): "all rows in every batch",
-    ("batch_growth", 1): "batches that do not grow",
-    ("label_noise", 0): "no label noise",
-    ("warmup_steps", 0): "no warm-up",
-    ("decay_steps", 0): "no decay",
-    ("momentum", 0): "no momentum",
+NONE_OF = {
+    ("batch_size", "0"): "all rows in every batch",
+    ("batch_growth", "1"): "batches that do not grow",
+    ("label_noise", "0"): "no label noise",
+    ("warmup_steps", "0"): "no warm-up",
+    ("decay_steps", "0"): "no decay",
+    ("momentum", "0"): "no momentum",
 }
 LOSSES = {"train_loss", "excess_train_loss", "train_loss_fraction"}
 
@@ -122,8 +122,9 @@ def at(kind: str, where: dict[str, Any], axes: Sequence[str], level: float) -> s
 
 def at_value(key: str, value: Any) -> str:
     """One value of a parameter, after "at": "160 rows", "optimiser gradient descent"."""
-    if str(value) in ("0", "0.0", "1", "1.0") and (_PHASE.sub("", key), float(value)) in NONE_OF:
-        return NONE_OF[_PHASE.sub("", key), float(value)]
+    none = _PHASE.sub("", key), str(value).removesuffix(".0")
+    if none in NONE_OF:
+        return NONE_OF[none]
     return noun(key).at.format(value_text(METHODS.get(value, value) if isinstance(value, str) else value))
 
 

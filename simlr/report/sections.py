@@ -86,13 +86,14 @@ def against(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
         tables.append(_pair_table(group, [pair for pair in of_problem if pair.outcome != APART]))
         aside = [pair for pair in of_problem if pair.outcome == APART]
         tables += [apart_table(kind, aside, label(problem))] if aside else []
-    title = f"Which schedules end with less test loss than {_base_told(analysis, next(iter(shown.values())).base)}?"
+    first = next(iter(shown.values()))
+    title = f"Which schedules end with less test loss than {_base_told(analysis, first.base)}?"
     told = list(pairs.values())
     # All where they have room; at a budget of steps those that are made for it.
     others = run["schedule"].size - 1 if any(len(g.shown) < len(g.names) for g in shown.values()) else 0
     headline = headlines.against(kind, told, analysis.margin, others)
     if all(group.last in group.at_start for group in shown.values()):
-        headline = headlines.nothing_trained(kind, next(iter(shown.values())).last)
+        headline = headlines.nothing_trained(kind, first.last)
     return Section("against", title, tuple(tables), told, headline=headline)
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import h5py
 import numpy as np
 
 import simlr
+from simlr.grid import job
 from simlr.grid.job import Job
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,6 +95,28 @@ def run_blocks(config, path, blocks):
     writer, _ = job.open(path)
     job.run(writer, blocks)
     return simlr.load(path)
+
+
+def hold_after(monkeypatch, count):
+    """Hold what is computed here after `count` blocks until the run is told to stop: an interruption comes in time."""
+
+    class Held(job._Here):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self._told, self._end = threading.Event(), self.stop
+            self.stop = self._stop
+
+        def _stop(self):
+            self._told.set()
+            self._end()
+
+        def results(self, blocks, ends):
+            for number, result in enumerate(super().results(blocks, ends)):
+                if number >= count:
+                    self._told.wait()
+                yield result
+
+    monkeypatch.setattr(job, "_Here", Held)
 
 
 def blocks_done(path):

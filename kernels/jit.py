@@ -6,7 +6,8 @@ at once abort the process under Numba's workqueue layer. Never fork after a laun
 processes by spawn.
 
 Compiled code is kept in a directory of its own for every state of the kernel sources. Numba looks only at the file of
-the function it loads, so with one directory for all states a caller would keep the old code of an edited callee.
+the function it loads, so with one directory for all states a caller would keep the old code of an edited callee. Where
+the sources lie does not matter: a clone, or a new environment, takes the code that another one compiled.
 Nothing that happens to that directory makes an import or a call fail; at worst each start compiles anew.
 """
 
@@ -29,6 +30,7 @@ from pathlib import Path
 import llvmlite
 import numba
 from llvmlite import binding
+from numba.core import caching
 
 from . import trust
 from .separate import Kernel
@@ -41,6 +43,7 @@ OPTIONS = {"nogil": True, "fastmath": False, "error_model": "numpy", "no_cfunc_w
 # other that does the same: a test says when it is gone.
 UNCOUNTED = {"_nrt": False}
 STALE_SECONDS = 30 * 86400
+SOURCES = Path(__file__).absolute().parent
 
 _log = logging.getLogger("simlr.kernels")
 _launching = threading.Lock()
@@ -81,7 +84,7 @@ if hasattr(os, "register_at_fork"):
 @functools.cache
 def digest():
     """`digest_of` all kernel sources."""
-    return digest_of(Path(__file__).parent)
+    return digest_of(SOURCES)
 
 
 def digest_of(folder, parts=(".",)):
@@ -245,6 +248,25 @@ class SteadyCache:
         self._cache.disable()
 
 
+class Locator(caching.UserProvidedCacheLocator):
+    """Numba's place for a function's compiled code, which for ours goes by where its source lies among the sources.
+
+    The directory is one of their state, so neither where they lie on the disk nor their dates decide anything.
+    """
+
+    @classmethod
+    def get_suitable_cache_subpath(cls, py_file):
+        """The folder below the cache directory."""
+        folder = Path(py_file).absolute().parent
+        if folder.is_relative_to(SOURCES):
+            return folder.relative_to(SOURCES).as_posix()
+        return super().get_suitable_cache_subpath(py_file)
+
+    def get_source_stamp(self):
+        """What the compiled code was made from."""
+        return digest() if Path(self._py_file).absolute().is_relative_to(SOURCES) else super().get_source_stamp()
+
+
 @contextlib.contextmanager
 def _cache_settings(directory):
     """Numba's cache settings as we want them, for the duration; the user's own functions see theirs.
@@ -252,7 +274,7 @@ def _cache_settings(directory):
     Numba chooses a function's directory when it is decorated. Naming the one locator keeps it from falling back on a
     directory that all states of the sources share.
     """
-    wanted = {"CACHE_DIR": str(directory), "CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
+    wanted = {"CACHE_DIR": str(directory), "CACHE_LOCATOR_CLASSES": f"{__name__}.{Locator.__name__}"}
     before = {name: getattr(numba.config, name, "") for name in wanted}
     try:
         for name, value in wanted.items():

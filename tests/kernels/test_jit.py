@@ -7,6 +7,7 @@ here waits for the real kernels to compile, and their cache is left alone.
 import hashlib
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -106,6 +107,13 @@ def test_the_second_process_takes_compiled_code_from_the_cache(lab):
     assert lab.run(CALL) == "6.0 0"
     assert lab.run(CALL) == "6.0 1"
     assert not list(lab.site.rglob("__pycache__"))
+
+
+def test_neither_the_place_nor_the_date_of_the_sources_matters(lab):
+    assert lab.run(CALL) == "6.0 0"
+    other = lab.site.with_name("elsewhere")
+    shutil.copytree(lab.site, other)  # written now
+    assert lab.run(CALL, PYTHONPATH=other) == "6.0 1"
 
 
 def test_functions_of_the_user_keep_their_own_cache(lab):

@@ -1,7 +1,8 @@
 """Errors that a person can act on, each one line long."""
 
+import contextlib
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 MOST_NAMES = 40
@@ -60,6 +61,18 @@ class Faults:
             raise kind("\n".join(map(shown, self._lines))) from None
 
 
+@contextlib.contextmanager
+def of_keys(keys: Mapping[str, str]) -> Iterator[None]:
+    """Have an InputError that begins with a file's name begin with the key that names the file: {beginning: key}."""
+    try:
+        yield
+    except InputError as error:
+        key = next((key for start, key in keys.items() if str(error).startswith(start)), "")
+        if not key:
+            raise
+        raise InputError(f"{key}: {error}") from None
+
+
 class DamageError(InputError):
     """A run file that is not what was written. The message names what is wrong."""
 
@@ -79,9 +92,12 @@ def unknown(key: str, name: Any, valid: Iterable[Any], noun: str) -> InputError:
 
 
 def nearest(name: str, valid: list[str]) -> str:
-    """The valid name that another one is near to, or is the beginning of, before a label or a suffix; "" of none."""
+    """The valid name that another one is near to, or is the beginning of, before a label or a suffix, or a word of.
+
+    "" where there is none.
+    """
     close = difflib.get_close_matches(name, valid, n=1, cutoff=0.6)
-    longer = (one for one in valid if one.startswith((f"{name}[", f"{name}.")))
+    longer = (one for one in valid if one.startswith((f"{name}[", f"{name}.")) or name in one.split("_"))
     return close[0] if close else next(longer, "")
 
 

@@ -82,7 +82,7 @@ def number(value: float) -> str:
     if math.isnan(value):
         return "-"
     if value != 0.0 and not 1e-2 <= abs(value) < 1e4:
-        return f"{value:.2e}"
+        return powers(f"{value:.2e}")
     return f"{value:.3f}" if abs(value) < 100.0 else f"{value:.1f}"
 
 
@@ -98,9 +98,9 @@ def some(values: Sequence, most: int) -> Sequence:
     return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
 
 
-def many(count: int, noun: str) -> str:
-    """1 seed, 2 seeds."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+def many(count: int, noun: str, mark: str = "") -> str:
+    """1 seed, 2 seeds; `mark` stands between thousands."""
+    return f"{count:{mark}} {noun}{'' if count == 1 else 's'}"
 
 
 def listed(names: Sequence[Any], most: int = MOST_NAMES) -> str:

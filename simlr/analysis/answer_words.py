@@ -9,7 +9,7 @@ import numpy as np
 
 from ..config import question as questions
 from ..store.run import Run
-from ..text import many
+from ..text import many, powers
 from .comparison import APART, BETTER, EVEN, FEWEST, NEITHER, NOTHING, OPEN, TIE, WORSE
 from .outcomes import DEPENDS, YES
 from .statistics import EQUAL
@@ -47,7 +47,7 @@ def times(row: Any, unit: str = "times as much") -> str:
 
 def digits(value: float) -> str:
     """A ratio in two digits, three near 1, where the third one tells."""
-    return f"{value:.3f}" if 0.9 <= value <= 1.1 else f"{value:.2g}" if value < 1000.0 else f"{value:.1e}"
+    return f"{value:.3f}" if 0.9 <= value <= 1.1 else powers(f"{value:.2g}" if value < 1000.0 else f"{value:.1e}")
 
 
 def _all(count):
@@ -105,19 +105,11 @@ class Words:
 
     def sentence(self, rows: Sequence[Any], lead: str) -> str:
         """The whole answer."""
-        return " ".join([*self._told(rows, lead), *(f"{begun(text)}." for text in self._edges(rows))])
+        return " ".join([*self._told(rows, lead), *self._edges(rows)])
 
     def short(self, rows: Sequence[Any], lead: str) -> str:
-        """The answer in few words: which of the best values lie at the edge of what was tried is left to `details`."""
-        at_edge = sum(bool(row.pairs and (row.edge_a or row.edge_b)) for row in rows)
-        many_settings = _all(at_edge) if at_edge == len(rows) else f"{at_edge} of {len(rows)}"
-        where = f" in {many_settings} settings" if len(rows) > 1 else ""
-        edge = f"The best lies at the edge of what was tried{where}."
-        return " ".join([*self._told(rows, lead, brief=True), *([edge] if at_edge else [])])
-
-    def details(self, rows: Sequence[Any]) -> str:
-        """What `short` leaves out."""
-        return " ".join(f"{begun(text)}." for text in self._edges(rows))
+        """The answer as a page begins with it: the sides, which the picture names, are named once."""
+        return " ".join([*self._told(rows, lead, brief=True), *self._edges(rows)])
 
     def _told(self, rows, lead, brief=False):
         """The sentences on which side has less."""
@@ -175,7 +167,7 @@ class Words:
             who = f"the other {left}" if is_other else _all(left)
             return [f"in {who} nothing is lost" if lost else f"{place}{who} {told[0][1]}"]
         if len(told) == 1:
-            return [f"{f'the other {left}' if is_other else _all(left)} {told[0][1]}"]
+            return [f"{f'the other {left}' if is_other else f'{_all(left)}{settings}'} {told[0][1]}"]
         first = (
             f"{place}{even} of the {others}{left}{settings} {told[0][1]}"
             if even
@@ -200,20 +192,26 @@ class Words:
         return f", with {max(few)} of {many(max(row.seeds for row in rows), 'seed')} to compare"
 
     def _edges(self, rows):
-        """Where the best that was tried is the lowest or the highest, a sentence each side."""
-        for side, name in (("a", self.a), ("b", self.b)):
-            edges = [edge for row in rows if row.pairs for edge in getattr(row, f"edge_{side}").split(", ") if edge]
-            found = Counter(edge.rsplit(" ", 1)[0] for edge in edges)
-            ends: dict[str, set] = {
-                key: {e.rsplit(" ", 1)[1] for e in edges if e.startswith(f"{key} ")} for key in found
-            }
-            parts = []
-            for key, number in found.items():
-                end = "the " + " or ".join(sorted(ends[key])) + " tried"
-                of = _all(number) if number == len(rows) else f"{number} of {len(rows)}"
-                parts.append(f"the best {noun(key).name} is {end}" + f" in {of} settings" * (len(rows) > 1))
-            if parts:
-                yield f"for {name} {joined(parts)}, so a better one may lie beyond"
+        """In at most one sentence, where the best of a side is the lowest or the highest tried."""
+        found = [
+            (name, *edge.rsplit(" ", 1))
+            for side, name in (("a", self.a), ("b", self.b))
+            for row in rows if row.pairs
+            for edge in getattr(row, f"edge_{side}").split(", ") if edge
+        ]  # fmt: skip
+        if not found:
+            return []
+        told: dict[str, list[str]] = {}
+        for (name, key), number in Counter(edge[:2] for edge in found).items():
+            # With several settings the ends are told once, for all of them, and each has its count.
+            ends = sorted({end for *whose, end in found if len(rows) > 1 or whose == [name, key]})
+            end = f" is the {' or '.join(ends)} tried" if len(rows) == 1 or not told else ""
+            of = "all" if number == len(rows) else f"{number}"
+            of = of if told else f"{_all(number) if number == len(rows) else f'{number} of {len(rows)}'} settings"
+            where = f" in {of}" if len(rows) > 1 else ""
+            told.setdefault(name, []).append(f"the best {noun(key).name}{end}{where}")
+        sides = ", ".join(f"for {name} {joined(parts)}" for name, parts in told.items())
+        return [f"{begun(sides)}, so a better one may lie beyond."]
 
     def notes(self, rows: Sequence[Any]) -> tuple[str, ...]:
         """What a reader has to know to trust it."""
@@ -231,7 +229,6 @@ class Words:
                 )
         aside = sum(row.apart for row in rows)
         if aside:
-            notes.append(
-                f"{aside} further pairs are not counted: their train losses at the stops differ by more than 1 %"
-            )
+            more = f"{aside} further pairs" if pairs else many(aside, "pair")
+            notes.append(f"{more} are not counted: their train losses at the stops differ by more than 1 %")
         return tuple(notes)

@@ -99,7 +99,7 @@ def answer(
     words = Words(run, question, axes)
     lead = words.lead(rows, outcome, depends)
     told = words.sentence(rows, lead), words.notes(rows), rows, axes, depends, lead
-    return Answer(question["text"], outcome, *told, words.short(rows, lead), words.details(rows))
+    return Answer(question["text"], outcome, *told, words.short(rows, lead))
 
 
 def question_of(run: Run) -> dict:

@@ -23,7 +23,7 @@ from ..claims.evidence import holm
 from ..config.question import LOSSES
 from ..config.stop import LOSS_KINDS
 from ..store.run import Run
-from .statistics import EQUAL, median_interval, sign_test, wilson
+from .statistics import EQUAL, median_interval, sign_test, wilson_of
 
 # Train losses at two stops that differ by more than this share of the level's excess over the floor are not equal.
 TOLERANCE = 0.01
@@ -111,7 +111,7 @@ def tally(a: NDArray[np.float64], b: NDArray[np.float64], apart: NDArray[np.bool
     x, y = a[known & ~not_equal], b[known & ~not_equal]
     logs = np.sort(log_ratios(x, y))
     wins, losses = int((logs < -EQUAL).sum()), int((logs > EQUAL).sum())
-    share, share_low, share_high = map(float, wilson(np.array(wins), np.array(logs.size)))
+    share, share_low, share_high = wilson_of(wins, logs.size)
     aside = log_ratios(a[not_equal], b[not_equal])
     with np.errstate(over="ignore"):
         ratio, low, high = (float(np.exp(value)) for value in median_interval(logs))

@@ -250,8 +250,8 @@ def answer_growth(run: Run, question: dict, parts: ScheduleParts) -> Answer:
     notes: list[str] = []
     edges, unreached = sum(bool(row.edge) for row in rows), sum(math.isnan(row.best) for row in rows)
     if edges:
-        settings = f" In {edges} of {len(rows)} settings the best {best} is the lowest or the highest tried"
-        sentence, short = f"{sentence}{settings}, so a better one may lie beyond.", f"{short}{settings}."
+        tried = f"the best {best} is the lowest or the highest tried, so a better one may lie beyond"
+        sentence, short = (f"{text} In {edges} of {len(rows)} settings {tried}." for text in (sentence, short))
     if unreached:
         notes.append(f"in {unreached} of {len(rows)} cases most seeds do not reach the level with any value")
     details = f"The best {best} grows {shown[-1]}." if len(shown) > 1 else ""

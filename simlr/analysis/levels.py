@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..config.stop import PATIENCE, SAME_LOSS_KINDS
+from ..text import powers
 
 
 class Words(NamedTuple):
@@ -45,7 +46,7 @@ WORDS = {
 def level_text(level: float) -> str:
     """A level as one writes it, in four digits: 0.1, 0.001, 1e-4."""
     if level == 0.0 or level >= 1e-3:
-        return f"{level:.4g}"
+        return powers(f"{level:.4g}")
     digits, power = f"{level:.3e}".split("e")
     return f"{float(digits):g}e{int(power)}"
 
@@ -62,7 +63,8 @@ def heading(kind: str, level: float) -> str:
 
 def place(kind: str, level: float) -> str:
     """Where a level is, after the word "at"."""
-    return WORDS[kind].place.format(text(kind, level))
+    told = WORDS[kind].place.format(text(kind, level))
+    return "1 step" if told == "1 steps" else told
 
 
 def last(kind: str, levels: Sequence[float]) -> float:

@@ -45,17 +45,22 @@ class Group:
         # Levels at which every seed starts: nothing is trained there.
         reached = [row for row in self.rows if row.reached]
         self.at_start = {row.level for row in reached} - {row.level for row in reached if row.stop_time != 0.0}
-        # What has room: the first and the last level, the baseline and the highest ratios at the last level.
+        # What has room: the first and the last level, the baseline and the highest ratios at the last level, of what
+        # can be compared there before all others.
         self.levels = some(self.all_levels, MOST_LEVELS)
         self.shown = self.names
         if len(self.names) > most:
-            ratio = {name: cells[name, self.last].ratio for name in self.names if name != self.base}
-            rest = sorted(ratio, key=lambda name: math.inf if math.isnan(ratio[name]) else -ratio[name])
+            at_last = {name: cells[name, self.last] for name in self.names if name != self.base}
+            rest = sorted(at_last, key=lambda name: _rank(at_last[name]))
             self.shown = [self.base, *rest[: most - 1]]
 
     def of(self, name: str) -> list[Row]:
         """The rows of one schedule at the levels shown."""
         return [self.cells[name, level] for level in self.levels]
+
+
+def _rank(row):
+    return not row.compares, math.inf if math.isnan(row.ratio) else -row.ratio
 
 
 def names(rows: Sequence[Row]) -> list[str]:

@@ -295,6 +295,13 @@ def wilson(successes: NDArray, trials: NDArray) -> tuple[NDArray[np.float64], ND
     return share, np.where(trials > 0, low, np.nan), np.where(trials > 0, high, np.nan)
 
 
+@functools.lru_cache(maxsize=1 << 14)
+def wilson_of(successes: int, trials: int) -> tuple[float, float, float]:
+    """`wilson` of one pair of counts; on a page the same ones come again and again."""
+    share, low, high = map(float, wilson(np.array(successes), np.array(trials)))
+    return share, low, high
+
+
 def median_of_known(values: NDArray[np.float64]) -> float:
     """The median of what is not NaN; NaN where all is."""
     ordered = np.sort(values[~np.isnan(values)])  # of the few values of a pair many times as fast as np.median

@@ -20,6 +20,7 @@ METHODS = {
     "minibatch": "mini-batches",
     "none": "no noise",
     "labels": "label noise",
+    "gradient": "gradient noise",
 }
 LONGEST_SPOKEN = 160  # of a name; a longer one stays as the grid has it, cut to fit
 
@@ -47,8 +48,9 @@ NOUNS = {
     "warmup_steps": Noun("length of the warm-up", "a warm-up of {} steps", "a longer warm-up", "a shorter warm-up"),
     "validation_patience": Noun("patience", "patience {}", "more patience", "less patience"),
     "optimizer": Noun("optimiser", "optimiser {}", "", ""),
+    "noise": Noun("noise", "{}", "", ""),
 }
-# Values that are none of what they are numbers of.
+# Values that are none of what they are numbers of, and ways.
 NONE_OF = {
     ("batch_size", "0"): "all rows in every batch",
     ("batch_growth", "1"): "batches that do not grow",
@@ -56,6 +58,8 @@ NONE_OF = {
     ("warmup_steps", "0"): "no warm-up",
     ("decay_steps", "0"): "no decay",
     ("momentum", "0"): "no momentum",
+    ("sampling", "replacement"): "drawn with replacement",
+    ("sampling", "epochs"): "shuffled epochs",
 }
 LOSSES = {"train_loss", "excess_train_loss", "train_loss_fraction"}
 
@@ -187,9 +191,22 @@ def told_apart(names: Sequence[Any], width: int = LONGEST_TOLD) -> dict[Any, str
     phases: dict[str, set] = {}
     for phase, key, _ in (part for parts in kept.values() for part in parts):
         phases.setdefault(key, set()).update({phase} - {""})
-    told = {name: ", ".join(_words(parts, phases)) or str(parsed[name][0][2]) for name, parts in kept.items()}
-    fits = len(set(told.values())) == len(told) and all(len(words) <= width for words in told.values())
-    return told if fits else labels(names)
+    for parts_of in (kept, _varying(kept)):
+        told = {name: ", ".join(_words(parts, phases)) or str(parsed[name][0][2]) for name, parts in parts_of.items()}
+        if len(set(told.values())) == len(told) and all(len(words) <= width for words in told.values()):
+            return told
+    return labels(names)
+
+
+def _varying(kept):
+    """The parts of some names without the parameters that have one value wherever they are."""
+    values: dict[tuple, set] = {}
+    for phase, key, value in (part for parts in kept.values() for part in parts):
+        values.setdefault((phase, key), set()).add(value)
+    named = "table", "optimizer", "noise"
+    return {
+        name: [part for part in parts if part[1] in named or len(values[part[:2]]) > 1] for name, parts in kept.items()
+    }
 
 
 def _parts_of(name):
@@ -218,9 +235,8 @@ def _words(parts, phases):
         if key in ("table", "optimizer", "noise"):
             yield METHODS.get(value, value)
         else:
-            yield BRIEF.get(key, noun(key).at).format(value) + (
-                f" in phase {phase}" if phase and len(phases[key]) > 1 else ""
-            )
+            told = NONE_OF.get((key, value)) or BRIEF.get(key, noun(key).at).format(value)
+            yield told + (f" in phase {phase}" if phase and len(phases[key]) > 1 else "")
 
 
 def joined(parts: Sequence[str]) -> str:

@@ -84,6 +84,8 @@ def _check_schedule(index, entry, folder, budgets):
         return {"name": name, "unit": "absolute", **optimal.check_table(key, entry)}
     unit = rules.one_of(*UNITS, noun="unit")(f"{key}.unit", entry.get("unit", "absolute"))
     rest = {k: v for k, v in entry.items() if k not in ("name", "unit", ZIP)}
+    if (astray := sorted({"noise", "optimizer"} & set(rest))) and not plugin_of(rest.get("kind")):
+        raise InputError(f"{key}: unknown key {astray[0]!r}; every schedule is run with each [[{astray[0]}]] table")
     if PHASES not in rest and "kind" not in rest and (near := get_close_matches(PHASES, map(str, rest), n=1)):
         raise unknown(key, near[0], [PHASES], "key")
     if PHASES not in rest:

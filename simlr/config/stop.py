@@ -9,6 +9,7 @@ from ..errors import InputError
 from ..inputs import rules
 from ..inputs.parameters import REQUIRED, Parameter, check_keys, read_parameters
 from ..schedules.schedule import Schedule
+from ..text import powers
 from .axes import cast_different
 
 LARGEST_LEVEL = 1e100
@@ -84,10 +85,10 @@ def describe(stop: dict) -> str:
     """The rule in one line."""
     kind, given = level_kind(stop), ", ".join(f"{level:g}" if level < 1 else str(level) for level in levels(stop))
     if kind != PATIENCE:
-        return f"{kind} {given}{', steps shortened to land on it' if lands(stop) else ''}"
+        return powers(f"{kind} {given}{', steps shortened to land on it' if lands(stop) else ''}")
     rule = stop[VALIDATION]
     least = f"{rule['min_delta']:g}{' of the best' if 'min_delta_mode' in rule else ''}"
-    return f"validation with patience {given}, a look every {rule['every']} steps, min_delta {least}"
+    return powers(f"validation with patience {given}, a look every {rule['every']} steps, min_delta {least}")
 
 
 def check_schedule(stop: dict, schedule: Schedule) -> None:

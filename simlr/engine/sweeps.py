@@ -3,7 +3,8 @@
 Numba sends an event when it begins to compile a function and when it has ended; what is loaded from the cache sends
 none. What a function calls is compiled within it. How many functions are still to come is looked up in the functions
 themselves: those that one in hand or an expected parallel loop calls, and so on, and that are not compiled or loaded
-yet. Loops that nobody expects add to it when they are called.
+yet. Loops that nobody expects add to it when they are called. What comes from the cache meanwhile is done: neither
+count ever falls.
 """
 
 import time
@@ -31,8 +32,8 @@ def run_sweep(sweep: Callable, *arguments: Any) -> None:
 class State(NamedTuple):
     """Where the compiling is."""
 
-    done: int  # functions compiled by this process
-    total: int  # those and the ones that are known to come
+    done: int  # functions that this process has compiled, or expected to and then did not have to
+    total: int  # those and the ones that are known to come: it never falls
     seconds: float  # that compiling has taken
     left: float  # seconds for those that are known to come; NaN before a share of them is done
     active: bool  # whether a function is being compiled
@@ -47,8 +48,10 @@ class Watch(event.Listener):
     def __init__(self, tell: Callable[[State], None], expected: Iterable[Any] = ()):
         self._tell, self._expected = tell, tuple(expected)
         self._open: list[Callable] = []
-        self._done, self._seconds = 0, 0.0
-        self._began = 0.0
+        self._compiled: list[Callable] = []
+        self._spared: set[Callable] = set()  # expected once, and then loaded from the cache, or never called
+        self._waiting: set[Callable] = set()
+        self._began, self._seconds = 0.0, 0.0
 
     def __enter__(self):
         event.register(COMPILE, self)
@@ -71,7 +74,7 @@ class Watch(event.Listener):
         function = told.data["dispatcher"].py_func
         if function in self._open:
             self._open.remove(function)
-            self._done += 1
+            self._compiled.append(function)
             if not self._open:
                 self._seconds += time.monotonic() - self._began
             self._say()
@@ -81,9 +84,13 @@ class Watch(event.Listener):
         seconds = self._seconds + (time.monotonic() - self._began if self._open else 0.0)
         roots = [*self._open, *(sweep.py_func for sweep in self._expected if not getattr(sweep, "overloads", True))]
         waiting = {function for one in roots for function in to_come(one)} | set(roots)
-        total = self._done + len(waiting)
-        left = len(waiting) * seconds / self._done if self._done > LEAST_SHARE * total else float("nan")
-        self._tell(State(self._done, total, seconds, left, bool(self._open)))
+        self._spared |= self._waiting.difference(waiting, self._compiled)
+        self._waiting = waiting
+        done = len(self._compiled) + len(self._spared)
+        total = done + len(waiting)
+        known = len(self._compiled) > LEAST_SHARE * total
+        left = len(waiting) * seconds / len(self._compiled) if known else float("nan")
+        self._tell(State(done, total, seconds, left, bool(self._open)))
 
 
 def called_by(function: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..cli import progress
 from ..cli.arguments import say
-from ..text import first_few
+from ..text import first_few, many
 from .startup import compiling_told
 
 LOCAL = "local"
@@ -58,8 +58,8 @@ def announce(job: Any, out: Path, options: Any, workers: Any, tell: Callable[[st
         resources = f"Dask {workers.address}"
     else:
         jit.set_threads(options.threads)
-        resources = f"{jit.threads()} threads"
-    size = f"{len(job.plan.schedules)} schedules x {job.plan.seeds} seeds"
+        resources = many(jit.threads(), "thread")
+    size = f"{many(len(job.plan.schedules), 'schedule')} x {many(job.plan.seeds, 'seed')}"
     name = job.config.name + (", shard {}/{}".format(*job.shard) if job.shard else "")
     tell(f"{name}: {size}, {resources} -> {out}")
     if job.fewer:

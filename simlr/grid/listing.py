@@ -157,7 +157,7 @@ def estimate(plan: Plan, needed: int, out: Path, data: Sequence[str] = ()) -> st
         What the problems read from files, a line each.
     """
     told = estimate_values(plan, needed, out)
-    size = f"{told['schedules']:,} schedules x {told['seeds']:,} seeds"
+    size = f"{many(told['schedules'], 'schedule', ',')} x {many(told['seeds'], 'seed', ',')}"
     lines = [
         ("grid", plan.config.name),
         *(("data", text) for text in data),
@@ -165,13 +165,16 @@ def estimate(plan: Plan, needed: int, out: Path, data: Sequence[str] = ()) -> st
         ("stop", stopping.describe(plan.config.stop)),
         *([("means", expectation.MEANING)] if plan.expects else []),
         ("steps", f"at most {told['most_steps']:,}; cells stop at their last level"),
-        ("recorded", f"{plan.points} moments of {plan.recorded:,} seeds" if plan.points else "nothing"),
+        (
+            "recorded",
+            f"{many(plan.points, 'moment')} of {many(plan.recorded, 'seed', ',')}" if plan.points else "nothing",
+        ),
         *(
             [("shard", f"seeds {plan.first:,} to {plan.first + plan.seeds - 1:,} of {plan.all_seeds:,}")]
             if plan.window
             else []
         ),
-        ("blocks", f"{plan.blocks:,} of {plan.block_seeds:,} seeds"),
+        ("blocks", f"{plan.blocks:,} of {many(plan.block_seeds, 'seed', ',')}"),
         ("file", f"{needed:,} bytes -> {out}"),
         ("memory", f"about {told['memory_bytes']:,} bytes beside the interpreter's"),
     ]

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import resources
 from ..errors import InputError, show
+from ..text import many
 from . import dialects, numbers
 from .dialects import GUESS
 from .formats import LARGEST_TEXT, text_of
@@ -196,7 +197,7 @@ class _Filling:
                 what = "; a title above the table? take such lines out, or begin them with '#'"
             elif self._dialect.separator == "," and len(row) == width + 1:
                 what = "; is a comma in a field without quotes, or decimal?"
-            raise InputError(f"{self._frame.path}, line {line}: {len(row)} fields, expected {width}{what}")
+            raise InputError(f"{self._frame.path}, line {line}: {many(len(row), 'field')}, expected {width}{what}")
 
     def _put(self, chunk):
         """A chunk of rows."""

@@ -112,5 +112,4 @@ def _first_gap(frame, held):
         return f"{frame.path}: column {frame.name(j)!r} has {many(held[j], 'gap')}"
     (line, text), j = found[0]
     what = f"{show(text, 40)} is not {'finite' if 'nan' in text.lower() else 'a number'}"
-    where = f", a gap in column {frame.name(j)!r}" if frame.names else ", a gap"
-    return f"{frame.path}, {frame.unit} {line}: {what}{where}"
+    return f"{frame.place(line, j)}: {what}, a gap"

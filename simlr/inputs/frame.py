@@ -84,6 +84,11 @@ class Frame:
         """A column as it is called in a message."""
         return self.names[j] if self.names and self.names[j] else f"column {j}"
 
+    def place(self, line: int, j: int) -> str:
+        """Where a field of a column stands, as a message begins: the file, the line and the column."""
+        column = f"column {self.names[j]!r}" if self.names and self.names[j] else self.name(j)
+        return f"{self.path}, {self.unit} {line}, {column}"
+
     def index(self, wanted: str | int, noun: str) -> int:
         """The number of a column that is given by its name or number."""
         count = len(self.values)

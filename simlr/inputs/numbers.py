@@ -89,7 +89,7 @@ def cause_of(text: str, decimal: str = ".") -> str:
         return ": a number in brackets, below 0? write it with a minus"
     if _THOUSANDS.match(text):
         other = ", or decimal = ',' where the comma is decimal" if re.match(r"[+-]?\d+,\d+$", text) else ""
-        return f": thousands seem set off; write the number without{other}"
+        return f": thousands seem set off; write the number without marks{other}"
     if "_" in text and plain(text.replace("_", "")) is not None:
         return ": write it without '_'"
     if text.endswith("%") and plain(text[:-1]) is not None:

@@ -287,23 +287,22 @@ def _chosen(frame, target, wanted):
 def _refuse_offences(frame, taken, target):
     """Refuse a field that is no number."""
     if target in frame.texts and target not in frame.words:
-        where = f"{frame.path}, {frame.unit} {frame.texts[target].line}"
+        where = frame.place(frame.texts[target].line, target)
         numeric = [frame.name(j) for j in taken if j not in frame.words]
         way = f"; target = {numeric[-1]!r} is the last column of numbers" if numeric and frame.names else ""
         way += "; classes? in a grid loss = 'logistic' takes two of them, 'softmax' any number"
-        raise InputError(f"{where}: {frame.texts[target].refusal} in the target {frame.name(target)!r}{way}")
+        raise InputError(f"{where}, the target: {frame.texts[target].refusal}{way}")
     for j in taken:
         if j in frame.texts and j not in frame.words:
             text, name = frame.texts[j], frame.name(j)
             way = f"categorical = [{name!r}] makes columns of 0 and 1 of it"
             way = f"drop = [{name!r}] leaves it out" if text.is_miswritten else way
-            raise InputError(f"{frame.path}, {frame.unit} {text.line}: {text.refusal} in column {name!r}; {way}")
+            raise InputError(f"{frame.place(text.line, j)}: {text.refusal}; {way}")
     wrong = sorted((*frame.offences[j], j) for j in (*taken, target) if j in frame.offences)
     if wrong:
         line, what, j = wrong[0]
-        where = f" in column {frame.name(j)!r}" if frame.names else ""
-        where += "" if j == target else f"; drop = [{frame.name(j)!r}] leaves it out" if frame.names else ""
-        raise InputError(f"{frame.path}, {frame.unit} {line}: {what}{where}")
+        way = f"; drop = [{frame.name(j)!r}] leaves it out" if frame.names and j != target else ""
+        raise InputError(f"{frame.place(line, j)}: {what}{way}")
 
 
 def _one_hot(frame, j, is_target, groups, kept):

@@ -129,12 +129,10 @@ def _factor(frame: Frame, key: str, j: int) -> float:
     """What a column's numbers are to be multiplied by, from the unit in its name."""
     found = re.search(r"[\[(]\s*(.*?)\s*[\])]\s*$", frame.names[j]) if frame.names else None
     if j in frame.texts:
-        raise InputError(
-            f"{frame.path}, line {frame.texts[j].line}: {frame.texts[j].refusal} in column {frame.name(j)!r}"
-        )
+        raise InputError(f"{frame.place(frame.texts[j].line, j)}: {frame.texts[j].refusal}")
     if j in frame.offences:
         line, what = frame.offences[j]
-        raise InputError(f"{frame.path}, line {line}: {what} in column {frame.name(j)!r}")
+        raise InputError(f"{frame.place(line, j)}: {what}")
     if found is None or key == "loss":
         return 1.0
     unit = found.group(1).lower().lstrip("x*").strip()

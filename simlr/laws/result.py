@@ -10,7 +10,7 @@ from ..report.figures import style
 from ..report.figures.inline import inline
 from ..report.page import plain_page
 from ..report.tables import Table
-from ..text import number, shortened
+from ..text import number, powers, shortened
 from .best import Best
 from .files import Read
 from .fitting import Fit
@@ -22,15 +22,21 @@ DRAWN = 400  # points of a curve
 MOST_LINES = len(style.COLOURS)
 
 
+def _six(value):
+    """A number in six digits."""
+    return powers(f"{value:.6g}")
+
+
 def tables(found: Fit, best: Best | None, exact: Exact | None = None) -> list[Table]:
     """Parameters, errors, and what the law and, where the problem is known, the problem say of schedules."""
     lines = []
     for name, value in found.parameters.items():
         low, high = found.intervals.get(name, (math.nan, math.nan))
-        held = "not determined" if math.isinf(high) else "-" if math.isnan(low) else f"{low:.6g} to {high:.6g}"
-        lines.append((name, f"{value:.6g}", held))
+        held = "not determined" if math.isinf(high) else "-" if math.isnan(low) else f"{_six(low)} to {_six(high)}"
+        lines.append((name, _six(value), held))
     law = LAWS[found.law]
-    notes = [f"loss = {law.formula}", law.source, f"starts agree to {found.start_gap:.1e} of the objective"]
+    gap = powers(f"{found.start_gap:.1e}")
+    notes = [f"loss = {law.formula}", law.source, f"starts agree to {gap} of the objective"]
     if found.at_bounds:
         notes.append(f"at the bound of the search: {', '.join(found.at_bounds)}")
     if found.intervals:
@@ -42,7 +48,7 @@ def tables(found: Fit, best: Best | None, exact: Exact | None = None) -> list[Ta
     ]
     errors = tuple(
         (one.name, "held out" if one.held_out else "fitted", f"{one.losses:,}", number(one.mae), number(one.rmse),
-         "-" if math.isnan(one.r2) else f"{one.r2:.4f}", f"{one.last:+.4g}")
+         "-" if math.isnan(one.r2) else f"{one.r2:.4f}", powers(f"{one.last:+.4g}"))
         for one in found.errors
     )  # fmt: skip
     totals = [f"root mean square error in sample: {number(found.error(False))}"]
@@ -54,14 +60,14 @@ def tables(found: Fit, best: Best | None, exact: Exact | None = None) -> list[Ta
     header = ("curve", "", "losses", "mean abs. error", "rms error", "R2", "at the last step")
     made.append(Table("Errors, predicted less observed", header, errors, tuple(totals)))
     if best is not None:
-        own = ((LAWS_BEST, f"{best.loss:.6g}", "0"),)
-        rest = tuple((name, f"{loss:.6g}", f"{loss - best.loss:+.4g}") for name, loss in best.shapes.items())
+        own = ((LAWS_BEST, _six(best.loss), "0"),)
+        rest = tuple((name, _six(loss), powers(f"{loss - best.loss:+.4g}")) for name, loss in best.shapes.items())
         said = f"{best.rates.size:,} steps, highest rate {best.rates.max():g}: what the law says, no measurement"
         made.append(Table("Predicted last losses", ("schedule", "loss", "above the best"), own + rest, (said,)))
     if exact is not None:
         losses = {OPTIMUM: exact.optimum, **exact.losses}
         of_losses = tuple(
-            (name, f"{loss:.6g}", f"{loss / exact.optimum - 1.0:+.2%}")
+            (name, _six(loss), f"{loss / exact.optimum - 1.0:+.2%}")
             for name, loss in sorted(losses.items(), key=lambda one: one[1])
         )
         said = "expected losses on the run's own problem, floors included; the optimum never rises after the warm-up"
@@ -157,7 +163,7 @@ def _schedules(best, exact):
         figure, (panel,) = style.figure()
         chosen = np.unique(np.round(np.linspace(0, best.rates.size - 1, DRAWN)).astype(int))
         for i, (name, rates) in enumerate(drawn.items()):
-            label = f"{name}: {losses[name]:.5g}"
+            label = powers(f"{name}: {losses[name]:.5g}")
             panel.plot(chosen + 1, rates[chosen], color=style.COLOURS[i], linestyle=style.DASHES[i], label=label)
         panel.set(xlabel="step", ylabel="learning rate")
         style.title(figure, "What the law calls best, beside the usual shapes")

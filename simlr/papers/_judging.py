@@ -139,17 +139,17 @@ def table(judged: list[Judged]) -> Table:
     """One `Table` of all papers: every finding beside the paper's figure, every control, and what comes of it."""
     lines, notes = [], []
     for one in judged:
-        claims = [(f"{one.name}: verdict", "", "", f"{one.seconds:.1f} s", one.verdict.outcome)]
+        claims = [(f"{one.name}: verdict, after {one.seconds:.1f} s", "", "", "", one.verdict.outcome)]
         findings = [("  " + cells[0], *cells[1:]) for cells in (finding.cells() for finding in one.verdict.findings)]
         lines += claims + findings
         for control, found in one.controls:
             must = {HOLDS: "must hold", UNDECIDED: "must be undecided"}.get(control.expected, "must not hold")
             as_due = "as it must" if found.outcome == control.expected else f"WRONG: {must}"
-            lines.append((MARK + control.name, "", must, as_due, found.outcome))
+            lines.append((MARK + control.name, "", "", "", f"{found.outcome}, {as_due}"))
         notes += [f"{one.name}: {load_paper(one.name).SOURCE}. {one.verdict.claim}"]
         notes += [f"  {finding.what}: {finding.note}" for finding in one.verdict.findings if finding.note]
         notes += [f"  control {control.name!r}: {control.why}" for control, _ in one.controls]
-    lines = [tuple(shortened(cell, 72 if i == 0 else 36) for i, cell in enumerate(line)) for line in lines]
+    lines = [tuple(shortened(cell, 72 if i == 0 else 40) for i, cell in enumerate(line)) for line in lines]
     notes = [textwrap.fill(printable(note), NOTE_WIDTH, subsequent_indent="      ") for note in notes]
     return Table("Published claims, measured beside the papers' figures", FINDING_HEADER, tuple(lines), tuple(notes))
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, unknown
+from ..errors import InputError, of_keys, unknown
 from ..inputs import rules, vectors
 
 ISOTROPIC, POWER_LAW, SPIKED = WORDS = ("isotropic", "power_law", "spiked")
@@ -48,7 +48,9 @@ def read(key: str, value: Any, folder: str | Path) -> NDArray[np.float64] | None
     """The array of a list or a file: (m,), or (m, k) where a file has several lines and columns; None for a word."""
     if isinstance(value, str) and not is_file(value):
         return None
-    array = vectors.read_array(Path(folder) / value, key) if is_file(value) else np.array(value, np.float64)
+    path = Path(folder) / str(value)
+    with of_keys({str(path): f"problem.{key}"}):
+        array = vectors.read_array(path, key) if is_file(value) else np.array(value, np.float64)
     if array.ndim not in (1, 2) or not array.size:
         raise InputError(f"problem.{key}: {value} must hold a vector or a matrix, got shape {array.shape}")
     return array.ravel() if 1 in array.shape else array

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, of_keys
 from ..inputs import arrays, formats, rules
 from ..inputs.parameters import Parameter
 from .source import Batch, Problem, Quadratic, Source, ValidationOf, empty_batch
@@ -21,13 +21,14 @@ class _Quadratic(Source):
 
     def __init__(self, parameters: dict[str, Any], folder: Path):
         if "file" in parameters:
-            self._where = str(Path(folder) / parameters["file"])
-            self._arrays = arrays.read_arrays(self._where, NAMES)
-            for name in REQUIRED_NAMES:
-                if name not in self._arrays:
-                    known = arrays.known(arrays.shapes(self._where))
-                    raise InputError(f"{self._where}: array {name!r} is missing; {known}")
-            self.identity = formats.digest(self._where)
+            path = str(Path(folder) / parameters["file"])
+            self._where = f"problem.file: {path}"
+            with of_keys({path: "problem.file"}):
+                self._arrays = arrays.read_arrays(path, NAMES)
+                for name in REQUIRED_NAMES:
+                    if name not in self._arrays:
+                        raise InputError(f"{path}: array {name!r} is missing; {arrays.known(arrays.shapes(path))}")
+                self.identity = formats.digest(path)
         else:
             self._where, self.validation_needs = "problem", "which has no validation_matrix"
             self._arrays = {name: np.array(parameters[name]) for name in NAMES if name in parameters}

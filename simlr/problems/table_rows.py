@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import resources
-from ..errors import InputError
+from ..errors import InputError, of_keys
 from ..inputs import splits, tables
 from ..inputs.frame import MOST_CLASSES
 from ..inputs.wanted import of_parameters
@@ -23,10 +23,20 @@ _SCALING = {
     "train": "mean 0 and spread 1 over the train rows",
     "all": "mean 0 and spread 1 over all rows, held-out ones too",
 }
+# What a message calls a column that is not there, and the key that asks for it.
+_COLUMN_KEYS = {"target column": "target", "drop": "drop", "columns": "columns", "split column": "split"}
 ALL = "all"
 # A target of up to so many whole numbers may be one of classes.
 MOST_LIKELY_CLASSES = 20
 NO_TRAIN_ROWS = "problem (kind 'dataset'): train_rows is missing"
+
+
+def _read(path, wanted, second):
+    """The table of a file, or of two; what is wrong in one of them is said of the key that names it."""
+    keys = {f"{path}: {noun}": f"problem.{key}" for noun, key in _COLUMN_KEYS.items()}
+    keys |= {str(second): "problem.test_data"} if second else {}
+    with of_keys(keys | {str(path): "problem.file"}):
+        return tables.of_file(path, wanted, second)
 
 
 def _drawn(parameters, table):
@@ -74,7 +84,7 @@ class TableRows(Source):
         second = Path(folder) / parameters["test_data"] if parameters["test_data"] else None
         loss, self._is_plain = parameters.get("loss", losses.SQUARED), losses.is_plain(parameters)
         wanted = of_parameters(parameters)._replace(classes=_most_classes(loss))
-        table = tables.of_file(Path(folder) / parameters["file"], wanted, second)
+        table = _read(Path(folder) / parameters["file"], wanted, second)
         self._table, self._columns, self.identity = table, table.columns, table.digest
         self._kind = parameters["standardize"]
         self._standardize = _STANDARDIZE.index(self._kind)

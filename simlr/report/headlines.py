@@ -12,8 +12,8 @@ from ..analysis.answer_words import times
 from ..analysis.comparison import APART, BETTER, EVEN, FEWEST, NEITHER, NOTHING, OPEN, TIE, WORSE
 from ..analysis.families import NO_EDGE, likely
 from ..analysis.levels import place
-from ..analysis.wording import at_value, begun, joined, noun, spoken
-from ..text import many, shortened, value_text
+from ..analysis.wording import LOSSES, at_value, begun, joined, noun, spoken
+from ..text import many, powers, shortened, value_text
 
 MOST_FAMILIES = 3
 LONGEST = 160  # of the best values of several families in one sentence, above which fewer are told
@@ -51,7 +51,8 @@ def against(kind: str, pairs: Sequence[Any], margin: float, others: int = 0) -> 
     if count[NOTHING] == len(pairs):
         return f"No seed gets to {place(kind, pairs[0].level)}: nothing to compare"
     if count[NOTHING] + count[APART] + count[NEITHER] == len(pairs):
-        first = f"no schedule can be compared with {base}"
+        who = f"none {of}" if others > len({pair.a for pair in pairs}) else "no schedule"
+        first = f"{who} can be compared with {base}"
     small = f"by less than {100 * margin:g} %"
     rest = (
         (WORSE, "ends with surely more", "end with surely more"),
@@ -148,24 +149,29 @@ def annealing(kind: str, pairs: Sequence[Any], steady: Sequence[str] = (), quest
     )
 
 
-def best(families: Sequence[Sequence[Any]], margin: float, where: str = "", plain: bool = True, others: int = 0) -> str:
+def best(
+    kind: str, families: Sequence[Sequence[Any]], margin: float, where: str = "", plain: bool = True, others: int = 0
+) -> str:
     """The best values of some families of `Choice`s at one level; one at the edge of what was tried is said to be.
 
     Where no two values of a family end over a share `margin` of test loss apart, none is called the best; where some
-    resamples of the seeds have others, those that are best in 95 % of them are told. They are of one combination of
-    problem parameters; `where` says which, where the run has others. Where it is not `plain` what is best, the headline
-    says that it is the test loss. There are so many `others` at other levels.
+    resamples of the seeds have others, those that are best in 95 % of them are told. The level is of some `kind`.
+    They are of one combination of problem parameters; `where` says which, where the run has others. Where it is not
+    `plain` what is best, the headline says that it is the test loss. There are so many `others` at other levels.
     """
     chosen = [rows for rows in families if any(row.best for row in rows)]
     if not chosen:
         place_text = f" at {where}" if where else ""
-        return f"No value that was tried gets there at equal train loss in most seeds{place_text}" if families else ""
+        equal = " at equal train loss" if kind in LOSSES else ""
+        return f"No value that was tried gets there{equal} in most seeds{place_text}" if families else ""
     values = []
     for rows in chosen[:MOST_FAMILIES]:
         row = next(row for row in rows if row.best)
-        if all(abs(other.test_loss - row.test_loss) <= margin * row.test_loss for other in rows):
-            tried = f"{value_text(rows[0].value)} to {value_text(rows[-1].value)}"
-            values.append(f"any from {tried}, {100 * margin:g} % apart at most ({spoken(row.family)})")
+        alike = [other for other in rows if not other.below_level]
+        if len(alike) > 1 and all(abs(other.test_loss - row.test_loss) <= margin * row.test_loss for other in alike):
+            tried = f"{value_text(alike[0].value)} to {value_text(alike[-1].value)}"
+            apart = f"{100 * margin:g} % apart at most{_left_out(rows)}"
+            values.append(f"any from {tried}, {apart} ({spoken(row.family)})")
             continue
         edge = f", the {row.edge} tried: a better one may lie beyond" if row.edge != NO_EDGE else ""
         values.append(f"{_undecided_among(rows, row)} ({spoken(row.family)}{edge})")
@@ -181,7 +187,7 @@ def best(families: Sequence[Sequence[Any]], margin: float, where: str = "", plai
 def gap_text(pair: Any) -> str:
     """How far the train losses of a pair are apart, in percent: two digits, or as many as a whole number has."""
     percent = 100.0 * pair.train_gap
-    return f"{percent:.2g} %" if percent < 100.0 else f"{percent:,.0f} %"
+    return powers(f"{percent:.2g} %") if percent < 100.0 else f"{percent:,.0f} %"
 
 
 def _undecided_among(rows, row):
@@ -193,5 +199,10 @@ def _undecided_among(rows, row):
         text = f"{ends[0]} or {ends[1]}, not told apart"
     elif len(sure) > 2:
         text = f"one of {len(sure)} from {ends[0]} to {ends[1]}, not told apart"
+    return text + _left_out(rows)
+
+
+def _left_out(rows):
+    """How many values of a family are not at equal train loss."""
     left = sum(other.below_level for other in rows)
-    return text + (f", {left} of {len(rows)} left out that end at less train loss" if left else "")
+    return f", {left} of {len(rows)} left out that end at less train loss" if left else ""

@@ -133,16 +133,24 @@ def joined_config(grids: Sequence[tuple[str, GridConfig]]) -> GridConfig:
     for other, config in grids[1:]:
         wanted, found = (toml.write(_fixed(one)) for one in (first, config))
         if wanted != found:
-            told = first_difference(wanted, found, (f"in {path}", f"in {other}"))
+            rules = [_rule(one) for one in (first, config)]
+            told = f"the rule of [stop] is {rules[0]} in {path}, {rules[1]} in {other}"
+            if rules[0] == rules[1]:
+                told = first_difference(wanted, found, (f"in {path}", f"in {other}"))
             raise InputError(f"{path} and {other} cannot be joined: {told}; {LAST}")
     tables = first.tables()
     tables["problem"] = _joined_table([_complete(config.problem) for _, config in grids])
-    rule = first.level_kind if first.level_kind in first.stop else "validation"
+    rule = _rule(first)
     levels = list(dict.fromkeys(level for _, config in grids for level in config.levels))
     tables["stop"][rule] = levels if rule != "validation" else {**first.stop[rule], "patience": levels}
     for key in LISTS:
         tables[key] = _joined_list(key, [(name, getattr(config, key)) for name, config in grids])
     return GridConfig.from_tables(tables, first.folder)
+
+
+def _rule(config):
+    """The key of [stop] that has the levels, or the rule for them."""
+    return config.level_kind if config.level_kind in config.stop else "validation"
 
 
 def _fixed(config):

@@ -8,7 +8,7 @@ from ..analysis.levels import heading
 from ..analysis.on_page import MOST_LINES
 from ..analysis.wording import begun, joined, told_apart
 from ..schedules import export
-from ..text import number, shortened
+from ..text import number, powers, shortened
 from .sections import Section
 from .tables import Table, label
 
@@ -62,7 +62,7 @@ def _table(kind, problem, rows):
     told = told_apart([row.schedule for row in rows])
     lines = [
         (heading(kind, row.level), shortened(row.family), told[row.schedule], number(row.loss),
-         "1 (the optimum)" if row.is_optimum else f"{row.ratio:.4g}",
+         "1 (the optimum)" if row.is_optimum else powers(f"{row.ratio:.4g}"),
          f"{row.exponent:.2f}" if row.exponent == row.exponent else "-")
         for row in rows[:MOST_LINES]
     ]  # fmt: skip

@@ -13,7 +13,7 @@ from ..analysis.families import STEADY, likely, shapes_and_methods
 from ..analysis.levels import heading, last, place
 from ..analysis.on_page import MOST_GROUPS, MOST_LINES, Group
 from ..analysis.summary import is_exact
-from ..analysis.wording import at_value, joined, noun, spoken, told_apart
+from ..analysis.wording import LOSSES, at_value, joined, noun, spoken, told_apart
 from ..config import question as questions
 from ..text import number, some, value_text
 from . import headlines
@@ -211,7 +211,7 @@ def best(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
     # Of a question on anything else it is said that this is the best for the test loss.
     of_loss = analysis.run.config.question.get("measure", "test_loss") == "test_loss"
     others = len(first) - len(at_level)
-    headline = headlines.best(at_level, analysis.margin, joined(where) if where else "", of_loss, others)
+    headline = headlines.best(kind, at_level, analysis.margin, joined(where) if where else "", of_loss, others)
     if lead.level in shown[lead.problem].at_start:
         headline = headlines.nothing_trained(kind, lead.level)
     return Section("best", title, tuple(tables), told, headline=headline)
@@ -232,7 +232,8 @@ def _best_table(kind, problem, families):
     for rows in families[:MOST_LINES]:
         tried = f"{len(rows)}: {value_text(rows[0].value)} to {value_text(rows[-1].value)}"
         some = any(row.reached for row in rows)
-        outcome = ("none at equal train loss" if some else "none reached it", "-", "-", "-")
+        few = "none at equal train loss" if kind in LOSSES else "none in most seeds"
+        outcome = (few if some else "none reached it", "-", "-", "-")
         winner = next((row for row in rows if row.best), None)
         if winner is not None:
             value = value_text(winner.value) + (f" ({winner.edge} tried)" if winner.edge else "")

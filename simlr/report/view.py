@@ -201,7 +201,7 @@ class View:
         if self.rival is None or self.rows[self.rival, self.last].pairs < self.fewest:
             return f"Test loss of {self.spoken(self.base)} over the seeds, at {self.where}"
         row = self.rows[self.rival, self.last]
-        share, pairs = f"{100 * row.above_1:.0f} %", many(row.pairs, "seed")
+        share, pairs = f"{100 * row.above_1:.0f} %" if row.above_1 else "none", many(row.pairs, "seed")
         names = f"{self.spoken(self.rival)} has a lower test loss than {self.spoken(self.base)}"
         little = f", by less than {100 * MARGIN:g} % in most" if max(row.ratio, 1.0 / row.ratio) <= 1.0 + MARGIN else ""
         return f"{names} in {share} of {pairs}{little}, at {self.where}"

@@ -9,7 +9,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from ..errors import Faults, InputError, unknown
+from ..errors import Faults, InputError, of_keys, unknown
 from ..inputs import rules, vectors
 from ..inputs.parameters import REQUIRED, Parameter, missing_kind, read_parameters
 from ..inputs.parameters import check_keys as refuse_unknown_keys
@@ -193,8 +193,9 @@ def _rates_in(key, path, column, column_given, header):
         raise InputError(f"{key}.column: an NPY file has no columns")
     if isinstance(column, bool) or not isinstance(column, int | str):
         rules.refuse(f"{key}.column", "a column's name or number", column)
-    values = vectors.read_vector(path) if path.suffix == ".npy" else vectors.read_column(path, column, header)
-    return rate_list(f"{path}: learning_rates", values)
+    with of_keys({str(path): f"{key}.file"}):
+        values = vectors.read_vector(path) if path.suffix == ".npy" else vectors.read_column(path, column, header)
+        return rate_list(f"{path}: learning_rates", values)
 
 
 def build(key: str, name: str, unit: str, tables: list[dict], max_steps: int) -> Schedule:

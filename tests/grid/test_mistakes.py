@@ -33,6 +33,18 @@ MISTAKES = {
         ('noise=[{kind = "gradient", sigma = [0.1, -1.0]}]',),
         "noise 'gradient'.sigma must be a finite number >= 0, got -1.0",
     ),
+    "an optimizer within a schedule": (
+        ('schedule.0.optimizer={kind = "adam"}',),
+        "schedule 's': unknown key 'optimizer'; every schedule is run with each [[optimizer]] table",
+    ),
+    "a word of a kind": (
+        ('schedule.0.kind="plateau"',),
+        "schedule 's': unknown kind 'plateau'; did you mean 'reduce_on_plateau'?",
+    ),
+    "a field of the table": (
+        ('problem.target="a"', 'problem.file="bad.csv"'),
+        "problem.file: bad.csv, line 3, column 'b': '1,107.5' is not a number: thousands seem set off",
+    ),
     "too many train rows": (
         ("problem.train_rows=[30, 100]",),
         "problem: train_rows = 100 and test_rows = 0 need more than the 60 rows of mine.csv",
@@ -52,19 +64,19 @@ MISTAKES = {
     ),
     "no such table": (
         ('problem.file="mine.cvs"',),
-        "mine.cvs: cannot be read: No such file or directory; did you mean mine.csv?",
+        "problem.file: mine.cvs: cannot be read: No such file or directory; did you mean mine.csv?",
     ),
     "no such column": (
         ('problem.target="z"',),
-        "mine.csv: target column: unknown name 'z'; valid are 'a', 'b', 'c', 'y'",
+        "problem.target: mine.csv: target column: unknown name 'z'; valid are 'a', 'b', 'c', 'y'",
     ),
     "no such feature": (
         ('problem.columns=["a", "q"]',),
-        "mine.csv: columns: unknown name 'q'; valid are 'a', 'b', 'c', 'y'",
+        "problem.columns: mine.csv: columns: unknown name 'q'; valid are 'a', 'b', 'c', 'y'",
     ),
     "numbers that are no classes": (
         ('problem.loss="softmax"', 'problem.target="y"'),
-        "mine.csv: the target 'y' holds ",
+        "problem.file: mine.csv: the target 'y' holds ",
     ),
     "features without a number": (
         ('problem.features="relu"',),
@@ -112,6 +124,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.toml").write_text(GRID)
     (tmp_path / "mine.csv").write_text(ROWS)
+    (tmp_path / "bad.csv").write_text(ROWS.replace("\n1,1,", '\n1,"1,107.5",', 1))
     return tmp_path
 
 
@@ -123,7 +136,7 @@ def test_whatever_is_wrong_with_a_grid_its_file_is_named(mistake, folder, capsys
     assert grid_command(["mine.toml", "--dry-run", *arguments]) == 2
     told = capsys.readouterr().err
     assert told.startswith(f"simlr: mine.toml: {said}") and len(told.splitlines()) == 1
-    assert {path.name for path in folder.iterdir()} == {"mine.toml", "mine.csv"}
+    assert {path.name for path in folder.iterdir()} == {"mine.toml", "mine.csv", "bad.csv"}
 
 
 def test_the_grid_of_the_mistakes_is_right(folder, capsys):

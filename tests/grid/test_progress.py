@@ -105,7 +105,9 @@ def test_functions_are_counted_as_numba_tells(clock):
             assert told[-1].left == 6.0  # 2 done, 2 to come
             other.inner.overloads[()] = 1  # from the cache
             top.overloads[()] = 1
-    assert told[-1] == (3, 3, 6.0, 0.0, False)
+    assert told[-1] == (4, 4, 6.0, 0.0, False)
+    totals = [state.total for state in told]
+    assert totals == sorted(totals)
     with event.trigger_event("numba:compile", data={"dispatcher": top}):
         assert not told[-1].active  # nobody listens
 

@@ -613,7 +613,7 @@ BAD_FILES = [
     ("m.npz", b"PK", "not a readable NPZ file"),
     ("m.h5", b"PK", "not a readable HDF5 file"),
     ("m.csv", b"", "no rows of numbers"),
-    ("m.csv", b"1,2\n3\n", "line 2: 1 fields, expected 2"),
+    ("m.csv", b"1,2\n3\n", "line 2: 1 field, expected 2"),
     ("m.csv", b"1,2\n3,x\n", "line 2: 'x' is not a number"),
     ("none.npy", None, "cannot be read: No such file or directory"),
     ("none.csv", None, "cannot be read: No such file or directory"),

@@ -153,7 +153,7 @@ def test_a_value_is_told_on_hover_and_by_the_keys(browser):
     assert browser.run(shown) == []
     browser.move(*place)
     (told,) = browser.run(shown)
-    assert re.fullmatch(r"annealed; train loss: 1e-06; test loss / train loss: 0\.75", told), told
+    assert re.fullmatch(r"annealed; train loss: 1e-6; test loss / train loss: 0\.75", told), told
     browser.run("document.getElementById('test-against-train-plot').focus()")
     browser.type("#test-against-train-plot", "\ue014")  # the right arrow
     (other,) = browser.run(shown)

@@ -2,8 +2,11 @@
 
 import csv
 import html
+import math
 import re
 from collections import Counter
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ import runs
 
 import simlr
 from simlr.analysis import budgets, comparison, families, pairs
+from simlr.analysis.on_page import groups
 from simlr.analysis.run_analysis import Analysis
 from simlr.analysis.wording import at_value, spoken, told_apart
 from simlr.errors import InputError
@@ -342,7 +346,40 @@ def test_the_best_at_the_edge_is_said_in_the_headline():
     run = simlr.run(runs.grid(schedule=rates, stop=stop, **QUIET))
     told = of_section(run, "best").headline
     assert re.search(r"the (lowest|highest) tried: a better one may lie beyond", told), told
-    assert headlines.best([], 0.02) == ""
+    assert headlines.best("steps", [], 0.02) == ""
+
+
+def choice(value, test_loss, **changed):
+    """A `Choice` of a family, so far as its sentence needs it."""
+    row = {"family": "constant", "parameter": "learning_rate", "value": value, "test_loss": test_loss, "edge": ""}
+    row |= {"best": False, "below_level": False, "win_share": 0.0}
+    return SimpleNamespace(**(row | changed))
+
+
+def test_a_value_that_ends_at_less_train_loss_is_among_no_best():
+    rows = [choice(0.1, 1.0, best=True, win_share=1.0), choice(0.3, 1.001), choice(1.0, 1.0, below_level=True)]
+    left = "1 of 3 left out that end at less train loss"
+    told = headlines.best("train_loss", [rows], 0.02)
+    assert told == f"The best learning rate: any from 0.1 to 0.3, 2 % apart at most, {left} (constant)"
+    told = headlines.best("train_loss", [[rows[0], rows[2]]], 0.02)
+    assert told == "The best learning rate: 0.1, 1 of 2 left out that end at less train loss (constant)"
+    none = [choice(0.1, math.nan), choice(0.3, math.nan)]
+    assert headlines.best("train_loss", [none], 0.02).endswith("gets there at equal train loss in most seeds")
+    assert headlines.best("steps", [none], 0.02) == "No value that was tried gets there in most seeds"
+
+
+def test_what_can_be_compared_is_shown_before_all_others():
+    """Large rates end far below the level with the highest ratios, and cannot be compared."""
+    rates = [{"name": "rates", "kind": "constant", "learning_rate": [0.01, 0.012, 0.9, 0.8, 0.7]}]
+    run = simlr.run(runs.grid(schedule=rates, stop={"train_loss": [0.1], "max_steps": 10_000}, **QUIET))
+    (group,) = groups(Analysis(run).rows, 3).values()
+    assert group.shown[:2] == ["rates[learning_rate=0.01]", "rates[learning_rate=0.012]"]
+    aside = [pair for pair in Analysis(run).against.values() if pair.outcome == comparison.APART]
+    told = headlines.against("train_loss", aside, 0.02, others=40)
+    begins = "None of 2 schedules, those of the highest ratios among 40 schedules, can be compared with rates at"
+    assert told.startswith(begins), told
+    caption = figures.against(View(run, Analysis(run).rows), list(Analysis(run).against.values()), "title").caption
+    assert "at most 1 % of the level's excess over the floor count as equal" in caption
 
 
 def test_values_that_end_alike_are_not_called_the_best():
@@ -364,7 +401,7 @@ def test_values_that_end_alike_are_not_called_the_best():
         ("100-steps[batch_size=1,optimizer=gd]", "100-steps at batches of 1 and optimiser gradient descent"),
         (
             "constant[learning_rate=0.003], gd, minibatch[batch_size=8,sampling=epochs]",
-            "constant, gradient descent, mini-batches at learning rate 0.003, batches of 8 and sampling epochs",
+            "constant, gradient descent, mini-batches at learning rate 0.003, batches of 8 and shuffled epochs",
         ),
         ("own[milestones=[10,20],gamma=0.5]", "own at milestones [10,20] and gamma 0.5"),
         ("named[so]", "named[so]"),
@@ -450,6 +487,8 @@ def test_few_seeds_and_small_differences_are_said_to_be_such():
     assert "near has a lower test loss than flow in " in view.sentence_of_wins()
     assert ", by less than 2 % in most, at train loss 0.01" in view.sentence_of_wins()
     assert view.sentence_of_ratios({"near": [view.rows["near", 1e-2]]}) == view.sentence()
+    view.rows["near", 1e-2] = replace(view.rows["near", 1e-2], above_1=0.0)
+    assert f"than flow in none of {run.seed.size} seeds, by less" in view.sentence_of_wins()
     run = simlr.run(runs.grid(schedule=[FLOW, near], stop=stop, seeds__count=8, **QUIET))
     assert View(run, Analysis(run).rows).sentence().endswith("8 seeds are too few to say which schedule is better")
 
@@ -489,6 +528,12 @@ def test_few_seeds_and_small_differences_are_said_to_be_such():
         ),
         (["small, gd", "small, nesterov[momentum=0.9]"], ["gradient descent", "Nesterov, momentum 0.9"]),
         (["only[learning_rate=0.1]"], ["only, rate 0.1"]),
+        # What is the same wherever it is, is left out where there is no room for it.
+        (
+            [f"noisy[batch_size=2,noise=labels,sampling=replacement,sigma={sigma}]" for sigma in (0.1, 1.0)]
+            + ["noisy"],
+            ["label noise, sigma 0.1", "label noise, sigma 1", "noisy"],
+        ),
         (["named[so]", "other"], ["named[so]", "other"]),
         (["same[learning_rate=0.1]", "same[rate=0.1]"], ["rate 0.1", "rate 0.1"]),
         ([], []),

@@ -119,7 +119,9 @@ REFUSED = {
     "seeds.count": {"seeds": {"count": 8, "root": 3}},
     "seeds.root": {"seeds": {"count": 9, "root": 4}},
     "problem.kind": {"problem": {"kind": "nakkiran2020"}},
-    "stop.excess_train_loss": {"stop": {"excess_train_loss": [0.1], "max_steps": 200}},
+    "the rule of [stop] is train_loss in, excess_train_loss in": {
+        "stop": {"excess_train_loss": [0.1], "max_steps": 200}
+    },
     "stop.max_steps": {"stop": {"train_loss": [1.5], "max_steps": 300}},
     "record.points": {"record": {"points": 5, "seeds": 5}},
     "engine": {"engine": "auto"},

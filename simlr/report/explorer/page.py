@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 
 from ...store.run import Run
-from ...text import many, printable
+from ...text import many, powers, printable
 from ..document import document
 from .data import material
 from .picture import picture
@@ -62,9 +62,9 @@ def _body(title, name, found):
 
 def _sentence(sample, own, small, large):
     """What the setting that the page opens with gives."""
-    steps = f"{many(own.steps, 'large step')} of {own.rate:g} first"
-    first, second = (f"{_test_loss(sample, end.residual):.3g}" for end in (small, large))
-    at = f"at train loss {sample.train_floor + own.level:.3g}"
+    steps = powers(f"{many(own.steps, 'large step')} of {own.rate:g} first")
+    first, second = (powers(f"{_test_loss(sample, end.residual):.3g}") for end in (small, large))
+    at = powers(f"at train loss {sample.train_floor + own.level:.3g}")
     if large.diverged:
         return f"Small steps alone end at test loss {first}, {at}; {steps} diverge."
     return f"Small steps alone end at test loss {first} and {steps} end at test loss {second}, both {at}."

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ...analysis.comparison import APART, MARGIN
+from ...analysis.comparison import APART, MARGIN, TOLERANCE
 from ...analysis.families import likely
 from ...analysis.levels import place
 from ...analysis.on_page import MOST_GROUPS
-from ...analysis.wording import at_value, noun, spoken, told_apart
+from ...analysis.wording import LOSSES, at_value, noun, spoken, told_apart
+from ...config.stop import lands
 from ...text import MOST_NAMES, first_few, shortened, some
 from ..sections import RATE, Section, ranks_shown
 from ..view import View
@@ -125,16 +126,25 @@ def against(view: View, rows: Sequence[Any], headline: str) -> Picture | None:
     panel.set_xlim(min(low, 1.0 - MARGIN), max(high, 1.0 + MARGIN))  # no less than what counts as a difference
     panel.axvline(1.0, color="#000000", linewidth=1.0, zorder=0)
     of = f" / that of {style.plain(base)}, same seed" if len(base) <= LABEL else ", ratio in the same seed"
-    panel.set_xlabel(f"test loss{of}; left of 1: less")
+    panel.set_xlabel(f"test loss{of}; left of 1: less" if len(of) <= LABEL else f"test loss{of}\nleft of 1: less")
     style.title(figure, headline)
     levels = " or ".join(dict.fromkeys(place(view.kind, row.level) for row in compared))
     caption = (
         f"Test loss of each schedule over that of {base}, in the same seed at {levels}: median over seeds and its "
         "exact 95 % interval. Surely: at least 20 pairs, the interval beyond the margin, and a sign test that holds "
-        "after Holm's correction. Not drawn: what is not at equal train loss, or mostly not reached."
-        f"{_not_drawn(compared)}"
+        f"after Holm's correction. {_equal(view)}{_not_drawn(compared)}"
     )
     return style.Picture("against", caption, figure)
+
+
+def _equal(view):
+    """Which train losses count as equal, where stops may lie below their level, and what is not drawn."""
+    if view.kind not in LOSSES or lands(view.run.config.stop):
+        return "Not drawn: what mostly does not get there."
+    return (
+        f"Train losses that differ by at most {100 * TOLERANCE:g} % of the level's excess over the floor count as "
+        "equal. Not drawn: what is further apart, or mostly does not get there."
+    )
 
 
 def annealing(view: View, rows: Sequence[Any], headline: str) -> Picture | None:
@@ -194,10 +204,13 @@ def best(view: View, families: Sequence[Any], headline: str) -> Picture | None:
     style.legend(figure, max(panels, key=lambda panel: len(panel.get_legend_handles_labels()[0])))
     style.title(figure, headline)
     rest = len({rows[0].family for rows in chosen}) - len(names)
+    below = " Values that end at less train loss than the level are drawn, and never best."
+    below = below if any(row.below_level for rows in chosen for row in rows) else ""
     caption = (
         f"Median test loss against the value, at {at[0] if len(at) == 1 else 'the last level that is reached'}; "
         "values with which most seeds do not "
         "reach it are left out. Star: the best value; thick: those that are best in 95 % of the resamples of the seeds."
+        + below
         + (f" What lies beyond the upper edge has over {MOST_TIMES:g} times the least." if clipped else "")
         + (f" Not drawn: {rest} more." if rest > 0 else "")
     )

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...text import powers
 from . import style
 from .style import COLOURS, GRID, Picture
 
@@ -201,7 +202,7 @@ def axis_value(axis: Any, value: float) -> str | float:
 def _told(axis, value):
     """A value of an axis as text, in four digits."""
     found = axis_value(axis, value)
-    return found if isinstance(found, str) else f"{found:.4g}"
+    return found if isinstance(found, str) else powers(f"{found:.4g}")
 
 
 def _is_number(text):

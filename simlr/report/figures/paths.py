@@ -4,7 +4,7 @@ import numpy as np
 
 from ...analysis.levels import level_text
 from ...store.file_format import STATUS_REACHED
-from ...text import shortened
+from ...text import powers, shortened
 from ..view import View
 from . import plane, style
 from .style import Picture
@@ -38,7 +38,7 @@ def trajectories(view: View) -> Picture | None:
         _through(panels[1], land.test_loss, stops.values(), colors="#000000", linestyles="--", linewidths=1.2)
     style.legend(figure, panels[0])
     where = f"Both stop at train loss {level_text(level)}" + (" above the floor" if view.excess else "")
-    losses = " and ".join(f"{loss:.3g} ({shortened(name, 26)})" for name, loss in stops.items())
+    losses = " and ".join(f"{powers(f'{loss:.3g}')} ({shortened(name, 26)})" for name, loss in stops.items())
     style.title(figure, where + (f", with test loss {losses}" if known else ""))
     both = (
         (" (left)", " and of the test loss (right)", " Dashed: the test losses of the stops.") if known else ("",) * 3

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ...text import powers
 from ..view import View, most_medians
 from . import style
 from .style import Picture
@@ -99,7 +100,7 @@ def _edge_told(view):
             rate = rates[known[-1]]
             edge = f", 2 / eta {2.0 / rate:.3g}" if rate > 0.0 else ""
             parts.append(f"{values[known[-1]]:.3g} ({view.spoken(name)}{edge})")
-    return f"Sharpness at the end: {' and '.join(parts)}"
+    return powers(f"Sharpness at the end: {' and '.join(parts)}")
 
 
 def _medians(view, name, dataset):

@@ -63,7 +63,7 @@ def as_text(one: Table) -> str:
 def as_terminal(material: Material) -> str:
     """The report as text: tables of losses, what the sections say, then the verdict; the ratios are in the files."""
     parts = [printable(material.title) + "\n" + material.covers, *map(as_text, material.loss_tables)]
-    told = [section.headline for section in material.sections if section.headline]
+    told = list(dict.fromkeys(section.headline for section in material.sections if section.headline))
     parts += (
         ["\n".join(textwrap.fill(f"- {printable(text)}", WIDTH, subsequent_indent="  ") for text in told)]
         if told

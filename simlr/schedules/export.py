@@ -89,6 +89,8 @@ def export(schedule: Any, format: str, path: str | Path | None = None) -> str:
     """
     if format not in FORMATS:
         raise unknown("export", format, FORMATS, "format")
+    if getattr(schedule, "batch_size", None) is not None:
+        raise InputError(f"export {format!r}: a schedule of rates alone, and this one has batch sizes: take batches()")
     first, rates, steps = _pieces(schedule)
     check_lines(format, steps, rates.size)
     values = {"steps": steps, "first": first.tolist(), "rates": rates.tolist()}

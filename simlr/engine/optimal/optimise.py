@@ -11,6 +11,7 @@ from ...inputs.parameters import Parameter, read_parameters
 from ..stability import stability
 from .families import FAMILIES, Family, best_of, compared, heights
 from .gradient import Objective, piece_lengths, read_objective
+from .joint import JointProblem, with_batches
 from .search import Layout, Limits, Problem, Solution, geometric_lengths, grow, solve_shape, zeroed
 
 FIRST_PIECES, MOST_PIECES = 16, 400
@@ -29,6 +30,7 @@ LIMITS = (
     Parameter("peak", lambda key, value: value if value is None else rules.positive(key, value), None),
     Parameter("shape", rules.one_of(*SHAPES), "free", "of the rates after the warm-up"),
     Parameter("warmup_steps", rules.count_or_none, 0, "linear from 0 to the first rate"),
+    Parameter("samples", lambda key, value: value if value is None else rules.count(key, value), None),
 )
 
 
@@ -44,6 +46,13 @@ class Optimum(NamedTuple):
     cap_binds: bool  # whether some rate is there
     families: dict[str, Family]  # the best of each usual shape under the same limits: peak and mean loss
     evaluations: int  # losses and gradients taken by the search
+    batch_size: NDArray[np.float64] | None = None  # (P,) rows a step, where they were searched too
+
+    def batches(self) -> NDArray[np.float64]:
+        """The batch size of every step, (T,), as a real number; InputError where it was not searched."""
+        if self.batch_size is None:
+            raise InputError("this optimum is of rates alone: limits.samples searches batch sizes too")
+        return np.repeat(self.batch_size, self.lengths)
 
     def rates(self) -> NDArray[np.float64]:
         """The rate of every step, (T,)."""
@@ -55,7 +64,9 @@ class Optimum(NamedTuple):
         return {name: family.loss / best if best > 0.0 else np.inf for name, family in self.families.items()}
 
     def table(self) -> dict[str, Any]:
-        """The [[schedule]] table of a grid with these rates."""
+        """The [[schedule]] table of a grid with these rates; InputError where batch sizes go with them."""
+        if self.batch_size is not None:
+            raise InputError("a grid has no schedule of batch sizes such as this: take rates() and batches()")
         if self.lengths.size == 1:
             return {"kind": "constant", "learning_rate": float(self.learning_rate[0]), "steps": int(self.lengths[0])}
         return {
@@ -91,8 +102,9 @@ def optimise(
     limits
         {"cap": a rate, or "stability" for the lowest of `simlr.stability(...).limit`; "peak": the highest rate exactly,
         which goes with a shape; "shape": "monotone" for rates that never rise, "unimodal" for rates that rise, then
-        fall; "warmup_steps": W, rates t / W times the first one in the first W steps, part of T}. Without a cap no rate
-        is above 2 (1 + momentum) over the smallest curvature above 0.
+        fall; "warmup_steps": W, rates t / W times the first one in the first W steps, part of T; "samples": D}. Without
+        a cap no rate is above 2 (1 + momentum) over the smallest curvature above 0. With D the batch sizes of fresh
+        rows are searched too: real numbers, the noise's own or more, that sum to D over the T steps.
     starts
         How many starts: the usual shapes with their best peaks, the best one first, then random ones around it.
 
@@ -117,7 +129,12 @@ def optimise(
         raise InputError("noise.batch_size must be one number here")
     length, begun = rules.count("steps", steps), rules.count("starts", starts)
     allowed = read_limits(limits, length, objective, (curvature, noise, optimizer))
-    return _result(*search(objective, length, allowed, pieces, begun), allowed)
+    if allowed.samples is None:
+        return _result(*search(objective, length, allowed, pieces, begun), allowed)
+    even = objective._replace(batch=allowed.samples / length)
+    problem, best, _ = search(even, length, allowed._replace(samples=None), pieces, begun)
+    most = MOST_PIECES if pieces is None else problem.layout.lengths.size
+    return _result(*with_batches(problem, best, allowed, allowed.samples, float(objective.batch), most), allowed)
 
 
 def search(
@@ -137,12 +154,29 @@ def search(
 
 def _result(problem: Problem, best: Solution, gap: float, limits: Limits) -> Optimum:
     """The Optimum, with the families that it is held against."""
-    layout, objective = problem.layout, problem.objective
-    rates, lengths = layout.all_rates(best.rates), layout.all_lengths
-    loss = objective.evaluate(rates, lengths, slopes=False).loss
-    families = usual_shapes(objective, int(lengths.sum()), limits)
-    binds = cap_binds(best.rates, limits)
-    return Optimum(rates, lengths, loss, best.gradient_norm, gap, limits.largest, binds, families, problem.evaluations)
+    layout, objective, batch = problem.layout, problem.objective, None
+    rates, lengths = layout.all_rates(best.rates[: layout.lengths.size]), layout.all_lengths
+    families = usual_shapes(_at_one_batch(objective, limits, lengths), int(lengths.sum()), limits)
+    if isinstance(problem, JointProblem):
+        batch = layout.all_batches(problem.batches(best.rates[layout.lengths.size :]))
+        objective = objective._replace(batch=batch)
+    return Optimum(
+        learning_rate=rates,
+        lengths=lengths,
+        loss=objective.evaluate(rates, lengths, slopes=False).loss,
+        gradient_norm=best.gradient_norm,
+        start_gap=gap,
+        largest=limits.largest,
+        cap_binds=cap_binds(rates, limits),
+        families=families,
+        evaluations=problem.evaluations,
+        batch_size=batch,
+    )
+
+
+def _at_one_batch(objective, limits, lengths):
+    """The objective of what a joint optimum is held against: the samples spread evenly."""
+    return objective if limits.samples is None else objective._replace(batch=limits.samples / lengths.sum())
 
 
 def usual_shapes(objective: Objective, steps: int, limits: Limits) -> dict[str, Family]:
@@ -179,7 +213,22 @@ def read_limits(
         largest = cap
     if peak is not None and peak > largest:
         rules.refuse(f"{prefix}peak", f"at most the cap, {largest:g}", peak)
-    return Limits(largest, peak, shape, warmup)
+    if table["samples"] is not None:
+        _check_samples(table["samples"], steps, objective, shape, prefix)
+    return Limits(largest, peak, shape, warmup, table["samples"])
+
+
+def _check_samples(samples, steps, objective, shape, prefix):
+    """Refuse a number of samples that no batch sizes of the noise can sum to, and what is not searched beside them."""
+    from ...kernels.stochastic import expectation as kernels
+
+    if objective.kind != kernels.FRESH:
+        raise InputError(f"{prefix}samples goes with noise of kind 'fresh', whose rows they are")
+    if shape != "free":
+        raise InputError(f"{prefix}samples goes with the shape 'free', got {shape!r}")
+    least = float(np.max(objective.batch)) * steps
+    if samples < least:
+        raise InputError(f"{prefix}samples must be at least batch_size x steps = {least:,.10g}, got {samples:,}")
 
 
 def _lengths(pieces, steps):

@@ -26,12 +26,13 @@ class Limits(NamedTuple):
     peak: float | None  # what the highest rate is, where that is given
     shape: str  # "free", "monotone" or "unimodal"
     warmup_steps: int  # linear from 0 to the first rate
+    samples: int | None = None  # of all steps, where batch sizes are searched too
 
 
 class Solution(NamedTuple):
     """Where a search ended."""
 
-    rates: Array  # (P,) of the pieces after the warm-up
+    rates: Array  # (P,) of the pieces after the warm-up; of a `JointProblem` (2 P,), with the weights of their batches
     value: float  # logarithm of the mean loss
     gradient_norm: float  # largest entry of its projected gradient by the logarithms that are free
     evaluations: int
@@ -58,6 +59,16 @@ class Layout:
         """The derivative by the free pieces' rates from that by all."""
         found = by_all[self.warmup_steps :].copy()
         found[0] += by_all[: self.warmup_steps] @ (np.arange(self.warmup_steps) / max(self.warmup_steps, 1))
+        return found
+
+    def all_batches(self, batch: Array) -> Array:
+        """The batch size of every piece: the warm-up has the first free piece's."""
+        return np.concatenate([np.full(self.warmup_steps, batch[0]), batch])
+
+    def sums_of_free(self, of_all: Array) -> Array:
+        """What every piece has, added up where pieces have one batch size: (P,)."""
+        found = of_all[self.warmup_steps :].copy()
+        found[0] += of_all[: self.warmup_steps].sum()
         return found
 
     def halved(self, chosen: NDArray[np.bool_]) -> "Layout":
@@ -92,12 +103,21 @@ class Problem:
 
     def slopes(self, rates: Array) -> tuple[float, Array]:
         """The logarithm and its derivative by each rate (not by its logarithm)."""
+        value, by_rate, _ = self.differentiated(self.objective, rates)
+        return value, self.layout.by_free(by_rate)
+
+    def differentiated(self, objective: Objective, rates: Array) -> tuple[float, Array, Array]:
+        """The logarithm for an objective, and its derivatives by rate and batch size of every piece."""
         self.evaluations += 1
-        found = self.objective.evaluate(self.layout.all_rates(rates), self.layout.all_lengths)
+        found = objective.evaluate(self.layout.all_rates(rates), self.layout.all_lengths)
         loss = float(found.loss.mean())
         with np.errstate(invalid="ignore"):  # of a loss beyond all numbers the derivative is none
-            by_all = found.learning_rate.mean(axis=0) / max(loss, self._least)
-            return self._log(loss), self.layout.by_free(by_all)
+            by_all = [slope.mean(axis=0) / max(loss, self._least) for slope in found[1:]]
+        return self._log(loss), by_all[0], by_all[1]
+
+    def of_layout(self, layout: Layout) -> "Problem":
+        """The same in other pieces."""
+        return Problem(self.objective, layout)
 
 
 def _shape_matrix(count, peak):
@@ -173,6 +193,8 @@ def _shaped(start, peak_at, limits, low, top):
 
 def solve_shape(problem: Problem, rates: Array, limits: Limits, most: int = 1000) -> Solution:
     """`solve` under the limits' shape; for "unimodal" the highest piece is moved while that makes the loss less."""
+    if limits.samples is not None:
+        return solve(problem, rates, limits, most=most)
     if limits.shape == "free":
         return _solve_free(problem, rates, limits, most)
     if limits.shape == "monotone":
@@ -228,24 +250,26 @@ def grow(problem: Problem, found: Solution, limits: Limits, most_pieces: int) ->
     """Halve the pieces whose halves want different rates, and solve again, until the loss hardly falls.
 
     At the optimum of some pieces the derivatives by the two halves of each add to 0; how far they differ is what a cut
-    would gain. Cut are those with a tenth of the largest difference or more.
+    would gain. Cut are those with a tenth of the largest difference or more. Where weights are searched beside the
+    rates, they follow in `found.rates`.
     """
-    while found.rates.size < most_pieces:
-        layout = problem.layout
+    while problem.layout.lengths.size < most_pieces:
+        layout, kinds = problem.layout, found.rates.size // problem.layout.lengths.size
         cut = layout.lengths > 1
         if not cut.any():
             break
         halves = layout.halved(cut)
         owner = np.repeat(np.arange(cut.size), 1 + cut)
-        _, slope = Problem(problem.objective, halves).slopes(found.rates[owner])
+        numbers = found.rates.reshape(kinds, -1)
+        slope = problem.of_layout(halves).slopes(numbers[:, owner].reshape(-1))[1].reshape(kinds, -1)
         starts = np.flatnonzero(np.diff(owner, prepend=-1))
         ends = np.append(starts[1:], owner.size) - 1
-        gain = np.where(cut, np.abs(slope[starts] - slope[ends]) * found.rates, 0.0)
-        room = most_pieces - found.rates.size
+        gain = np.where(cut, (np.abs(slope[:, starts] - slope[:, ends]) * numbers).sum(axis=0), 0.0)
+        room = most_pieces - cut.size
         chosen = cut & (gain >= max(0.1 * gain.max(), np.sort(gain)[-min(room, gain.size)]))
-        finer = Problem(problem.objective, layout.halved(chosen))
+        finer = problem.of_layout(layout.halved(chosen))
         finer.evaluations = problem.evaluations + 1
-        better = solve_shape(finer, np.repeat(found.rates, 1 + chosen), limits)
+        better = solve_shape(finer, np.repeat(numbers, 1 + chosen, axis=1).reshape(-1), limits)
         gained = found.value - better.value
         if better.value <= found.value:
             problem, found = finer, better

@@ -23,12 +23,11 @@ class JointProblem(Problem):
     def __init__(self, objective: Objective, layout: Layout, samples: int):
         super().__init__(objective, layout)
         self._samples, self._least_batch = samples, float(objective.batch)
-        # Of each weight: the warm-up's steps have the first piece's batch.
-        self._steps = layout.sums_of_free(layout.all_lengths).astype(np.float64)
 
-    def of_layout(self, layout: Layout) -> "JointProblem":
-        """The same in other pieces."""
-        return JointProblem(self.objective, layout, self._samples)
+    @property
+    def _steps(self):
+        """(P,) steps of each weight: those of the warm-up have the first piece's batch."""
+        return self.layout.sums_of_free(self.layout.all_lengths.astype(np.float64))
 
     def batches(self, weights: Array) -> Array:
         """B_k of each free piece (P,), from the weights."""

@@ -1,8 +1,9 @@
 """The search for the rates of a schedule's pieces that make the expected loss at the end least."""
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,9 +116,14 @@ class Problem:
             by_all = [slope.mean(axis=0) / max(loss, self._least) for slope in found[1:]]
         return self._log(loss), by_all[0], by_all[1]
 
-    def of_layout(self, layout: Layout) -> "Problem":
+    def of_layout(self, layout: Layout) -> Self:
         """The same in other pieces."""
-        return Problem(self.objective, layout)
+        other = copy(self)
+        other.layout, other.evaluations = layout, 0
+        return other
+
+
+AnyProblem = TypeVar("AnyProblem", bound=Problem)
 
 
 def _shape_matrix(count, peak):
@@ -246,7 +252,7 @@ def zeroed(problem: Problem, found: Solution) -> Solution:
     return found._replace(rates=rates, value=value) if value <= found.value else found
 
 
-def grow(problem: Problem, found: Solution, limits: Limits, most_pieces: int) -> tuple[Problem, Solution]:
+def grow(problem: AnyProblem, found: Solution, limits: Limits, most_pieces: int) -> tuple[AnyProblem, Solution]:
     """Halve the pieces whose halves want different rates, and solve again, until the loss hardly falls.
 
     At the optimum of some pieces the derivatives by the two halves of each add to 0; how far they differ is what a cut

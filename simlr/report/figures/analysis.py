@@ -20,6 +20,7 @@ from ...text import MOST_NAMES, first_few, shortened, some
 from ..sections import RATE, Section, ranks_shown
 from ..view import View
 from . import style
+from .limits import draw_limit
 from .optima import optima
 from .style import Picture
 
@@ -189,15 +190,18 @@ def best(view: View, families: Sequence[Any], headline: str) -> Picture | None:
     at = list(dict.fromkeys(place(view.kind, rows[0].level) for rows in chosen))
     told = told_apart(names)
     figure, panels = style.figure(len(problems), width=10.0 if len(problems) == 1 else 4.3 * len(problems) + 2.0)
-    clipped = False
+    clipped = limited = False
     for panel, problem in zip(panels, problems, strict=True):
-        for rows in [rows for rows in chosen if rows[0].problem == problem and rows[0].family in names]:
+        here = [rows for rows in chosen if rows[0].problem == problem and rows[0].family in names]
+        for rows in here:
             where = place(view.kind, rows[0].level)
             text = told[rows[0].family] + (f", {where}" if len(at) > 1 and where not in told[rows[0].family] else "")
             _draw_family(panel, style.line(names.index(rows[0].family)), text, rows)
         style.log_where_wide(panel, [line.get_ydata() for line in panel.get_lines()])
         clipped |= _leave_room(panel)
         style.positive_axis(panel, "x", [value for line in panel.get_lines() for value in line.get_xdata()])
+        for rows in here if rates else ():
+            limited |= draw_limit(view, panel, rows[0].schedule, problem, style.line(names.index(rows[0].family)))
         panel.set_xlabel(style.plain(noun(chosen[0][0].parameter).name))
         panel.set_title(_problem_text(problem))
     panels[0].set_ylabel("test loss, median over seeds")
@@ -212,6 +216,7 @@ def best(view: View, families: Sequence[Any], headline: str) -> Picture | None:
         "reach it are left out. Star: the best value; thick: those that are best in 95 % of the resamples of the seeds."
         + below
         + (f" What lies beyond the upper edge has over {MOST_TIMES:g} times the least." if clipped else "")
+        + (" Dotted: the largest constant rate at which the mean loss stays bounded." if limited else "")
         + (f" Not drawn: {rest} more." if rest > 0 else "")
     )
     return style.Picture("best", caption, figure)

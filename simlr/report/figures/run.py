@@ -17,6 +17,7 @@ from ...analysis.verdict import paper_of
 from ...text import number
 from ..view import GRID_POINTS, View, most_medians
 from . import style
+from .limits import draw_floor
 from .paths import trajectories
 from .progress import ACCURACY, SHARPNESS, SPARSITY, accuracy, sharpness, sparsity
 from .style import Picture
@@ -249,6 +250,7 @@ def course(view: View) -> Picture | None:
     axis = "time: sum of learning rates, plus flow time" if view.has_flow else "step"
     panels[-1].set_xlabel(axis)
     _limit(view, panels[:2], drawn)
+    floors = [name for name in drawn if draw_floor(view, panels[0], name, style.schedule_line(view, name))]
     if panels[-1].get_yscale() == "log":
         bottom, top = panels[-1].get_ylim()
         panels[-1].set_ylim(max(bottom, LEAST_RATE * top), top)
@@ -264,6 +266,7 @@ def course(view: View) -> Picture | None:
         f"{'A gradient flow takes no steps and has no learning rate. ' * view.has_flow}"
         f"{'Rates in units of 1/sharpness are drawn with the median sharpness. ' * scaled}"
         f"{'Bands: quartiles of rates that follow the loss of each seed. ' * lowered}"
+        f"{'Horizontal, dotted: where a constant rate settles. ' * bool(floors)}"
         f"{view.left_out.strip()}{view.problem}"
     )
     return style.Picture("course", caption, figure)

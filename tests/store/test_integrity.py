@@ -16,6 +16,7 @@ import simlr
 from simlr.engine.environment import code_digest
 from simlr.errors import DamageError, InputError, RunError
 from simlr.problems import lapack
+from simlr.report import __main__ as report
 from simlr.store import file_io, guard, writer
 from simlr.store.metadata import survey
 from simlr.store.verify import verify
@@ -112,6 +113,18 @@ def test_a_block_that_changed_is_an_error_wherever_it_is_looked_at(copy, name, w
     np.testing.assert_array_equal(run.part("test_loss", slice(None), slice(7, 9)), whole.test_loss[:, 7:9])
     done = runs.command(copy, cwd=".", module="simlr.report")
     assert "block 0 (seeds 0 to 6)" in runs.assert_refused(done)
+    runs.assert_same_bits(simlr.run(runs.grid(), copy, resume=True), whole)
+
+
+@pytest.mark.parametrize("name", ["seed", "draw"])
+def test_a_changed_coordinate_is_shown_nowhere(name, copy, whole, capsys):
+    """Which seed, and which problem, a number belongs to."""
+    flip(copy, name, 9, 2)
+    for look in (lambda run: run[name], lambda run: run.test_loss):
+        with pytest.raises(DamageError, match=rf"run\.h5: is damaged: dataset {name} is not what was"):
+            look(simlr.load(copy))
+    assert report.main([copy, "--out", "made", "--format", "csv"]) == 2
+    assert f"run.h5: is damaged: dataset {name} is not what was written" in capsys.readouterr().err
     runs.assert_same_bits(simlr.run(runs.grid(), copy, resume=True), whole)
 
 

@@ -75,6 +75,36 @@ def test_a_sync_that_fails_once_ends_the_run_and_marks_nothing_after_it(which, n
     runs.assert_same_bits(simlr.run(runs.grid(), "run.h5", resume=True), whole)
 
 
+@pytest.mark.parametrize("kind", ["error", "cut short", "cut short for a moment"])
+def test_a_read_that_fails_is_one_line_that_names_the_file(kind, copy, whole, monkeypatch):
+    """A disk that gives no more, or a file that is cut short while it is looked at."""
+    calls, fails_at, pread = [], [1 << 62], file_io.pread
+
+    def failing(descriptor, size, offset):
+        calls.append(None)
+        found = pread(descriptor, size, offset)
+        if len(calls) < fails_at[0] or (kind.endswith("moment") and len(calls) > fails_at[0]):
+            return found
+        if kind == "error":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return found[: len(found) // 2]
+
+    monkeypatch.setattr(file_io, "pread", failing)
+    for look in (verify, simlr.load, lambda path: simlr.run(runs.grid(), path, resume=True)):
+        fails_at[0] = 1 << 62
+        calls.clear()
+        look(copy)
+        for first in {2, len(calls) // 2, len(calls) - 1}:
+            calls.clear()
+            fails_at[0] = first
+            try:
+                look(copy)
+            except (InputError, RunError) as error:
+                assert "run.h5: " in str(error) and len(str(error).splitlines()) == 1
+    fails_at[0] = 1 << 62
+    runs.assert_same_bits(simlr.load(copy), whole)
+
+
 # ---- marks and checksums ----
 
 

@@ -73,7 +73,7 @@ def crash_points(folder):
     if not shim:
         raise SystemExit("the crash points need Linux and a C compiler")
     lines, lost = [], []
-    for pair in (("create", "resume"), ("overwrite", "merge")):
+    for pair in (("create", "resume"), ("overwrite", "merge"), ("extend",)):
         started = [
             crashes.start(shim, "canned", *(f"{stage}:{mode}:{step}" for mode, step in STEPS.items())) for stage in pair
         ]

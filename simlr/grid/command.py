@@ -212,6 +212,8 @@ def _extend(job, out, options):
         extension = Extension(job, out, options.threads, options.accept_other, workers=workers, origin=origin)
         plan = job.plan
         told = f"{extension.reused:,} cells of {plan.cells:,} are there, {extension.computed:,} are computed"
+        if extension.moved:
+            told += f" ({extension.moved:,} seeds become another shard's; shards that are joined first keep them)"
         if not options.dry_run:
             _run_extension(extension, job, out, options, workers, told)
             return _tell_outcome(out, options)

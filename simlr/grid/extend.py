@@ -117,6 +117,11 @@ class Extension:
         """How many cells are taken over."""
         return self._job.plan.cells - self.computed
 
+    @property
+    def moved(self) -> int:
+        """How many seeds of a shard are another's in the grid; what the file has of them is not taken over."""
+        return self._old.plan.seeds - int((self._growth.seed != NEW).sum())
+
     def run(
         self,
         progress: Callable[[int, int], None] | None = None,

@@ -2,11 +2,14 @@
 
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import DamageError
+from ..inputs.files import reading
 from . import file_format, file_io
 
 BYTES_AT_ONCE = 1 << 24
@@ -37,10 +40,12 @@ def end_checksum(wall_seconds: float, finished_at: float) -> int:
 
 
 class Blocks:
-    """The blocks of a file that is open for reading at least.
+    """The blocks of a file that is open for reading at least. InputError, with its name, where it cannot be read.
 
     Parameters
     ----------
+    path : str or Path
+        The file, as errors name it.
     descriptor : int
         The open file.
     plan : Plan
@@ -49,7 +54,8 @@ class Blocks:
         Where its datasets lie, by name.
     """
 
-    def __init__(self, descriptor, plan, places):
+    def __init__(self, path, descriptor, plan, places):
+        self.path = Path(path)
         self._descriptor, self._plan, self._places = descriptor, plan, places
         self._fields = file_format.block_fields(plan)
         self._ends = [*plan.block_starts.tolist(), plan.seeds]
@@ -100,9 +106,7 @@ class Blocks:
         for field in self._fields:
             for offset, size in self._spans(field, *self.ends(block)):
                 for first in range(0, size, BYTES_AT_ONCE):
-                    crc = zlib.crc32(
-                        file_io.pread(self._descriptor, min(BYTES_AT_ONCE, size - first), offset + first), crc
-                    )
+                    crc = zlib.crc32(self._bytes(min(BYTES_AT_ONCE, size - first), offset + first), crc)
         return crc == self._get("block_crc32", block)[0]
 
     def read(self, block: int) -> dict[str, NDArray] | None:
@@ -110,7 +114,7 @@ class Blocks:
         crc, data = 0, {}
         for field in self._fields:
             spans = self._spans(field, *self.ends(block))
-            data[field] = b"".join(file_io.pread(self._descriptor, size, offset) for offset, size in spans)
+            data[field] = b"".join(self._bytes(size, offset) for offset, size in spans)
             crc = zlib.crc32(data[field], crc)
         if crc != self._get("block_crc32", block)[0]:
             return None
@@ -137,7 +141,12 @@ class Blocks:
 
     def holds(self, values: NDArray, offset: int) -> bool:
         """Whether the file has these values at a place, in bytes from its start."""
-        return file_io.pread(self._descriptor, values.nbytes, offset) == values.tobytes()
+        return self._bytes(values.nbytes, offset) == values.tobytes()
+
+    def _bytes(self, size, offset):
+        """Bytes from a place of the file, fewer where it ends before."""
+        with reading(self.path):
+            return file_io.pread(self._descriptor, size, offset)
 
     def _spans(self, field, first, last):
         """Offset and size of the contiguous pieces of a block's part of a dataset, in the order of its array."""
@@ -157,4 +166,7 @@ class Blocks:
         """All numbers of a short dataset, or one."""
         place = self._places[name]
         size = place.bytes if index is None else place.dtype.itemsize
-        return np.frombuffer(file_io.pread(self._descriptor, size, place.start + (index or 0) * size), place.dtype)
+        data = self._bytes(size, place.start + (index or 0) * size)
+        if len(data) < size:
+            raise DamageError(f"{self.path}: was cut short meanwhile")
+        return np.frombuffer(data, place.dtype)

@@ -106,7 +106,7 @@ def begin(
         lay_out(descriptor, plan, attributes, small)
         with h5py.File(new, "r", locking=False) as file:
             places = places_of(file)
-        fill_indices(descriptor, plan, places)
+        fill_indices(path, descriptor, plan, places)
         for field in file_format.ledger_fields():
             # Written, so that a disk which fills up later still has the place where blocks are noted as done.
             file_io.pwrite(descriptor, bytes(places[field.name].bytes), places[field.name].start)

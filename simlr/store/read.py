@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .. import resources
 from ..errors import DamageError
-from . import guard
+from . import file_format, guard
 from .blocks import end_checksum
 from .metadata import attributes_of, check_datasets, check_own, dims_of, looked_into, said_of, status_of
 from .run import Run
@@ -46,6 +46,9 @@ class FileSource:
         if not text or not always <= set(self.dims):
             raise DamageError(f"{self.path}: is damaged (something that every run has is missing)")
         self._file, self._checked = None, np.zeros(0, dtype=bool)
+        # Coordinates along the seeds, which neither the seal nor a block's checksum covers.
+        self._unchecked = set() if is_study else {name for name, dims in self.dims.items() if dims == ("seed",)}
+        self._unchecked -= file_format.BLOCK_DATASETS
         if not is_study:
             self._check_end()
 
@@ -78,8 +81,10 @@ class FileSource:
         InputError
             Where it does not fit in the memory.
         DamageError
-            Where it cannot be read.
+            Where it cannot be read, or numbers the seeds otherwise than the grid does.
         """
+        if name in self._unchecked:
+            self._check_along()
         with looked_into(self.path, self._loaded) as file:
             dataset = file[name]
             size = (dataset.size or 0) * dataset.dtype.itemsize if not where else 0
@@ -101,13 +106,11 @@ class FileSource:
 
         DamageError where one has not; False where that is because a run has begun to compute it again.
         """
-        if self._file is None:
-            self._file = opened(self.path)
-            self._checked = np.zeros(self._file.plan.blocks, dtype=bool)
+        file = self._opened()
         blocks = blocks[~self._checked[blocks]]
         if not blocks.size:
             return True
-        with self._file.blocks() as found:
+        with file.blocks() as found:
             for block in blocks.tolist():
                 if not found.fits(block):
                     if found.done()[block] != 1:
@@ -115,6 +118,21 @@ class FileSource:
                     raise DamageError(f"{self.path}: is damaged: {found.named(block)}; --resume computes it again")
         self._checked[blocks] = True
         return True
+
+    def _opened(self):
+        """Where the blocks lie, looked at once."""
+        if self._file is None:
+            self._file = opened(self.path)
+            self._checked = np.zeros(self._file.plan.blocks, dtype=bool)
+        return self._file
+
+    def _check_along(self):
+        """DamageError where the numbers along the seeds are not what the grid says; looked at once."""
+        with self._opened().blocks() as found:
+            wrong = found.damaged_indices()
+        if wrong:
+            raise DamageError(f"{self.path}: is damaged: dataset {wrong[0]} is not what was written; --resume mends it")
+        self._unchecked = set()
 
 
 class HeldSource:

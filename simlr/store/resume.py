@@ -79,7 +79,7 @@ def resume_file(
         now = os.fstat(descriptor)
         if not os.path.samestat(before, now) or before.st_size != now.st_size:
             raise RunError(f"{path}: was replaced or changed meanwhile")
-        fill_indices(descriptor, plan, places)
+        fill_indices(path, descriptor, plan, places)
         is_being_made(Path(os.path.realpath(path)), kind=lock.kind)  # what an --overwrite that was killed has left goes
         return Writer(path, descriptor, lock, plan, places)
     except BaseException as error:

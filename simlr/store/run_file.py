@@ -31,7 +31,7 @@ class Opened(NamedTuple):
         """Its `Blocks`, for the duration."""
         descriptor = HERE.open(self.path, os.O_RDONLY)
         try:
-            yield Blocks(descriptor, self.plan, self.survey.places)
+            yield Blocks(self.path, descriptor, self.plan, self.survey.places)
         finally:
             os.close(descriptor)
 

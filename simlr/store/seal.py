@@ -64,7 +64,10 @@ def state(path: str | Path) -> str:
             return CUT_SHORT
         if size < end + TAIL.size:
             return BROKEN
-        checksum, of_list, length, sealed = TAIL.unpack(file_io.pread(descriptor, TAIL.size, size - TAIL.size))
+        tail = file_io.pread(descriptor, TAIL.size, size - TAIL.size)
+        if len(tail) < TAIL.size:  # it was cut short meanwhile
+            return BROKEN
+        checksum, of_list, length, sealed = TAIL.unpack(tail)
         if sealed != SEALED or end + length + TAIL.size != size:
             return BROKEN
         listed = file_io.pread(descriptor, length, end)

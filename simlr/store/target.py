@@ -29,6 +29,7 @@ def check_target(path: Path, overwrite: bool = False, advice: str = ADVICE) -> N
     try:
         if not path.parent.is_dir():
             raise InputError(f"--out {path}: the folder {path.parent} does not exist")
+        folder = _folder_of(path)
         if path.is_dir():
             raise InputError(f"--out {path}: is a folder")
         if path.exists() and not path.is_file():
@@ -38,10 +39,20 @@ def check_target(path: Path, overwrite: bool = False, advice: str = ADVICE) -> N
         if path.exists() and os.path.getsize(path) and not seal.is_run(path):
             raise InputError(f"--out {path}: is no simlr run, so it is not replaced; name another file, or remove it")
         path.with_name(path.name + "-report").exists()  # which may be too long for a name
-        if not os.access(path.parent, os.W_OK | os.X_OK):
-            raise InputError(f"--out {path}: the folder {path.parent} may not be written to")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise InputError(f"--out {path}: the folder {folder} may not be written to")
     except OSError as error:
         raise InputError(f"--out {path}: cannot be written: {error.strerror}") from None
+
+
+def _folder_of(path):
+    """The folder in which an output is made: behind a link, that of what it names; InputError where that is nowhere."""
+    if not path.is_symlink():
+        return path.parent
+    file = Path(os.path.realpath(path))
+    if file.is_symlink() or not file.parent.is_dir():
+        raise InputError(f"--out {path}: is a link that leads nowhere: {os.readlink(path)}")
+    return file.parent
 
 
 def check_folder(folder: Path) -> None:

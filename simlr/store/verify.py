@@ -58,13 +58,14 @@ def verify(path: str | Path, progress: Callable[[int, int], None] | None = None)
     found = check(path, progress)
     if found.faults:
         raise RunError(faults_text(found))
+    name = printable(str(path))
     if found.study is not None:
         return (
-            f"{path}: sound: the run of study {found.study!r} has its seal over all {found.datasets:,} datasets; "
+            f"{name}: sound: the run of study {found.study!r} has its seal over all {found.datasets:,} datasets; "
             f"{found.bytes:,} bytes"
         )
     return (
-        f"{path}: sound: {found.blocks:,} blocks ({found.seeds:,} seeds) have their CRC-32, the metadata "
+        f"{name}: sound: {found.blocks:,} blocks ({found.seeds:,} seeds) have their CRC-32, the metadata "
         f"their seal, {found.datasets:,} datasets their shape, type and place; {found.bytes:,} bytes{_other(found)}"
     )
 

@@ -43,8 +43,8 @@ class Writer(Blocks):
     """
 
     def __init__(self, path, descriptor, lock, plan, places, place=None):
-        super().__init__(descriptor, plan, places)
-        self.path, self.lock = Path(path), lock
+        super().__init__(path, descriptor, plan, places)
+        self.lock = lock
         self.place = place or self.path
         self._uncommitted = []
         self._failure = None  # the first sync that failed; the system says it once, and the next would go well
@@ -188,17 +188,19 @@ class Writer(Blocks):
                     self._write(bytes(size), offset)
 
 
-def fill_indices(descriptor: int, plan: Plan, places: dict[str, Place]) -> None:
+def fill_indices(path: str | Path, descriptor: int, plan: Plan, places: dict[str, Place]) -> None:
     """Write the numbers along the seeds, where they are not there yet, a piece at a time.
 
     Parameters
     ----------
+    path : str or Path
+        The run file.
     descriptor : int
-        The run file, open for reading and writing.
+        The same, open for reading and writing.
     plan, places
         As of `Writer`.
     """
-    blocks = Blocks(descriptor, plan, places)
+    blocks = Blocks(path, descriptor, plan, places)
     for _, values, offset in blocks.indices():
         # In a file that is gone on with they are there already, unless it was damaged.
         if not blocks.holds(values, offset):

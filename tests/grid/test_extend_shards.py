@@ -120,6 +120,9 @@ def test_the_command_names_the_way(folder, capsys):
         assert grid_command([*more, "--shard", shard, "--dry-run"]) == 0
         assert capsys.readouterr().out.splitlines()[-1] == f"extends   {told} are computed"
         assert grid_command([*more, "--shard", shard, "--quiet"]) == 0
+    assert grid_command([*more, "--shard", "1/2", "--seeds", "80", "--dry-run"]) == 0
+    told = "0 cells of 266 are there, 266 are computed (19 seeds become another shard's; shards that are joined"
+    assert told in capsys.readouterr().out.splitlines()[-1]
     merging.merge(names, "joined.h5")
     assert grid_command([*more, "--out", "whole.h5", "--quiet"]) == 0
     runs.assert_same_bits(simlr.load("joined.h5"), simlr.load("whole.h5"))

@@ -23,7 +23,8 @@ from simlr.grid.__main__ import main as grid_main
 from simlr.inputs import arrays as array_files
 from simlr.inputs import formats, tables, toml, vectors
 from simlr.report import __main__
-from simlr.store import verify
+from simlr.store import guard, verify
+from simlr.store.read import FileSource
 
 
 @pytest.mark.parametrize("kind", fuzz.KINDS)
@@ -179,7 +180,7 @@ def test_a_key_of_very_many_parts_is_refused_at_once(folder, capsys):
         Path("grid.toml").write_text(".".join([part] * 100_000) + " = 1\n" + runs.SMALL)
         began = time.monotonic()
         assert grid_main(["grid.toml", "--dry-run"]) == 2
-        assert "a key of more than 100 parts" in capsys.readouterr().err and time.monotonic() - began < 5
+        assert "a key of more than 100 parts" in capsys.readouterr().err and time.monotonic() - began < 30
     assert grid_main(["nakkiran2020", "--dry-run", "--set", ".".join("a" * 100_000) + "=1"]) == 2
     assert len(capsys.readouterr().err) < 2000
     assert toml.read(".".join("a" * 90) + " = 1\n" + "x = '" + "1.2." * 9 + "'\n")[0]["x"].startswith("1.2.")
@@ -241,11 +242,15 @@ def test_a_dry_run_refuses_what_the_run_would(folder, capsys):
     assert not os.path.exists("run.h5")
 
 
-def test_thousands_of_parameters_of_a_problem_are_refused(folder, finished, capsys):
+def test_thousands_of_parameters_of_a_problem_are_refused(folder, finished, capsys, monkeypatch):
+    """Before any of them is read: a report would draw one and the other against each other."""
     shutil.copy(finished, "run.h5")
     with h5py.File("run.h5", "r+") as file:
         for i in range(3000):
             file.create_dataset(f"problem_p{i}", data=np.zeros(file["seed"].size))
-    began = time.monotonic()
+    read = []
+    monkeypatch.setattr(FileSource, "read", lambda source, name, where=(): read.append(name))
+    monkeypatch.setattr(guard, "PROCESSOR_SECONDS", 60)  # the file has no seal, and a slow machine is no fault of it
     assert __main__.main(["run.h5", "--out", "made"]) == 2
-    assert "has more parameters of its problem than any" in capsys.readouterr().err and time.monotonic() - began < 10
+    assert "has more parameters of its problem than any" in capsys.readouterr().err
+    assert not read and not os.path.exists("made")

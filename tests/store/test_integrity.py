@@ -16,6 +16,7 @@ import simlr
 from simlr.engine.environment import code_digest
 from simlr.errors import DamageError, InputError, RunError
 from simlr.problems import lapack
+from simlr.report import __main__ as report
 from simlr.store import file_io, guard, writer
 from simlr.store.metadata import survey
 from simlr.store.verify import verify
@@ -74,6 +75,36 @@ def test_a_sync_that_fails_once_ends_the_run_and_marks_nothing_after_it(which, n
     runs.assert_same_bits(simlr.run(runs.grid(), "run.h5", resume=True), whole)
 
 
+@pytest.mark.parametrize("kind", ["error", "cut short", "cut short for a moment"])
+def test_a_read_that_fails_is_one_line_that_names_the_file(kind, copy, whole, monkeypatch):
+    """A disk that gives no more, or a file that is cut short while it is looked at."""
+    calls, fails_at, pread = [], [1 << 62], file_io.pread
+
+    def failing(descriptor, size, offset):
+        calls.append(None)
+        found = pread(descriptor, size, offset)
+        if len(calls) < fails_at[0] or (kind.endswith("moment") and len(calls) > fails_at[0]):
+            return found
+        if kind == "error":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return found[: len(found) // 2]
+
+    monkeypatch.setattr(file_io, "pread", failing)
+    for look in (verify, simlr.load, lambda path: simlr.run(runs.grid(), path, resume=True)):
+        fails_at[0] = 1 << 62
+        calls.clear()
+        look(copy)
+        for first in {2, len(calls) // 2, len(calls) - 1}:
+            calls.clear()
+            fails_at[0] = first
+            try:
+                look(copy)
+            except (InputError, RunError) as error:
+                assert "run.h5: " in str(error) and len(str(error).splitlines()) == 1
+    fails_at[0] = 1 << 62
+    runs.assert_same_bits(simlr.load(copy), whole)
+
+
 # ---- marks and checksums ----
 
 
@@ -112,6 +143,18 @@ def test_a_block_that_changed_is_an_error_wherever_it_is_looked_at(copy, name, w
     np.testing.assert_array_equal(run.part("test_loss", slice(None), slice(7, 9)), whole.test_loss[:, 7:9])
     done = runs.command(copy, cwd=".", module="simlr.report")
     assert "block 0 (seeds 0 to 6)" in runs.assert_refused(done)
+    runs.assert_same_bits(simlr.run(runs.grid(), copy, resume=True), whole)
+
+
+@pytest.mark.parametrize("name", ["seed", "draw"])
+def test_a_changed_coordinate_is_shown_nowhere(name, copy, whole, capsys):
+    """Which seed, and which problem, a number belongs to."""
+    flip(copy, name, 9, 2)
+    for look in (lambda run: run[name], lambda run: run.test_loss):
+        with pytest.raises(DamageError, match=rf"run\.h5: is damaged: dataset {name} is not what was"):
+            look(simlr.load(copy))
+    assert report.main([copy, "--out", "made", "--format", "csv"]) == 2
+    assert f"run.h5: is damaged: dataset {name} is not what was written" in capsys.readouterr().err
     runs.assert_same_bits(simlr.run(runs.grid(), copy, resume=True), whole)
 
 

@@ -429,6 +429,15 @@ def test_a_link_is_followed(finished, folder):
     runs.assert_same_bits(simlr.load("link.h5"), simlr.load(finished))
 
 
+@pytest.mark.parametrize("target", ["none/run.h5", "link.h5"])
+@pytest.mark.parametrize("options", [{}, {"resume": True}, {"overwrite": True}])
+def test_a_link_that_leads_nowhere_is_refused_and_kept(target, options, folder):
+    os.symlink(target, "link.h5")
+    with pytest.raises(InputError, match=f"out: link.h5: is a link that leads nowhere: {target}"):
+        simlr.run(runs.grid(), out="link.h5", **options)
+    assert os.readlink("link.h5") == target and os.listdir() == ["link.h5"]
+
+
 def test_a_full_disk_is_seen_beforehand(folder, monkeypatch):
     usage = shutil.disk_usage(".")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=50_000))

@@ -314,6 +314,10 @@ def test_the_command(copy, folder, capsys):
     assert said.out.startswith("run.h5: sound: 6 blocks") and len(said.out.splitlines()) == 1 and not said.err
     assert command.grid_command(["--verify", copy, "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
+    os.rename(copy, "two\nlines.h5")
+    assert command.grid_command(["--verify", "two\nlines.h5"]) == 0
+    assert capsys.readouterr().out.startswith("two\\nlines.h5: sound: 6 blocks")
+    os.rename("two\nlines.h5", copy)
     runs.flip(copy, place_of(copy, "test_loss").start)
     damaged = runs.command("--verify", copy, cwd=folder)
     assert "run.h5: damaged: block 0 (seeds 0 to 6)" in runs.assert_refused(damaged, status=1)

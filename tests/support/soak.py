@@ -52,7 +52,7 @@ MODES = {
     "terminate": "SIGTERM at the n-th call",
 }
 SUITES = ["tests/store", "tests/grid/test_extend.py"]
-LOSSES_OF_POWER = 2000  # of each stage
+LOSSES_OF_POWER = 4000  # drawn of each stage; of these about half are new
 KILLS, WORKERS_KILLED, LONGEST_LIFE, SHORTEST_LIFE = 60, 30, 2.5, 0.3
 INPUTS = {"run": 1500}
 MOST_INPUTS = 5000
@@ -73,7 +73,7 @@ def crash_points(folder):
     if not shim:
         raise SystemExit("the crash points need Linux and a C compiler")
     lines, lost = [], []
-    for pair in (("create", "resume"), ("overwrite", "merge")):
+    for pair in (("create", "resume"), ("overwrite", "merge"), ("extend",)):
         started = [
             crashes.start(shim, "canned", *(f"{stage}:{mode}:{step}" for mode, step in STEPS.items())) for stage in pair
         ]
@@ -89,12 +89,12 @@ def crash_points(folder):
 
 def power_losses(folder):
     """What may be on the disk after a loss of power, at random moments."""
-    lines, lost = [], []
-    for name, (tried, faults) in power.search(folder, LOSSES_OF_POWER).items():
+    lines, lost, repeated = [], [], 0
+    for name, (tried, again, faults) in power.search(folder, LOSSES_OF_POWER).items():
         what = "a run of which a sync failed" if name == "failing" else STAGES[name]
         lines.append((f"{what}: states after a loss of power", tried, len(faults)))
-        lost += faults
-    return lines, lost
+        lost, repeated = lost + faults, repeated + again
+    return [*lines, ("such states that were drawn again, byte by byte, and not tried again", repeated, 0)], lost
 
 
 def random_kills(folder):

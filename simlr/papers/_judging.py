@@ -139,7 +139,7 @@ def table(judged: list[Judged]) -> Table:
     """One `Table` of all papers: every finding beside the paper's figure, every control, and what comes of it."""
     lines, notes = [], []
     for one in judged:
-        claims = [(f"{one.name}: verdict", "", "", f"{one.seconds:.1f} s", one.verdict.outcome)]
+        claims = [(f"{one.name}: verdict, {one.seconds:.1f} s", "", "", "", one.verdict.outcome)]
         findings = [("  " + cells[0], *cells[1:]) for cells in (finding.cells() for finding in one.verdict.findings)]
         lines += claims + findings
         for control, found in one.controls:

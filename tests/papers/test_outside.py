@@ -34,6 +34,8 @@ OUTSIDE = [
     ("li2026", {"study.spread": 1.0, "study.bins": 20}, COPIES),
     ("wang2026", {"study.spread": 1.0, "study.bins": 9}, COPIES),
     ("luo2025", {"study.spread": 1.0}, COPIES),
+    ("luo2025", {"study.fitted": ["constant"]}, "the claim is of fits to all of constant, cosine, two-stage"),
+    ("luo2025", {"study.sigma": 1e6}, "2 of 2 draws have no R2; their losses are beyond 1,000, or flat"),
     ("pan2022", {"study.rates": 3}, "study.rates below 7 tunes nothing"),
     ("pan2022", {"study.largest_rate": 1e-7}, "best rate is the first or the last of the mesh"),
     ("pan2022", {"study.alpha": 10.0}, "its condition number is below 100"),

@@ -93,8 +93,8 @@ class History(NamedTuple):
 
         The groups are those to the first loss of a block, of steps at nearly one rate, and the steps from there on are
         single: far fewer terms, where losses are many, than `past_sum` takes of all. Within a group neither the steps
-        nor the sum of rates to go, nor that sum before it, change by more than 2^(1/parts): laws are powers of these,
-        and the error is some 0.05 / parts^2 of a sum over the past, however soon rates fall.
+        nor the sum of rates to go, nor that sum before it, change by more than 2^(1/parts): laws are powers of these.
+        With 64 parts a sum over the past moves by at most 5e-5 of itself, as measured on rates that fall soon.
         """
         for first in range(0, self.steps.size, losses):
             at = slice(first, first + losses)

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from ..claims import evidence
 from ..claims.verdict import FAILS, NOT_RUN, UNDECIDED, Finding, undecided
 from ..config.study import Task
+from ..errors import InputError
 from ..store.run import Run
 from ._digits import INSTALL, load_digits, shuffled
 
 MOST_STEPS = 10**9
 DIGITS_LEVEL = 0.1  # a tenth of the train loss at the start
 MAINLY, HARDLY = 0.5, 0.1
+LARGE = 1.5  # of rates of the digits, in 1/sharpness
 NO_SPLITS = "study.splits is 0"
 SCORES = "accuracy", "held_out_loss", "digits_top_share"
 EXTRA = "gain_row_error", "digits_shared"
@@ -80,6 +82,8 @@ def digits_study(task: Task) -> dict[str, Any]:
     if data is None:
         return found | {"digits_rows": 0}
     pixels, digits = data
+    if own["train_rows"] >= len(digits):
+        raise InputError(f"study.train_rows must leave some of the {len(digits):,} digits, got {own['train_rows']:,}")
     if own["labels"] == "shuffled":
         digits = shuffled(digits, task.root, own["splits"])  # the stream after those of the splits
     squares = (pixels**2).sum(axis=1)
@@ -189,5 +193,9 @@ def digits_found(run: Run) -> list[tuple[Finding, evidence.Evidence | None]]:
         what = f"digits: accuracy gained at train loss {at:g}, mean over the widths {widths}"
         return [*found, (Finding(what, float(own_gain.mean()), "> 0", str(shown)), shown)]
     what = "digits: share of the train loss along the top eigenvector, large rate, largest of all widths"
-    outcome = FAILS if top.max() < HARDLY else UNDECIDED
-    return [*found, (Finding(what, float(top.max()), f"> {MAINLY:g}", "", outcome), None)]
+    outcome, why = FAILS if top.max() < HARDLY else UNDECIDED, ""
+    if not np.isfinite(top).all():
+        why = f"train loss {at:g} is not reached in all splits"
+    elif outcome == FAILS and own["digits_rates"][-1] > LARGE:
+        outcome, why = UNDECIDED, "all other eigenvalues are so small that even a large rate has learnt the top one"
+    return [*found, (Finding(what, float(top.max()), f"> {MAINLY:g}", "", outcome, why), None)]

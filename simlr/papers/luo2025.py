@@ -267,9 +267,9 @@ def check(run: Run) -> Verdict:
     why = list(laws.cannot_tell(own))
     if own["steps"] < LEAST_STEPS or own["losses"] < 8:
         why.append(("curves that are too short", f"{LEAST_STEPS} steps and 8 losses at least are needed"))
-    missing = int(np.isnan(run["r2"]).any(axis=0).sum())
-    if not why and missing:
-        why.append((f"{missing} of {run['r2'].shape[1]} draws have no R2", "their losses are beyond 1,000, or flat"))
+    unknown = int(np.isnan(run["r2"]).any(axis=0).sum())
+    if not why and unknown:
+        why.append((f"{unknown} of {run['r2'].shape[1]} draws have no R2", "their losses are beyond 1,000, or flat"))
     if why:
         return verdict(CLAIM, [*(undecided(*one) for one in why), *published])
     judged = [(f"{name}: R2 of the law, not fitted", run["r2"][i], LEAST_R2) for i, name in enumerate(UNSEEN)]
@@ -284,9 +284,9 @@ def check(run: Run) -> Verdict:
         mean = float(values.mean()) if bound == LEAST_R2 else float(10.0 ** values.mean())
         least = bound if bound == LEAST_R2 else 10.0**bound
         findings.append(Finding(what, mean, f">= {least:.3g}", "", outcome, str(one)))
-    why = "" if {*own["fitted"]} == {*FITTED} else FEWER
-    why = NO_CHANGES if np.median(run["power_r2"]) >= LEAST_R2 else why
-    return verdict(CLAIM, [*(outside(one, why) for one in findings), *published])
+    beyond = "" if {*own["fitted"]} == {*FITTED} else FEWER
+    beyond = NO_CHANGES if np.median(run["power_r2"]) >= LEAST_R2 else beyond
+    return verdict(CLAIM, [*(outside(one, beyond) for one in findings), *published])
 
 
 def _of_published(run):

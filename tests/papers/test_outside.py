@@ -40,6 +40,8 @@ OUTSIDE = [
     ("pan2022", {"study.largest_rate": 1e-7}, "best rate is the first or the last of the mesh"),
     ("pan2022", {"study.alpha": 10.0}, "its condition number is below 100"),
     ("pan2022", {"study.interval_ratio": 1e9}, "study.interval_ratio is above 4"),
+    ("pan2022", {"study.label_noise": 100.0}, "fewer than 1,000 steps are short for a skewed Hessian"),
+    ("wu2018", {"study.noise_exponent": 0.0}, "noise whose variance is not h^2 sigma^2 is not the claim's"),
     ("zhang2019", {"study.momenta": 1}, "study.momenta below 5 tunes nothing"),
     ("zhang2019", {"study.batches": [1000, 1001, 1002]}, "to be below the critical one"),
     ("zhang2019", {"study.batches": [32, 64, 128]}, "to be above the critical one"),

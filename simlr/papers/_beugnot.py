@@ -24,6 +24,8 @@ MOST_STEPS = 10**9
 DIGITS_LEVEL = 0.1  # a tenth of the train loss at the start
 MAINLY, HARDLY = 0.5, 0.1
 LARGE = 1.5  # of rates of the digits, in 1/sharpness
+PRACTICAL_WINDOW, PRACTICAL_LEVEL = 0.1, 1e-3
+NEAR = 10.0001  # the factor within which a level, and a window below 1, is as good as these
 NO_SPLITS = "study.splits is 0"
 SCORES = "accuracy", "held_out_loss", "digits_top_share"
 EXTRA = "gain_row_error", "digits_shared"
@@ -65,6 +67,15 @@ def stops(
             ],
         }
         return run(GridConfig.from_tables(tables, folder), threads=threads)
+
+
+def not_practical(window: float, fraction: float) -> str:
+    """Why the nearest rate and train loss are not those of the claim; "" where they are."""
+    if not PRACTICAL_WINDOW / NEAR < window < 1.0:
+        return f"no rate of study.windows is near w = {PRACTICAL_WINDOW:g}, beyond 2/(sigma_1 + sigma_n)"
+    if not PRACTICAL_LEVEL / NEAR < fraction < PRACTICAL_LEVEL * NEAR:
+        return f"no train loss of study.fractions is near {PRACTICAL_LEVEL:g}"
+    return ""
 
 
 def digits_study(task: Task) -> dict[str, Any]:

@@ -50,7 +50,7 @@ from ..inputs.parameters import Parameter
 from ..kernels.status import REACHED
 from ..store.file_format import Field
 from ..store.run import Run
-from ._beugnot import digits_found, digits_study, stops
+from ._beugnot import PRACTICAL_LEVEL, PRACTICAL_WINDOW, digits_found, digits_study, not_practical, stops
 from ._power_laws import at_least_one
 from ._power_laws import sources as above_zero
 
@@ -81,8 +81,6 @@ PURE, ROUNDING = 1e-6, 1e-9
 LEAST_CONDITION = 10.0  # of T, from which on the theorem is judged
 HARDLY_APART = f"with a condition number below {LEAST_CONDITION:g} the ends of the spectrum are hardly apart"
 SMALL_LEVEL = 1e-60  # the theorem is about small train losses: above, what is not so decides nothing
-PRACTICAL_WINDOW, PRACTICAL_LEVEL = 0.1, 1e-3
-NEAR = 10.0001  # the factor within which a level, and a window below 1, is as good as these
 
 
 def large_rate(kappa: float, window: float) -> float:
@@ -321,7 +319,7 @@ def practical_found(run: Run) -> list[tuple[Finding, evidence.Evidence | None]]:
         return [(undecided("R_s/R_l at ordinary train losses", "study.practical_axes is 1: they differ nowhere"), None)]
     window = int(np.argmin(abs(np.log(run["window"] / PRACTICAL_WINDOW))))
     level = int(np.argmin(abs(np.log(run["fraction"] / PRACTICAL_LEVEL))))
-    why = _not_practical(run["window"][window], run["fraction"][level])
+    why = not_practical(run["window"][window], run["fraction"][level])
     if why:
         return [(undecided("R_s/R_l at ordinary train losses", why), None)]
     found: list[tuple[Finding, evidence.Evidence | None]] = []
@@ -346,15 +344,6 @@ def practical_found(run: Run) -> list[tuple[Finding, evidence.Evidence | None]]:
         tolerance = f"mean log > 0; > 1 in {100 * SHARE:.0f} % of the seeds"
         found.append((Finding(what, float(np.median(gain)), "> 1", tolerance, note=note), both))
     return found
-
-
-def _not_practical(window, fraction):
-    """Why the nearest rate and train loss are not those of the claim; "" where they are."""
-    if not PRACTICAL_WINDOW / NEAR < window < 1.0:
-        return f"no rate of study.windows is near w = {PRACTICAL_WINDOW:g}, beyond 2/(sigma_1 + sigma_n)"
-    if not PRACTICAL_LEVEL / NEAR < fraction < PRACTICAL_LEVEL * NEAR:
-        return f"no train loss of study.fractions is near {PRACTICAL_LEVEL:g}"
-    return ""
 
 
 def controls() -> list[Control]:

@@ -24,7 +24,6 @@ def reading(finding: Finding) -> dict[str, Any]:
     if isinstance(tolerance, str):
         match = RELATIVE.fullmatch(tolerance)
         tolerance, is_relative = (match.group(1), True) if match else (tolerance, False)
-    p_value = P_VALUE.fullmatch(finding.tolerance) if isinstance(finding.tolerance, str) else None
     return {
         "what": finding.what,
         "measured": _value(finding.measured),
@@ -35,10 +34,16 @@ def reading(finding: Finding) -> dict[str, Any]:
         "tolerance": 0.0 if tolerance == "exactly" else _value(tolerance),
         "tolerance_is_relative": is_relative,
         "tolerance_text": measurement_text(finding.tolerance),
-        "p_value": float(p_value.group(1)) if p_value else None,
+        "p_value": _p_value(finding),
         "outcome": finding.outcome,
         "note": finding.note,
     }
+
+
+def _p_value(finding):
+    """The p of a finding, which stands in its tolerance or is a part of its note; None where there is none."""
+    parts = [measurement_text(finding.tolerance), *finding.note.split("; ")]
+    return next((float(match.group(1)) for match in map(P_VALUE.fullmatch, parts) if match), None)
 
 
 def _bounded(paper):

@@ -49,6 +49,12 @@ class Wanted(NamedTuple):
         return (*words, self.target) if self.classes else words
 
 
+def text_options(written: Mapping[str, Any], before: str = "") -> Options:
+    """The `Options` of a text from some of its keys by the rules of PARAMETERS; a refusal has `before` a key's name."""
+    rule = {one.name: one.rule for one in PARAMETERS}
+    return Options(**{key: rule[key](f"{before}{key}", value) for key, value in written.items()})
+
+
 def of_parameters(parameters: Mapping[str, Any]) -> Wanted:
     """The `Wanted` of checked values of PARAMETERS."""
     text = Options(**{key: parameters[key] for key in ("separator", "decimal", "comment", "header", "encoding")})

@@ -14,6 +14,7 @@ from ..cli.structured import as_json
 from ..errors import InputError
 from ..inputs import rules
 from ..inputs.dialects import GUESS
+from ..inputs.wanted import text_options
 from ..report.figures import importing
 from ..report.output import refuse_others, write
 from ..schedules.export import FORMATS, export
@@ -31,7 +32,7 @@ from .of_run import LOSSES, Exact, curves_of_run, exact_losses
 from .result import LAWS_BEST, as_page, as_text, as_values, table_as_text
 from .sizes import scaling
 
-FORMAT = "simlr fit 1"
+FORMAT, SCALING_FORMAT = "simlr fit 1", "simlr scaling 1"
 RUN_FILES = (".h5", ".hdf5")
 # What `--scaling` reads; and what is of files of curves, which a run file has no use for.
 OF_SCALING = {"curves", "scaling", "size", "floor", "resamples", "loss", "out", "json", "quiet"}
@@ -113,20 +114,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options):
     """Read, fit, tell, write."""
-    if not options.json:
+    if options.json:
+        _refuse_files(options)
+    else:
         check_folder(_folder(options))
         exported = [EXPORTS[options.export or "csv"]] if options.optimise else []
         refuse_others(_folder(options), ["scaling.csv", "scaling.html"] if options.scaling else ["fit.html", *exported])
     if options.scaling:
         return _scaling(options)
-    given = [f"--{key}" for key in ("size", "floor") if getattr(options, key) is not None]
-    if given:
-        raise InputError(f"{given[0]} goes with --scaling")
-    law_of(options.law)
-    rules.count_or_none("--warmup", options.warmup)
-    needless = [f"--{key}" for key in ("horizon", "peak", "export") if getattr(options, key) is not None]
-    if needless and not options.optimise:
-        raise InputError(f"{needless[0]} is of the schedule that a law calls best; add --optimise")
+    _check(options)
     read, faults, run = _read(options)
     read = [one._replace(curve=since(one.curve, options.begin)) for one in read]
     for fault in faults:
@@ -148,6 +144,29 @@ def _run(options):
     return DONE
 
 
+def _check(options):
+    """Refuse what makes no fit of a law, before anything is read."""
+    given = [f"--{key}" for key in ("size", "floor") if getattr(options, key) is not None]
+    if given:
+        raise InputError(f"{given[0]} goes with --scaling")
+    law_of(options.law)
+    rules.count_or_none("--warmup", options.warmup)
+    needless = [f"--{key}" for key in ("horizon", "peak", "export") if getattr(options, key) is not None]
+    if needless and not options.optimise:
+        raise InputError(f"{needless[0]} is of the schedule that a law calls best; add --optimise")
+    if options.peak is not None:
+        rules.positive("--peak", options.peak)
+    if options.horizon is not None:
+        rules.count("--horizon", options.horizon, most=MOST_STEPS)
+
+
+def _refuse_files(options):
+    """Refuse options of what is written beside JSON, of which nothing is."""
+    given = [f"--{key}" for key in ("out", "export") if getattr(options, key) is not None]
+    if given:
+        raise InputError(f"{given[0]} is of files, and --json writes none")
+
+
 def _folder(options):
     """Where the page and the schedule go."""
     return Path(options.out or "fit-report")
@@ -167,14 +186,13 @@ def _scaling(options):
         raise InputError(f"{needless[0]} goes with the fit of a law; --scaling fits none")
     if len(options.curves) > 1 or path.suffix not in RUN_FILES:
         raise InputError("--scaling goes with one run file")
+    run = held(load(path))
     try:
-        found = scaling(
-            held(load(path)), options.loss or LOSSES[0], options.size or "", options.floor, options.resamples
-        )
+        found = scaling(run, options.loss or LOSSES[0], options.size or "", options.floor, options.resamples)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     if options.json:
-        print(as_json(scaling_result.as_values(found)))
+        print(as_json({"format": SCALING_FORMAT, "file": str(path), "lines": scaling_result.as_values(found)}))
         return DONE
     print(harmless("\n\n".join(map(table_as_text, scaling_result.tables(found)))))
     folder, files = _folder(options), {"scaling.csv": scaling_result.as_csv(found).encode("utf-8")}
@@ -201,7 +219,9 @@ def _read(options) -> tuple[list[Read], list[str], Run | None]:
             return curves_of_run(run, dict(options.problem), options.loss or LOSSES[0]), [], run
         except InputError as error:
             raise InputError(f"{runs[0]}: {error}") from None
-    columns = {key: getattr(options, key) for key in ("step", "rate", "loss", *DIALECT)}
+    dialect = {key: getattr(options, key).replace("\\t", "\t") for key in DIALECT}
+    text_options(dialect, "--")
+    columns = {key: getattr(options, key) for key in ("step", "rate", "loss")} | dialect
     read, faults, batch = [], [], 1.0 if options.batch is None else options.batch
     for name in options.curves:
         try:
@@ -229,12 +249,13 @@ def _best(options, read: list[Read], found: Fit) -> Best:
 
     fitted = [one.curve for one in read if one.curve.name not in options.hold_out]
     horizon = options.horizon or max(len(np.asarray(curve.rates)) for curve in fitted)
-    if horizon > MOST_STEPS:
-        raise InputError(f"--horizon must be at most {MOST_STEPS:,} steps, got {horizon:,}")
-    peak = max(float(np.max(curve.rates)) for curve in fitted) if options.peak is None else options.peak
+    highest = max(float(np.max(curve.rates)) for curve in fitted)
+    peak = highest if options.peak is None else options.peak
+    if peak > highest * (1.0 + 1e-9):
+        say(f"simlr: --peak {peak:g} is above {highest:g}, the highest rate that was fitted: the law is extrapolated")
     batch = options.batch if options.batch is not None else fitted[0].batch
     values = {"warmup": options.warmup, "batch": batch}
-    return best_schedule(options.law, found.parameters, horizon, rules.positive("--peak", peak), **values)
+    return best_schedule(options.law, found.parameters, horizon, peak, **values)
 
 
 def _write(options, best: Best | None, page: Callable[[], str]) -> None:

@@ -133,14 +133,15 @@ def rates_between(steps: ArrayLike, rates: ArrayLike, warmup: int = 0) -> Array:
     rates : (K,)
         Those of these steps.
     warmup
-        Steps over which the rate rises from 0 to that at s_1; 0 for none.
+        Steps over which the rate rises from 0 to that at s_1; 0 for none. Where s_1 lies within them, it is there that
+        the line to the row's own rate ends.
     """
     at, known = np.asarray(steps, np.int64), np.asarray(rates, np.float64)
     found = np.interp(np.arange(1, at[-1] + 1), at, known)
     for k in jumps(known):
         found[at[k] : at[k + 1] - 1] = known[k]
-    rising = min(warmup, int(at[0]))
-    found[:rising] = known[0] * np.arange(rising) / max(warmup, 1)
+    rising = warmup if warmup <= at[0] else int(at[0]) - 1
+    found[:rising] = known[0] * np.arange(rising) / max(rising, 1)
     return found
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..inputs import delimited
-from ..inputs.dialects import Options
 from ..inputs.frame import Frame
+from ..inputs.wanted import text_options
 from .best import jumps, rates_between
 from .curve import LEAST_LOSS, MOST_LOSS, Curve
 
@@ -45,7 +45,7 @@ def read_curve(
     Parameters
     ----------
     path
-        The file; the curve is called by its name without the ending.
+        The file; the curve is called by its name without the ending, ".csv.gz" too.
     warmup
         Steps over which the rate rose in a line to that of the first row.
     step, rate, loss
@@ -73,11 +73,14 @@ def read_curve(
     first row it is that of the first row.
     """
     path = Path(path)
-    frame = delimited.read(path, Options(**written))
+    frame = delimited.read(path, text_options(written))
     frame.trim()
     columns = {key: _column(frame, key, name) for key, name in (("step", step), ("rate", rate), ("loss", loss))}
+    if len({*columns.values()}) < len(columns):
+        raise InputError(f"{path}: step, rate and loss must be columns of their own, got "
+                         f"{', '.join(repr(frame.name(j)) for j in columns.values())}")  # fmt: skip
     values = {key: frame.values[j] * _factor(frame, key, j) for key, j in columns.items()}
-    _check(path, values)
+    _check(path, values, {key: frame.name(j) for key, j in columns.items()})
     steps = np.round(values["step"]).astype(np.int64) + 1 - first_step
     given = {"step": step, "rate": rate, "loss": loss}
     notes = [*frame.notes, *(note for key, j in columns.items() if not given[key] for note in _others(frame, key, j))]
@@ -90,7 +93,7 @@ def read_curve(
     rates = rates_between(steps, values["rate"], warmup)
     if not rates[: steps[0]].any():
         raise InputError(f"{path}: the learning rate is 0 up to step {steps[0]:,}, where no law says anything")
-    return Read(Curve(path.stem, rates, steps, values["loss"], batch), tuple(notes))
+    return Read(Curve(Path(path.name.removesuffix(".gz")).stem, rates, steps, values["loss"], batch), tuple(notes))
 
 
 def _plain(frame: Frame) -> list[str]:
@@ -149,11 +152,15 @@ def _factor(frame: Frame, key: str, j: int) -> float:
     return factor
 
 
-def _check(path: Path, values: dict[str, NDArray[np.float64]]) -> None:
+def _check(path: Path, values: dict[str, NDArray[np.float64]], names: dict[str, str]) -> None:
     """Refuse what makes no curve, by the first row where it is wrong."""
     steps = values["step"]
     for key, own in values.items():
-        _refuse(path, np.flatnonzero(~np.isfinite(own)), f"no number in the column of the {key}", own)
+        gaps = np.flatnonzero(~np.isfinite(own))
+        if gaps.size:
+            advice = "leave such rows out" if gaps.size < own.size else f"--{key} NAME takes another column"
+            raise InputError(f"{path}: row {gaps[0] + 1:,}: no number in the column {names[key]!r}, the {key}, as in "
+                             f"{gaps.size:,} of {own.size:,} rows; {advice}")  # fmt: skip
     near = np.abs(steps - np.round(steps)) > 1e-6 * np.maximum(np.abs(steps), 1.0)
     _refuse(path, np.flatnonzero(near | (steps < 0.0)), "a step must be a whole number >= 0", steps)
     _refuse(path, np.flatnonzero(np.diff(steps) <= 0.0) + 1, "steps must ascend", steps)

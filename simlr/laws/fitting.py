@@ -177,7 +177,8 @@ def fit(
     curve, then from the best minimum on 200. Between losses neighbouring steps are summed together, which is put right
     at the minimum and the fit repeated; `grouping_error` says by what share of itself a loss is off at the end.
     Errors are those of all losses and single steps; of over 2^26 pairs of a loss and a step with 64 groups an octave
-    of steps long past, which moves a loss by some 1e-6 of it.
+    of steps long past and of their sums of rates, which moves what is felt of the past by at most 5e-5 of itself, and
+    a loss, of which that is a small part, by less.
 
     Intervals: residuals along a curve are correlated, so noise is drawn that is as slow and as large as they say of it
     (`simlr.laws.noise`: its likelihood once what the parameters take of it is out; Patterson and Thompson 1971) and

@@ -35,8 +35,8 @@ def tables(found: Fit, best: Best | None, exact: Exact | None = None) -> list[Ta
         held = "not determined" if math.isinf(high) else "-" if math.isnan(low) else f"{_six(low)} to {_six(high)}"
         lines.append((name, _six(value), held))
     law = LAWS[found.law]
-    gap = powers(f"{found.start_gap:.1e}")
-    notes = [f"loss = {law.formula}", law.source, f"starts agree to {gap} of the objective"]
+    agree = f"starts agree to {powers(f'{found.start_gap:.1e}')} of the objective"
+    notes = [f"loss = {law.formula}", law.source, agree if math.isfinite(found.start_gap) else "one start was followed"]
     if found.at_bounds:
         notes.append(f"at the bound of the search: {', '.join(found.at_bounds)}")
     if found.intervals:

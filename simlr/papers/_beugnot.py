@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 from ..claims import evidence
 from ..claims.verdict import FAILS, NOT_RUN, UNDECIDED, Finding, undecided
 from ..config.study import Task
+from ..errors import InputError
 from ..store.run import Run
 from ._digits import INSTALL, load_digits, shuffled
 
 MOST_STEPS = 10**9
 DIGITS_LEVEL = 0.1  # a tenth of the train loss at the start
 MAINLY, HARDLY = 0.5, 0.1
+LARGE = 1.5  # of rates of the digits, in 1/sharpness
+PRACTICAL_WINDOW, PRACTICAL_LEVEL = 0.1, 1e-3
+NEAR = 10.0001  # the factor within which a level, and a window below 1, is as good as these
 NO_SPLITS = "study.splits is 0"
 SCORES = "accuracy", "held_out_loss", "digits_top_share"
 EXTRA = "gain_row_error", "digits_shared"
@@ -65,6 +69,15 @@ def stops(
         return run(GridConfig.from_tables(tables, folder), threads=threads)
 
 
+def not_practical(window: float, fraction: float) -> str:
+    """Why the nearest rate and train loss are not those of the claim; "" where they are."""
+    if not PRACTICAL_WINDOW / NEAR < window < 1.0:
+        return f"no rate of study.windows is near w = {PRACTICAL_WINDOW:g}, beyond 2/(sigma_1 + sigma_n)"
+    if not PRACTICAL_LEVEL / NEAR < fraction < PRACTICAL_LEVEL * NEAR:
+        return f"no train loss of study.fractions is near {PRACTICAL_LEVEL:g}"
+    return ""
+
+
 def digits_study(task: Task) -> dict[str, Any]:
     """Accuracy and square loss on the rows held out, and the share of the train loss along the top eigenvector.
 
@@ -80,6 +93,8 @@ def digits_study(task: Task) -> dict[str, Any]:
     if data is None:
         return found | {"digits_rows": 0}
     pixels, digits = data
+    if own["train_rows"] >= len(digits):
+        raise InputError(f"study.train_rows must leave some of the {len(digits):,} digits, got {own['train_rows']:,}")
     if own["labels"] == "shuffled":
         digits = shuffled(digits, task.root, own["splits"])  # the stream after those of the splits
     squares = (pixels**2).sum(axis=1)
@@ -189,5 +204,9 @@ def digits_found(run: Run) -> list[tuple[Finding, evidence.Evidence | None]]:
         what = f"digits: accuracy gained at train loss {at:g}, mean over the widths {widths}"
         return [*found, (Finding(what, float(own_gain.mean()), "> 0", str(shown)), shown)]
     what = "digits: share of the train loss along the top eigenvector, large rate, largest of all widths"
-    outcome = FAILS if top.max() < HARDLY else UNDECIDED
-    return [*found, (Finding(what, float(top.max()), f"> {MAINLY:g}", "", outcome), None)]
+    outcome, why = FAILS if top.max() < HARDLY else UNDECIDED, ""
+    if not np.isfinite(top).all():
+        why = f"train loss {at:g} is not reached in all splits"
+    elif outcome == FAILS and own["digits_rates"][-1] > LARGE:
+        outcome, why = UNDECIDED, "all other eigenvalues are so small that even a large rate has learnt the top one"
+    return [*found, (Finding(what, float(top.max()), f"> {MAINLY:g}", "", outcome, why), None)]

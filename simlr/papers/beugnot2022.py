@@ -50,7 +50,9 @@ from ..inputs.parameters import Parameter
 from ..kernels.status import REACHED
 from ..store.file_format import Field
 from ..store.run import Run
-from ._beugnot import digits_found, digits_study, stops
+from ._beugnot import PRACTICAL_LEVEL, PRACTICAL_WINDOW, digits_found, digits_study, not_practical, stops
+from ._power_laws import at_least_one
+from ._power_laws import sources as above_zero
 
 SOURCE = "Beugnot, Mairal, Rudi (2022), arXiv:2202.13733, theorem 5 and the experiments on kernel regression"
 CLAIM = (
@@ -77,8 +79,8 @@ BOUND, HALF = 34.0, 0.5
 SHARE = 0.95  # of the seeds that must be better in the practical regime
 PURE, ROUNDING = 1e-6, 1e-9
 LEAST_CONDITION = 10.0  # of T, from which on the theorem is judged
+HARDLY_APART = f"with a condition number below {LEAST_CONDITION:g} the ends of the spectrum are hardly apart"
 SMALL_LEVEL = 1e-60  # the theorem is about small train losses: above, what is not so decides nothing
-PRACTICAL_WINDOW, PRACTICAL_LEVEL = 0.1, 1e-3
 
 
 def large_rate(kappa: float, window: float) -> float:
@@ -203,18 +205,18 @@ STUDY = Study(
     (
         Parameter("kappas", _conditions, (10.0, 100.0, 1e3, 1e4), "condition numbers of T, theorem's regime"),
         Parameter("axes", rules.count, 10, "dimension there"),
-        Parameter("levels", rules.vector(), (1e-10, 1e-30, 1e-60, 1e-126), "train losses alpha there"),
+        Parameter("levels", above_zero, (1e-10, 1e-30, 1e-60, 1e-126), "train losses alpha there"),
         Parameter("window", rules.positive, 0.1, "w of the large rate 2/(sigma_1 + w sigma_n); small beyond 1"),
         Parameter("test", rules.one_of("other", "train"), "other", "U: another matrix, or T itself"),
-        Parameter("kappa_u", rules.positive, 10.0, "condition number of that other matrix"),
+        Parameter("kappa_u", at_least_one, 10.0, "condition number of that other matrix"),
         Parameter("apart", rules.not_negative, 0.0, "distance of nu_star from theta_star"),
         Parameter("practical_kappas", _conditions, (100.0, 1e3, 1e4), "condition numbers, practical regime"),
         Parameter("practical_axes", rules.count, 50, "dimension there"),
-        Parameter("fractions", rules.vector(), (0.1, 0.01, 1e-3, 1e-4), "train losses there, in those of the start"),
-        Parameter("windows", rules.vector(), (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0), "w of the rates there"),
-        Parameter("scales", rules.vector(), (0.25, 0.5, 1.0, 2.0), "kernel widths in root median square distances"),
-        Parameter("digits_rates", rules.vector(), (0.1, 1.0, 1.9, 1.99, 1.999, 1.9999), "rates, in 1/sharpness"),
-        Parameter("digits_levels", rules.vector(), (0.3, 0.1, 0.03, 0.01), "train losses of the digits"),
+        Parameter("fractions", above_zero, (0.1, 0.01, 1e-3, 1e-4), "train losses there, in those of the start"),
+        Parameter("windows", above_zero, (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0), "w of the rates there"),
+        Parameter("scales", above_zero, (0.25, 0.5, 1.0, 2.0), "kernel widths in root median square distances"),
+        Parameter("digits_rates", above_zero, (0.1, 1.0, 1.9, 1.99, 1.999, 1.9999), "rates, in 1/sharpness"),
+        Parameter("digits_levels", above_zero, (0.3, 0.1, 0.03, 0.01), "train losses of the digits"),
         Parameter("train_rows", rules.count, 200, "rows of the digits to train on; the rest is held out"),
         Parameter("splits", rules.count_or_none, 40, "random splits of the digits; 0 = none are run"),
         Parameter("labels", rules.one_of("own", "shuffled"), "own", "digits: each row's own, or those of another row"),
@@ -298,7 +300,9 @@ def theorem_findings(run: Run) -> list[Finding]:
     if alpha > SMALL_LEVEL or any(_still_falling(run["level"], values) for values in off.values()):
         why = "the train loss is not small enough for the theorem: the error is still turning to its direction"
     if run["condition"].min() < LEAST_CONDITION:
-        why = f"with a condition number below {LEAST_CONDITION:g} the ends of the spectrum are hardly apart"
+        why = HARDLY_APART
+    if own["window"] == 1.0:
+        why = "study.window is 1: that rate, 2/(sigma_1 + sigma_n), is neither large nor small"
     return [outside(one, why) for one in findings]
 
 
@@ -315,10 +319,16 @@ def practical_found(run: Run) -> list[tuple[Finding, evidence.Evidence | None]]:
         return [(undecided("R_s/R_l at ordinary train losses", "study.practical_axes is 1: they differ nowhere"), None)]
     window = int(np.argmin(abs(np.log(run["window"] / PRACTICAL_WINDOW))))
     level = int(np.argmin(abs(np.log(run["fraction"] / PRACTICAL_LEVEL))))
+    why = not_practical(run["window"][window], run["fraction"][level])
+    if why:
+        return [(undecided("R_s/R_l at ordinary train losses", why), None)]
     found: list[tuple[Finding, evidence.Evidence | None]] = []
     for place, kappa in enumerate(run["practical_condition"]):
         gain = run["practical_gain"][place, window, :, level]
         count, known = int((gain > 1.0).sum()), bool(np.isfinite(gain).all())
+        if kappa < LEAST_CONDITION:
+            found.append((undecided(f"R_s/R_l at ordinary train losses, kappa {kappa:g}", HARDLY_APART), None))
+            continue
         what = f"n = {run.config.study['practical_axes']}, kappa {kappa:g}: R_s/R_l at F = "
         what += f"{run['fraction'][level]:g} F_0, median"
         with np.errstate(all="ignore"):
@@ -328,7 +338,9 @@ def practical_found(run: Run) -> list[tuple[Finding, evidence.Evidence | None]]:
         both = evidence.Evidence(
             max(mean.below, float(share.above <= evidence.LEVEL)), min(mean.above, share.above)
         ) if known and gain.size > 1 else evidence.UNKNOWN  # fmt: skip
-        note = f"above 1 in {count} of {gain.size} seeds; {mean}"
+        missing = int((~np.isfinite(gain)).sum())
+        note = f"above 1 in {count} of {gain.size} seeds; "
+        note += f"{missing} are out of steps, or at 0" if missing else str(mean)
         tolerance = f"mean log > 0; > 1 in {100 * SHARE:.0f} % of the seeds"
         found.append((Finding(what, float(np.median(gain)), "> 1", tolerance, note=note), both))
     return found

@@ -56,6 +56,7 @@ SHARES = (0.1, 0.01, 0.001)  # end rate over first rate
 ABOVE = 1.25
 STAGES = 4
 DOWN_TO, LEAST_RATES, ROUNDING = 1e3, 7, 1e-6  # of the mesh
+LEAST_STEPS = 1000  # of a pass
 LEAST_SKEW, WIDEST = 100.0, 4.0  # condition number; interval_ratio
 # eta / eta_0 of eigencurve with curvatures 1/j, j <= 100, T = 1000, b = 2, at some steps.
 PUBLISHED = {0: 1.0, 10: 0.9090909090909091, 100: 0.5, 500: 0.1277139208173691, 999: 0.011757789535567314}
@@ -106,7 +107,10 @@ def measure(task: Task) -> dict[str, Any]:
     if problem.curvature[-1] <= 0.0:
         raise InputError("study.alpha is too small for these rows: the Hessian's least eigenvalue is lost to rounding")
     steps = min(own["most_steps"], len(problem.labels))
-    tried = tuned_rates(own, steps, problem.curvature)
+    try:
+        tried = tuned_rates(own, steps, problem.curvature)
+    except InputError as error:
+        raise InputError(f"study.most_steps or the rows: {error}") from None
     order, passes = np.empty(len(problem.labels), np.int64), own["tuning"] + task.seeds
     tuning, every = np.zeros(sum(map(len, tried.values()))), np.concatenate(list(tried.values()))
     for draw in range(own["tuning"]):
@@ -217,6 +221,8 @@ def _outside(run):
         yield "the rows are all alike, and the Hessian is that of one direction"
     if own["interval_ratio"] > WIDEST:
         yield "the schedule is not the claim's"
+    if min(own["most_steps"], int(run["rows"])) < LEAST_STEPS:
+        yield f"fewer than {LEAST_STEPS:,} steps are short for a skewed Hessian"
 
 
 def controls() -> list[Control]:

@@ -72,6 +72,7 @@ count = 8
 FAR = 2.0
 LEAST_NOISE, LEAST_FALL = 1e-3, 0.25  # of the last greedy loss; of the loss, by rates tuned for all steps
 LEAST_STEPS = 32  # from which on a horizon is long
+OWN_NOISE = 2.0  # exponent of the curvature in the variance of the claim's noise
 SINGLE_STEPS, PIECES = 16, 24
 SEARCHED = 1e-6  # of a rate: where the loss is flat, its last bits are lost to half of its digits
 LARGEST = 2.0  # over the largest curvature
@@ -187,7 +188,7 @@ STUDY = Study(
         Parameter("jitter", rules.not_negative, 0.5, "deviation of the logarithms of drawn curvatures"),
         Parameter("start", rules.not_negative, 1.0, "deviation of the start along each axis"),
         Parameter("sigma", rules.not_negative, 1.0, "of the noise"),
-        Parameter("noise_exponent", rules.finite, 2.0, "e: the noise's variance is h^e sigma^2"),
+        Parameter("noise_exponent", rules.finite, OWN_NOISE, "e: the noise's variance is h^e sigma^2"),
         Parameter("horizons", _horizons, (1, 4, 16, 64, 256), "steps of a block; the last is all of them"),
     ),
     (
@@ -237,6 +238,8 @@ def _outside(run):
         felt.append(1.0 - quiet / noisy)
     if np.median(felt) < LEAST_NOISE:
         yield "noise is not felt: there is none, or so much that hardly a step is taken"
+    if own["noise_exponent"] != OWN_NOISE:
+        yield "noise whose variance is not h^2 sigma^2 is not the claim's"
     if run["horizon"][-1] < LEAST_STEPS:
         yield f"of fewer than {LEAST_STEPS} steps no horizon is long"
     if np.median(loss[-1, :, -1] / loss[-1, :, 0]) > LEAST_FALL:

@@ -151,6 +151,8 @@ FINDINGS = {
     "all": (Finding("x", "3 of 4", "all"), {"measured": 0.75, "paper": 1.0, "paper_text": "all"}),
     "a p that is smaller": (Finding("x", 1.0, "> 0", "p < 1e-15"), {"p_value": 1e-15, "tolerance": None}),
     "a p value": (Finding("x", 1.0, "> 0", "p = 0.0012, 0.03 against"), {"p_value": 0.0012, "tolerance": None}),
+    "a p in the note": (Finding("x", 1.0, "> 0", "", note="of 8; p = 0.0012"), {"p_value": 0.0012, "tolerance": None}),
+    "a p of something else": (Finding("x", 1.0, "> 0", "", note="where p = 0.5 of the draws"), {"p_value": None}),
     "words": (Finding("x", "0.5 to 0.7", "", "", UNDECIDED), {"measured": None, "measured_text": "0.5 to 0.7",
                                                            "paper": None, "relation": None}),
     "no number": (Finding("x", math.nan, 1.0), {"measured": None, "measured_text": "nan"}),

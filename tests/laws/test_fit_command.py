@@ -1,5 +1,7 @@
 """`simlr fit`: curves from files as trainers write them, what is printed and written, and what is refused."""
 
+import gzip
+
 import numpy as np
 import pytest
 from strict import parsed
@@ -71,6 +73,9 @@ def test_rates_between_rows():
     np.testing.assert_allclose(rates_between([2, 4, 6], [0.2, 0.4, 0.4]), [0.2, 0.2, 0.3, 0.4, 0.4, 0.4])
     np.testing.assert_allclose(rates_between([2, 4, 6, 8], [1.0, 1.0, 0.5, 0.5]), [1, 1, 1, 1, 1, 0.5, 0.5, 0.5])
     np.testing.assert_allclose(rates_between([4, 5], [1.0, 1.0], warmup=4), [0.0, 0.25, 0.5, 0.75, 1.0])
+    # Rows within the warm-up have their own rates: the line from 0 ends at the first of them.
+    np.testing.assert_allclose(rates_between([3, 5, 9], [0.2, 0.4, 0.8], warmup=9), [0, 0.1, *np.arange(0.2, 0.9, 0.1)])
+    np.testing.assert_allclose(rates_between([1, 2], [0.1, 0.2], warmup=9), [0.1, 0.2])
     assert jumps(np.array([1.0, 0.8, 0.6])) == [] and jumps(np.array([1.0, 1.0, 0.5, 0.5])) == [1]
 
 
@@ -116,7 +121,8 @@ def test_the_loss_that_is_taken_of_several_is_said(tmp_path):
         ("step,lr,loss\n1,1,1\n2.5,1,1\n3,1,1\n", "row 2: a step must be a whole number >= 0, got 2.5"),
         ("step,lr,loss\n1,1,1\n2,1,-1\n3,1,1\n", "row 2: a loss must be > 0, got -1"),
         ("step,lr,loss\n1,1,1\n2,-1,1\n3,1,1\n", "row 2: a learning rate must be >= 0, got -1"),
-        ("step,lr,loss\n1,1,1\n2,1,\n3,1,1\n", "row 2: no number in the column of the loss, got nan"),
+        ("step,lr,loss\n1,1,1\n2,1,\n3,1,1\n", "row 2: no number in the column 'loss', .* 1 of 3 rows; leave"),
+        ("step,lr,val_loss,train_loss\n1,1,,1\n2,1,,1\n", "'val_loss', the loss, as in 2 of 2 rows; --loss NAME"),
         ("step (tokens),lr,loss\n1,1,1\n2,1,1\n3,1,1\n", "unit 'tokens' of column 'step \\(tokens\\)' is not known"),
         ("step,lr,LR,loss\n1,1,1,1\n2,1,1,1\n3,1,1,1\n", "2 columns may be the rate; --rate NAME says which"),
         ("step,lr,loss\n1,1,1\n2,1,abc\n3,1,1\n", "line 3"),
@@ -158,7 +164,7 @@ def test_losses_that_rise_are_told_and_no_law_is_near_them(tmp_path, capsys):
     assert main(["fit", file, "--resamples", "0", "--starts", "1", "--out", str(tmp_path / "out")]) == 0
     out = capsys.readouterr().out
     assert "rising: the loss rises, from 1.15 in the first tenth of the rows to 4.75 in the last" in out
-    assert "the law tells no more than the mean of the losses of rising" in out
+    assert "the law tells no more than the mean of the losses of rising" in out and "one start was followed" in out
 
 
 @pytest.mark.parametrize("loss", [1e300, 1e-300])
@@ -179,6 +185,40 @@ def test_hints_name_options_that_there_are(tmp_path, capsys):
     assert main(["fit", str(comma), *few]) == 2
     assert "--decimal ','" in capsys.readouterr().err
     assert main(["fit", str(comma), "--decimal", ",", *few]) == 0
+
+
+BAD = {
+    "two letters": (["--separator", "ab"], "--separator must be one letter that parts columns"),
+    "no decimal mark": (["--decimal", "x"], "--decimal: unknown value 'x'"),
+    "one column twice": (["--loss", "lr"], "step, rate and loss must be columns of their own, got 'step', 'lr', 'lr'"),
+    "a folder of nothing": (["--json", "--out", "here"], "--out is of files, and --json writes none"),
+    "a file of nothing": (["--json", "--optimise", "--export", "csv"], "--export is of files, and --json writes none"),
+    "no rate": (["--optimise", "--peak", "0"], "--peak must be a finite number > 0, got 0"),
+    "too long": (["--optimise", "--horizon", "99999999"], "--horizon must be a whole number from 1 to 10000000"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD)
+def test_bad_options_are_one_line_before_the_fit(tmp_path, capsys, monkeypatch, arguments, message):
+    monkeypatch.setattr("simlr.laws.__main__.fit", None)  # which is not called
+    assert main(["fit", curve_file(tmp_path / "curve.csv", [2.0, 1.5, 1.2] * 3), *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert message in err and err.count("\n") == 1 and out == ""
+
+
+def test_a_tab_as_a_shell_gives_it_and_a_packed_file(tmp_path, capsys):
+    rows = "".join(f"{k}\t0.1\t{1 + 1 / k:.3f}\n" for k in range(1, 20))
+    with gzip.open(tmp_path / "packed.csv.gz", "wt") as file:
+        file.write("step\tlr\tloss\n" + rows)
+    few = ["--resamples", "0", "--starts", "1", "--json", "--separator", "\\t"]
+    assert main(["fit", str(tmp_path / "packed.csv.gz"), *few]) == 0
+    found = parsed(capsys.readouterr().out)
+    assert found["errors"][0]["name"] == "packed" and found["start_gap"] is None
+
+
+def test_a_peak_beyond_the_curves_is_said_to_be_one(files, capsys):
+    assert main(["fit", files[1], *FEW, "--json", "--optimise", "--horizon", "100", "--peak", "1"]) == 0
+    assert "the highest rate that was fitted: the law is extrapolated" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("is_file", [True, False])

@@ -155,3 +155,23 @@ def test_steps_long_past_in_groups_change_no_loss(law, every):
     values = dict.fromkeys(one.linear, 1.0) | {part.name: math.sqrt(part.low * part.high) for part in one.shape}
     found = np.concatenate([one.losses(block, values) for block in history.blocks(64, 64)])
     np.testing.assert_allclose(found, one.losses(history, values), atol=1e-5, rtol=0.0)
+
+
+@pytest.mark.parametrize("law", ["multi-power", "annealing", "functional-scaling", "forcing-memory"])
+@pytest.mark.parametrize("shape", ["steps", "root", "exponential"])
+def test_groups_tell_sums_of_rates_apart_where_rates_fall_soon(law, shape):
+    """Each sum over the past of the last losses, within 2e-5 of itself, beside all single steps."""
+    t = np.arange(1, 6001)
+    z = t / t.size
+    falls = {"steps": np.where(z < 0.5, 1.0, np.where(z < 0.75, 0.1, 0.01)), "root": (1.0 + 1e3 * z) ** -0.5,
+             "exponential": np.exp(-9.0 * z)}  # fmt: skip
+    history = History.of(0.01 * falls[shape] * np.minimum(t / 200, 1.0), t[5000::10])
+    one = law_of(law)
+    values = {part.name: math.sqrt(part.low * part.high) for part in one.shape}
+    steep = {"functional-scaling": {"time": 100.0, "source": 2.0}, "forcing-memory": {"c_K": 100.0, "q_F": 2.0}}
+    values |= steep.get(law, {})
+    parts = [one.features(block, values) for block in history.blocks(64, 100)]
+    for found, expected in zip(
+        map(np.concatenate, zip(*parts, strict=True)), one.features(history, values), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=2e-5)

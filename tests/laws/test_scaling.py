@@ -167,11 +167,14 @@ def test_the_command_prints_writes_and_replaces_its_own(path, lines, tmp_path, c
         assert {row["against"] for row in csv.DictReader(file)} == {"steps", "rows", "work"}
     assert main(["fit", str(path), "--scaling", "--resamples", "20", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert len(told) == len(lines) and told[0]["exponent"]["exponent"] > 0.0
-    page = (runs.ROOT / "docs/json.md").read_text(encoding="utf-8").partition("With `--scaling` a list")[2]
-    page = page.partition("\n\n")[0]
-    known = {*told[0], *told[0]["exponent"], *told[0]["points"][0], "parameter", "edge", "budgets"}
-    assert set(re.findall(r"`(\w+)`", page)) == known
+    assert (told["format"], told["file"]) == ("simlr scaling 1", str(path)) and len(told["lines"]) == len(lines)
+    one = told["lines"][0]
+    assert one["exponent"]["exponent"] > 0.0
+    page = (runs.ROOT / "docs/json.md").read_text(encoding="utf-8")
+    section = page.partition("\n## `simlr fit RUN.h5 --scaling --json`\n")[2].partition("\n## ")[0]
+    table = "\n".join(row for row in section.splitlines() if row.startswith("| `"))
+    parts = {*one["exponent"], *one["points"][0], "parameter", "edge", "budgets", "work"}
+    assert set(re.findall(r"`(\w+)`", table)) == {*told, *one, *parts}
 
 
 @pytest.mark.parametrize(
@@ -224,7 +227,7 @@ def test_rates_at_an_end_and_laws_that_bend_are_told(path, lines, capsys, tmp_pa
     told = capsys.readouterr().out
     assert f"the best learning_rate is the highest tried at {highest} of 4 budgets" in told
     assert main(["fit", str(path), "--scaling", "--resamples", "20", "--json"]) == 0
-    values = json.loads(capsys.readouterr().out)
+    values = json.loads(capsys.readouterr().out)["lines"]
     for one, line in zip(values, lines, strict=True):
         assert one["bends"] == line.bends
         assert sum(edge["budgets"] for edge in one["edges"]) == sum(line.edges.values())

@@ -11,6 +11,7 @@ from simlr.analysis.verdict import verdict_of
 from simlr.claims.verdict import FAILS, HOLDS, NOT_RUN, UNDECIDED
 from simlr.config.reading import read
 from simlr.config.study import Task
+from simlr.errors import InputError
 from simlr.papers import _beugnot, _digits, beugnot2022
 from simlr.report.figures import style
 from simlr.store.run import Run
@@ -190,6 +191,59 @@ CHANGES = [
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
 def test_the_check_can_fail(run, change):
     assert beugnot2022.check(tampered(run, **change)).outcome == FAILS
+
+
+OUTSIDE = {
+    "a train loss that is none": ({"fraction": [0.9]}, "no train loss of study.fractions is near 0.001"),
+    "a small rate": ({"window": [100.0]}, "no rate of study.windows is near w = 0.1"),
+    "all axes alike": ({"practical_condition": [1.0]}, "the ends of the spectrum are hardly apart"),
+}
+
+
+@pytest.mark.parametrize(("values", "why"), OUTSIDE.values(), ids=OUTSIDE)
+def test_settings_of_no_claim_refute_nothing(run, values, why):
+    """With gains that would refute it elsewhere."""
+    changes = {name: lambda old, new=new: np.resize(new, old.shape) for name, new in values.items()}
+    found = beugnot2022.check(tampered(run, practical_gain=lambda gains: 1.0 / gains, **changes))
+    assert found.outcome == UNDECIDED and any(why in line for line in found.lines)
+
+
+def test_a_rate_at_the_border_is_neither_large_nor_small():
+    found = beugnot2022.check(small(("study.window", 1.0), ("study.kappas", [100.0]), ("study.splits", 0)))
+    assert found.outcome == UNDECIDED and any("is neither large nor small" in line for line in found.lines)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("study.kappa_u", 0.5), "study.kappa_u must be a finite number >= 1, got 0.5"),
+        (("study.scales", [0.0]), "study.scales must be a list of numbers > 0"),
+    ],
+)
+def test_what_is_refused(change, message):
+    with pytest.raises(InputError, match=message):
+        read(beugnot2022.GRID, [change])
+
+
+@needs_digits
+@pytest.mark.parametrize(
+    ("scale", "rates", "why"), [(50.0, [0.1, 1.9999], "even a large rate has learnt"), (0.5, [0.1, 5.0], "not reached")]
+)
+def test_kernels_and_rates_of_no_claim_refute_nothing(scale, rates, why):
+    settings = {
+        "study.scales": [scale],
+        "study.digits_rates": rates,
+        "study.digits_levels": [0.1],
+        "study.kappas": [10.0],
+    }
+    found = beugnot2022.check(small(*settings.items(), ("study.practical_axes", 3), ("study.train_rows", 40)))
+    assert found.outcome == UNDECIDED and any(why in line for line in found.lines)
+
+
+@needs_digits
+def test_digits_that_leave_none_to_judge_by_are_refused():
+    with pytest.raises(InputError, match=r"study\.train_rows must leave some of the 1,797 digits, got 1,797"):
+        small(("study.train_rows", 1797), ("study.kappas", [10.0]), ("seeds.count", 2))
 
 
 @needs_digits

@@ -97,6 +97,8 @@ class Tampered(dict):
 def test_what_is_refused(tmp_path):
     with pytest.raises(InputError, match="a list of constant, cosine, two-stage"):
         read(PAPER.GRID, [("study.fitted", ["linear"])])
+    with pytest.raises(InputError, match="a list of schedules, each once"):
+        read(PAPER.GRID, [("study.fitted", ["cosine", "cosine"])])
     with pytest.raises(InputError, match="there is no folder"):
         PAPER._published(str(tmp_path / "nowhere"))
     for name in PAPER.TESTED:

@@ -334,7 +334,9 @@ def test_a_control_has_the_outcome_that_it_must(young, monkeypatch, capsys):
     assert __main__.main(["young1953", "--quiet"]) == 0
     assert "no mistake" not in capsys.readouterr().out
     assert __main__.main(["young1953", "--quiet", "--controls"]) == 0
-    assert re.search(r"control: no mistake +must hold +as it must +holds", capsys.readouterr().out)
+    out = capsys.readouterr().out
+    assert re.search(r"control: no mistake +must hold +as it must +holds", out)
+    assert re.search(r": verdict, \d+\.\d s  +holds", out)  # what it took stands in no column of measurements
     more[1] = more[1]._replace(expected=UNDECIDED)
     assert __main__.main(["young1953", "--quiet", "--controls"]) == 1
     assert "WRONG: must be undecided" in capsys.readouterr().out

@@ -43,6 +43,7 @@ REFUSED = [
     ("bansal2021", {"train_rows": 1797}, "study.train_rows must be below the 1797 rows that there are, got 1797"),
     ("bansal2021", {"train_rows": 8}, "study.batch must be at most study.train_rows, 8, got 32"),
     ("pan2022", {"rows": 1}, "study.rows must be a whole number >= 2, got 1"),
+    ("pan2022", {"most_steps": 5}, "study.most_steps or the rows: schedule 'eigencurve'.steps must be at least 10"),
     ("pan2022", {"interval_ratio": 1.0}, "study.interval_ratio must be a finite number >= 1.01, got 1"),
     ("pan2022", {"alpha": 1e-300, "rows": 50}, "study.alpha is too small for these rows"),
     ("luo2025", {"losses": 2, "fitted": ["cosine"]}, "study.losses: 2 on each of 1 curves are not more than the 7"),

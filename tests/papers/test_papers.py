@@ -336,7 +336,7 @@ def test_a_control_has_the_outcome_that_it_must(young, monkeypatch, capsys):
     assert __main__.main(["young1953", "--quiet", "--controls"]) == 0
     out = capsys.readouterr().out
     assert re.search(r"control: no mistake +must hold +as it must +holds", out)
-    assert re.search(r": verdict, \d+\.\d s  +holds", out)  # what it took stands in no column of measurements
+    assert re.search(r": verdict, after \d+\.\d s  +holds", out)  # what it took stands in no column of measurements
     more[1] = more[1]._replace(expected=UNDECIDED)
     assert __main__.main(["young1953", "--quiet", "--controls"]) == 1
     assert "WRONG: must be undecided" in capsys.readouterr().out

@@ -117,7 +117,11 @@ def optimise(
         raise InputError("noise.batch_size must be one number here")
     length, begun = rules.count("steps", steps), rules.count("starts", starts)
     allowed = read_limits(limits, length, objective, (curvature, noise, optimizer))
-    return _result(*search(objective, length, allowed, pieces, begun), allowed)
+    problem, best, gap = search(objective, length, allowed, pieces, begun)
+    rates, lengths = problem.layout.all_rates(best.rates), problem.layout.all_lengths
+    loss = objective.evaluate(rates, lengths, slopes=False).loss
+    families, binds = usual_shapes(objective, length, allowed), cap_binds(best.rates, allowed)
+    return Optimum(rates, lengths, loss, best.gradient_norm, gap, allowed.largest, binds, families, problem.evaluations)
 
 
 def search(
@@ -133,16 +137,6 @@ def search(
     if grows:
         problem, best = grow(problem, best, allowed, MOST_PIECES)
     return problem, best if allowed.shape != "free" else zeroed(problem, best), gap
-
-
-def _result(problem: Problem, best: Solution, gap: float, limits: Limits) -> Optimum:
-    """The Optimum, with the families that it is held against."""
-    layout, objective = problem.layout, problem.objective
-    rates, lengths = layout.all_rates(best.rates), layout.all_lengths
-    loss = objective.evaluate(rates, lengths, slopes=False).loss
-    families = usual_shapes(objective, int(lengths.sum()), limits)
-    binds = cap_binds(best.rates, limits)
-    return Optimum(rates, lengths, loss, best.gradient_norm, gap, limits.largest, binds, families, problem.evaluations)
 
 
 def usual_shapes(objective: Objective, steps: int, limits: Limits) -> dict[str, Family]:

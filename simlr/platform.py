@@ -237,7 +237,7 @@ class Windows(System):
         made = 1 if flags & os.O_EXCL else 4 if flags & os.O_CREAT else 3
         handle = create(str(path), access, 7, None, made, 0x80, None)  # shared for reading, writing and removal
         if handle in (None, c_void_p(-1).value):
-            raise _windows_error(get_last_error(), path)
+            raise OSError(0, os.strerror(0), str(path), get_last_error())  # whose kind follows from the last number
         flags = flags & ~(os.O_CREAT | os.O_EXCL) | self.flags
         return msvcrt.open_osfhandle(handle, flags)  # type: ignore[attr-defined]
 
@@ -344,11 +344,6 @@ _HELD = _LockFiles()
 def _request(kind: int) -> bytes:
     """What is asked for of LOCK_BYTE."""
     return _LOCK.pack(kind, os.SEEK_SET, LOCK_BYTE, 1, 0)
-
-
-def _windows_error(number: int, path: str | os.PathLike) -> OSError:
-    """The OSError of a call of Windows that failed."""
-    return OSError(0, os.strerror(0), str(path), number)  # whose kind follows from the number
 
 
 def _memory_status() -> Any:

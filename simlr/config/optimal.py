@@ -85,15 +85,10 @@ def check_table(key: str, table: dict) -> dict:
     if not isinstance(found, list | tuple) or not found or not all(isinstance(one, dict) for one in found):
         rules.refuse(f"{key}.found", "a list of at least one table; leave it out to have it computed", found)
     told = {name: rules.text(f"{key}.{name}", table.get(name)) for name in ("found_for", "found_with")}
-    entries = [_check_found(f"{key}.found[{i}]", one, checked) for i, one in enumerate(found)]
+    # Of each optimum: the values of the lists that it is of, its rates, and what speaks for it.
+    axes = [Parameter(one.name, one.rule, REQUIRED) for one in PARAMETERS if isinstance(checked[one.name], list)]
+    entries = [read_parameters(f"{key}.found[{i}]", one, (*axes, *FOUND)) for i, one in enumerate(found)]
     return {**checked, **told, "found": entries}
-
-
-def _check_found(key, entry, asked):
-    """One optimum: the values of the lists that it is of, its rates, and what speaks for it."""
-    axes = [parameter for parameter in PARAMETERS if isinstance(asked[parameter.name], list)]
-    chosen = [Parameter(one.name, one.rule, REQUIRED) for one in axes]
-    return read_parameters(key, entry, (*chosen, *FOUND))
 
 
 def with_budgets(tables: tuple[dict, ...], stop: dict, expects: bool) -> tuple[dict, ...]:

@@ -113,7 +113,11 @@ class ExactMeans:
     def _follow(self, work, axes, found):
         """Take all steps of all cells, and note what is found."""
         for pairs, chosen in self._seeds_by_work(work, axes.landscape.test_matrix):
-            for part in self._parts(chosen, work.indices.size, pairs, axes):
+            # Seeds, as many at a time as memory holds the moments of; at least one.
+            seed_bytes = work.indices.size * _cell_bytes(axes.landscape.curvature.shape[1], pairs)
+            most = max(1, BYTES_AT_ONCE // seed_bytes)
+            for first in range(0, chosen.size, most):
+                part = chosen[first : first + most]
                 self._take(self._start(work, axes, found, part, pairs), work.indices, pairs)
 
     def batches(self, indices: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
@@ -177,12 +181,6 @@ class ExactMeans:
             )
         parts = (False, everyone[diagonal]), (True, everyone[~diagonal])
         return [(pairs, chosen) for pairs, chosen in parts if chosen.size]
-
-    def _parts(self, chosen, schedules, pairs, axes):
-        """Seeds, as many at a time as memory holds the moments of; at least one."""
-        most = max(1, BYTES_AT_ONCE // (schedules * _cell_bytes(axes.landscape.curvature.shape[1], pairs)))
-        for first in range(0, chosen.size, most):
-            yield chosen[first : first + most]
 
     def _start(self, work, axes, found, part, pairs):
         """The `Launch` of some seeds, whose moments are those of the start."""

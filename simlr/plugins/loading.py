@@ -69,7 +69,10 @@ def from_file(role: str, key: str, kind: str, folder: str | Path, adopt: Adopt) 
     file, name = match.groups()
     path = Path(folder) / file
     module, digest = run_file(path)
-    return adopted(Plugin(role, kind, digest, module=module), _named(module, name, file), adopt)
+    own = [known for known in vars(module) if not known.startswith("_")]
+    if name not in own:
+        raise unknown(file, name, own, "name")
+    return adopted(Plugin(role, kind, digest, module=module), getattr(module, name), adopt)
 
 
 def run_file(path: str | Path) -> tuple[ModuleType, str]:
@@ -108,14 +111,6 @@ def source_text(module: ModuleType) -> bytes:
 def run_before(digest: str) -> ModuleType | None:
     """The module whose source has this digest, where this process has run it."""
     return next((module for (known, _), module in _run.items() if known == digest), None)
-
-
-def _named(module, name, file):
-    """What a module has under a name."""
-    own = [key for key in vars(module) if not key.startswith("_")]
-    if name not in own:
-        raise unknown(file, name, own, "name")
-    return getattr(module, name)
 
 
 def adopted(plugin: Plugin, found: Any, adopt: Adopt) -> PluginKind:

@@ -53,15 +53,10 @@ def with_plugins(key: str, table: Any, folder: str | Path) -> Any:
         phases = [with_plugins(f"{key}, phase {i + 1}", phase, folder) for i, phase in enumerate(table[PHASES])]
         table = {**table, PHASES: phases}
     kind = table.get("kind")
-    found = None if kind is None else _kind(key, kind, folder)
-    return table if found is None else {**table, "kind": found}
-
-
-def _kind(key, kind, folder):
-    """The plug-in's kind; None where it is simlr's own, or nobody's."""
     if not isinstance(kind, str) or isinstance(kind, PluginKind) or kind in OWN or kind in KINDS:
-        return None
-    return recorded.kind_of(SCHEDULE, key, kind, folder, _adopt, _stand_in)
+        return table
+    found = recorded.kind_of(SCHEDULE, key, kind, folder, _adopt, _stand_in)
+    return table if found is None else {**table, "kind": found}
 
 
 def _adopt(found: Any, plugin: Plugin) -> tuple[Kind, dict]:

@@ -282,7 +282,9 @@ def logarithmic(panel: Any, side: str, span: float | None = None) -> None:
     panel.set(**{f"{side}scale": "log"})
     axis = getattr(panel, f"{side}axis")
     if span is not None and span < FEW_DECADES:
-        axis.set_major_locator(LogLocator(subs=_subdivisions(span, _most_ticks(panel, side))))
+        known, most = ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)), _most_ticks(panel, side)
+        subs = next((one for one in known if len(one) * math.log10(span) <= most), known[-1])
+        axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(lambda value, place: level_text(value))
     axis.set_minor_locator(NullLocator())
 
@@ -290,12 +292,6 @@ def logarithmic(panel: Any, side: str, span: float | None = None) -> None:
 def _most_ticks(panel, side):
     """How many ticks of a logarithmic axis of a panel have room beside each other."""
     return target.width_of(panel) / TICK_INCHES if side == "x" else MOST_TICKS
-
-
-def _subdivisions(span, most):
-    """The places of ticks within a decade, as many as have room over a span."""
-    known = ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))
-    return next((subs for subs in known if len(subs) * math.log10(span) <= most), known[-1])
 
 
 def log_where_wide(panel: Any, values: Any) -> None:

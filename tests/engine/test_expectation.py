@@ -2,6 +2,7 @@
 
 import itertools
 
+import expectation_proofs
 import numpy as np
 import pytest
 
@@ -362,3 +363,8 @@ def test_bad_input_is_one_line(changes, words):
         simlr.expected_losses(**given)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_small_proof_of_the_limit_of_stability():
+    lines, wrong = expectation_proofs.beside_the_limit(spectra=3, steps=10**5, most_axes=6)
+    assert wrong == [] and len(lines) == 6

@@ -1,4 +1,4 @@
-"""A part of `make proofs`: exact means beside 100,000 drawn runs."""
+"""Two parts of `make proofs`: exact means beside 100,000 drawn runs, and long runs beside the limit of stability."""
 
 import os
 from typing import Any, NamedTuple
@@ -20,6 +20,9 @@ NOISES = {
     "mini-batches": {"kind": "minibatch", "batch_size": 2},
 }
 INPUTS = np.array([1.0, 0.5, 0.2])  # variances of fresh rows
+SPECTRA = int(os.environ.get("SIMLR_PROOF_SPECTRA", "100"))
+BESIDE = {"kind": "fresh", "sigma": 1.0}, {"kind": "gradient", "sigma": 1.0, "covariance": "hessian"}
+STABLE_HEADER = ("noise, optimiser", "spectra", "bounded at .999", "within .1 % of the floor", "grows at 1.001")
 
 
 class Setting(NamedTuple):
@@ -116,3 +119,40 @@ def _standard_errors(values, mean):
     """|mean of values (n, K) - mean (K,)| in standard errors; rounding alone where nothing varies."""
     error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
     return abs(values.mean(axis=0) - mean) / np.maximum(error, 1e-10 * abs(mean) + 1e-300)
+
+
+def beside_the_limit(spectra=SPECTRA, steps=10**6, most_axes=100):
+    """(the lines of the table, what is not as it must be): constant rates at .999 and 1.001 of `simlr.stability`."""
+    lines, wrong = [], []
+    for noise in BESIDE:
+        for optimizer, table in OPTIMIZERS.items():
+            seen = np.array(
+                [_beside(np.random.default_rng(k), noise, optimizer, table, steps, most_axes) for k in range(spectra)]
+            )
+            bounded, settled, grows = seen.sum(axis=0)
+            what = f"{noise['kind']}, {optimizer}"
+            lines.append((what, str(spectra), str(bounded), str(settled), str(grows)))
+            wrong += [": ".join(lines[-1])] if min(bounded, grows) < spectra else []
+    return lines, wrong
+
+
+def _beside(generator, noise, optimizer, table, steps, most_axes):
+    """Whether the mean stays bounded below the limit, has come to its floor, and grows above: of one drawn spectrum.
+
+    Curvatures are uniform in their logarithms over three powers of ten; momenta, and batch sizes of fresh rows, are
+    drawn too.
+    """
+    lam = 2.0 * np.exp(generator.uniform(np.log(1e-3), 0.0, (1, int(generator.integers(1, most_axes + 1)))))
+    start, batch, momentum = generator.standard_normal(lam.shape), int(generator.integers(1, 17)), generator.uniform()
+    method = {"kind": optimizer, **({"momentum": 0.95 * momentum} if "momentum" in table else {})}
+    drawn = {**noise, "batch_size": batch} if noise["kind"] == "fresh" else noise
+    limit, last = simlr.stability(lam, drawn, method).limit[0], [steps // 10, steps]
+
+    def losses(share):
+        rates = np.full((1, steps), share * limit)
+        return simlr.expected_losses(lam, start, rates, drawn, method, steps=[1, *last]).train_loss[0, 0]
+
+    floor = simlr.stability(lam, drawn, method, learning_rate=0.999 * limit).floor[0]
+    below, above = losses(0.999), losses(1.001)
+    grows = not above[2] <= 2.0 * max(above[0], above[1])
+    return below[2] <= 1.001 * max(floor, below[0]), abs(below[2] / floor - 1.0) <= 1e-3, grows

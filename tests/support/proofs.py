@@ -185,7 +185,22 @@ def means():
     return wrong
 
 
-PARTS = {"roots": roots, "coverage": coverage, "laws": laws, "noise": noise, "means": means, "tests": tests}
+def stability():
+    """A million steps just below the limit of stability, and just above."""
+    lines, wrong = expectation_proofs.beside_the_limit()
+    write("stability", expectation_proofs.STABLE_HEADER, lines, EXPECTATION)
+    return wrong
+
+
+PARTS = {
+    "roots": roots,
+    "coverage": coverage,
+    "laws": laws,
+    "noise": noise,
+    "means": means,
+    "stability": stability,
+    "tests": tests,
+}
 
 
 def write(part, header, lines, page=PAGE):

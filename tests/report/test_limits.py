@@ -72,6 +72,8 @@ def test_nothing_is_drawn_that_theory_does_not_say(run):
     assert drawn(run, falling, "limit", tried=0.02) is None  # far from all that was tried
     noisy = {**GRID, "problem": {"kind": "gaussian", "dimension": 3, "train_rows": 9}, "optimizer": [{"kind": "gd"}]}
     rows = simlr.run({**noisy, "noise": [{"kind": "minibatch", "batch_size": 2}], "seeds": {"count": 2}})
+    phases = [{"name": "two", "phases": [{"kind": "constant", "learning_rate": 0.1, "steps": 150}] * 2}]
+    assert drawn(simlr.run({**GRID, "schedule": phases, "optimizer": [{"kind": "gd"}]}), "two", "floor") is None
     growing = [{**GRID["noise"][0], "batch_growth": 2.0, "batch_every": 50}]
     sampled = {key: value for key, value in noisy.items() if key != "expectation"}
     drawn_noise = simlr.run({**sampled, "noise": [{"kind": "gradient", "sigma": 0.1}], "seeds": {"count": 2}})

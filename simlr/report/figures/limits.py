@@ -26,11 +26,12 @@ def draw_limit(view: View, panel: Any, schedule: str, problem: tuple, line: dict
 
 def draw_floor(view: View, panel: Any, schedule: str, line: dict) -> bool:
     """Draw the train loss at which a constant rate settles."""
+    if view.run.config.expectation is None or "schedule_learning_rate" not in view.run.names:
+        return False
     kind, rate = (view.run[f"schedule_{key}"][view.index(schedule)] for key in ("kind", "learning_rate"))
     if kind != "constant":
         return False
-    problem = problem_groups(view.run)[0][0]
-    floor = _median(view.run, schedule, problem, "floor", float(rate))
+    floor = _median(view.run, schedule, problem_groups(view.run)[0][0], "floor", float(rate))
     if not 0.0 < floor < math.inf:
         return False
     panel.axhline(floor, color=line["color"], **LOOK)

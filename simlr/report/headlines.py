@@ -141,9 +141,11 @@ def annealing(kind: str, pairs: Sequence[Any], steady: Sequence[str] = (), quest
         return f"Beside {rivals} no annealed one surely ends with less test loss{tried}{rest}"
     top = max(sure, key=lambda pair: pair.win_share)
     among = f"; {len(sure)} of {len(pairs)} comparisons are surely won" if len(pairs) > 1 else ""
+    alike = sum(f"{pair.win_share:.2f}" == f"{top.win_share:.2f}" for pair in sure) - 1
+    others = f" ({alike} {'other' if alike == 1 else 'others'} as often)" if alike else ""
     where = joined([at_value(key, value) for key, value in top.problem])
     return (
-        f"Beside {rivals}, annealing wins most often with {spoken(top.a)}: it ends with less test loss than "
+        f"Beside {rivals}, annealing wins most often with {spoken(top.a)}{others}: it ends with less test loss than "
         f"{spoken(top.b)} in {100 * top.win_share:.0f} % of {many(top.pairs, 'seed')} at "
         f"{f'{where} and ' if where else ''}{place(kind, top.level)}{among}{rest}"
     )

@@ -208,8 +208,11 @@ class Compared(NamedTuple):
 
     @property
     def p(self) -> list[float]:
-        """p of what they are told beside, for Holm's correction: what was passed over counts, too."""
-        return [*(pair.p for pair in (*self.against.values(), *self.annealed)), *[1.0] * self.passed_over]
+        """p of what they are told beside, for Holm's correction of a question's comparisons.
+
+        Those are fixed by the grid, whatever the page finds: what it passes over counts for its own choices alone.
+        """
+        return [pair.p for pair in (*self.against.values(), *self.annealed)]
 
 
 def compared(run: Run, base: int, shown: dict[tuple, Group], parts: ScheduleParts) -> Compared:

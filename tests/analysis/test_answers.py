@@ -4,6 +4,7 @@ import csv
 import html
 import math
 import re
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -416,3 +417,18 @@ def test_a_page_leads_with_the_comparison_that_the_question_asks():
     annealed = {"name": "annealed", "phases": [{"kind": "constant", "learning_rate": 1.5, "steps": 1}, FLOW]}
     again = Analysis(simlr.run(runs.grid(schedule=[annealed, FLOW, RATES], question=ASKED, record__points=0)))
     assert (again.lead.a, again.lead.b, str(again.run.schedule[again.base])) == ("annealed", "flow", "flow")
+
+
+OUTCOMES = {"less": "better", "fewer steps": "better", "more": "worse", "equal": "even", "not decided": "unsure"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["annealing", "warmup", "cosine-or-wsd", "momentum", "one-pass", "early-stopping"])
+def test_the_page_of_the_ready_grids_says_what_they_answer(name):
+    """data/README.md has how many of a grid's comparisons came out how; other schedules of the page change none."""
+    page = (runs.ROOT / "data/README.md").read_text(encoding="utf-8")
+    cell = re.search(rf"^\| {name} \| (.*?) \|", page, re.M)[1].split(": ", 1)[1]
+    told = {OUTCOMES[words]: int(count) for count, words in re.findall(r"(\d+)(?: of \d+)? ([a-z ]+)", cell)}
+    rows = Analysis(simlr.run(runs.ROOT / f"data/{name}.toml")).answer.rows
+    found = Counter({"tie": "even"}.get(row.outcome, row.outcome) for row in rows)
+    assert found == Counter(told) and f"of {len(rows)} " in cell

@@ -58,7 +58,7 @@ def _pairs(run, answer, rows):
     """The table of `Comparison`s."""
     question = run.config.question
     a, b = (shortened(side_name(side)) for side in question["compare"])
-    header = ("at", "ratio", "95 %", "less in % of pairs (95 %)", "pairs", "sign test p", "so", f"of {a}", f"of {b}")
+    header = ("at", "ratio", "95 %", "less in % of pairs (95 %)", "pairs", "corrected p", "so", f"of {a}", f"of {b}")
     chosen = told_apart([name for row in rows for name in (row.a, row.b)])
     lines = tuple(
         (

@@ -112,7 +112,7 @@ def _pair_table(group, pairs):
         f"Test loss of the schedule / of {base} in the same seed at {place(group.kind, group.last)}"
         f"{label(pairs[0].problem) if pairs else ''}"
     )
-    header = ("schedule", "schedule / baseline", "95 %", "less in % of pairs (95 %)", "pairs", "sign test p", "so")
+    header = ("schedule", "schedule / baseline", "95 %", "less in % of pairs (95 %)", "pairs", "corrected p", "so")
     notes = (
         "below 1 the schedule has the smaller test loss; the table of ratios further up has the inverse, "
         "baseline / schedule, where above 1 it has",
@@ -303,7 +303,7 @@ def _annealing_table(kind, problem, rows):
         "95 %",
         "annealed wins in % (95 %)",
         "pairs",
-        "sign test p",
+        "corrected p",
     )
     header += ("so",)
     notes = (

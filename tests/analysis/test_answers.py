@@ -64,7 +64,8 @@ def test_a_question_is_complete_and_goes_round():
         ({"compare": ["anealed", "flow"]}, "compare[0].schedule: unknown schedule 'anealed'; did you mean 'annealed'?"),
         ({"compare": ["annealed"]}, "question.compare must be a list of two sides"),
         ({"compare": ["flow", "flow"]}, "question.compare: both sides have schedule 'flow'"),
-        ({"compare": [{"kind": "linear"}, "flow"]}, "question.compare[0]: no schedule has kind = ['linear']"),
+        ({"compare": [{"kind": "linear"}, "flow"]}, "question.compare[0].kind: unknown kind 'linear'; valid are "),
+        ({"compare": [{"kind": "phasse"}, "flow"]}, "compare[0].kind: unknown kind 'phasse'; did you mean 'phases'?"),
         ({"compare": [{"momentun": 0.5}, "flow"]}, "question.compare[0]: unknown key 'momentun'"),
         (
             {"compare": [{"at": 0.5}, "flow"]},

@@ -50,6 +50,8 @@ def test_a_schedule_is_found_by_the_name_that_a_report_gives_it(run):
     assert str(run["schedule"][2]) == "cosine[learning_rate=0.6000000000000001]"
     assert pairs.index_of(run, "cosine[learning_rate=0.6]") == 2
     assert run.config.question["compare"][0]["schedule"] == [str(run["schedule"][2])]
+    with pytest.raises(InputError, match=r"unknown schedule 'cosin'; did you mean 'cosine\[learning_rate=0.2\]'"):
+        pairs.index_of(run, "cosin")
     with pytest.raises(InputError, match=r"unknown schedule 'cosine\[learning_rate=0.5\]'; did you mean"):
         pairs.index_of(run, "cosine[learning_rate=0.5]")
 

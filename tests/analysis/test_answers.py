@@ -233,14 +233,14 @@ def _row(ratio, n, level, outcome="better"):
             [("learning_rate highest, steps lowest", ""), ("learning_rate highest", "learning_rate lowest"), ("", "")],
             [
                 "For A the best learning rate is the highest or lowest tried in 2 of 3 settings and the best number of "
-                "steps in 1, for B the best learning rate in 1"
+                "steps in 1 of 3, for B the best learning rate in 1 of 3 settings"
             ],
         ),
         (
             [("learning_rate highest", "steps highest"), ("learning_rate highest", "steps highest")],
             [
                 "For A the best learning rate is the highest tried in both settings, for B the best number of "
-                "steps in all"
+                "steps in both settings"
             ],
         ),
     ],

@@ -531,6 +531,7 @@ def test_few_seeds_and_small_differences_are_said_to_be_such():
         ),
         (["small, gd", "small, nesterov[momentum=0.9]"], ["gradient descent", "Nesterov, momentum 0.9"]),
         (["only[learning_rate=0.1]"], ["only, rate 0.1"]),
+        (["bent[noise=0.1]", "bent[noise=0.2]"], ["noise 0.1", "noise 0.2"]),
         # What is the same wherever it is, is left out where there is no room for it.
         (
             [f"noisy[batch_size=2,noise=labels,sampling=replacement,sigma={sigma}]" for sigma in (0.1, 1.0)]
@@ -558,9 +559,15 @@ def test_a_legend_names_schedules_by_what_they_differ_in(names, told):
         ("phase1_warmup_steps", 0, "no warm-up"),
         ("momentum", 0.0, "no momentum"),
         ("momentum", 0.5, "momentum 0.5"),
+        ("noise", "labels", "label noise"),
+        ("optimizer", "gd", "optimiser gradient descent"),
+        # A problem's own parameters of these names.
+        ("noise", 0.2, "noise 0.2"),
+        ("noise", "heavy", "noise heavy"),
+        ("optimizer", 3, "optimiser 3"),
     ],
 )
-def test_a_value_that_is_none_of_it_is_said_to_be_none(key, value, told):
+def test_a_value_is_told_by_the_name_of_its_parameter_or_as_none_of_it(key, value, told):
     assert at_value(key, value) == told
 
 

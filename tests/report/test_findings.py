@@ -454,7 +454,7 @@ def test_the_section_on_annealing_says_which_rivals_it_has_where_the_question_ha
     question = {"question": {"text": "?", "compare": asked}} if asked else {}
     told = of_section(simlr.run(runs.grid(**grid, **question, **QUIET)), "annealing")
     assert "the best of all steady schedules (flow and large)" in told.headline
-    assert told.headline.endswith("; the question above compares with the small rate alone") is bool(asked)
+    assert told.headline.endswith("; the question compares with the small rate alone") is bool(asked)
     assert headlines.annealing("train_loss", []) == ""
 
 

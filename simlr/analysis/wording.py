@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..config.methods import NOISES, OPTIMIZERS
-from ..text import labels, shortened, value_text
+from ..text import brief, labels, shortened, value_text
 from .levels import place
 
 _PHASE = re.compile(r"^phase\d+_")
@@ -160,9 +160,18 @@ def spoken(name: Any) -> str:
     return text if values and all(found) and len(text) <= LONGEST_SPOKEN else shortened(name)
 
 
+def _as_brief(text):
+    """The text of a small number as a table has it, 1e-4 for 0.0001; any other text as it is."""
+    try:
+        told = brief(float(text)) if abs(float(text)) < 1e-3 else text
+    except ValueError:
+        return text
+    return told if float(told) == float(text) else text
+
+
 def _value_spoken(phase, key, value):
     """One value of a parameter, which may be that of a phase."""
-    return at_value(key, value) + (f" in phase {phase}" if phase else "")
+    return at_value(key, _as_brief(value)) + (f" in phase {phase}" if phase else "")
 
 
 # Parts of the name of a schedule: [[schedule]] table, optimiser, noise, each with its parameters.
@@ -225,7 +234,7 @@ def _parts_of(name):
             if parameter is None:
                 return []
             phase, key, value = parameter.groups()
-            parts.append((phase or "", key, value))
+            parts.append((phase or "", key, _as_brief(value)))
     return parts if end == len(whole) else []
 
 

@@ -531,6 +531,7 @@ def test_few_seeds_and_small_differences_are_said_to_be_such():
         ),
         (["small, gd", "small, nesterov[momentum=0.9]"], ["gradient descent", "Nesterov, momentum 0.9"]),
         (["only[learning_rate=0.1]"], ["only, rate 0.1"]),
+        (["flat[learning_rate=0.0001]", "flat[learning_rate=1e-05]"], ["rate 1e-4", "rate 1e-5"]),
         (["bent[noise=0.1]", "bent[noise=0.2]"], ["noise 0.1", "noise 0.2"]),
         # What is the same wherever it is, is left out where there is no room for it.
         (
@@ -569,6 +570,11 @@ def test_a_legend_names_schedules_by_what_they_differ_in(names, told):
 )
 def test_a_value_is_told_by_the_name_of_its_parameter_or_as_none_of_it(key, value, told):
     assert at_value(key, value) == told
+
+
+def test_a_small_number_is_spoken_as_tables_have_it():
+    assert spoken("flat[learning_rate=0.0001]") == "flat at learning rate 1e-4"
+    assert spoken("flat[learning_rate=1.234567891e-05]") == "flat at learning rate 1.234567891e-05"
 
 
 def test_two_sides_of_one_name_are_refused():

@@ -21,6 +21,7 @@ from simlr.errors import InputError
 from simlr.papers import nakkiran2020
 from simlr.report import __main__, headlines
 from simlr.report.figures import analysis as figures
+from simlr.report.figures import optima as optima_figure
 from simlr.report.figures import run as figures_of_run
 from simlr.report.material import material
 from simlr.report.optima import optima
@@ -472,6 +473,8 @@ def test_exact_means_are_not_called_too_few_seeds():
     parts = [*optima(found), *sections(found)]
     assert {part.key for part in parts} == {"optima", "best", "directions"}
     view = View(found.run, found.rows)
+    picture = optima_figure.optima(view, parts[0].rows, parts[0].headline)
+    assert parts[0].key == "optima" and "the best of each other kind of schedule; rates below" in picture.caption
     assert re.match(r"At 50 steps, \S+ at learning rate \S+ has [\d.]+ times the test loss of optimal", view.sentence())
     assert figures_of_run.distribution(view) is None
     # What is asked, and what is told of it, stand on the page once.

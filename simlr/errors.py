@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import PurePath
 from typing import Any
 
 MOST_NAMES = 40
@@ -94,11 +95,14 @@ def unknown(key: str, name: Any, valid: Iterable[Any], noun: str) -> InputError:
 def nearest(name: str, valid: list[str]) -> str:
     """The valid name that another one is near to, or is the beginning of, before a label or a suffix, or a word of.
 
-    "" where there is none.
+    Else the first whose beginning, before a label, is near; or the one that is the stem of a path; "" of none.
     """
     close = difflib.get_close_matches(name, valid, n=1, cutoff=0.6)
     longer = (one for one in valid if one.startswith((f"{name}[", f"{name}.")) or name in one.split("_"))
-    return close[0] if close else next(longer, "")
+    labelled = {one.partition("[")[0]: one for one in reversed(valid)}
+    heads = difflib.get_close_matches(name, labelled, n=1, cutoff=0.6)
+    stem = PurePath(name).stem
+    return close[0] if close else next(longer, labelled[heads[0]] if heads else stem if stem in valid else "")
 
 
 def show(value: Any, limit: int = 80) -> str:

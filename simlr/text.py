@@ -91,6 +91,14 @@ def powers(text: str) -> str:
     return POWER.sub(r"\1", text)
 
 
+def brief(value: float, digits: int = 6) -> str:
+    """A number in so many digits, below 0.001 as a power of ten: 0.25, 0.001, 1e-4, 3.2e66."""
+    if value == 0.0 or not abs(value) < 1e-3:
+        return powers(f"{value:.{digits}g}")
+    lead, power = f"{value:.{digits - 1}e}".split("e")
+    return f"{float(lead):g}e{int(power)}"
+
+
 def some(values: Sequence, most: int) -> Sequence:
     """At most so many of a list of values, evenly chosen, the first and the last among them."""
     if len(values) <= most:
@@ -115,8 +123,8 @@ def first_few(names: Sequence[str], most: int, count: int | None = None, between
 
 
 def value_text(value: Any) -> str:
-    """A value of a parameter: 20, 0.1, text."""
-    return powers(f"{value:g}") if isinstance(value, float) else shortened(value, 24)
+    """A value of a parameter: 20, 0.1, 1e-4, text."""
+    return brief(value) if isinstance(value, float) else shortened(value, 24)
 
 
 def values_text(values: Sequence[Any]) -> str:

@@ -206,8 +206,8 @@ class Words:
             # With several settings the ends are told once, for all of them, and each has its count.
             ends = sorted({end for *whose, end in found if len(rows) > 1 or whose == [name, key]})
             end = f" is the {' or '.join(ends)} tried" if len(rows) == 1 or not told else ""
-            of = "all" if number == len(rows) else f"{number}"
-            of = of if told else f"{_all(number) if number == len(rows) else f'{number} of {len(rows)}'} settings"
+            of = _all(number) if number == len(rows) else f"{number} of {len(rows)}"
+            of = of if name in told else f"{of} settings"
             where = f" in {of}" if len(rows) > 1 else ""
             told.setdefault(name, []).append(f"the best {noun(key).name}{end}{where}")
         sides = ", ".join(f"for {name} {joined(parts)}" for name, parts in told.items())

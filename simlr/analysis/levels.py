@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..config.stop import PATIENCE, SAME_LOSS_KINDS
-from ..text import powers
+from ..text import brief
 
 
 class Words(NamedTuple):
@@ -45,10 +45,7 @@ WORDS = {
 
 def level_text(level: float) -> str:
     """A level as one writes it, in four digits: 0.1, 0.001, 1e-4."""
-    if level == 0.0 or level >= 1e-3:
-        return powers(f"{level:.4g}")
-    digits, power = f"{level:.3e}".split("e")
-    return f"{float(digits):g}e{int(power)}"
+    return brief(level, 4)
 
 
 def text(kind: str, level: float) -> str:

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..config.methods import NOISES, OPTIMIZERS
-from ..text import labels, shortened, value_text
+from ..text import brief, labels, shortened, value_text
 from .levels import place
 
 _PHASE = re.compile(r"^phase\d+_")
+# The parts of a schedule's name that are no parameters.
+_HEADS = "(table)", "(optimizer)", "(noise)"
 # In the names of schedules: [learning_rate=0.1,phase1.steps=3], vectors within, and one of its parameters.
 _LISTED = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]")
 _PARAMETER = re.compile(r"(?:phase(\d+)[._])?([^\W\d]\w*)=(.+)", re.DOTALL)
@@ -47,8 +49,7 @@ NOUNS = {
     "decay_steps": Noun("length of the decay", "a decay of {} steps", "a longer decay", "a shorter decay"),
     "warmup_steps": Noun("length of the warm-up", "a warm-up of {} steps", "a longer warm-up", "a shorter warm-up"),
     "validation_patience": Noun("patience", "patience {}", "more patience", "less patience"),
-    "optimizer": Noun("optimiser", "optimiser {}", "", ""),
-    "noise": Noun("noise", "{}", "", ""),
+    "optimizer": Noun("optimiser", "optimiser {}", "a larger optimiser", "a smaller optimiser"),
 }
 # Values that are none of what they are numbers of, and ways.
 NONE_OF = {
@@ -129,6 +130,8 @@ def at_value(key: str, value: Any) -> str:
     none = _PHASE.sub("", key), str(value).removesuffix(".0")
     if none in NONE_OF:
         return NONE_OF[none]
+    if key == "noise" and isinstance(value, str) and value in NOISES:  # the kind; a parameter of that name is told
+        return METHODS.get(value, value)
     return noun(key).at.format(value_text(METHODS.get(value, value) if isinstance(value, str) else value))
 
 
@@ -157,9 +160,18 @@ def spoken(name: Any) -> str:
     return text if values and all(found) and len(text) <= LONGEST_SPOKEN else shortened(name)
 
 
+def _as_brief(text):
+    """The text of a small number as a table has it, 1e-4 for 0.0001; any other text as it is."""
+    try:
+        told = brief(float(text)) if abs(float(text)) < 1e-3 else text
+    except ValueError:
+        return text
+    return told if float(told) == float(text) else text
+
+
 def _value_spoken(phase, key, value):
     """One value of a parameter, which may be that of a phase."""
-    return at_value(key, value) + (f" in phase {phase}" if phase else "")
+    return at_value(key, _as_brief(value)) + (f" in phase {phase}" if phase else "")
 
 
 # Parts of the name of a schedule: [[schedule]] table, optimiser, noise, each with its parameters.
@@ -203,37 +215,41 @@ def _varying(kept):
     values: dict[tuple, set] = {}
     for phase, key, value in (part for parts in kept.values() for part in parts):
         values.setdefault((phase, key), set()).add(value)
-    named = "table", "optimizer", "noise"
     return {
-        name: [part for part in parts if part[1] in named or len(values[part[:2]]) > 1] for name, parts in kept.items()
+        name: [part for part in parts if _is_named(*part[1:]) or len(values[part[:2]]) > 1]
+        for name, parts in kept.items()
     }
 
 
 def _parts_of(name):
-    """[(phase or "", key, value), ...] of a name: table, parameters, optimiser and noise; [] of another form."""
+    """[(phase or "", key, value), ...] of a name: _HEADS and parameters; [] of another form."""
     whole, parts, end = shortened(name, len(str(name)) + LONGEST_SPOKEN), [], 0
     for i, found in enumerate(_PART.finditer(whole)):
         if found.start() != end:
             return []
         end = found.end()
-        parts.append(("", ("table", "optimizer", "noise")[min(i, 2)], found[1]))
+        parts.append(("", _HEADS[min(i, 2)], found[1]))
         for text in _SPLIT.split(found[2]) if found[2] else []:
             parameter = _PARAMETER.fullmatch(text)
             if parameter is None:
                 return []
             phase, key, value = parameter.groups()
-            parts.append((phase or "", key, value))
+            parts.append((phase or "", key, _as_brief(value)))
     return parts if end == len(whole) else []
+
+
+def _is_named(key, value):
+    """Whether a part is told by its value alone: a table or a method, and no parameter that is called noise."""
+    return key in _HEADS or (key in ("optimizer", "noise") and value in (*OPTIMIZERS, *NOISES))
 
 
 def _words(parts, phases):
     """The parts of one name in words; a method is told by its parameter of that name."""
     keys = {key for _, key, _ in parts}
     for phase, key, value in parts:
-        if key in ("optimizer", "noise") and (value in keys or (value == "minibatch" and "batch_size" in keys)):
-            continue
-        if key in ("table", "optimizer", "noise"):
-            yield METHODS.get(value, value)
+        if _is_named(key, value):
+            is_told = key != "(table)" and (value in keys or (value == "minibatch" and "batch_size" in keys))
+            yield from [] if is_told else [METHODS.get(value, value)]
         else:
             told = NONE_OF.get((key, value)) or BRIEF.get(key, noun(key).at).format(value)
             yield told + (f" in phase {phase}" if phase and len(phases[key]) > 1 else "")

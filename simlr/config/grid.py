@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from ..errors import Faults, InputError
+from ..errors import Faults, InputError, nearest
 from ..inputs import rules, toml
 from ..inputs.parameters import check_keys, missing_kind, read_parameters
 from ..plugins.kinds import PluginKind
@@ -259,6 +259,9 @@ class GridConfig:
 
 def _checked_parts(tables, folder):
     """Every table by itself, checked and cast: {name: value}; InputErrors where several are wrong."""
+    # A table that is missing is often there under a misspelled name, which its fault says: nothing more is told of it.
+    strange = {nearest(str(key), list(TABLES)): table for key, table in tables.items() if key not in TABLES}
+    misspelled = {key: table for key, table in strange.items() if key not in tables}
     checks = {
         "name": lambda: check_name(tables.get("name", "grid")),
         "engine": lambda: rules.one_of(*ENGINES, noun="engine")("engine", tables.get("engine", "auto")),
@@ -266,7 +269,7 @@ def _checked_parts(tables, folder):
         "seeds": lambda: check_settings(tables, "seeds"),
         "stop": lambda: stopping.check(table_at(tables, "stop", required=True)),
         "record": lambda: check_settings(tables, "record"),
-        "schedule": lambda: check_schedules(tables.get("schedule"), folder, budgets_of(tables)),
+        "schedule": lambda: check_schedules(tables.get("schedule"), folder, budgets_of(misspelled | tables)),
         "optimizer": lambda: check_optimizers(tables.get("optimizer", [{"kind": "gd"}])),
         "noise": lambda: check_noises(tables.get("noise", [{"kind": "none"}])),
         "run": lambda: check_settings(tables, "run"),
@@ -275,9 +278,8 @@ def _checked_parts(tables, folder):
     faults, parts = Faults(), {}
     with faults:
         check_keys("grid", tables, TABLES)
-    # A table that is missing may be there under a misspelled name, which its fault says: it comes last.
     for key in sorted(checks, key=lambda key: key not in tables):
-        with faults:
+        with Faults() if key in misspelled else faults:
             parts[key] = checks[key]()
     faults.raise_all()
     return parts

@@ -9,7 +9,7 @@ computed anew.
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, nearest
 from ..inputs import rules
 from ..inputs.parameters import REQUIRED, Parameter, read_parameters
 from ..schedules import checking
@@ -22,11 +22,16 @@ from .optimizers import first_by_rows, goes_by_rows
 KIND = "optimal"
 MEANING = "the rates that make the expected loss of this grid least after so many steps; docs/optimal.md"
 SHAPES, OBJECTIVES = ("free", "monotone", "unimodal"), ("test_loss", "train_loss")
+CAPS = ["none", "stability"]
 
 
 def _cap(key, value):
     """A rate, or a word."""
-    return rules.one_of("none", "stability")(key, value) if isinstance(value, str) else rules.positive(key, value)
+    if not isinstance(value, str):
+        return rules.positive(key, value)
+    if not nearest(value, CAPS):
+        rules.refuse(key, f"a finite number > 0, {' or '.join(map(repr, CAPS))}", value)
+    return rules.one_of(*CAPS)(key, value)
 
 
 PARAMETERS = (

@@ -134,6 +134,7 @@ def _check_side(key, side, entries, config, measure):
             raise unknown(f"{key}.schedule", name, names, "schedule")
     picked = members(checked, entries)
     if not picked:
+        _check_values(key, checked, entries)
         wanted = ", ".join(f"{name} = {value}" for name, value in checked.items() if name not in ("name", "at"))
         raise InputError(f"{key}: no schedule has {wanted}")
     flowing = [entries[s].name for s in picked if entries[s].flows]
@@ -142,6 +143,15 @@ def _check_side(key, side, entries, config, measure):
     if checked.get("at") == END and any(entries[s].flows for s in picked):
         raise InputError(f"{key}.at = 'end': schedule {entries[picked[0]].name!r} has a flow, which has no last step")
     return checked
+
+
+def _check_values(key, side, entries):
+    """Refuse a word that no schedule has as the value of a parameter, with the nearest that one has."""
+    for name, values in side.items():
+        known = dict.fromkeys(entry.parameters[name] for entry in entries if name in entry.parameters)
+        for value in values if name not in ("name", "schedule", "at") else ():
+            if isinstance(value, str) and value not in known:
+                raise unknown(f"{key}.{name}", value, known, name)
 
 
 def _check_moment(key, value, config, measure):

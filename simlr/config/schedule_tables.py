@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..errors import Faults, InputError, unknown
+from ..errors import Faults, InputError, nearest, unknown
 from ..inputs import rules
 from ..inputs.parameters import check_keys
 from ..plugins.kinds import plugin_of
@@ -26,9 +26,11 @@ LONGEST_SHOWN = 8  # a longer vector has its length and a digest in names and in
 
 
 def budgets_of(tables: dict) -> list:
-    """The budgets of a grid's tables, as they are given; none where it stops by another rule."""
+    """The budgets of a grid's tables, as given, under a misspelled key too; none where it stops by another rule."""
     stop = tables.get("stop")
-    budgets = stop.get("steps", []) if isinstance(stop, dict) else []
+    stop = stop if isinstance(stop, dict) else {}
+    meant = "steps" if "steps" in stop else next((key for key in stop if nearest(str(key), ["steps"])), "")
+    budgets = stop.get(meant, [])
     return budgets if isinstance(budgets, list) else [budgets]
 
 

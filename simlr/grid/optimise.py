@@ -12,8 +12,9 @@ from ..cli.arguments import DONE, Parser, answered, harmless, positive, say, set
 from ..cli.signals import is_command
 from ..cli.structured import as_json
 from ..config import optimal
+from ..config.axes import check_axis
 from ..config.grid import GridConfig
-from ..errors import InputError
+from ..errors import Faults, InputError
 from ..inputs import toml
 from ..report.output import is_ours, write
 from ..report.plain.terminal import as_text
@@ -109,8 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options):
     """Read, search, tell, write."""
-    asked = {one.name: getattr(options, one.name) for one in optimal.PARAMETERS}
-    config = posed(options.grid, options.settings, {key: value for key, value in asked.items() if value is not None})
+    config = posed(options.grid, options.settings, _asked(options))
     form = options.export or "csv"
     if options.csv is not None and form != "csv":
         raise InputError(f"--csv {options.csv}: is a table; --export {form} goes with --out DIR")
@@ -129,6 +129,18 @@ def _run(options):
     print(harmless("\n\n".join(as_text(_table(one)) for one in found)))
     print("\n" + "\n".join(map(printable, written)))
     return DONE
+
+
+def _asked(options):
+    """The keys of an optimum that options say; InputErrors name these, for the grid's file has no such value."""
+    asked, faults = {}, Faults()
+    for one in optimal.PARAMETERS:
+        value = getattr(options, one.name)
+        if value is not None:
+            with faults:
+                asked[one.name] = check_axis(f"--{one.name.replace('_', '-')}", value, one.rule)
+    faults.raise_all()
+    return asked
 
 
 def posed(source: str, overrides: list[tuple[str, Any]], asked: dict[str, Any]) -> GridConfig:

@@ -17,6 +17,8 @@ LARGEST_BYTES = 1 << 26
 MOST_PARTS = 100
 TABLES = ".csv", ".tsv", ".npy", ".npz", ".parquet"
 _PART = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
+_AT_LINE = re.compile(r"\(at line (\d+), column \d+\)")
+_BARE = re.compile(rf"""{_PART}(?:\.{_PART})*\s*=\s*([^\s"'\[\]{{}}#,=]+)\s*(?:#.*)?""")  # key = word
 LONG_KEY = re.compile(rf"""(?<![\w"'-])(?>{_PART}[ \t]*+\.[ \t]*+){{{MOST_PARTS}}}""")
 
 
@@ -33,7 +35,27 @@ def read(source: str | Path) -> tuple[dict, str]:
         return tomllib.loads(text), folder
     except (ValueError, RecursionError) as error:  # not TOML, too many digits, nested too deep
         where = source if text is not source else "grid"
-        raise InputError(f"{where}: not valid TOML: {error}") from None
+        raise InputError(f"{where}: not valid TOML: {error}{_shown(text, str(error))}") from None
+
+
+def _shown(text, fault):
+    """The line that a fault of the reader is in, and of a bare word that it has for a value what is wrong with it."""
+    found = _AT_LINE.search(fault)
+    lines = text.replace("\r\n", "\n").split("\n")
+    if not found or int(found[1]) > len(lines):
+        return ""
+    line = lines[int(found[1]) - 1].strip()
+    word = _BARE.fullmatch(line)
+    cause = f"; {show(word[1], 40)} is no number, and text stands in quotes" if word and not _is_value(word[1]) else ""
+    return f": {show(line)}{cause}" if line else ""
+
+
+def _is_value(word):
+    """Whether it is a value of TOML."""
+    try:
+        return bool(tomllib.loads(f"value = {word}"))
+    except ValueError:
+        return False
 
 
 def _refuse_others(path):

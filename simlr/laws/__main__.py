@@ -11,7 +11,7 @@ from typing import Any
 from ..cli import progress
 from ..cli.arguments import BAD_INPUT, DONE, Parser, answered, harmless, positive, say, setting
 from ..cli.structured import as_json
-from ..errors import InputError
+from ..errors import InputError, unknown
 from ..inputs import rules
 from ..inputs.dialects import GUESS
 from ..inputs.wanted import text_options
@@ -129,6 +129,10 @@ def _run(options):
         say(f"simlr: {fault}")
     if faults:
         return BAD_INPUT
+    names = [one.curve.name for one in read]
+    for name in options.hold_out:
+        if name not in names:
+            raise unknown("--hold-out", name, names, "curve")
     with progress.shown("parts", options.quiet) as tell:
         found = fit(
             options.law, [one.curve for one in read], hold_out=options.hold_out, starts=options.starts,

@@ -133,7 +133,7 @@ def annealing(kind: str, pairs: Sequence[Any], steady: Sequence[str] = (), quest
     sure = [pair for pair in pairs if pair.outcome == BETTER]
     left = sum(pair.outcome == APART for pair in pairs)
     rest = f"; {left} of {len(pairs)} cannot be compared at equal train loss" if left else ""
-    rest += f"; the question above compares with {question} alone" if question else ""
+    rest += f"; the question compares with {question} alone" if question else ""
     rivals = "the best of all steady schedules"
     rivals += f" ({joined([shortened(name) for name in steady[:MOST_FAMILIES]])})" * (1 < len(steady) <= MOST_FAMILIES)
     if not sure:

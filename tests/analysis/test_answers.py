@@ -65,7 +65,8 @@ def test_a_question_is_complete_and_goes_round():
         ({"compare": ["anealed", "flow"]}, "compare[0].schedule: unknown schedule 'anealed'; did you mean 'annealed'?"),
         ({"compare": ["annealed"]}, "question.compare must be a list of two sides"),
         ({"compare": ["flow", "flow"]}, "question.compare: both sides have schedule 'flow'"),
-        ({"compare": [{"kind": "linear"}, "flow"]}, "question.compare[0]: no schedule has kind = ['linear']"),
+        ({"compare": [{"kind": "linear"}, "flow"]}, "question.compare[0].kind: unknown kind 'linear'; valid are "),
+        ({"compare": [{"kind": "phasse"}, "flow"]}, "compare[0].kind: unknown kind 'phasse'; did you mean 'phases'?"),
         ({"compare": [{"momentun": 0.5}, "flow"]}, "question.compare[0]: unknown key 'momentun'"),
         (
             {"compare": [{"at": 0.5}, "flow"]},
@@ -233,14 +234,14 @@ def _row(ratio, n, level, outcome="better"):
             [("learning_rate highest, steps lowest", ""), ("learning_rate highest", "learning_rate lowest"), ("", "")],
             [
                 "For A the best learning rate is the highest or lowest tried in 2 of 3 settings and the best number of "
-                "steps in 1, for B the best learning rate in 1"
+                "steps in 1 of 3, for B the best learning rate in 1 of 3 settings"
             ],
         ),
         (
             [("learning_rate highest", "steps highest"), ("learning_rate highest", "steps highest")],
             [
                 "For A the best learning rate is the highest tried in both settings, for B the best number of "
-                "steps in all"
+                "steps in both settings"
             ],
         ),
     ],

@@ -506,7 +506,10 @@ def test_values_that_cannot_even_be_shown():
     ("source", "message"),
     [
         ("x = \n", r"grid: not valid TOML: Invalid value \(at line 1, column 5\)"),
-        ("x = 1\nx = 2\n", "grid: not valid TOML: Cannot overwrite a value"),
+        ("x = 1\nx = 2\n", r"grid: not valid TOML: Cannot overwrite a value \(at line 2, column 6\): 'x = 2'"),
+        ("x = 1\nrows = 3O\n", r"\(at line 2, column 9\): 'rows = 3O'; '3O' is no number, and text stands in quotes"),
+        ("x = gaussian # so\n", "'gaussian' is no number, and text stands in quotes"),
+        ("x = [1, 2\ny = 3\n", r"line 2, column 1\): 'y = 3'$"),
         ("x = " + "[" * 100_000, "grid: not valid TOML"),
         ("x = " + "9" * 10_000, "grid: not valid TOML"),
         ("none.toml", r"none\.toml: cannot be read: No such file or directory"),
@@ -515,7 +518,7 @@ def test_values_that_cannot_even_be_shown():
         ("broken.toml", r"broken\.toml: not valid TOML: Invalid value"),
         (".", r"\.: cannot be read: Is a directory"),
     ],
-    ids=range(9),
+    ids=range(12),
 )
 def test_sources_that_are_no_grid(source, message, folder):
     Path("latin.toml").write_bytes('name = "gr\u00f6\u00dfer"\n'.encode("latin-1"))

@@ -130,11 +130,18 @@ def test_options_replace_the_keys_of_the_optima_that_the_grid_has(grid, capsys):
 REFUSED = {
     "no horizon": ([], "--steps is missing"),
     "a word for a cap": (["--steps", "5", "--cap", "stable"], "did you mean 'stability'?"),
-    "a shape misspelled": (["--steps", "5", "--shape", "monoton"], "did you mean 'monotone'?"),
+    "a shape misspelled": (
+        ["--steps", "5", "--shape", "monoton"],
+        "simlr: --shape: unknown shape 'monoton'; did you mean 'monotone'?",
+    ),
+    "a cap that is none": (
+        ["--steps", "5", "--cap", "abc"],
+        "simlr: --cap must be a finite number > 0, 'none' or 'stability', got 'abc'",
+    ),
     "a peak without a shape": (["--steps", "5", "--peak", "0.1"], "peak goes with a shape"),
     "a long warm-up": (["--steps", "5", "--warmup-steps", "5"], "warmup_steps must be below the 5 steps, got 5"),
     "too many draws": (["--steps", "5", "--draws", "3"], "draws must be at most 1"),
-    "no number": (["--steps", "5", "--equal-pieces", "two"], "equal_pieces must be"),
+    "no number": (["--steps", "5", "--equal-pieces", "two"], "--equal-pieces must be"),
     "many lines": (["--steps", "2000000", "--out", "rates"], "export 'csv': at most 1,000,000 lines"),
     "two optima in one table": (["--steps", "5,6", "--csv", "a.csv"], "there are 2; use --out DIR"),
     "another form of table": (["--steps", "5", "--csv", "a.csv", "--export", "json"], "goes with --out DIR"),

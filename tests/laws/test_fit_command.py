@@ -193,6 +193,10 @@ BAD = {
     "one column twice": (["--loss", "lr"], "step, rate and loss must be columns of their own, got 'step', 'lr', 'lr'"),
     "a folder of nothing": (["--json", "--out", "here"], "--out is of files, and --json writes none"),
     "a file of nothing": (["--json", "--optimise", "--export", "csv"], "--export is of files, and --json writes none"),
+    "the path of a curve": (
+        ["--hold-out", "here/curve.csv"],
+        "simlr: --hold-out: unknown curve 'here/curve.csv'; did you mean 'curve'?",
+    ),
     "no rate": (["--optimise", "--peak", "0"], "--peak must be a finite number > 0, got 0"),
     "too long": (["--optimise", "--horizon", "99999999"], "--horizon must be a whole number from 1 to 10000000"),
 }

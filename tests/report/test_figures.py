@@ -10,6 +10,7 @@ import sys
 import xml.etree.ElementTree as ET
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -197,6 +198,17 @@ def test_contours_are_shades_of_ink_which_a_dark_page_turns_to_light(made):
     shades = {re.search(r'fill-opacity="([^"]*)"', area)[1] for area in areas if " fill=" not in area}
     assert len(shades) > 5
     assert not re.search(r'<path [^>]*fill="var\(--line\)"', picture[: picture.index("</svg>")])
+
+
+def test_shares_on_an_axis_of_train_loss_are_written_as_other_numbers_are():
+    view = SimpleNamespace(depths=[1e69, 3.2e66, 0.5], by_loss=False, excess=False)
+    with style.applied():
+        figure, panels = style.figure()
+        panels[0].plot(view.depths, [1, 2, 3])
+        style.train_loss_axis(view, panels[0])
+        figure.draw_without_rendering()
+    told = [text.get_text() for text in panels[0].get_xticklabels()]
+    assert told and "1e69" in told and not any("+" in text for text in told)
 
 
 @pytest.mark.parametrize("span", [4.0, 30.0, 700.0])

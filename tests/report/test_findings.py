@@ -21,6 +21,7 @@ from simlr.errors import InputError
 from simlr.papers import nakkiran2020
 from simlr.report import __main__, headlines
 from simlr.report.figures import analysis as figures
+from simlr.report.figures import optima as optima_figure
 from simlr.report.figures import run as figures_of_run
 from simlr.report.material import material
 from simlr.report.optima import optima
@@ -454,7 +455,7 @@ def test_the_section_on_annealing_says_which_rivals_it_has_where_the_question_ha
     question = {"question": {"text": "?", "compare": asked}} if asked else {}
     told = of_section(simlr.run(runs.grid(**grid, **question, **QUIET)), "annealing")
     assert "the best of all steady schedules (flow and large)" in told.headline
-    assert told.headline.endswith("; the question above compares with the small rate alone") is bool(asked)
+    assert told.headline.endswith("; the question compares with the small rate alone") is bool(asked)
     assert headlines.annealing("train_loss", []) == ""
 
 
@@ -472,6 +473,8 @@ def test_exact_means_are_not_called_too_few_seeds():
     parts = [*optima(found), *sections(found)]
     assert {part.key for part in parts} == {"optima", "best", "directions"}
     view = View(found.run, found.rows)
+    picture = optima_figure.optima(view, parts[0].rows, parts[0].headline)
+    assert parts[0].key == "optima" and "the best of each other kind of schedule; rates below" in picture.caption
     assert re.match(r"At 50 steps, \S+ at learning rate \S+ has [\d.]+ times the test loss of optimal", view.sentence())
     assert figures_of_run.distribution(view) is None
     # What is asked, and what is told of it, stand on the page once.
@@ -531,6 +534,8 @@ def test_few_seeds_and_small_differences_are_said_to_be_such():
         ),
         (["small, gd", "small, nesterov[momentum=0.9]"], ["gradient descent", "Nesterov, momentum 0.9"]),
         (["only[learning_rate=0.1]"], ["only, rate 0.1"]),
+        (["flat[learning_rate=0.0001]", "flat[learning_rate=1e-05]"], ["rate 1e-4", "rate 1e-5"]),
+        (["bent[noise=0.1]", "bent[noise=0.2]"], ["noise 0.1", "noise 0.2"]),
         # What is the same wherever it is, is left out where there is no room for it.
         (
             [f"noisy[batch_size=2,noise=labels,sampling=replacement,sigma={sigma}]" for sigma in (0.1, 1.0)]
@@ -558,10 +563,21 @@ def test_a_legend_names_schedules_by_what_they_differ_in(names, told):
         ("phase1_warmup_steps", 0, "no warm-up"),
         ("momentum", 0.0, "no momentum"),
         ("momentum", 0.5, "momentum 0.5"),
+        ("noise", "labels", "label noise"),
+        ("optimizer", "gd", "optimiser gradient descent"),
+        # A problem's own parameters of these names.
+        ("noise", 0.2, "noise 0.2"),
+        ("noise", "heavy", "noise heavy"),
+        ("optimizer", 3, "optimiser 3"),
     ],
 )
-def test_a_value_that_is_none_of_it_is_said_to_be_none(key, value, told):
+def test_a_value_is_told_by_the_name_of_its_parameter_or_as_none_of_it(key, value, told):
     assert at_value(key, value) == told
+
+
+def test_a_small_number_is_spoken_as_tables_have_it():
+    assert spoken("flat[learning_rate=0.0001]") == "flat at learning rate 1e-4"
+    assert spoken("flat[learning_rate=1.234567891e-05]") == "flat at learning rate 1.234567891e-05"
 
 
 def test_two_sides_of_one_name_are_refused():

@@ -1,16 +1,18 @@
 """Names of schedules as reports write them: numbers as people do, and still told apart."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import simlr
-from simlr.analysis import pairs, summary
+from simlr.analysis import levels, pairs, summary
 from simlr.analysis.wording import told_apart
 from simlr.errors import InputError
 from simlr.report.tables import tables
-from simlr.text import as_written, labels, meant
+from simlr.text import as_written, brief, labels, meant, value_text
 
 GRID = {
     "problem": {"kind": "nakkiran2020"},
@@ -28,6 +30,18 @@ def test_a_number_of_few_digits_is_written_with_them_whatever_its_last_bits(nume
     assert as_written(repr(value + value / denominator - value / denominator)) == repr(value)
     other = value * (1.0 + 1e-11)
     assert float(as_written(repr(other))) != value
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        *((1e-4, "1e-4"), (0.001, "0.001"), (2.5e-4, "2.5e-4"), (-1e-5, "-1e-5"), (0.0, "0"), (12345.0, "12345")),
+        *((3.2e66, "3.2e66"), (math.inf, "inf"), (math.nan, "nan")),
+    ],
+)
+def test_a_small_number_is_written_alike_in_tables_and_in_the_lists_of_what_was_varied(value, told):
+    assert value_text(value) == brief(value, 5) == told
+    assert not 0 < value < 1e-3 or levels.level_text(value) == told
 
 
 def test_names_that_differ_in_their_last_bits_alone_stay_told_apart():
@@ -50,6 +64,8 @@ def test_a_schedule_is_found_by_the_name_that_a_report_gives_it(run):
     assert str(run["schedule"][2]) == "cosine[learning_rate=0.6000000000000001]"
     assert pairs.index_of(run, "cosine[learning_rate=0.6]") == 2
     assert run.config.question["compare"][0]["schedule"] == [str(run["schedule"][2])]
+    with pytest.raises(InputError, match=r"unknown schedule 'cosin'; did you mean 'cosine\[learning_rate=0.2\]'"):
+        pairs.index_of(run, "cosin")
     with pytest.raises(InputError, match=r"unknown schedule 'cosine\[learning_rate=0.5\]'; did you mean"):
         pairs.index_of(run, "cosine[learning_rate=0.5]")
 

@@ -48,8 +48,8 @@ def optima(view: View, rows: Sequence[Any], headline: str) -> Picture | None:
     style.legend(figure, panels[0])
     style.title(figure, headline)
     caption = (
-        "Learning rate against step: the optimum (thick) and the best of each other [[schedule]] table; "
-        f" rates below the optimum's least by a factor of {BELOW:g} are left out."
+        "Learning rate against step: the optimum (thick) and the best of each other kind of schedule; "
+        f"rates below the optimum's least by a factor of {BELOW:g} are left out."
     )
     return Picture("optima", caption, figure)
 

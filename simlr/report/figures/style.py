@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...analysis.levels import WORDS, level_text, text
-from ...text import powers, printable
+from ...text import brief, powers, printable
 from ..view import View
 from . import target
 
@@ -250,7 +250,7 @@ def train_loss_axis(view: View, panel: Any) -> None:
     for level in sorted(view.depths, reverse=True):
         if not ticks or np.log(ticks[-1] / level) > (left - right) / MOST_TICKS:
             ticks.append(level)
-    panel.set_xticks(ticks, [level_text(level) if view.by_loss else f"{level:.2g}" for level in ticks])
+    panel.set_xticks(ticks, [level_text(level) if view.by_loss else brief(level, 2) for level in ticks])
 
 
 def level_axis(view: View, panel: Any) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..analysis.budgets import made_for
 from ..analysis.comparison import FEWEST, MARGIN
 from ..analysis.levels import is_loss, last_shared, place
+from ..analysis.pairs import Side, pair_at
 from ..analysis.schedule_parts import ScheduleParts
 from ..analysis.summary import Row, is_exact, problem_groups
 from ..analysis.wording import at, at_value, begun, joined, spoken, told_apart
@@ -153,8 +154,21 @@ class View:
 
     # ---- titles: what a run shows, in one clause ----
 
+    @cached_property
+    def tie(self) -> str:
+        """That the baseline and its rival tie in every seed, as the headline says it; "" where they do not."""
+        if self.rival is None:
+            return ""
+        sides = tuple(Side(self.run, self.index(name), parts=self._parts) for name in (self.rival, self.base))
+        level = self.levels.index(self.last)
+        pair = pair_at((sides[0], sides[1]), (tuple(self._problem.items()), self.seeds), (level, level))
+        names = f"{self.spoken(self.rival)} and {self.spoken(self.base)}"
+        return f"At {self.where}, {names} tie: exactly the same test loss in every seed" * (pair.ties == pair.pairs > 0)
+
     def sentence(self) -> str:
         """Of test losses at equal train loss: the baseline beside its rival, at the lowest level."""
+        if len(self.names) == 2 and self.tie:
+            return self.tie
         base, where = self.spoken(self.base), f"At {self.where}"
         if self.rival is None or self.rows[self.rival, self.last].pairs < self.fewest:
             return self._why_none(where, base)
@@ -197,7 +211,9 @@ class View:
         return f"At {self.where}, test loss of {self.spoken(self.base)} over that of the schedule: {text}"
 
     def sentence_of_wins(self) -> str:
-        """Of the seeds: in how many the rival beats the baseline."""
+        """Of the seeds: in how many the rival beats the baseline, or that they tie."""
+        if self.tie:
+            return self.tie
         if self.rival is None or self.rows[self.rival, self.last].pairs < self.fewest:
             return f"Test loss of {self.spoken(self.base)} over the seeds, at {self.where}"
         row = self.rows[self.rival, self.last]

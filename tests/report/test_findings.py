@@ -299,6 +299,22 @@ def test_what_is_made_anew_for_each_budget_is_one_line_and_one_baseline():
     assert len(view.depths) <= len(view.shown)
 
 
+def test_optima_of_several_budgets_are_one_baseline():
+    """What is found of an optimum, its loss and how near it is, differs with its budget, and is no parameter."""
+    problem = {"kind": "population", "dimension": 5, "capacity": 1.0, "source": 0.5}
+    schedule = [{"kind": "optimal", "cap": 0.5}, {"kind": "constant", "learning_rate": [0.1, 0.4]}]
+    noise = {"kind": "gradient", "sigma": 1.0, "covariance": "hessian"}
+    grid = {"problem": problem, "schedule": schedule, "noise": [noise], "expectation": {}, "stop": {"steps": [20, 50]}}
+    run = simlr.run(runs.grid(**grid, seeds__count=1, record__points=0))
+    found = Analysis(run)
+    assert budgets.lines_of(run) == {0: [0, 1], 1: [0, 1]}
+    loss, ratio = tables(found.lines)
+    assert loss.lines[0][0] == "optimal (baseline)" and ratio.title.startswith("Test loss of optimal /")
+    assert not any("-" in line[1:] or "-*" in line[1:] for table in (loss, ratio) for line in table.lines)
+    # The test loss is the train loss on a population: a picture of their quotient would show its rounding.
+    assert figures_of_run.losses_at_equal_train_loss(View(run, found.rows)) is None
+
+
 def test_schedules_that_are_not_one_at_each_budget_keep_their_own_lines():
     decays = {"kind": "warmup_stable_decay", "learning_rate": 0.1, "decay_steps": [2, 5], "steps": [10, 40]}
     run = simlr.run(runs.grid(schedule=[{"name": "decays", **decays}], stop={"steps": [10, 40]}, **QUIET))
@@ -494,6 +510,23 @@ def test_few_seeds_and_small_differences_are_said_to_be_such():
     assert f"than flow in none of {run.seed.size} seeds, by less" in view.sentence_of_wins()
     run = simlr.run(runs.grid(schedule=[FLOW, near], stop=stop, seeds__count=8, **QUIET))
     assert View(run, Analysis(run).rows).sentence().endswith("8 seeds are too few to say which schedule is better")
+
+
+def test_schedules_that_tie_are_said_to_tie_and_once():
+    """No share of the seeds is told in which one of two equal schedules wins, by less than so much or by anything."""
+    one = {"kind": "constant", "learning_rate": 0.1}
+    near = {"kind": "constant", "learning_rate": 0.101}
+    stop, tie = {"steps": [10, 30]}, "At 30 steps, two and one tie: exactly the same test loss in every seed"
+    for other, ties in ((one, True), (near, False)):
+        run = simlr.run(runs.grid(schedule=[{"name": "one", **one}, {"name": "two", **other}], stop=stop, **QUIET))
+        found = Analysis(run)
+        told = material(found, "run.h5")
+        page = re.sub('aria-label="[^"]*"', "", as_html(drawn(found, told), told))
+        assert page.count(tie) == ties and ("has a lower test loss than" in page) is not ties
+        assert not ties or "differs in test loss" not in page
+    again = [{"name": name, **rule} for name, rule in (("one", one), ("two", one), ("three", one))]
+    view = View(run := simlr.run(runs.grid(schedule=again, stop=stop, **QUIET)), Analysis(run).rows)
+    assert view.sentence_of_wins() == tie and "no schedule that can be compared differs" in view.sentence()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ...analysis.levels import WORDS
+from ...analysis.statistics import EQUAL
 from ...analysis.summary import baseline
 from ...analysis.verdict import paper_of
 from ...text import number
@@ -38,9 +39,14 @@ def pictures(view: View) -> list[style.Picture]:
 
 
 def losses_at_equal_train_loss(view: View) -> Picture | None:
-    """Test loss against train loss: medians at the levels and, where recorded, along the way there."""
-    drawn = [name for name in view.shown if any(view.rows[name, level].reached for level in view.levels_of(name))]
-    if not drawn:
+    """Test loss against train loss: medians at the levels and, where recorded, along the way there.
+
+    None where the test loss is the train loss, as it is on a population.
+    """
+    rows = {name: [view.rows[name, level] for level in view.levels_of(name)] for name in view.shown}
+    drawn = [name for name in view.shown if any(row.reached for row in rows[name])]
+    stops = [row for name in drawn for row in rows[name] if row.reached]
+    if all(abs(row.test_loss - row.train_loss) <= EQUAL * row.train_loss for row in stops):
         return None
     figure, (panel,) = style.figure()
     grid, curves = view.curves()

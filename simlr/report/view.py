@@ -12,6 +12,7 @@ from ..analysis.comparison import FEWEST, MARGIN
 from ..analysis.levels import is_loss, last_shared, place
 from ..analysis.pairs import Side, pair_at
 from ..analysis.schedule_parts import ScheduleParts
+from ..analysis.statistics import most_medians
 from ..analysis.summary import Row, is_exact, problem_groups
 from ..analysis.wording import at, at_value, begun, joined, spoken, told_apart
 from ..schedules.registry import PLATEAU
@@ -137,9 +138,19 @@ class View:
 
     @property
     def where(self) -> Any:
-        """The level that most is said of, the last that a schedule shares with the baseline, and of which problem."""
+        """The level that most is said of, the last that a schedule shares with the baseline, and of which setting."""
         setting = (self.lead.over if self.lead else {}) | self._problem
         return at(self.kind, setting, [*setting, self.kind], self.last)
+
+    @property
+    def where_of_all(self) -> Any:
+        """The same for all that are shown: what the sides of a question chose in other settings, too."""
+        return at(self.kind, self._problem, [*self._problem, self.kind], self.last)
+
+    def told(self, name: str) -> str:
+        """A schedule among all that are shown, in a sentence: of a question the side, and in which setting."""
+        label = self.lead.labels.get(name) if self.lead else None
+        return label or self.spoken(name)
 
     @property
     def depths(self) -> list[float]:
@@ -206,9 +217,9 @@ class View:
         low, high = min(ratios, key=lambda name: ratios[name]), max(ratios, key=lambda name: ratios[name])
         if max(ratios[high], 1.0 / ratios[low]) <= 1.0 + MARGIN:
             return self.sentence()
-        text = f"{ratios[low]:.3g} ({self.spoken(low)})"
-        text += f" to {ratios[high]:.3g} ({self.spoken(high)})" * (high != low)
-        return f"At {self.where}, test loss of {self.spoken(self.base)} over that of the schedule: {text}"
+        text = f"{ratios[low]:.3g} ({self.told(low)})"
+        text += f" to {ratios[high]:.3g} ({self.told(high)})" * (high != low)
+        return f"At {self.where_of_all}, test loss of {self.told(self.base)} over that of the schedule: {text}"
 
     def sentence_of_wins(self) -> str:
         """Of the seeds: in how many the rival beats the baseline, or that they tie."""
@@ -369,27 +380,6 @@ def along(
     fall, change = np.diff(x)[after - 1], np.diff(y)[after - 1]
     sure = (fall < WIDEST_GAP) | (abs(change) < STEADY) | (abs(change + fall) < STEADY)
     return np.stack([losses, sure])
-
-
-def most_medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Medians over the seeds.
-
-    Parameters
-    ----------
-    values : (R, X)
-        Of R seeds; what is not finite is not known.
-
-    Returns
-    -------
-    float64 (X,)
-        NaN where at most half of the seeds are known.
-    """
-    known = np.isfinite(values).sum(axis=0)
-    medians = np.full(values.shape[1], np.nan)
-    enough = 2 * known > len(values)
-    if enough.any():
-        medians[enough] = np.nanmedian(np.where(np.isfinite(values), values, np.nan)[:, enough], axis=0)
-    return medians
 
 
 def _factor(ratio):

@@ -12,11 +12,11 @@ from collections.abc import Callable
 import numpy as np
 
 from ...analysis.levels import WORDS
-from ...analysis.statistics import EQUAL
+from ...analysis.statistics import EQUAL, most_medians
 from ...analysis.summary import baseline
 from ...analysis.verdict import paper_of
 from ...text import number
-from ..view import GRID_POINTS, View, most_medians
+from ..view import GRID_POINTS, View
 from . import style
 from .limits import draw_floor
 from .paths import trajectories
@@ -133,7 +133,7 @@ def ratios(view: View) -> Picture | None:
     panel.set_ylabel("ratio of test losses")
     style.legend(figure, panel)
     style.title(figure, theory or view.sentence_of_ratios(rows))
-    base, same = view.spoken(view.base), "train loss" if view.by_loss else WORDS[view.kind].same
+    base, same = view.told(view.base), "train loss" if view.by_loss else WORDS[view.kind].same
     caption = (
         f"Test loss of {base} over that of each schedule, in the same seed at the same {same}: median over seeds"
         f"{_shading([shaded])}. Above 1 the schedule generalises better than {base}."
@@ -207,8 +207,8 @@ def distribution(view: View) -> Picture | None:
     style.legend(figure, panel)
     style.title(figure, view.sentence_of_wins())
     caption = (
-        f"Share of all seeds whose test loss is at or below the value, at {view.where}; seeds that do not reach it "
-        f"count as above. Further left is better.{beyond}{view.left_out}{view.problem}"
+        f"Share of all seeds whose test loss is at or below the value, at {view.where_of_all}; seeds that do not "
+        f"reach it count as above. Further left is better.{beyond}{view.left_out}{view.problem}"
     )
     return style.Picture("distribution", caption, figure)
 

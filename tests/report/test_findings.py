@@ -26,7 +26,7 @@ from simlr.report.material import material
 from simlr.report.optima import optima
 from simlr.report.pages import as_html, drawn
 from simlr.report.sections import sections
-from simlr.report.tables import tables
+from simlr.report.tables import short_table, tables
 from simlr.report.view import View
 
 FLOW = {"kind": "flow"}
@@ -159,6 +159,29 @@ def test_small_constant_rates_are_not_surely_less(default):
     told = {comparison.SAYS[pair.outcome] for pair in by_name.values()}
     counted = Counter(pair.outcome for pair in by_name.values())
     assert sum(map(int, re.findall(r"(?:^|; )(\d+) ", headline))) == len(by_name) == sum(counted.values()) and told
+
+
+def test_a_table_has_no_note_on_marks_that_it_lacks_and_none_is_empty():
+    """Of stops below their levels: accuracies bear no mark of it, and no schedule is left for the table of pairs."""
+    grid = CASES["a schedule that overshoots by 30 %"]
+    run = simlr.run(runs.grid(**grid, stop__train_loss=[1e-2, 1e-4], **QUIET))
+    plain, classes = Analysis(run).rows, [replace(row, test_accuracy=0.9) for row in Analysis(run).rows]
+    assert "~" in "".join(short_table(plain).lines[0]) and any(note[0] == "~" for note in short_table(plain).notes)
+    accuracies = short_table(classes)
+    assert accuracies.title.startswith("Test rows classified correctly, in %") and not accuracies.notes
+    assert [table.title for table in of_section(run, "against").tables] == ["Not at equal train loss, and not counted"]
+    section = of_section(run, "directions")
+    assert section.note.startswith("The picture of which directions keep the error needs the residuals at the stops")
+
+
+def test_what_is_made_for_another_number_of_steps_is_said_to_be():
+    """Where a cell has no ratio and the schedule has taken the steps; where all have one nothing is said."""
+    note = "-: the schedule or the baseline is made for another number of steps"
+    rate, cosine = ({"name": kind, "kind": kind, "learning_rate": 0.3} for kind in ("constant", "cosine"))
+    for steps, said in ((40, True), ([10, 40], False)):
+        run = simlr.run(runs.grid(schedule=[rate, cosine | {"steps": steps}], stop={"steps": [10, 40]}, **QUIET))
+        ratio = tables(Analysis(run).lines)[1]
+        assert (note in ratio.notes) is said is ("-" in ratio.lines[0])
 
 
 def test_what_is_not_at_equal_train_loss_never_leads(default):
@@ -486,7 +509,7 @@ def test_exact_means_are_not_called_too_few_seeds():
     grid = {"problem": problem, "schedule": schedule, "noise": [noise], "expectation": {}, "stop": {"steps": [50]}}
     found = Analysis(simlr.run(runs.grid(**grid, seeds__count=1, record__points=0)))
     parts = [*optima(found), *sections(found)]
-    assert {part.key for part in parts} == {"optima", "best", "directions"}
+    assert {part.key for part in parts} == {"optima", "best"}  # means have no residuals to be asked for
     view = View(found.run, found.rows)
     assert re.match(r"At 50 steps, \S+ at learning rate \S+ has [\d.]+ times the test loss of optimal", view.sentence())
     assert figures_of_run.distribution(view) is None

@@ -17,7 +17,7 @@ from ..analysis.summary import Row, is_exact, problem_groups
 from ..analysis.wording import at, at_value, begun, joined, spoken, told_apart
 from ..schedules.registry import PLATEAU
 from ..store.file_format import is_own
-from ..text import MOST_NAMES, first_few, many
+from ..text import MOST_NAMES, first_few, many, powers
 
 MOST_SCHEDULES = 7
 MOST_TIMES = 1000  # beyond it, how many times as much is not told
@@ -217,9 +217,10 @@ class View:
         low, high = min(ratios, key=lambda name: ratios[name]), max(ratios, key=lambda name: ratios[name])
         if max(ratios[high], 1.0 / ratios[low]) <= 1.0 + MARGIN:
             return self.sentence()
-        text = f"{ratios[low]:.3g} ({self.told(low)})"
+        text = powers(f"{ratios[low]:.3g}") + f" ({self.told(low)})"
         text += f" to {ratios[high]:.3g} ({self.told(high)})" * (high != low)
-        return f"At {self.where_of_all}, test loss of {self.told(self.base)} over that of the schedule: {text}"
+        base = self.told(self.base)
+        return f"At {self.where_of_all}, test loss of {base}{',' * (',' in base)} over that of the schedule: {text}"
 
     def sentence_of_wins(self) -> str:
         """Of the seeds: in how many the rival beats the baseline, or that they tie."""

@@ -426,7 +426,7 @@ def test_a_page_leads_with_the_comparison_that_the_question_asks():
     assert told.startswith(
         f"At {dict(most.problem)['train_rows']:g} rows and train loss 0.05 above the floor, test loss"
     )
-    assert f"test loss of {lead.labels[lead.b]} over" in told and re.search(
+    assert f"test loss of {lead.labels[lead.b]}, over" in told and re.search(
         r"\((momentum|plain descent), batches of", told
     )
     # With a gradient flow that stays the baseline, whatever is asked.

@@ -49,7 +49,7 @@ def optima(view: View, rows: Sequence[Any], headline: str) -> Picture | None:
     style.title(figure, headline)
     caption = (
         "Learning rate against step: the optimum (thick) and the best of each other [[schedule]] table; "
-        f" rates below the optimum's least by a factor of {BELOW:g} are left out."
+        f"rates below the optimum's least by a factor of {BELOW:g} are left out."
     )
     return Picture("optima", caption, figure)
 

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config import optimal
 from ..schedules.schedule import FLOW, Schedule
 from ..store.run import Run
 
@@ -49,7 +50,7 @@ def lines_of(run: Run) -> dict[int, list[int]]:
     """The schedules of a run that are one schedule, made anew for each budget of steps.
 
     They are of one [[schedule]] table, each is made for one budget that no other one is made for, and their parameters
-    differ in numbers of steps alone.
+    differ in numbers of steps alone; what speaks for an optimal one is no parameter.
 
     Parameters
     ----------
@@ -74,7 +75,8 @@ def _found_lines(run):
         return {}
     for s, (table, (_, own, *method)) in enumerate(zip(run.config.families(), run.config.combinations(), strict=True)):
         if made[s].sum() == 1:
-            fixed = {key: value for key, value in own.items() if not key.endswith(STEPS)}
+            found = optimal.EVIDENCE if optimal.is_optimal(own) else ()
+            fixed = {key: value for key, value in own.items() if not key.endswith(STEPS) and key not in found}
             alike.setdefault((table, repr(fixed), repr(method)), []).append(s)
     lines = [places for places in alike.values() if len(places) > 1 and made[places].sum(axis=0).max() == 1]
     return {s: places for places in lines for s in places}

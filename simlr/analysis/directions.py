@@ -27,7 +27,9 @@ NEEDED = "stop_residual"
 # Seeds share a test distribution where their covariances agree to this share of the largest entry.
 SAME = 1e-9
 FEWEST_SEEDS = 3
-NO_RESIDUALS = "the run has no residuals at the stops: ask for them with [record] stop_residual = true"
+NO_RESIDUALS = (
+    "The picture of which directions keep the error needs the residuals at the stops: [record] stop_residual = true"
+)
 NO_TARGET = "the best parameters of the test distribution are not known, or differ from seed to seed"
 OTHER_TEST = "the test distributions of the seeds differ"
 

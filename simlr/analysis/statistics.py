@@ -302,6 +302,27 @@ def wilson_of(successes: int, trials: int) -> tuple[float, float, float]:
     return share, low, high
 
 
+def most_medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Medians over the seeds.
+
+    Parameters
+    ----------
+    values : (R, X)
+        Of R seeds; what is not finite is not known.
+
+    Returns
+    -------
+    float64 (X,)
+        NaN where at most half of the seeds are known.
+    """
+    known = np.isfinite(values).sum(axis=0)
+    medians = np.full(values.shape[1], np.nan)
+    enough = 2 * known > len(values)
+    if enough.any():
+        medians[enough] = np.nanmedian(np.where(np.isfinite(values), values, np.nan)[:, enough], axis=0)
+    return medians
+
+
 def median_of_known(values: NDArray[np.float64]) -> float:
     """The median of what is not NaN; NaN where all is."""
     ordered = np.sort(values[~np.isnan(values)])  # of the few values of a pair many times as fast as np.median

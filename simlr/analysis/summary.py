@@ -67,7 +67,7 @@ class Row:
     above_1: float  # share of the pairs whose ratio is above 1
     above_1_low: float  # its 95 % interval, see `statistics.wilson`
     above_1_high: float
-    test_accuracy: float | None = None  # median share of test rows told right; None where the run has none
+    test_accuracy: float | None = None  # median share of test rows classified correctly; None where the run has none
 
     @property
     def compares(self) -> bool:

@@ -56,7 +56,8 @@ FOUND = (
     Parameter("boundaries", lambda key, value: value, REQUIRED),
     Parameter("learning_rates", lambda key, value: value, REQUIRED),
 )
-TOLD = "optimised_for", "expected_loss", "gradient_norm", "start_gap"
+EVIDENCE = "expected_loss", "gradient_norm", "start_gap"
+TOLD = "optimised_for", *EVIDENCE
 
 
 @dataclass(frozen=True)

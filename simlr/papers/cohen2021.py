@@ -234,8 +234,8 @@ def controls() -> list[Control]:
 
 def pictures(run: Run) -> list:
     """Sharpness over the edge along the way: the median over the draws, and the first ones."""
+    from ..analysis.statistics import most_medians
     from ..report.figures import style
-    from ..report.view import most_medians
 
     over, step = run["sharpness_over_edge"], run["step"]
     if not np.isfinite(over).any():

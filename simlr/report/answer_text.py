@@ -7,7 +7,7 @@ from ..analysis.comparison import SAYS
 from ..analysis.levels import place
 from ..analysis.on_page import MOST_LINES
 from ..analysis.outcomes import WORDS, Answer
-from ..analysis.wording import at_value, noun, told_apart
+from ..analysis.wording import LONGEST_SPOKEN, at_value, noun, told_apart
 from ..config.question import side_name
 from ..store.run import Run
 from ..text import WIDTH, number, printable, shortened, value_text
@@ -59,7 +59,7 @@ def _pairs(run, answer, rows):
     question = run.config.question
     a, b = (shortened(side_name(side)) for side in question["compare"])
     header = ("at", "ratio", "95 %", "less in % of pairs (95 %)", "pairs", "corrected p", "so", f"of {a}", f"of {b}")
-    chosen = told_apart([name for row in rows for name in (row.a, row.b)])
+    chosen = told_apart([name for row in rows for name in (row.a, row.b)], LONGEST_SPOKEN)  # cells of a page wrap
     lines = tuple(
         (
             _place(run, answer, row),

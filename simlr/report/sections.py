@@ -83,7 +83,8 @@ def against(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
     tables, pairs = [], analysis.against
     for problem, group in shown.items():
         of_problem = [pair for (other, _), pair in pairs.items() if other == problem]
-        tables.append(_pair_table(group, [pair for pair in of_problem if pair.outcome != APART]))
+        counted = [pair for pair in of_problem if pair.outcome != APART]
+        tables += [_pair_table(group, counted)] if counted else []
         aside = [pair for pair in of_problem if pair.outcome == APART]
         tables += [apart_table(kind, aside, label(problem))] if aside else []
     first = next(iter(shown.values()))
@@ -110,7 +111,7 @@ def _pair_table(group, pairs):
     lines = tuple((told[pair.a], *_cells(pair)) for pair in pairs)
     title = (
         f"Test loss of the schedule / of {base} in the same seed at {place(group.kind, group.last)}"
-        f"{label(pairs[0].problem) if pairs else ''}"
+        f"{label(pairs[0].problem)}"
     )
     header = ("schedule", "schedule / baseline", "95 %", "less in % of pairs (95 %)", "pairs", "corrected p", "so")
     notes = (
@@ -322,7 +323,9 @@ def mechanism(analysis: Any) -> list[Section]:
     run = analysis.run
     title = "Which directions kept their error?"
     if not directions.recorded(run):
-        return [Section("directions", title, (), [], directions.NO_RESIDUALS[0].upper() + directions.NO_RESIDUALS[1:])]
+        # Where rows are gone through, and of exact means, there are none to be asked for.
+        asked_for = not run.config.by_rows and run.config.expectation is None
+        return [Section("directions", title, (), [], directions.NO_RESIDUALS)] if asked_for else []
     view = View(run, analysis.rows, analysis.lead)
     places = [view.index(name) for name in view.shown]
     problems = some(list(dict.fromkeys(row.problem for row in analysis.rows)), MOST_GROUPS)

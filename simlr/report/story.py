@@ -116,7 +116,7 @@ def _chapters(material, pictures, own):
     chapters = [Chapter("What the paper shows, measured here", tuple(own))]
     chapters += of_keys("What do the paths look like?", PATHS)
     chapters += of_keys("How do the losses fall, and the learning rate with them?", COURSE)
-    chapters += of_keys("How many test rows are told right along the way?", ACCURACY)
+    chapters += of_keys("How many test rows are classified correctly along the way?", ACCURACY)
     chapters += of_keys("How sharp is the train loss along the way?", SHARPNESS)
     chapters += of_keys("How many weights does the network use along the way?", SPARSITY)
     chapters += [chapter for key in MECHANISM for chapter in of_section(key)]

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..analysis.budgets import STEPS
 from ..analysis.comparison import Tally
 from ..analysis.levels import WORDS, heading, is_loss
 from ..analysis.on_page import MOST_GROUPS, MOST_LEVELS, MOST_LINES, groups, levels, names
@@ -113,7 +114,7 @@ def short_table(rows: Sequence[Row]) -> Table:
     notes = [f"the highest ratios of {len(group.names)} schedules"] if left_out else []
     problems = len({row.problem for row in rows})
     notes += [f"the first of {problems} problem combinations"] if problems > 1 else []
-    marks = {mark for name in group.shown for row in group.of(name) for mark in _marks(row)}
+    marks = {mark for line in one.lines for cell in line[1:] for mark in cell[len(cell.rstrip(MARKS)) :]}
     notes += ["* some seeds do not get there: the report says which and why"] if MISSING in marks else []
     notes += ["! some seeds diverge, and do not get there"] if DIVERGED in marks else []
     notes += [f"~ {BELOW_NOTE}"] if BELOW in marks else []
@@ -162,17 +163,17 @@ def _loss_table(group, label):
 
 
 def _tells_classes(group):
-    """Whether the share of test rows whose class is told is known of any row."""
+    """Whether the share of test rows that are classified correctly is known of any row."""
     return any(row.test_accuracy == row.test_accuracy is not None for row in group.rows)
 
 
 def _accuracy_table(group, label):
-    """Median share of the test rows whose class is told."""
+    """Median share of the test rows that are classified correctly."""
     lines, told = [], told_apart(group.shown)
     for name in group.shown:
         values = (_percent(row.test_accuracy) + _marks(row).replace(BELOW, "") for row in group.of(name))
         lines.append((told[name], *values))
-    title = f"Test rows whose class is told, in %, {WORDS[group.kind].when}, median over seeds{label}"
+    title = f"Test rows classified correctly, in %, {WORDS[group.kind].when}, median over seeds{label}"
     header = ("schedule", *(heading(group.kind, level) for level in group.levels))
     return Table(title, header, tuple(lines), ())
 
@@ -205,6 +206,10 @@ def _ratio_table(group, label):
         notes.append("apart: over 1 % apart in train loss in most seeds that reach the level, and not compared")
     if words & {"lost", "won"}:
         notes.append("lost: the schedule does not get there in most of the seeds; won: the baseline does not")
+    cells = (row for name in group.shown for row in (*group.of(name), group.cells[name, group.last]))
+    # A budget of steps that is taken, and has no pair: one of the two sides is only on its way there.
+    if group.kind == STEPS and any(row.reached and not row.pairs + row.apart for row in cells):
+        notes.append("-: the schedule or the baseline is made for another number of steps")
     return Table(title + label, header, tuple(lines), tuple(notes))
 
 

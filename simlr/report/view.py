@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from ..analysis.budgets import made_for
 from ..analysis.comparison import FEWEST, MARGIN
 from ..analysis.levels import is_loss, last_shared, place
+from ..analysis.pairs import Side, pair_at
 from ..analysis.schedule_parts import ScheduleParts
+from ..analysis.statistics import most_medians
 from ..analysis.summary import Row, is_exact, problem_groups
 from ..analysis.wording import at, at_value, begun, joined, spoken, told_apart
 from ..schedules.registry import PLATEAU
 from ..store.file_format import is_own
-from ..text import MOST_NAMES, first_few, many
+from ..text import MOST_NAMES, first_few, many, powers
 
 MOST_SCHEDULES = 7
 MOST_TIMES = 1000  # beyond it, how many times as much is not told
@@ -136,9 +138,19 @@ class View:
 
     @property
     def where(self) -> Any:
-        """The level that most is said of, the last that a schedule shares with the baseline, and of which problem."""
+        """The level that most is said of, the last that a schedule shares with the baseline, and of which setting."""
         setting = (self.lead.over if self.lead else {}) | self._problem
         return at(self.kind, setting, [*setting, self.kind], self.last)
+
+    @property
+    def where_of_all(self) -> Any:
+        """The same for all that are shown: what the sides of a question chose in other settings, too."""
+        return at(self.kind, self._problem, [*self._problem, self.kind], self.last)
+
+    def told(self, name: str) -> str:
+        """A schedule among all that are shown, in a sentence: of a question the side, and in which setting."""
+        label = self.lead.labels.get(name) if self.lead else None
+        return label or self.spoken(name)
 
     @property
     def depths(self) -> list[float]:
@@ -153,8 +165,21 @@ class View:
 
     # ---- titles: what a run shows, in one clause ----
 
+    @cached_property
+    def tie(self) -> str:
+        """That the baseline and its rival tie in every seed, as the headline says it; "" where they do not."""
+        if self.rival is None:
+            return ""
+        sides = tuple(Side(self.run, self.index(name), parts=self._parts) for name in (self.rival, self.base))
+        level = self.levels.index(self.last)
+        pair = pair_at((sides[0], sides[1]), (tuple(self._problem.items()), self.seeds), (level, level))
+        names = f"{self.spoken(self.rival)} and {self.spoken(self.base)}"
+        return f"At {self.where}, {names} tie: exactly the same test loss in every seed" * (pair.ties == pair.pairs > 0)
+
     def sentence(self) -> str:
         """Of test losses at equal train loss: the baseline beside its rival, at the lowest level."""
+        if len(self.names) == 2 and self.tie:
+            return self.tie
         base, where = self.spoken(self.base), f"At {self.where}"
         if self.rival is None or self.rows[self.rival, self.last].pairs < self.fewest:
             return self._why_none(where, base)
@@ -192,12 +217,15 @@ class View:
         low, high = min(ratios, key=lambda name: ratios[name]), max(ratios, key=lambda name: ratios[name])
         if max(ratios[high], 1.0 / ratios[low]) <= 1.0 + MARGIN:
             return self.sentence()
-        text = f"{ratios[low]:.3g} ({self.spoken(low)})"
-        text += f" to {ratios[high]:.3g} ({self.spoken(high)})" * (high != low)
-        return f"At {self.where}, test loss of {self.spoken(self.base)} over that of the schedule: {text}"
+        text = powers(f"{ratios[low]:.3g}") + f" ({self.told(low)})"
+        text += f" to {ratios[high]:.3g} ({self.told(high)})" * (high != low)
+        base = self.told(self.base)
+        return f"At {self.where_of_all}, test loss of {base}{',' * (',' in base)} over that of the schedule: {text}"
 
     def sentence_of_wins(self) -> str:
-        """Of the seeds: in how many the rival beats the baseline."""
+        """Of the seeds: in how many the rival beats the baseline, or that they tie."""
+        if self.tie:
+            return self.tie
         if self.rival is None or self.rows[self.rival, self.last].pairs < self.fewest:
             return f"Test loss of {self.spoken(self.base)} over the seeds, at {self.where}"
         row = self.rows[self.rival, self.last]
@@ -353,27 +381,6 @@ def along(
     fall, change = np.diff(x)[after - 1], np.diff(y)[after - 1]
     sure = (fall < WIDEST_GAP) | (abs(change) < STEADY) | (abs(change + fall) < STEADY)
     return np.stack([losses, sure])
-
-
-def most_medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Medians over the seeds.
-
-    Parameters
-    ----------
-    values : (R, X)
-        Of R seeds; what is not finite is not known.
-
-    Returns
-    -------
-    float64 (X,)
-        NaN where at most half of the seeds are known.
-    """
-    known = np.isfinite(values).sum(axis=0)
-    medians = np.full(values.shape[1], np.nan)
-    enough = 2 * known > len(values)
-    if enough.any():
-        medians[enough] = np.nanmedian(np.where(np.isfinite(values), values, np.nan)[:, enough], axis=0)
-    return medians
 
 
 def _factor(ratio):

@@ -5,6 +5,7 @@ import html
 import math
 import re
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -414,6 +415,22 @@ def test_a_page_leads_with_the_comparison_that_the_question_asks():
         f"batches of {dict(most.over)['batch_size']:g}, {dict(most.problem)['train_rows']:g} rows"
     )
     assert "momentum" in view.sentence() and "plain descent" in view.sentence()
+    # Cells of a page wrap: the words stay, however long they are.
+    rest = "momentum[momentum=0.9], minibatch[batch_size=8]"
+    names = [f"{n}-steps[learning_rate=0.0025,warmup_steps={n}], {rest}" for n in (600, 3000)]
+    told = [f"{n}-steps, rate 0.0025, warm-up {n}, momentum 0.9, batches of 8" for n in (600, 3000)]
+    names.append("100-steps[learning_rate=1,warmup_steps=0], gd, minibatch[batch_size=1]")
+    long = found.answer._replace(rows=[replace(rows[0], a=names[0], b=name) for name in names[1:]])
+    assert [line[-2] for line in answer_text.table(run, long).lines] == [told[0]] * 2
+    assert answer_text.table(run, long).lines[0][-1] == told[1]
+    # What is told of all that are drawn names no batches but each schedule's own.
+    told = view.sentence_of_ratios({name: [view.rows[name, view.last]] for name in view.shown if name != lead.b})
+    assert told.startswith(
+        f"At {dict(most.problem)['train_rows']:g} rows and train loss 0.05 above the floor, test loss"
+    )
+    assert f"test loss of {lead.labels[lead.b]}, over" in told and re.search(
+        r"\((momentum|plain descent), batches of", told
+    )
     # With a gradient flow that stays the baseline, whatever is asked.
     annealed = {"name": "annealed", "phases": [{"kind": "constant", "learning_rate": 1.5, "steps": 1}, FLOW]}
     again = Analysis(simlr.run(runs.grid(schedule=[annealed, FLOW, RATES], question=ASKED, record__points=0)))

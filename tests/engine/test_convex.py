@@ -430,7 +430,7 @@ def test_a_table_with_classes_goes_from_the_grid_to_the_page(tmp_path):
     shown = command("mine.toml", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "2 classes: 'no', 'yes'; loss logistic: 'no' is -1, 'yes' is 1" in shown.stderr
-    assert "Test rows whose class is told, in %" in shown.stdout
+    assert "Test rows classified correctly, in %" in shown.stdout
     assert "[loss logistic]" in shown.stdout and "the first of 2 problem combinations" in shown.stdout
     for shard in ("0/2", "1/2"):
         part = command(
@@ -445,7 +445,7 @@ def test_a_table_with_classes_goes_from_the_grid_to_the_page(tmp_path):
     page = command("merged.h5", cwd=tmp_path, module="simlr.report")
     assert page.returncode == 0, page.stderr
     words = (tmp_path / "merged-report/report.md").read_text(encoding="utf-8")
-    assert words.count("Test rows whose class is told") == 2  # of either loss
+    assert words.count("Test rows classified correctly") == 2  # of either loss
     assert "Test loss under loss = 'logistic': the mean log loss in nats" in words
     assert "test_accuracy" in (tmp_path / "merged-report/summary.csv").read_text(encoding="utf-8")
 

@@ -286,6 +286,19 @@ QUESTIONS = {
 }
 
 
+BROKEN = """return [...document.querySelectorAll('main th, main td:not(.words)')].flatMap((cell) => {
+  const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), found = [];
+  for (let text = texts.nextNode(); text; text = texts.nextNode())
+    for (const word of text.data.matchAll(/[\\w.]+/g)) {
+      const range = document.createRange();
+      range.setStart(text, word.index);
+      range.setEnd(text, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map((box) => box.top)).size > 1) found.push(word[0]);
+    }
+  return found;
+});"""
+
+
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_paper_holds_the_pages_of_the_questions(port, name, tmp_path):
     simlr.run(runs.grid(runs.ROOT / f"data/{name}.toml", seeds__count=4, **QUESTIONS[name]), out=tmp_path / "run.h5")
@@ -304,6 +317,12 @@ def test_paper_holds_every_table_and_figure(browser):
         .map(([box, e]) => [e.tagName, e.caption ? e.caption.textContent : e.id, box.right]);"""
     )
     assert wide == []
+    # No word of a heading or number of a cell is broken in two, and no heading stands alone.
+    assert browser.run(BROKEN) == []
+    after = browser.run(
+        "return [...document.querySelectorAll('thead, caption')].map((e) => getComputedStyle(e).breakAfter)"
+    )
+    assert after and set(after) == {"avoid"}
     assert base64.b64decode(browser.ask("/print")).startswith(b"%PDF")
 
 

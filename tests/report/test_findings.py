@@ -27,7 +27,7 @@ from simlr.report.material import material
 from simlr.report.optima import optima
 from simlr.report.pages import as_html, drawn
 from simlr.report.sections import sections
-from simlr.report.tables import tables
+from simlr.report.tables import short_table, tables
 from simlr.report.view import View
 
 FLOW = {"kind": "flow"}
@@ -160,6 +160,29 @@ def test_small_constant_rates_are_not_surely_less(default):
     told = {comparison.SAYS[pair.outcome] for pair in by_name.values()}
     counted = Counter(pair.outcome for pair in by_name.values())
     assert sum(map(int, re.findall(r"(?:^|; )(\d+) ", headline))) == len(by_name) == sum(counted.values()) and told
+
+
+def test_a_table_has_no_note_on_marks_that_it_lacks_and_none_is_empty():
+    """Of stops below their levels: accuracies bear no mark of it, and no schedule is left for the table of pairs."""
+    grid = CASES["a schedule that overshoots by 30 %"]
+    run = simlr.run(runs.grid(**grid, stop__train_loss=[1e-2, 1e-4], **QUIET))
+    plain, classes = Analysis(run).rows, [replace(row, test_accuracy=0.9) for row in Analysis(run).rows]
+    assert "~" in "".join(short_table(plain).lines[0]) and any(note[0] == "~" for note in short_table(plain).notes)
+    accuracies = short_table(classes)
+    assert accuracies.title.startswith("Test rows classified correctly, in %") and not accuracies.notes
+    assert [table.title for table in of_section(run, "against").tables] == ["Not at equal train loss, and not counted"]
+    section = of_section(run, "directions")
+    assert section.note.startswith("The picture of which directions keep the error needs the residuals at the stops")
+
+
+def test_what_is_made_for_another_number_of_steps_is_said_to_be():
+    """Where a cell has no ratio and the schedule has taken the steps; where all have one nothing is said."""
+    note = "-: the schedule or the baseline is made for another number of steps"
+    rate, cosine = ({"name": kind, "kind": kind, "learning_rate": 0.3} for kind in ("constant", "cosine"))
+    for steps, said in ((40, True), ([10, 40], False)):
+        run = simlr.run(runs.grid(schedule=[rate, cosine | {"steps": steps}], stop={"steps": [10, 40]}, **QUIET))
+        ratio = tables(Analysis(run).lines)[1]
+        assert (note in ratio.notes) is said is ("-" in ratio.lines[0])
 
 
 def test_what_is_not_at_equal_train_loss_never_leads(default):
@@ -298,6 +321,22 @@ def test_what_is_made_anew_for_each_budget_is_one_line_and_one_baseline():
     view = View(run, found.rows)
     assert view.shown and all("steps=40" in name and view.levels_of(name) == [40.0] for name in view.shown)
     assert len(view.depths) <= len(view.shown)
+
+
+def test_optima_of_several_budgets_are_one_baseline():
+    """What is found of an optimum, its loss and how near it is, differs with its budget, and is no parameter."""
+    problem = {"kind": "population", "dimension": 5, "capacity": 1.0, "source": 0.5}
+    schedule = [{"kind": "optimal", "cap": 0.5}, {"kind": "constant", "learning_rate": [0.1, 0.4]}]
+    noise = {"kind": "gradient", "sigma": 1.0, "covariance": "hessian"}
+    grid = {"problem": problem, "schedule": schedule, "noise": [noise], "expectation": {}, "stop": {"steps": [20, 50]}}
+    run = simlr.run(runs.grid(**grid, seeds__count=1, record__points=0))
+    found = Analysis(run)
+    assert budgets.lines_of(run) == {0: [0, 1], 1: [0, 1]}
+    loss, ratio = tables(found.lines)
+    assert loss.lines[0][0] == "optimal (baseline)" and ratio.title.startswith("Test loss of optimal /")
+    assert not any("-" in line[1:] or "-*" in line[1:] for table in (loss, ratio) for line in table.lines)
+    # The test loss is the train loss on a population: a picture of their quotient would show its rounding.
+    assert figures_of_run.losses_at_equal_train_loss(View(run, found.rows)) is None
 
 
 def test_schedules_that_are_not_one_at_each_budget_keep_their_own_lines():
@@ -471,7 +510,7 @@ def test_exact_means_are_not_called_too_few_seeds():
     grid = {"problem": problem, "schedule": schedule, "noise": [noise], "expectation": {}, "stop": {"steps": [50]}}
     found = Analysis(simlr.run(runs.grid(**grid, seeds__count=1, record__points=0)))
     parts = [*optima(found), *sections(found)]
-    assert {part.key for part in parts} == {"optima", "best", "directions"}
+    assert {part.key for part in parts} == {"optima", "best"}  # means have no residuals to be asked for
     view = View(found.run, found.rows)
     picture = optima_figure.optima(view, parts[0].rows, parts[0].headline)
     assert parts[0].key == "optima" and "the best of each other kind of schedule; rates below" in picture.caption
@@ -497,6 +536,23 @@ def test_few_seeds_and_small_differences_are_said_to_be_such():
     assert f"than flow in none of {run.seed.size} seeds, by less" in view.sentence_of_wins()
     run = simlr.run(runs.grid(schedule=[FLOW, near], stop=stop, seeds__count=8, **QUIET))
     assert View(run, Analysis(run).rows).sentence().endswith("8 seeds are too few to say which schedule is better")
+
+
+def test_schedules_that_tie_are_said_to_tie_and_once():
+    """No share of the seeds is told in which one of two equal schedules wins, by less than so much or by anything."""
+    one = {"kind": "constant", "learning_rate": 0.1}
+    near = {"kind": "constant", "learning_rate": 0.101}
+    stop, tie = {"steps": [10, 30]}, "At 30 steps, two and one tie: exactly the same test loss in every seed"
+    for other, ties in ((one, True), (near, False)):
+        run = simlr.run(runs.grid(schedule=[{"name": "one", **one}, {"name": "two", **other}], stop=stop, **QUIET))
+        found = Analysis(run)
+        told = material(found, "run.h5")
+        page = re.sub('aria-label="[^"]*"', "", as_html(drawn(found, told), told))
+        assert page.count(tie) == ties and ("has a lower test loss than" in page) is not ties
+        assert not ties or "differs in test loss" not in page
+    again = [{"name": name, **rule} for name, rule in (("one", one), ("two", one), ("three", one))]
+    view = View(run := simlr.run(runs.grid(schedule=again, stop=stop, **QUIET)), Analysis(run).rows)
+    assert view.sentence_of_wins() == tie and "no schedule that can be compared differs" in view.sentence()
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,10 @@ def test_the_page_has_accuracy_and_sharpness_and_plain_titles(table):
     page = (folder / "page/report.html").read_text(encoding="utf-8")
     figures = re.findall(r'<figure id="([^"]*)"', page)
     assert {"accuracy", "sharpness", "course"} <= set(figures)
-    for title in ("How many test rows are told right along the way?", "How sharp is the train loss along the way?"):
+    for title in (
+        "How many test rows are classified correctly along the way?",
+        "How sharp is the train loss along the way?",
+    ):
         assert title in page
     heading = re.search(r"<h1>(.*?)</h1>", page)[1]
     assert heading == "Which schedules end with less test loss than constant at learning rate 0.3?"

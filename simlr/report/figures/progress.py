@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ...analysis.statistics import most_medians
 from ...text import powers
-from ..view import View, most_medians
+from ..view import View
 from . import style
 from .style import Picture
 
@@ -15,16 +16,16 @@ HEADROOM = 3.0  # above the sharpness, and 2 / eta at the start of every schedul
 
 
 def accuracy(view: View) -> Picture | None:
-    """The share of test rows whose class is told against the steps, over the recorded seeds."""
+    """The share of test rows classified correctly against the steps, over the recorded seeds."""
     drawn = _drawn(view, "trajectory_test_accuracy", lambda name, values: 100.0 * values)
     if drawn is None:
         return None
     figure, panel, seeds = drawn
-    panel.set_ylabel("test rows told right, percent")
+    panel.set_ylabel("test rows classified correctly, percent")
     style.legend(figure, panel)
     style.title(figure, _told(view))
     caption = (
-        f"Accuracy: the share of the held-out rows whose class is told, against steps, median over the {seeds} "
+        f"Accuracy: the share of the held-out rows classified correctly, against steps, median over the {seeds} "
         f"recorded seeds. {view.left_out.strip()}{view.problem}"
     )
     return Picture(ACCURACY, caption, figure)
@@ -36,7 +37,7 @@ def _told(view):
     shares = [(name, view.rows[name, view.last].test_accuracy) for name in names]
     parts = [f"{100.0 * share:.1f} % ({view.spoken(name)})" for name, share in shares if share == share is not None]
     if not parts:
-        return "The share of test rows whose class is told"
+        return "The share of test rows classified correctly"
     return f"Accuracy at {view.level}: {' and '.join(parts)}"
 
 

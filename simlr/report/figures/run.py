@@ -12,10 +12,11 @@ from collections.abc import Callable
 import numpy as np
 
 from ...analysis.levels import WORDS
+from ...analysis.statistics import EQUAL, most_medians
 from ...analysis.summary import baseline
 from ...analysis.verdict import paper_of
 from ...text import number
-from ..view import GRID_POINTS, View, most_medians
+from ..view import GRID_POINTS, View
 from . import style
 from .limits import draw_floor
 from .paths import trajectories
@@ -38,9 +39,14 @@ def pictures(view: View) -> list[style.Picture]:
 
 
 def losses_at_equal_train_loss(view: View) -> Picture | None:
-    """Test loss against train loss: medians at the levels and, where recorded, along the way there."""
-    drawn = [name for name in view.shown if any(view.rows[name, level].reached for level in view.levels_of(name))]
-    if not drawn:
+    """Test loss against train loss: medians at the levels and, where recorded, along the way there.
+
+    None where the test loss is the train loss, as it is on a population.
+    """
+    rows = {name: [view.rows[name, level] for level in view.levels_of(name)] for name in view.shown}
+    drawn = [name for name in view.shown if any(row.reached for row in rows[name])]
+    stops = [row for name in drawn for row in rows[name] if row.reached]
+    if all(abs(row.test_loss - row.train_loss) <= EQUAL * row.train_loss for row in stops):
         return None
     figure, (panel,) = style.figure()
     grid, curves = view.curves()
@@ -127,7 +133,7 @@ def ratios(view: View) -> Picture | None:
     panel.set_ylabel("ratio of test losses")
     style.legend(figure, panel)
     style.title(figure, theory or view.sentence_of_ratios(rows))
-    base, same = view.spoken(view.base), "train loss" if view.by_loss else WORDS[view.kind].same
+    base, same = view.told(view.base), "train loss" if view.by_loss else WORDS[view.kind].same
     caption = (
         f"Test loss of {base} over that of each schedule, in the same seed at the same {same}: median over seeds"
         f"{_shading([shaded])}. Above 1 the schedule generalises better than {base}."
@@ -201,8 +207,8 @@ def distribution(view: View) -> Picture | None:
     style.legend(figure, panel)
     style.title(figure, view.sentence_of_wins())
     caption = (
-        f"Share of all seeds whose test loss is at or below the value, at {view.where}; seeds that do not reach it "
-        f"count as above. Further left is better.{beyond}{view.left_out}{view.problem}"
+        f"Share of all seeds whose test loss is at or below the value, at {view.where_of_all}; seeds that do not "
+        f"reach it count as above. Further left is better.{beyond}{view.left_out}{view.problem}"
     )
     return style.Picture("distribution", caption, figure)
 

@@ -35,6 +35,8 @@ METADATA: dict[str, dict] = {
 LETTERS_AN_INCH = 9.0  # of a title
 MOST_TICKS = 9
 TICK_INCHES = 0.6
+PANEL = 1.3  # the width of a panel with its numbers and margins, over that of what is drawn
+BETWEEN_TICKS = 0.25  # inches from one number of an axis to the next
 FEW_DECADES = 1000.0
 THICK = 0.3  # alpha of a line that marks a part of another
 FAR = 10.0  # quartiles farther from the median than this factor are not shaded
@@ -142,12 +144,20 @@ def _lines_of_words(figure):
 
 
 def _write_numbers_whole(figure):
-    """Ticks as people write them: no number beside the axis that all others are to be multiplied by or added to."""
-    from matplotlib.ticker import FuncFormatter, ScalarFormatter
+    """Ticks as people write them: no number beside the axis that all others are to be multiplied by or added to.
+
+    Of a horizontal axis no more than have room beside each other.
+    """
+    from matplotlib.ticker import AutoLocator, FuncFormatter, ScalarFormatter
 
     for axis in (axis for panel in figure.axes for axis in (panel.xaxis, panel.yaxis)):
-        if isinstance(axis.get_major_formatter(), ScalarFormatter):
-            axis.set_major_formatter(FuncFormatter(partial(_tick_text, axis)))
+        if not isinstance(axis.get_major_formatter(), ScalarFormatter):
+            continue
+        axis.set_major_formatter(FuncFormatter(partial(_tick_text, axis)))
+        if axis.axis_name == "x" and isinstance(axis.get_major_locator(), AutoLocator):
+            longest = max((len(_tick_text(axis, value, 0)) for value in axis.get_majorticklocs()), default=1)
+            beside = LETTER_INCHES * longest + BETWEEN_TICKS
+            axis.get_major_locator().set_params(nbins=max(2, int(target.width_of(axis.axes) / beside) - 1))
 
 
 def _tick_text(axis, value, _):
@@ -282,8 +292,13 @@ def logarithmic(panel: Any, side: str, span: float | None = None) -> None:
     panel.set(**{f"{side}scale": "log"})
     axis = getattr(panel, f"{side}axis")
     if span is not None and span < FEW_DECADES:
-        known, most = ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)), _most_ticks(panel, side)
-        subs = next((one for one in known if len(one) * math.log10(span) <= most), known[-1])
+        # By the two that stand nearest to each other: of 1.5 and 2 an eighth of a decade.
+        nearest = {(1, 1.5, 2, 3, 5, 7): 2 / 1.5, (1, 2, 5): 2, (1, 3): 3, (1,): 10}
+        decades, most = math.log10(span), _most_ticks(panel, side)
+        fits = (subs for subs in nearest if len(subs) * decades <= most)
+        if side == "x":
+            fits = (subs for subs in fits if PANEL * decades <= most * math.log10(nearest[subs]))
+        subs = next(fits, (1,))
         axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(lambda value, place: level_text(value))
     axis.set_minor_locator(NullLocator())

@@ -2,17 +2,18 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ..analysis.comparison import Tally
+from ..analysis.comparison import FEWEST, Tally
+from ..analysis.families import likely
 from ..analysis.levels import WORDS, heading, is_loss
 from ..analysis.on_page import MOST_GROUPS, MOST_LEVELS, MOST_LINES, groups, levels, names
 from ..analysis.statistics import EQUAL
 from ..analysis.summary import Row
-from ..analysis.wording import at_value, told_apart
+from ..analysis.wording import LOSSES, at_value, noun, told_apart
 from ..claims.verdict import HOLDS, NOT_RUN, Verdict
 from ..config.stop import PATIENCE
-from ..text import MOST_NAMES, first_few, many, number, printable
+from ..text import MOST_NAMES, first_few, many, number, printable, value_text
 
 MOST_NOTES = 6
 FEW_LINES = 9
@@ -269,3 +270,60 @@ def _counts(group, name, field):
     if field == "reached":
         rows = [row for row in rows if _marks(row).rstrip(BELOW)]
     return tuple((row.level, getattr(row, field)) for row in rows if getattr(row, field))
+
+
+def best_table(kind: str, problem: tuple, families: Sequence[Any], exact: bool) -> Table:
+    """The table of the best values of some families of `Choice`s, of one problem combination.
+
+    Parameters
+    ----------
+    kind
+        Of the levels.
+    problem, families
+        The combination and its families.
+    exact
+        Whether the losses are one seed's exact means: then there are no resamples.
+    """
+    header: tuple = ("schedules", "parameter", "tried", "at", "best", "test loss")
+    header = header if exact else (*header[:5], "in % of resamples", "95 % of them", *header[5:])
+    lines, told = [], told_apart([rows[0].family for rows in families[:MOST_LINES]])
+    for rows in families[:MOST_LINES]:
+        tried = f"{len(rows)}: {value_text(rows[0].value)} to {value_text(rows[-1].value)}"
+        value, *sure, loss = _best_cells(kind, rows)
+        named = told[rows[0].family], noun(rows[0].parameter).name, tried, heading(kind, rows[0].level)
+        lines.append((*named, value, *([] if exact else sure), loss))
+    notes: tuple = ("best: the smallest expected test loss",)
+    if not exact:
+        notes = (
+            "best: the smallest median test loss; a seed that does not reach the level counts as one of infinite test "
+            "loss",
+            "in % of resamples of the seeds the same value is best; the next column has the values that are best in "
+            "95 %",
+        )
+        if any(row.seeds < FEWEST for rows in families for row in rows):
+            notes += (f"of fewer than {FEWEST} seeds nothing is told of resamples",)
+    rows_told = [row for rows in families for row in rows]
+    if any(row.below_level for row in rows_told):
+        notes += ("values whose last step ends below the level are not at equal train loss, and never best",)
+    if any(row.above_start for row in rows_told):
+        notes += ("values that end with more loss than they started with are never best",)
+    if any(row.edge and row.best for row in rows_told):
+        notes += ("where the best is the lowest or the highest that was tried, a better one may lie beyond",)
+    left_out = len(families) - MOST_LINES
+    rest = (f"{left_out} more: see the report's best.csv",) if left_out > 0 else ()
+    title = f"The best value of each parameter, the others fixed{label(problem)}"
+    return Table(title, header, tuple(lines), (*notes, *rest))
+
+
+def _best_cells(kind, rows):
+    """The best value of a family, in how many resamples it is, which are in 95 % of them, and its test loss."""
+    winner = next((row for row in rows if row.best), None)
+    if winner is None:
+        few = "none at equal train loss" if kind in LOSSES else "none in most seeds"
+        few = "none below the start" if any(row.above_start for row in rows) else few
+        return few if any(row.reached for row in rows) else "none reached it", "-", "-", "-"
+    value = value_text(winner.value) + (f" ({winner.edge} tried)" if winner.edge else "")
+    sure = ("-", "-")
+    if winner.seeds >= FEWEST:
+        sure = f"{100 * winner.win_share:.0f}", ", ".join(value_text(row.value) for row in likely(rows))
+    return value, *sure, number(winner.test_loss)

@@ -75,7 +75,7 @@ def findings_table(verdict: Verdict) -> Table:
     return Table("Measured beside the paper's figures", FINDING_HEADER, lines, notes)
 
 
-def tables(rows: Sequence[Row], most: int = MOST_LINES) -> list[Table]:
+def tables(rows: Sequence[Row], most: int = MOST_LINES, exact: bool = False) -> list[Table]:
     """The tables of a run, for each problem combination: test loss and, of several schedules, ratio to the baseline's.
 
     Parameters
@@ -84,20 +84,22 @@ def tables(rows: Sequence[Row], most: int = MOST_LINES) -> list[Table]:
         Of all schedules, levels and problem combinations.
     most
         How many schedules a table has at most.
+    exact
+        Whether the losses are one seed's exact means: see `summary.is_exact`.
     """
     all_tables = []
     for problem, group in groups(rows, most).items():
-        all_tables.append(_loss_table(group, label(problem)))
+        all_tables.append(_loss_table(group, label(problem), exact))
         if _tells_classes(group):
             all_tables.append(_accuracy_table(group, label(problem)))
         if len(group.shown) > 1:
-            all_tables.append(_ratio_table(group, label(problem)))
+            all_tables.append(_ratio_table(group, label(problem), exact))
     return _with_rest(all_tables, rows)
 
 
-def loss_tables(rows: Sequence[Row], most: int = MOST_LINES) -> list[Table]:
+def loss_tables(rows: Sequence[Row], most: int = MOST_LINES, exact: bool = False) -> list[Table]:
     """The tables of test losses alone; parameters as of `tables`."""
-    return _with_rest([_loss_table(group, label(key)) for key, group in groups(rows, most).items()], rows)
+    return _with_rest([_loss_table(group, label(key), exact) for key, group in groups(rows, most).items()], rows)
 
 
 def short_table(rows: Sequence[Row]) -> Table:
@@ -136,11 +138,12 @@ def label(problem: tuple) -> str:
     return printable(f" [{', '.join(parts)}]") if parts else ""
 
 
-def _loss_table(group, label):
+def _loss_table(group, label, exact=False):
     """Median test loss: over the level where the test loss can vanish with it, else as it is."""
     relative = is_loss(group.kind) and all(row.test_floor == 0.0 and row.level > 0.0 for row in group.rows)
     field = "test_loss_over_level" if relative else "test_loss"
-    title = f"Test loss{' / level' if relative else ''} {WORDS[group.kind].when}, median over seeds{label}"
+    title = f"{'Expected test' if exact else 'Test'} loss{' / level' if relative else ''}"
+    title = f"{title} {WORDS[group.kind].when}{'' if exact else _over_seeds(group)}{label}"
     lines, told = [], told_apart(group.shown)
     for name in group.shown:
         mark = " (baseline)" if name == group.base else ""
@@ -162,6 +165,16 @@ def _loss_table(group, label):
     return Table(title, header, tuple(lines), tuple(notes))
 
 
+def _seeds(group):
+    """How many seeds a problem combination has."""
+    return max(row.seeds for row in group.rows)
+
+
+def _over_seeds(group):
+    """What the end of a title says that a cell is of its seeds."""
+    return ", median over seeds" if _seeds(group) > 1 else ", of the one seed"
+
+
 def _tells_classes(group):
     """Whether the share of test rows whose class is told is known of any row."""
     return any(row.test_accuracy == row.test_accuracy is not None for row in group.rows)
@@ -173,7 +186,7 @@ def _accuracy_table(group, label):
     for name in group.shown:
         values = (_percent(row.test_accuracy) + _marks(row).replace(BELOW, "") for row in group.of(name))
         lines.append((told[name], *values))
-    title = f"Test rows whose class is told, in %, {WORDS[group.kind].when}, median over seeds{label}"
+    title = f"Test rows whose class is told, in %, {WORDS[group.kind].when}{_over_seeds(group)}{label}"
     header = ("schedule", *(heading(group.kind, level) for level in group.levels))
     return Table(title, header, tuple(lines), ())
 
@@ -183,25 +196,26 @@ def _percent(share):
     return f"{100 * share:.1f}" if math.isfinite(share) else "-"
 
 
-def _ratio_table(group, label):
+def _ratio_table(group, label, exact=False):
     """Median paired ratio to the baseline, and how often it is above 1 at the last level that pairs have reached."""
-    lines, told = [], told_apart(group.shown)
+    lines, told, several = [], told_apart(group.shown), _seeds(group) > 1
     for name in group.shown:
         if name != group.base:
             ratios = (_ratio(row) + _marks(row) for row in group.of(name))
             row = group.cells[name, group.last]
             share = f"{100 * row.above_1:.1f} % ({100 * row.above_1_low:.1f} to {100 * row.above_1_high:.1f})"
-            lines.append((told[name], *ratios, share if row.pairs and _ratio(row) != "apart" else "-"))
+            share = share if row.pairs and _ratio(row) != "apart" else "-"
+            lines.append((told[name], *ratios, *[share] * several))
     title = (
-        f"Test loss of {told[group.base]} / that of the schedule, same seed, same {WORDS[group.kind].same}: "
-        "median, and share above 1"
+        f"{'Expected test' if exact else 'Test'} loss of {told[group.base]} / that of the schedule, "
+        f"{'same seed, ' * several}same {WORDS[group.kind].same}{': median, and share above 1' * several}"
     )
     columns = (heading(group.kind, level) for level in group.levels)
-    header = ("schedule", *columns, f"above 1 at {heading(group.kind, group.last)} (95 %)")
+    header = ("schedule", *columns, *[f"above 1 at {heading(group.kind, group.last)} (95 %)"] * several)
     below = (group.cells[name, group.last].train_loss_over_level < 1.0 - 1e-6 for name in group.shown)
     discrete = group.last not in group.at_start and any(below)
     notes = ["above 1 by any amount; a discrete schedule gains a little by stopping below the level"] * discrete
-    words = {cell.rstrip(MARKS) for line in lines for cell in line[1:-1]}
+    words = {cell.rstrip(MARKS) for line in lines for cell in line[1 : len(group.levels) + 1]}
     if "apart" in words:
         notes.append("apart: over 1 % apart in train loss in most seeds that reach the level, and not compared")
     if words & {"lost", "won"}:

@@ -22,6 +22,7 @@ from simlr.papers import nakkiran2020
 from simlr.report import __main__, headlines
 from simlr.report.figures import analysis as figures
 from simlr.report.figures import run as figures_of_run
+from simlr.report.figures.progress import over
 from simlr.report.material import material
 from simlr.report.optima import optima
 from simlr.report.pages import as_html, drawn
@@ -529,6 +530,23 @@ def test_exact_means_are_not_called_too_few_seeds():
     page = as_html(drawn(found, told), told)
     assert page.count("How far from the optimum does each shape end?") == 1
     assert page.count(f"{parts[0].headline}") == 1
+    assert "over seeds" not in page and "resamples" not in page and "above 1 at" not in page
+    assert "Expected test loss after " in page and "one recorded seed" not in page
+
+
+def test_of_one_recorded_seed_no_median_is_told():
+    assert over(1) == "of the one recorded seed" and over(2) == "median over the 2 recorded seeds"
+
+
+def test_the_page_leads_with_the_best_of_each_table():
+    """Not with the rate that is so large that it hardly stays bounded."""
+    rates = {"name": "rates", "kind": "constant", "unit": "sharpness", "learning_rate": [0.5, 1.0, 1.999]}
+    run = simlr.run(
+        runs.grid(schedule=[{"kind": "cosine", "learning_rate": 1.0, "steps": 20}, rates], stop={"steps": [20]})
+    )
+    view = View(run, Analysis(run).rows)
+    ratios = {name: view.ratio(name) for name in view.names[1:]}
+    assert view.rival == max(ratios, key=ratios.__getitem__) != "rates[learning_rate=1.999]"
 
 
 def test_few_seeds_and_small_differences_are_said_to_be_such():

@@ -17,7 +17,7 @@ from ..schedules.schedule import Schedule
 from ..store.run import Run
 from .budgets import made_for
 from .comparison import judged
-from .pairs import Pair, Side, margin_of, pair_at
+from .pairs import Pair, Side, Starts, margin_of, pair_at
 from .schedule_parts import ScheduleParts
 from .statistics import EQUAL, win_shares
 from .summary import columns_of, problem_groups
@@ -56,6 +56,8 @@ class Choice:
     below_level: bool  # not at equal train loss
     win_share: float  # share of the resamples of the seeds in which this value has the smallest median
     edge: str  # of the best one: "lowest" or "highest" where it is the end of the values tried, "" elsewhere
+    above_start: bool  # ends with more loss than it started with: never best
+    beaten_by: str  # of the best one: a schedule of another table, all else equal, that ends with less; "" without
 
     def record(self) -> dict[str, Any]:
         """The row as {column: value}, each problem parameter a column of its own."""
@@ -145,36 +147,45 @@ def best_values(run: Run, parts: ScheduleParts | None = None) -> list[Choice]:
     """
     rows, groups, known, parts = [], problem_groups(run), parameters_of(run), parts or ScheduleParts(run)
     made, found = made_for(run), families(run)
-    of_any_table = [""] * run["schedule"].size
+    of_any_table, about = [""] * run["schedule"].size, (Starts(run, parts), margin_of(run))
     alike = {key: _alike(known, key, of_any_table) for key in {key for _, key, _ in found}}
     for name, key, members in found:
-        values = known[key]
-        sides = {s: Side(run, s, parts=parts) for s in members}
-        # What other tables have tried of the same lies beyond the ends of this one.
+        # What other tables have tried of the same may lie beyond the ends of this one.
         same = alike[key]["", _others(known, key, members[0])]
-        tried = [{values[s] for s in same if made[s, e]} for e in range(made.shape[1])]
+        sides = {s: Side(run, s, parts=parts) for s in {*members, *same}}
         for problem, seeds in groups:
             for e, level in enumerate(parts.fixed("level").tolist()):
-                own = [s for s in members if made[s, e]]
-                family = name, key, [values[s] for s in own], tried[e]
+                own, others = ([s for s in some if made[s, e]] for some in (members, sorted({*same} - {*members})))
+                family, beside = ([(known[key][s], sides[s]) for s in some] for some in (own, others))
                 if len(own) > 1:
-                    rows += _choices(family, [sides[s] for s in own], (problem, seeds), (e, level))
+                    rows += _choices((name, key, family, beside), (problem, seeds), (e, level), about)
     return rows
 
 
-def _choices(family, sides, group, at):
-    """The `Choice`s of one family in one problem combination at one level."""
-    name, key, values, tried = family
-    (problem, seeds), (e, level) = group, at
+def _choices(family, group, at, about):
+    """The `Choice`s of one family in one problem combination at one level.
+
+    `family` is (name, parameter, its values and their sides, those of other tables); `about` is the run's starts and
+    which differences count as none.
+    """
+    name, key, own, beside = family
+    values, sides = zip(*own, strict=True)
+    (problem, seeds), (e, level), (starts, margin) = group, at, about
     losses, reached = penalised(sides, seeds, e)
     count = losses.shape[1]
     with np.errstate(invalid="ignore"):
         medians = np.median(losses, axis=1) if count else np.full(len(values), np.nan)
         means = losses.mean(axis=1) if count else np.full(len(values), np.nan)
     below = np.array([side.overshoots(seeds, e) for side in sides])
-    best, best_mean = (first_smallest(np.where(below, np.inf, of_values)) for of_values in (medians, means))
-    shares = win_shares(np.where(below[:, None], np.inf, losses))
-    edge = edge_of(tried, [values[v] for v in as_small(medians, best)])
+    above = np.array([starts.ends_above(side, seeds, e) for side in sides])
+    never = below | above
+    best, best_mean = (first_smallest(np.where(never, np.inf, of_values)) for of_values in (medians, means))
+    shares = win_shares(np.where(never[:, None], np.inf, losses))
+    edge, beaten_by = edge_of(values, [values[v] for v in as_small(medians, best)]), ""
+    if best is not None:
+        elsewhere = _elsewhere(beside, seeds, e)
+        edge = _edge_beside(edge, (values[best], medians[best]), elsewhere)
+        beaten_by = _better((1.0 - margin) * medians[best], elsewhere)
     common = {"family": name, "parameter": key, "problem": problem, "level": level, "seeds": count}
     return [
         Choice(
@@ -189,9 +200,41 @@ def _choices(family, sides, group, at):
             best=v == best,
             best_mean=v == best_mean,
             edge=edge if v == best else NO_EDGE,
+            above_start=bool(above[v]),
+            beaten_by=beaten_by if v == best else "",
         )
         for v, value in enumerate(values)
     ]
+
+
+def _elsewhere(beside, seeds, e):
+    """[(value, median test loss, schedule)] of what other tables tried and can be compared."""
+    found = []
+    for value, side in beside:
+        losses = penalised([side], seeds, e)[0][0]
+        if losses.size and not side.overshoots(seeds, e):
+            with np.errstate(invalid="ignore"):
+                found.append((value, float(np.median(losses)), side.name))
+    return found
+
+
+def _edge_beside(edge, best, elsewhere):
+    """An edge, given (value, median test loss) there: none where all that others tried beyond ends with more."""
+    if edge == NO_EDGE:
+        return edge
+    value, loss = best
+    beyond = [
+        one > loss * (1.0 + EQUAL)
+        for other, one, _ in elsewhere
+        if not isinstance(other, str) and (other < value if edge == LOW_EDGE else other > value)
+    ]
+    return NO_EDGE if beyond and all(beyond) else edge
+
+
+def _better(loss, elsewhere):
+    """The schedule of the least median test loss, where that is below a `loss`, else ""."""
+    _, least, name = min(elsewhere, key=lambda one: one[1], default=(None, np.inf, ""))
+    return name if least < loss else ""
 
 
 def likely(rows: Sequence[Choice]) -> list[Choice]:

@@ -19,9 +19,21 @@ from ..store.file_format import STATUS_AT_FLOOR, STATUS_NOT_RUN, is_own
 from ..store.run import Run
 from ..text import meant
 from .budgets import made_for
-from .comparison import MARGIN, TOLERANCE, Judged, apart, judged, log_ratios, overshoots, takes_equal_loss, tally
+from .comparison import (
+    MARGIN,
+    TOLERANCE,
+    Judged,
+    apart,
+    first_loss,
+    judged,
+    log_ratios,
+    overshoots,
+    takes_equal_loss,
+    tally,
+)
+from .levels import is_loss
 from .schedule_parts import ScheduleParts
-from .statistics import median_of_known
+from .statistics import EQUAL, median_of_known
 from .summary import columns_of, problem_groups
 
 __all__ = ["Pair", "Side", "compare", "index_of", "log_ratios", "median_gap", "pair_at", "table_of_pairs"]
@@ -149,6 +161,41 @@ class Side:
         reached = seeds[self.reached[seeds, level]]
         below = overshoots(self.train[reached, level], self.floor[reached, 0], self.excess[reached, level])
         return bool(2 * below.sum() > reached.size)
+
+
+class Starts:
+    """The losses at the start of every seed of a run: test losses where they are recorded, else train losses.
+
+    Parameters
+    ----------
+    run, parts
+        The run, finished or not, and what was read of it.
+    """
+
+    def __init__(self, run: Run, parts: ScheduleParts):
+        self._pairs, unknown = [], np.full(run["seed"].size, np.nan)
+        if {"recorded_seed", "trajectory_test_loss"} <= set(run.names):
+            test = unknown.copy()
+            test[run.recorded_rows] = parts("trajectory_test_loss", 0)[:, 0]
+            self._pairs.append(("values", test))
+        # A level that is a train loss is met below the start, or there.
+        can = {"curvature", "initial_residual"} <= set(run.names) or "initial_train_loss" in run.names
+        if can and not is_loss(run.config.level_kind):
+            self._pairs.append(("train", first_loss(run)))
+
+    def ends_above(self, side: Side, seeds: NDArray[np.int64], level: int) -> bool:
+        """Whether the median loss at the start is surpassed at a level, given by its place, and that is a number.
+
+        It is looked at in those of the seeds of which both losses are known; without one it is False.
+        """
+        for name, start in self._pairs:
+            losses = np.where(np.isnan(side.values[seeds, level]), np.nan, getattr(side, name)[seeds, level])
+            known = ~np.isnan(losses) & ~np.isnan(start[seeds])
+            if known.any():
+                with np.errstate(invalid="ignore"):
+                    end = np.median(losses[known])
+                return bool(np.isfinite(end) and end > np.median(start[seeds][known]) * (1.0 + EQUAL))
+        return False
 
 
 def pair_at(sides: tuple[Side, Side], group: tuple, where: tuple[int, int], tolerance: float = TOLERANCE) -> Pair:

@@ -152,38 +152,82 @@ def annealing(kind: str, pairs: Sequence[Any], steady: Sequence[str] = (), quest
 
 
 def best(
-    kind: str, families: Sequence[Sequence[Any]], margin: float, where: str = "", plain: bool = True, others: int = 0
+    kind: str,
+    families: Sequence[Sequence[Any]],
+    margin: float,
+    where: str = "",
+    plain: bool = True,
+    others: Sequence[Sequence[Any]] = (),
+    few: str = "",
 ) -> str:
     """The best values of some families of `Choice`s at one level; one at the edge of what was tried is said to be.
 
-    Where no two values of a family end over a share `margin` of test loss apart, none is called the best; where some
-    resamples of the seeds have others, those that are best in 95 % of them are told. The level is of some `kind`.
+    Where no two values of a family that get there end over a share `margin` of test loss apart, none is called the
+    best; where some resamples of the seeds have others, those that are best in 95 % of them are told. Where the seeds
+    are `few`, that says how many, and nothing is told of resamples. The level is of some `kind`.
     They are of one combination of problem parameters; `where` says which, where the run has others. Where it is not
-    `plain` what is best, the headline says that it is the test loss. There are so many `others` at other levels.
+    `plain` what is best, the headline says that it is the test loss. `others` are families at other levels.
     """
     chosen = [rows for rows in families if any(row.best for row in rows)]
     if not chosen:
-        place_text = f" at {where}" if where else ""
-        equal = " at equal train loss" if kind in LOSSES else ""
-        return f"No value that was tried gets there{equal} in most seeds{place_text}" if families else ""
-    values = []
-    for rows in chosen[:MOST_FAMILIES]:
-        row = next(row for row in rows if row.best)
-        alike = [other for other in rows if not other.below_level]
-        if len(alike) > 1 and all(abs(other.test_loss - row.test_loss) <= margin * row.test_loss for other in alike):
-            tried = f"{value_text(alike[0].value)} to {value_text(alike[-1].value)}"
-            apart = f"{100 * margin:g} % apart at most{_left_out(rows)}"
-            values.append(f"any from {tried}, {apart} ({spoken(row.family)})")
-            continue
-        edge = f", the {row.edge} tried: a better one may lie beyond" if row.edge != NO_EDGE else ""
-        values.append(f"{_undecided_among(rows, row)} ({spoken(row.family)}{edge})")
+        return _no_best(kind, families, where)
+    values = [_best_of(rows, margin, bool(few)) for rows in chosen[:MOST_FAMILIES]]
     while len(values) > 1 and sum(map(len, values)) > LONGEST:
         values.pop()
-    left = len(chosen) - len(values) + others
-    more = f" and {left} more famil{'y' if left == 1 else 'ies'}" if left else ""
+    more = _more_families([*chosen[len(values) :], *others], margin)
     of = noun(chosen[0][0].parameter).name + (f" at {where}" if where else "")
-    of = of if plain else f"{of} for the test loss"
+    of = (of if plain else f"{of} for the test loss") + few
     return f"The best {of}: {joined(values) if not more else ', '.join(values)}{more}"
+
+
+def _no_best(kind, families, where):
+    """That no value of some families is the best, and why."""
+    place_text = f" at {where}" if where else ""
+    if any(row.above_start for rows in families for row in rows):
+        return f"No value tried ends below where it started{place_text}"
+    equal = " at equal train loss" if kind in LOSSES else ""
+    return f"No value that was tried gets there{equal} in most seeds{place_text}" if families else ""
+
+
+def _best_of(rows, margin, few):
+    """The best value of one family, or the range of those that end alike, and the family."""
+    row = next(row for row in rows if row.best)
+    alike = _alike(rows, row, margin)
+    better = f"{spoken(row.beaten_by)} ends with less" if row.beaten_by else ""
+    if alike:
+        tried = f"{value_text(alike[0].value)} to {value_text(alike[-1].value)}"
+        apart = f"{100 * margin:g} % apart at most{_left_out(rows)}{_not_there(rows)}"
+        return f"any from {tried}, {apart} ({spoken(row.family)}{f': {better}' if better else ''})"
+    edge = f", the {row.edge} tried" if row.edge != NO_EDGE else ""
+    beyond = better or ("a better one may lie beyond" if edge else "")
+    told = value_text(row.value) + _left_out(rows) if few else _undecided_among(rows, row)
+    return f"{told} ({spoken(row.family)}{edge}{f': {beyond}' if beyond else ''})"
+
+
+def _alike(rows, best, margin):
+    """The values of a family that end alike, where all do that get there and those lie together; else none."""
+    can = [row for row in rows if not row.below_level]
+    there = [r for r, row in enumerate(can) if math.isfinite(row.test_loss)]
+    together = len(there) > 1 and there[-1] - there[0] == len(there) - 1
+    alike = [can[r] for r in there]
+    near = all(abs(row.test_loss - best.test_loss) <= margin * best.test_loss for row in alike)
+    return alike if together and near else []
+
+
+def _more_families(families, margin):
+    """How many families there is no room for, and whose best is at an edge of what was tried."""
+    if not families:
+        return ""
+    winners = [(rows, row) for rows in families for row in rows if row.best and row.edge != NO_EDGE]
+    edges = [
+        f"{value_text(row.value)}, the {row.edge} tried, of {spoken(row.family)}"
+        for rows, row in winners
+        if not _alike(rows, row, margin)
+    ]
+    count = f" and {len(families)} more famil{'y' if len(families) == 1 else 'ies'}"
+    if not edges:
+        return count
+    return f"{count} ({joined(edges)})" if len(edges) <= MOST_FAMILIES else f"{count} ({len(edges)} best at an edge)"
 
 
 def gap_text(pair: Any) -> str:
@@ -208,3 +252,16 @@ def _left_out(rows):
     """How many values of a family are not at equal train loss."""
     left = sum(other.below_level for other in rows)
     return f", {left} of {len(rows)} left out that end at less train loss" if left else ""
+
+
+def _not_there(rows):
+    """How many values of a family most seeds do not get there with."""
+    missing = sum(not math.isfinite(other.test_loss) for other in rows if not other.below_level)
+    return f", {missing} of {len(rows)} left out that do not get there in most seeds" if missing else ""
+
+
+def few_seeds(seeds: int, total: int) -> str:
+    """What the headline on the best says of the seeds that it is told over; "" where they are enough."""
+    if seeds >= FEWEST:
+        return ""
+    return f" over {seeds} of {many(total, 'seed')} (too few to say)"

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from ..analysis.levels import WORDS, is_loss
+from ..analysis.summary import is_exact
 from ..analysis.verdict import paper_of
 from ..analysis.wording import METHODS, begun, noun
 from ..plugins.kinds import told
@@ -52,7 +53,7 @@ def material(analysis: Any, name: str) -> Material:
         That of the run's file.
     """
     run, rows = analysis.run, analysis.rows
-    paper = paper_of(run)
+    paper, exact = paper_of(run), not run.is_study and is_exact(run)
     if run.is_study:
         seeds = f"; {many(run['seed'].size, 'seed')}" if "seed" in run.names else ""
         covers, compared, axes = run.config.definition.meaning + seeds, "", []
@@ -68,8 +69,8 @@ def material(analysis: Any, name: str) -> Material:
         compared=compared,
         answer=analysis.answer,
         answer_table=answer_text.table(run, analysis.answer) if analysis.answer_rows else None,
-        tables=tables(analysis.lines) if rows else [],
-        loss_tables=loss_tables(analysis.lines) if rows else [],
+        tables=tables(analysis.lines, exact=exact) if rows else [],
+        loss_tables=loss_tables(analysis.lines, exact=exact) if rows else [],
         sections=[] if run.is_study else [*optima(analysis), *sections(analysis)],
         verdict=analysis.verdict,
         about=[

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 
 from ..analysis import directions
 from ..analysis.comparison import APART, SAYS
-from ..analysis.families import STEADY, likely, shapes_and_methods
+from ..analysis.families import STEADY, shapes_and_methods
 from ..analysis.levels import heading, last, place
-from ..analysis.on_page import MOST_GROUPS, MOST_LINES, Group
-from ..analysis.summary import is_exact
-from ..analysis.wording import LOSSES, at_value, joined, noun, spoken, told_apart
+from ..analysis.on_page import MOST_GROUPS, Group
+from ..analysis.summary import is_exact, problem_groups
+from ..analysis.wording import at_value, joined, spoken, told_apart
 from ..config import question as questions
-from ..text import number, some, value_text
+from ..text import number, some
 from . import headlines
-from .tables import Table, label, percent, probability, ratio_interval, ratio_text
+from .tables import Table, best_table, label, percent, probability, ratio_interval, ratio_text
 from .view import View
 
 MOST_RANKS = 8
@@ -198,7 +198,7 @@ def best(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
     for problem in shown:
         of_problem = [at_last[key] for key in ordered if key[0] == problem]
         if of_problem:
-            tables.append(_best_table(kind, problem, of_problem))
+            tables.append(best_table(kind, problem, of_problem, is_exact(analysis.run)))
     rates = any(key[2].endswith(RATE) for key in ordered)
     title = f"Which {'learning rate' if rates else 'value'} is best, and how sure is that?"
     told = [at_last[key] for key in ordered]
@@ -211,8 +211,11 @@ def best(analysis: Any, shown: dict[tuple, Group]) -> Section | None:
     where += [place(kind, lead.level)] if lead.level != last(kind, analysis.run["level"].tolist()) else []
     # Of a question on anything else it is said that this is the best for the test loss.
     of_loss = analysis.run.config.question.get("measure", "test_loss") == "test_loss"
-    others = len(first) - len(at_level)
-    headline = headlines.best(kind, at_level, analysis.margin, joined(where) if where else "", of_loss, others)
+    others, exact = [rows for rows in first if rows[0].level != lead.level], is_exact(analysis.run)
+    total = dict(problem_groups(analysis.run))[lead.problem].size
+    few = "" if exact else headlines.few_seeds(lead.seeds, total)
+    where_told = joined(where) if where else ""
+    headline = headlines.best(kind, at_level, analysis.margin, where_told, of_loss, others, few)
     if lead.level in shown[lead.problem].at_start:
         headline = headlines.nothing_trained(kind, lead.level)
     return Section("best", title, tuple(tables), told, headline=headline)
@@ -224,35 +227,6 @@ def _after_lead(analysis, key, at_last):
         return (False, False)
     members = {row.schedule for row in at_last[key]}
     return key[0] != analysis.lead.problem, not members & set(analysis.lead.sides)
-
-
-def _best_table(kind, problem, families):
-    """The table of the families of one problem combination."""
-    header = ("schedules", "parameter", "tried", "at", "best", "in % of resamples", "95 % of them", "test loss")
-    lines, told = [], told_apart([rows[0].family for rows in families[:MOST_LINES]])
-    for rows in families[:MOST_LINES]:
-        tried = f"{len(rows)}: {value_text(rows[0].value)} to {value_text(rows[-1].value)}"
-        some = any(row.reached for row in rows)
-        few = "none at equal train loss" if kind in LOSSES else "none in most seeds"
-        outcome = (few if some else "none reached it", "-", "-", "-")
-        winner = next((row for row in rows if row.best), None)
-        if winner is not None:
-            value = value_text(winner.value) + (f" ({winner.edge} tried)" if winner.edge else "")
-            likely_values = ", ".join(value_text(row.value) for row in likely(rows))
-            outcome = (value, f"{100 * winner.win_share:.0f}", likely_values, number(winner.test_loss))
-        lines.append(
-            (told[rows[0].family], noun(rows[0].parameter).name, tried, heading(kind, rows[0].level), *outcome)
-        )
-    notes = (
-        "best: the smallest median test loss; a seed that does not reach the level counts as one of infinite test loss",
-        "in % of resamples of the seeds the same value is best; the next column has the values that are best in 95 %",
-    )
-    if any(row.below_level for rows in families for row in rows):
-        notes += ("values whose last step ends below the level are not at equal train loss, and never best",)
-    if any(row.edge and row.best for rows in families for row in rows):
-        notes += ("where the best is the lowest or the highest that was tried, a better one may lie beyond",)
-    title = f"The best value of each parameter, the others fixed{label(problem)}"
-    return Table(title, header, tuple(lines), (*notes, *_left_out(len(families) - MOST_LINES, "best.csv")))
 
 
 # ---- annealing ----

@@ -2,18 +2,19 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..analysis.budgets import STEPS
-from ..analysis.comparison import Tally
+from ..analysis.comparison import FEWEST, Tally
+from ..analysis.families import likely
 from ..analysis.levels import WORDS, heading, is_loss
 from ..analysis.on_page import MOST_GROUPS, MOST_LEVELS, MOST_LINES, groups, levels, names
 from ..analysis.statistics import EQUAL
 from ..analysis.summary import Row
-from ..analysis.wording import at_value, told_apart
+from ..analysis.wording import LOSSES, at_value, noun, told_apart
 from ..claims.verdict import HOLDS, NOT_RUN, Verdict
 from ..config.stop import PATIENCE
-from ..text import MOST_NAMES, first_few, many, number, printable
+from ..text import MOST_NAMES, first_few, many, number, printable, value_text
 
 MOST_NOTES = 6
 FEW_LINES = 9
@@ -75,7 +76,7 @@ def findings_table(verdict: Verdict) -> Table:
     return Table("Measured beside the paper's figures", FINDING_HEADER, lines, notes)
 
 
-def tables(rows: Sequence[Row], most: int = MOST_LINES) -> list[Table]:
+def tables(rows: Sequence[Row], most: int = MOST_LINES, exact: bool = False) -> list[Table]:
     """The tables of a run, for each problem combination: test loss and, of several schedules, ratio to the baseline's.
 
     Parameters
@@ -84,20 +85,22 @@ def tables(rows: Sequence[Row], most: int = MOST_LINES) -> list[Table]:
         Of all schedules, levels and problem combinations.
     most
         How many schedules a table has at most.
+    exact
+        Whether the losses are one seed's exact means: see `summary.is_exact`.
     """
     all_tables = []
     for problem, group in groups(rows, most).items():
-        all_tables.append(_loss_table(group, label(problem)))
+        all_tables.append(_loss_table(group, label(problem), exact))
         if _tells_classes(group):
             all_tables.append(_accuracy_table(group, label(problem)))
         if len(group.shown) > 1:
-            all_tables.append(_ratio_table(group, label(problem)))
+            all_tables.append(_ratio_table(group, label(problem), exact))
     return _with_rest(all_tables, rows)
 
 
-def loss_tables(rows: Sequence[Row], most: int = MOST_LINES) -> list[Table]:
+def loss_tables(rows: Sequence[Row], most: int = MOST_LINES, exact: bool = False) -> list[Table]:
     """The tables of test losses alone; parameters as of `tables`."""
-    return _with_rest([_loss_table(group, label(key)) for key, group in groups(rows, most).items()], rows)
+    return _with_rest([_loss_table(group, label(key), exact) for key, group in groups(rows, most).items()], rows)
 
 
 def short_table(rows: Sequence[Row]) -> Table:
@@ -136,11 +139,12 @@ def label(problem: tuple) -> str:
     return printable(f" [{', '.join(parts)}]") if parts else ""
 
 
-def _loss_table(group, label):
+def _loss_table(group, label, exact=False):
     """Median test loss: over the level where the test loss can vanish with it, else as it is."""
     relative = is_loss(group.kind) and all(row.test_floor == 0.0 and row.level > 0.0 for row in group.rows)
     field = "test_loss_over_level" if relative else "test_loss"
-    title = f"Test loss{' / level' if relative else ''} {WORDS[group.kind].when}, median over seeds{label}"
+    title = f"{'Expected test' if exact else 'Test'} loss{' / level' if relative else ''}"
+    title = f"{title} {WORDS[group.kind].when}{'' if exact else _over_seeds(group)}{label}"
     lines, told = [], told_apart(group.shown)
     for name in group.shown:
         mark = " (baseline)" if name == group.base else ""
@@ -162,6 +166,16 @@ def _loss_table(group, label):
     return Table(title, header, tuple(lines), tuple(notes))
 
 
+def _seeds(group):
+    """How many seeds a problem combination has."""
+    return max(row.seeds for row in group.rows)
+
+
+def _over_seeds(group):
+    """What the end of a title says that a cell is of its seeds."""
+    return ", median over seeds" if _seeds(group) > 1 else ", of the one seed"
+
+
 def _tells_classes(group):
     """Whether the share of test rows that are classified correctly is known of any row."""
     return any(row.test_accuracy == row.test_accuracy is not None for row in group.rows)
@@ -173,7 +187,7 @@ def _accuracy_table(group, label):
     for name in group.shown:
         values = (_percent(row.test_accuracy) + _marks(row).replace(BELOW, "") for row in group.of(name))
         lines.append((told[name], *values))
-    title = f"Test rows classified correctly, in %, {WORDS[group.kind].when}, median over seeds{label}"
+    title = f"Test rows classified correctly, in %, {WORDS[group.kind].when}{_over_seeds(group)}{label}"
     header = ("schedule", *(heading(group.kind, level) for level in group.levels))
     return Table(title, header, tuple(lines), ())
 
@@ -183,25 +197,26 @@ def _percent(share):
     return f"{100 * share:.1f}" if math.isfinite(share) else "-"
 
 
-def _ratio_table(group, label):
+def _ratio_table(group, label, exact=False):
     """Median paired ratio to the baseline, and how often it is above 1 at the last level that pairs have reached."""
-    lines, told = [], told_apart(group.shown)
+    lines, told, several = [], told_apart(group.shown), _seeds(group) > 1
     for name in group.shown:
         if name != group.base:
             ratios = (_ratio(row) + _marks(row) for row in group.of(name))
             row = group.cells[name, group.last]
             share = f"{100 * row.above_1:.1f} % ({100 * row.above_1_low:.1f} to {100 * row.above_1_high:.1f})"
-            lines.append((told[name], *ratios, share if row.pairs and _ratio(row) != "apart" else "-"))
+            share = share if row.pairs and _ratio(row) != "apart" else "-"
+            lines.append((told[name], *ratios, *[share] * several))
     title = (
-        f"Test loss of {told[group.base]} / that of the schedule, same seed, same {WORDS[group.kind].same}: "
-        "median, and share above 1"
+        f"{'Expected test' if exact else 'Test'} loss of {told[group.base]} / that of the schedule, "
+        f"{'same seed, ' * several}same {WORDS[group.kind].same}{': median, and share above 1' * several}"
     )
     columns = (heading(group.kind, level) for level in group.levels)
-    header = ("schedule", *columns, f"above 1 at {heading(group.kind, group.last)} (95 %)")
+    header = ("schedule", *columns, *[f"above 1 at {heading(group.kind, group.last)} (95 %)"] * several)
     below = (group.cells[name, group.last].train_loss_over_level < 1.0 - 1e-6 for name in group.shown)
     discrete = group.last not in group.at_start and any(below)
     notes = ["above 1 by any amount; a discrete schedule gains a little by stopping below the level"] * discrete
-    words = {cell.rstrip(MARKS) for line in lines for cell in line[1:-1]}
+    words = {cell.rstrip(MARKS) for line in lines for cell in line[1 : len(group.levels) + 1]}
     if "apart" in words:
         notes.append("apart: over 1 % apart in train loss in most seeds that reach the level, and not compared")
     if words & {"lost", "won"}:
@@ -274,3 +289,60 @@ def _counts(group, name, field):
     if field == "reached":
         rows = [row for row in rows if _marks(row).rstrip(BELOW)]
     return tuple((row.level, getattr(row, field)) for row in rows if getattr(row, field))
+
+
+def best_table(kind: str, problem: tuple, families: Sequence[Any], exact: bool) -> Table:
+    """The table of the best values of some families of `Choice`s, of one problem combination.
+
+    Parameters
+    ----------
+    kind
+        Of the levels.
+    problem, families
+        The combination and its families.
+    exact
+        Whether the losses are one seed's exact means: then there are no resamples.
+    """
+    header: tuple = ("schedules", "parameter", "tried", "at", "best", "test loss")
+    header = header if exact else (*header[:5], "in % of resamples", "95 % of them", *header[5:])
+    lines, told = [], told_apart([rows[0].family for rows in families[:MOST_LINES]])
+    for rows in families[:MOST_LINES]:
+        tried = f"{len(rows)}: {value_text(rows[0].value)} to {value_text(rows[-1].value)}"
+        value, *sure, loss = _best_cells(kind, rows)
+        named = told[rows[0].family], noun(rows[0].parameter).name, tried, heading(kind, rows[0].level)
+        lines.append((*named, value, *([] if exact else sure), loss))
+    notes: tuple = ("best: the smallest expected test loss",)
+    if not exact:
+        notes = (
+            "best: the smallest median test loss; a seed that does not reach the level counts as one of infinite test "
+            "loss",
+            "in % of resamples of the seeds the same value is best; the next column has the values that are best in "
+            "95 %",
+        )
+        if any(row.seeds < FEWEST for rows in families for row in rows):
+            notes += (f"of fewer than {FEWEST} seeds nothing is told of resamples",)
+    rows_told = [row for rows in families for row in rows]
+    if any(row.below_level for row in rows_told):
+        notes += ("values whose last step ends below the level are not at equal train loss, and never best",)
+    if any(row.above_start for row in rows_told):
+        notes += ("values that end with more loss than they started with are never best",)
+    if any(row.edge and row.best for row in rows_told):
+        notes += ("where the best is the lowest or the highest that was tried, a better one may lie beyond",)
+    left_out = len(families) - MOST_LINES
+    rest = (f"{left_out} more: see the report's best.csv",) if left_out > 0 else ()
+    title = f"The best value of each parameter, the others fixed{label(problem)}"
+    return Table(title, header, tuple(lines), (*notes, *rest))
+
+
+def _best_cells(kind, rows):
+    """The best value of a family, in how many resamples it is, which are in 95 % of them, and its test loss."""
+    winner = next((row for row in rows if row.best), None)
+    if winner is None:
+        few = "none at equal train loss" if kind in LOSSES else "none in most seeds"
+        few = "none below the start" if any(row.above_start for row in rows) else few
+        return few if any(row.reached for row in rows) else "none reached it", "-", "-", "-"
+    value = value_text(winner.value) + (f" ({winner.edge} tried)" if winner.edge else "")
+    sure = ("-", "-")
+    if winner.seeds >= FEWEST:
+        sure = f"{100 * winner.win_share:.0f}", ", ".join(value_text(row.value) for row in likely(rows))
+    return value, *sure, number(winner.test_loss)

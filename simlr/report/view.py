@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..analysis.budgets import made_for
 from ..analysis.comparison import FEWEST, MARGIN
+from ..analysis.families import shapes_and_methods
 from ..analysis.levels import is_loss, last_shared, place
 from ..analysis.pairs import Side, pair_at
 from ..analysis.schedule_parts import ScheduleParts
@@ -78,13 +79,29 @@ class View:
 
     @cached_property
     def rival(self) -> str | None:
-        """The schedule that differs most from the baseline at the last level, of those that can be compared with it."""
+        """The schedule that differs most from the baseline at the last level, of the best of each table and method.
+
+        Of those that can be compared with it; where a table has the baseline itself, any of its others.
+        """
         rows = [self.rows[name, self.last] for name in self.names if name != self.base]
         rows = [row for row in rows if row.compares]
         if self.lead and any(row.schedule == self.lead.a for row in rows):
             return self.lead.a
+        rows = self._best_of_each(rows)
         # Rounded, so that of equals the first is taken.
         return max(rows, key=lambda row: round(abs(math.log(row.ratio)), 3)).schedule if rows else None
+
+    def _best_of_each(self, rows):
+        """Those of the highest ratio of every [[schedule]] table, optimiser and noise; all of the baseline's own."""
+        tables, methods = self.run.config.families(), shapes_and_methods(self.run)[1]
+        kin = {name: (tables[s], methods[s]) for s, name in enumerate(self.names)}
+        best: dict = {}
+        for row in rows:
+            own = kin[row.schedule]
+            key = (own, row.schedule) if own == kin[self.base] else own
+            if key not in best or row.ratio > best[key].ratio:
+                best[key] = row
+        return list(best.values())
 
     @cached_property
     def shown(self) -> list[str]:

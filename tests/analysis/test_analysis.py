@@ -283,6 +283,19 @@ def test_the_best_value_its_sureness_and_the_edge():
     assert [row.edge for row in ends] == ["lowest", "", ""]
 
 
+@pytest.mark.parametrize(
+    ("beyond", "edge", "beaten_by"), [(1.5, "", ""), (1.0, "lowest", ""), (0.99, "lowest", ""), (0.5, "lowest", "d")]
+)
+def test_an_end_is_no_edge_where_all_that_others_tried_beyond_it_ends_with_more(beyond, edge, beaten_by):
+    """By more than the margin of 2 % another one is said to be better."""
+    test = np.array([1.0, 2.0, 3.0, beyond])[:, None, None] * np.ones((1, 3, 1))
+    more = {"schedule_learning_rate": np.array([0.1, 0.3, 1.0, 0.01])}
+    tables = ("x", "x", "x", "y")
+    run = made_run(np.ones((4, 3, 1)), test, [0.1], tuple("abcd"), tables=tables, **more)
+    (best,) = [row for row in families.best_values(run) if row.best]
+    assert (best.value, best.edge, best.beaten_by) == (0.1, edge, beaten_by)
+
+
 def test_a_value_that_diverges_is_never_best():
     status = np.array([[1, 1, 1], [3, 3, 1]])[:, :, None]
     test = np.array([[5.0, 5.0, 5.0], [1.0, 1.0, 1.0]])[:, :, None]

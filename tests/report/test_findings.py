@@ -23,6 +23,7 @@ from simlr.report import __main__, headlines
 from simlr.report.figures import analysis as figures
 from simlr.report.figures import optima as optima_figure
 from simlr.report.figures import run as figures_of_run
+from simlr.report.figures.progress import over
 from simlr.report.material import material
 from simlr.report.optima import optima
 from simlr.report.pages import as_html, drawn
@@ -352,15 +353,44 @@ def test_of_equally_good_values_none_is_an_edge_unless_all_are():
     assert families.edge_of(["a", "b"], ["a"]) == ""
 
 
-def test_what_another_table_tried_lies_beyond_the_end_of_a_family():
+def test_what_another_table_tried_and_ends_with_less_is_told_at_the_edge():
     rates = [{"name": "small", "kind": "constant", "learning_rate": [1.0, 0.1]}]
     large = [{"name": "large", "kind": "constant", "learning_rate": 1.4}]
     stop = {"train_loss": [1e-2], "max_steps": 100_000, "landing": "exact"}
     edges = []
     for schedule in (rates, rates + large):
-        found = Analysis(simlr.run(runs.grid(schedule=schedule, stop=stop, **QUIET)))
-        edges.append([row.edge for row in found.best if row.best])
-    assert edges == [["highest"], [""]]
+        run = simlr.run(runs.grid(schedule=schedule, stop=stop, **QUIET))
+        edges.append([(row.edge, row.beaten_by) for row in Analysis(run).best if row.best])
+    assert edges == [[("highest", "")], [("highest", "large")]]
+    told = "The best learning rate: 1 (small, the highest tried: large ends with less)"
+    assert of_section(run, "best").headline == told
+
+
+@pytest.mark.parametrize("points", [0, 10])
+def test_what_ends_above_where_it_started_is_not_called_the_best(points):
+    """Whether trajectories are recorded or not, and whatever else was tried."""
+    ok = {"name": "ok", "kind": "constant", "unit": "sharpness", "learning_rate": 1.0}
+    blowup = {"name": "blowup", "kind": "constant", "unit": "sharpness", "learning_rate": [5.0, 50.0]}
+    told = {}
+    for name, schedule in (
+        ("alone", [blowup]),
+        ("beside", [ok, blowup]),
+        ("some", [blowup | {"learning_rate": [1, 5]}]),
+    ):
+        run = simlr.run(runs.grid(schedule=schedule, stop={"steps": [20]}, record__points=points))
+        told[name] = of_section(run, "best")
+    assert told["alone"].headline == told["beside"].headline == "No value tried ends below where it started"
+    assert told["beside"].tables[0].lines[0][-4:] == ("none below the start", "-", "-", "-")
+    assert told["some"].headline == "The best learning rate: 1 (blowup, the lowest tried: a better one may lie beyond)"
+
+
+def test_of_few_seeds_the_best_says_of_how_many_and_is_not_called_sure():
+    rates = [{"name": "rates", "kind": "constant", "learning_rate": [1.0, 0.3, 0.1]}]
+    stop = {"train_loss": [1e-2], "max_steps": 100_000, "landing": "exact"}
+    told = of_section(simlr.run(runs.grid(schedule=rates, stop=stop, seeds__count=4, **QUIET)), "best")
+    assert told.headline.startswith("The best learning rate over 4 of 4 seeds (too few to say): ")
+    assert told.tables[0].lines[0][5:7] == ("-", "-")
+    assert "of fewer than 20 seeds nothing is told of resamples" in told.tables[0].notes
 
 
 def test_a_level_at_which_all_start_is_said_to_be_one():
@@ -395,7 +425,7 @@ def test_the_best_at_the_edge_is_said_in_the_headline():
 def choice(value, test_loss, **changed):
     """A `Choice` of a family, so far as its sentence needs it."""
     row = {"family": "constant", "parameter": "learning_rate", "value": value, "test_loss": test_loss, "edge": ""}
-    row |= {"best": False, "below_level": False, "win_share": 0.0}
+    row |= {"best": False, "below_level": False, "win_share": 0.0, "above_start": False, "beaten_by": ""}
     return SimpleNamespace(**(row | changed))
 
 
@@ -409,6 +439,27 @@ def test_a_value_that_ends_at_less_train_loss_is_among_no_best():
     none = [choice(0.1, math.nan), choice(0.3, math.nan)]
     assert headlines.best("train_loss", [none], 0.02).endswith("gets there at equal train loss in most seeds")
     assert headlines.best("steps", [none], 0.02) == "No value that was tried gets there in most seeds"
+
+
+def test_values_that_end_alike_are_told_so_beside_others_that_do_not_get_there():
+    rows = [
+        choice(0.1, math.inf),
+        choice(0.3, 1.0, best=True, win_share=1.0),
+        choice(1.0, 1.001),
+        choice(3.0, math.inf),
+    ]
+    missing = "2 of 4 left out that do not get there in most seeds"
+    told = headlines.best("train_loss", [rows], 0.02)
+    assert told == f"The best learning rate: any from 0.3 to 1, 2 % apart at most, {missing} (constant)"
+    rows[2] = choice(1.0, math.inf)
+    rows[3] = choice(3.0, 1.001)
+    assert "any from" not in headlines.best("train_loss", [rows], 0.02)
+
+
+def test_the_edges_of_families_without_room_are_told():
+    first, edge = choice(0.1, 1.0, best=True), choice(0.9, 2.0, best=True, edge="highest", family="cosine")
+    told = headlines.best("steps", [[first, choice(0.9, 2.0)]], 0.02, others=[[choice(0.1, 3.0), edge]])
+    assert told == "The best learning rate: 0.1 (constant) and 1 more family (0.9, the highest tried, of cosine)"
 
 
 def test_what_can_be_compared_is_shown_before_all_others():
@@ -521,6 +572,23 @@ def test_exact_means_are_not_called_too_few_seeds():
     page = as_html(drawn(found, told), told)
     assert page.count("How far from the optimum does each shape end?") == 1
     assert page.count(f"{parts[0].headline}") == 1
+    assert "over seeds" not in page and "resamples" not in page and "above 1 at" not in page
+    assert "Expected test loss after " in page and "one recorded seed" not in page
+
+
+def test_of_one_recorded_seed_no_median_is_told():
+    assert over(1) == "of the one recorded seed" and over(2) == "median over the 2 recorded seeds"
+
+
+def test_the_page_leads_with_the_best_of_each_table():
+    """Not with the rate that is so large that it hardly stays bounded."""
+    rates = {"name": "rates", "kind": "constant", "unit": "sharpness", "learning_rate": [0.5, 1.0, 1.999]}
+    run = simlr.run(
+        runs.grid(schedule=[{"kind": "cosine", "learning_rate": 1.0, "steps": 20}, rates], stop={"steps": [20]})
+    )
+    view = View(run, Analysis(run).rows)
+    ratios = {name: view.ratio(name) for name in view.names[1:]}
+    assert view.rival == max(ratios, key=ratios.__getitem__) != "rates[learning_rate=1.999]"
 
 
 def test_few_seeds_and_small_differences_are_said_to_be_such():

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ...analysis.comparison import APART, MARGIN, TOLERANCE
+from ...analysis.comparison import APART, FEWEST, MARGIN, TOLERANCE
 from ...analysis.families import likely
 from ...analysis.levels import place
 from ...analysis.on_page import MOST_GROUPS
+from ...analysis.summary import is_exact
 from ...analysis.wording import LOSSES, at_value, noun, spoken, told_apart
 from ...config.stop import lands
 from ...text import MOST_NAMES, first_few, shortened, some
@@ -204,16 +205,20 @@ def best(view: View, families: Sequence[Any], headline: str) -> Picture | None:
             limited |= draw_limit(view, panel, rows[0].schedule, problem, style.line(names.index(rows[0].family)))
         panel.set_xlabel(style.plain(noun(chosen[0][0].parameter).name))
         panel.set_title(_problem_text(problem))
-    panels[0].set_ylabel("test loss, median over seeds")
+    panels[0].set_ylabel("expected test loss" if is_exact(view.run) else "test loss, median over seeds")
     style.legend(figure, max(panels, key=lambda panel: len(panel.get_legend_handles_labels()[0])))
     style.title(figure, headline)
     rest = len({rows[0].family for rows in chosen}) - len(names)
     below = " Values that end at less train loss than the level are drawn, and never best."
     below = below if any(row.below_level for rows in chosen for row in rows) else ""
+    told_of = [row for rows in chosen for row in rows]
+    sure = "; thick: those that are best in 95 % of the resamples of the seeds"
+    sure = sure if any(row.seeds >= FEWEST for row in told_of) else ""
     caption = (
-        f"Median test loss against the value, at {at[0] if len(at) == 1 else 'the last level that is reached'}; "
+        f"{'Expected' if is_exact(view.run) else 'Median'} test loss against the value, at "
+        f"{at[0] if len(at) == 1 else 'the last level that is reached'}; "
         "values with which most seeds do not "
-        "reach it are left out. Star: the best value; thick: those that are best in 95 % of the resamples of the seeds."
+        f"reach it are left out. Star: the best value{sure}."
         + below
         + (f" What lies beyond the upper edge has over {MOST_TIMES:g} times the least." if clipped else "")
         + (" Dotted: the largest constant rate at which the mean loss stays bounded." if limited else "")
@@ -240,7 +245,7 @@ def _draw_family(panel, line, text, rows):
     known = [row for row in rows if math.isfinite(row.test_loss) and row.value > 0.0]
     line = {**line, "markersize": 5}
     panel.plot([r.value for r in known], [r.test_loss for r in known], label=style.plain(text), linewidth=1.6, **line)
-    sure = [row for row in likely(rows) if row in known]
+    sure = [row for row in likely(rows) if row in known and row.seeds >= FEWEST]
     panel.plot(
         [r.value for r in sure], [r.test_loss for r in sure], color=line["color"], linewidth=7, alpha=style.THICK
     )

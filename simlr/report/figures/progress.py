@@ -12,6 +12,13 @@ from . import style
 from .style import Picture
 
 ACCURACY, SHARPNESS, SPARSITY = "accuracy", "sharpness", "sparsity"
+
+
+def over(seeds: int) -> str:
+    """Of how many recorded seeds a median is."""
+    return f"median over the {seeds} recorded seeds" if seeds > 1 else "of the one recorded seed"
+
+
 HEADROOM = 3.0  # above the sharpness, and 2 / eta at the start of every schedule
 
 
@@ -25,8 +32,8 @@ def accuracy(view: View) -> Picture | None:
     style.legend(figure, panel)
     style.title(figure, _told(view))
     caption = (
-        f"Accuracy: the share of the held-out rows classified correctly, against steps, median over the {seeds} "
-        f"recorded seeds. {view.left_out.strip()}{view.problem}"
+        f"Accuracy: the share of the held-out rows classified correctly, against steps, {over(seeds)}. "
+        f"{view.left_out.strip()}{view.problem}"
     )
     return Picture(ACCURACY, caption, figure)
 
@@ -62,8 +69,8 @@ def sharpness(view: View) -> Picture | None:
     style.title(figure, _edge_told(view))
     scaled = any(view.run["schedule_unit"][view.index(name)] == "sharpness" for name in view.shown)
     caption = (
-        f"Sharpness: the largest eigenvalue of the Hessian of the train loss, against steps, median over the {seeds} "
-        "recorded seeds. Pale: 2 / eta of each schedule, above which a step of plain gradient descent overshoots along "
+        f"Sharpness: the largest eigenvalue of the Hessian of the train loss, against steps, {over(seeds)}. "
+        "Pale: 2 / eta of each schedule, above which a step of plain gradient descent overshoots along "
         f"the steepest axis{', with the median bound of the sharpness for rates in units of it' * scaled}. "
         f"{view.left_out.strip()}{view.problem}"
     )
@@ -86,7 +93,7 @@ def sparsity(view: View) -> Picture | None:
     style.title(figure, f"Effective entries at the end: {told}")
     caption = (
         "Effective entries of the weights u * v = beta, (sum of |beta|)^2 / sum of beta^2: k of k of one size. Against "
-        f"steps, median over the {seeds} recorded seeds. {view.left_out.strip()}{view.problem}"
+        f"steps, {over(seeds)}. {view.left_out.strip()}{view.problem}"
     )
     return Picture(SPARSITY, caption, figure)
 

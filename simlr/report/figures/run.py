@@ -13,14 +13,14 @@ import numpy as np
 
 from ...analysis.levels import WORDS
 from ...analysis.statistics import EQUAL, most_medians
-from ...analysis.summary import baseline
+from ...analysis.summary import baseline, is_exact
 from ...analysis.verdict import paper_of
 from ...text import number
 from ..view import GRID_POINTS, View
 from . import style
 from .limits import draw_floor
 from .paths import trajectories
-from .progress import ACCURACY, SHARPNESS, SPARSITY, accuracy, sharpness, sparsity
+from .progress import ACCURACY, SHARPNESS, SPARSITY, accuracy, over, sharpness, sparsity
 from .style import Picture
 
 MAIN = "test-against-train"
@@ -59,8 +59,9 @@ def losses_at_equal_train_loss(view: View) -> Picture | None:
     style.legend(figure, panel)
     style.title(figure, view.sentence())
     along = "; lines: along the way, over the recorded seeds" if curves else ""
+    middle = "expected" if is_exact(view.run) else "median over seeds"
     caption = (
-        f"Test loss{unit} against train loss, median over seeds. Markers: where the schedules stop at each level{along}"
+        f"Test loss{unit} against train loss, {middle}. Markers: where the schedules stop at each level{along}"
         f"{_shading(shaded)}. What lies lower at the same place generalises better."
         f"{_over_fewer(view, drawn)}{view.left_out}{view.problem}"
     )
@@ -134,8 +135,13 @@ def ratios(view: View) -> Picture | None:
     style.legend(figure, panel)
     style.title(figure, theory or view.sentence_of_ratios(rows))
     base, same = view.told(view.base), "train loss" if view.by_loss else WORDS[view.kind].same
+    of = (
+        f"of expected losses at the same {same}"
+        if is_exact(view.run)
+        else f"in the same seed at the same {same}: median over seeds"
+    )
     caption = (
-        f"Test loss of {base} over that of each schedule, in the same seed at the same {same}: median over seeds"
+        f"Test loss of {base} over that of each schedule, {of}"
         f"{_shading([shaded])}. Above 1 the schedule generalises better than {base}."
         f"{beside}{view.left_out}{view.problem}"
     )
@@ -267,8 +273,8 @@ def course(view: View) -> Picture | None:
     scaled = any(view.run["schedule_unit"][view.index(name)] == "sharpness" for name in view.shown)
     lowered = any(view.own_rates(name) is not None for name in drawn)
     caption = (
-        f"Losses and learning rate against {'time' if view.has_flow else 'steps'}, median over the "
-        f"{view.recorded()[0].size} recorded seeds{'; dotted: the levels' * view.by_loss}. "
+        f"Losses and learning rate against {'time' if view.has_flow else 'steps'}, {over(view.recorded()[0].size)}"
+        f"{'; dotted: the levels' * view.by_loss}. "
         f"{'A gradient flow takes no steps and has no learning rate. ' * view.has_flow}"
         f"{'Rates in units of 1/sharpness are drawn with the median sharpness. ' * scaled}"
         f"{'Bands: quartiles of rates that follow the loss of each seed. ' * lowered}"

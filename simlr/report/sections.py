@@ -297,8 +297,7 @@ def mechanism(analysis: Any) -> list[Section]:
     run = analysis.run
     title = "Which directions kept their error?"
     if not directions.recorded(run):
-        # Where rows are gone through, and of exact means, there are none to be asked for.
-        asked_for = not run.config.by_rows and run.config.expectation is None
+        asked_for = not run.config.by_rows and run.config.expectation is None  # else there are none
         return [Section("directions", title, (), [], directions.NO_RESIDUALS)] if asked_for else []
     view = View(run, analysis.rows, analysis.lead)
     places = [view.index(name) for name in view.shown]

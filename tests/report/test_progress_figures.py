@@ -104,7 +104,7 @@ def test_all_panels_of_the_course_have_the_steps_at_one_place(table):
 
 def test_what_is_not_reached_has_no_accuracy(table):
     """A schedule of 100 steps has none after 1,000: a dash, as in the table of losses."""
-    shown = [one for one in tables.tables(rows(simlr.load(table[0] / f"{table[1]}.h5"))) if "told" in one.title]
+    shown = [one for one in tables.tables(rows(simlr.load(table[0] / f"{table[1]}.h5"))) if "classified" in one.title]
     cells = {cell for line in shown[0].lines for cell in line[1:]}
     assert "-*" in cells and not any("nan" in cell for cell in cells)
 

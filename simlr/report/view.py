@@ -205,9 +205,9 @@ class View:
             who = self.spoken(self.lead.a) if self.lead else "no schedule that can be compared"
             most = f"{'less' if self.lead else 'more'} than {100 * MARGIN:g} %"
             return f"{where}, {who} differs in test loss from {base} by {most}"
-        if ratio > 1.0:
-            return f"{where}, {base} has {_factor(ratio)} times the test loss of {rival}"
-        return f"{where}, {rival} has {_factor(1 / ratio)} times the test loss of {base}"
+        more, less, times = (base, rival, ratio) if ratio > 1.0 else (rival, base, 1.0 / ratio)
+        told = f"{times:.2f}" if times < MOST_TIMES else f"over {MOST_TIMES:,}"
+        return f"{where}, {more} has {told} times the test loss of {less}"
 
     def _why_none(self, where, base):
         """Why no schedule can be compared with the baseline, at a place that a title begins with."""
@@ -398,8 +398,3 @@ def along(
     fall, change = np.diff(x)[after - 1], np.diff(y)[after - 1]
     sure = (fall < WIDEST_GAP) | (abs(change) < STEADY) | (abs(change + fall) < STEADY)
     return np.stack([losses, sure])
-
-
-def _factor(ratio):
-    """How many times as much, in two places, or that it is very many."""
-    return f"{ratio:.2f}" if ratio < MOST_TIMES else f"over {MOST_TIMES:,}"

@@ -227,7 +227,8 @@ def _more_families(families, margin):
     count = f" and {len(families)} more famil{'y' if len(families) == 1 else 'ies'}"
     if not edges:
         return count
-    return f"{count} ({joined(edges)})" if len(edges) <= MOST_FAMILIES else f"{count} ({len(edges)} best at an edge)"
+    told = edges[0] if len(edges) == 1 else f"{len(edges)} of them best at the lowest or the highest tried"
+    return f"{count} ({told})"
 
 
 def gap_text(pair: Any) -> str:

@@ -154,5 +154,5 @@ def _beside(generator, noise, optimizer, table, steps, most_axes):
 
     floor = simlr.stability(lam, drawn, method, learning_rate=0.999 * limit).floor[0]
     below, above = losses(0.999), losses(1.001)
-    grows = not above[2] <= 2.0 * max(above[0], above[1])
+    grows = not (np.isfinite(above[2]) and above[2] <= 2.0 * max(above[0], above[1]))  # inf: beyond all numbers
     return below[2] <= 1.001 * max(floor, below[0]), abs(below[2] / floor - 1.0) <= 1e-3, grows

@@ -129,10 +129,10 @@ def optimise(
         raise InputError("noise.batch_size must be one number here")
     length, begun = rules.count("steps", steps), rules.count("starts", starts)
     allowed = read_limits(limits, length, objective, (curvature, noise, optimizer))
+    even = _at_one_batch(objective, allowed, length)
+    problem, best, gap = search(even, length, allowed._replace(samples=None), pieces, begun)
     if allowed.samples is None:
-        return _result(*search(objective, length, allowed, pieces, begun), allowed)
-    even = objective._replace(batch=allowed.samples / length)
-    problem, best, _ = search(even, length, allowed._replace(samples=None), pieces, begun)
+        return _result(problem, best, gap, allowed)
     most = MOST_PIECES if pieces is None else problem.layout.lengths.size
     return _result(*with_batches(problem, best, allowed, allowed.samples, float(objective.batch), most), allowed)
 
@@ -156,7 +156,8 @@ def _result(problem: Problem, best: Solution, gap: float, limits: Limits) -> Opt
     """The Optimum, with the families that it is held against."""
     layout, objective, batch = problem.layout, problem.objective, None
     rates, lengths = layout.all_rates(best.rates[: layout.lengths.size]), layout.all_lengths
-    families = usual_shapes(_at_one_batch(objective, limits, lengths), int(lengths.sum()), limits)
+    steps = int(lengths.sum())
+    families = usual_shapes(_at_one_batch(objective, limits, steps), steps, limits)
     if isinstance(problem, JointProblem):
         batch = layout.all_batches(problem.batches(best.rates[layout.lengths.size :]))
         objective = objective._replace(batch=batch)
@@ -174,9 +175,9 @@ def _result(problem: Problem, best: Solution, gap: float, limits: Limits) -> Opt
     )
 
 
-def _at_one_batch(objective, limits, lengths):
-    """The objective of what a joint optimum is held against: the samples spread evenly."""
-    return objective if limits.samples is None else objective._replace(batch=limits.samples / lengths.sum())
+def _at_one_batch(objective, limits, steps):
+    """The objective with the samples, where there are any to share out, spread evenly over the steps."""
+    return objective if limits.samples is None else objective._replace(batch=limits.samples / steps)
 
 
 def usual_shapes(objective: Objective, steps: int, limits: Limits) -> dict[str, Family]:
